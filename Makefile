@@ -1,0 +1,59 @@
+# Two commands are enough on a machine with Python 3.11 or later: `make figures` and `make test`.
+# `make help` lists the rest.
+
+PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v))) python3)
+BIN := .venv/bin
+READY := .venv/ready
+INSTALL := $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r
+LOCKS := envs/local.lock envs/cuda.lock envs/torch-cpu.lock
+CODE := ldae scripts tests envs
+# A study of one's own: make figures STUDY=studies/ixi.yaml CONFIG="bids_folder=/data/ixi"
+STUDY ?=
+CONFIG ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help figures test lint format types lock clean
+
+help:  ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+# Without an NVIDIA driver, the CPU build of torch is taken where pip can find it; else PyPI's build,
+# whose CUDA libraries are then needed even to import it.
+$(READY): $(LOCKS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with make PYTHON=…")'
+	@echo "Setting up .venv (once, a few minutes)"
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+	@command -v nvidia-smi > /dev/null || $(INSTALL) envs/torch-cpu.lock > /dev/null 2>&1 || true
+	@$(INSTALL) envs/local.lock
+	@if grep -q '^cuda.*= .[0-9]' $(BIN)/../lib/python3*/site-packages/torch/version.py; then \
+	    echo "Adding the CUDA libraries"; \
+	    $(INSTALL) envs/cuda.lock; fi
+	@touch $@
+
+figures: $(READY)  ## run the study and end with results/report.html
+	@$(BIN)/snakemake $(if $(STUDY),--configfile $(STUDY)) $(if $(CONFIG),--config $(CONFIG))
+
+test: $(READY)  ## run every test
+	@$(BIN)/python -m pytest
+
+lint: $(READY)  ## check style of code and workflow
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/snakefmt --check Snakefile rules
+	@$(BIN)/snakemake --lint
+
+format: $(READY)  ## put code and workflow into style
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/snakefmt Snakefile rules
+
+types: $(READY)  ## check types
+	@$(BIN)/mypy ldae
+
+lock: $(READY)  ## resolve envs/*.in anew
+	@$(BIN)/python envs/lock.py
+
+clean:  ## remove the environment and caches; results stay
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .snakemake
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,31 @@
+# The study from raw heads to the report; what each part does is told in rules/.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/cohort.smk"
+include: "rules/preprocessing.smk"
+include: "rules/autoencoder.smk"
+include: "rules/diffusion.smk"
+include: "rules/baselines.smk"
+include: "rules/codes.smk"
+include: "rules/evaluation.smk"
+include: "rules/figures.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    write_config,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.build_report.output.page,
+        rules.write_config.output.config,

@@ -1,0 +1,215 @@
+"""Codes: one row of numbers per scan, from the model, from baselines, from the simulated truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ldae.errors import InputError
+from ldae.metrics import csf_fraction, template_regions, tissue_volume, ventricle_volume
+
+if TYPE_CHECKING:
+    from ldae.volumes import VolumeStore
+
+POOL_CELLS = 2
+"""Cells per axis over which autoencoder latents are pooled: octants, so that front and back, left and
+right, top and bottom of the brain stay apart."""
+
+
+class SemanticEncoder(Protocol):
+    """Anything that gives scans (B, 1, H, W, D) a semantic code (B, dim)."""
+
+    device: torch.device
+
+    def semantic_code(self, x: Tensor) -> Tensor | None:
+        """y = E(x)."""
+        ...
+
+
+@torch.inference_mode()
+def encode_semantics(model: SemanticEncoder, store: VolumeStore, batch_size: int) -> np.ndarray:
+    """Semantic code of every scan, (N, dim) float32, in the order of the store's index.
+
+    Parameters
+    ----------
+    model
+        A diffusion autoencoder or a bare encoder.
+    store
+        The packed scans.
+    batch_size
+        Scans per forward pass; changes speed and memory only.
+
+    Raises
+    ------
+    ValueError
+        If the model has no semantic code (the prior).
+    """
+    parts = []
+    for rows in batches(store.rows(), batch_size):
+        y = model.semantic_code(store.batch(rows).to(model.device))
+        if y is None:
+            raise ValueError("the model has no semantic code")
+        parts.append(y.float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def batches(rows: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Rows in consecutive pieces of at most `batch_size`."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    return [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+
+
+@dataclass(frozen=True)
+class VoxelPCA:
+    """Principal components of the intensities inside a fixed mask.
+
+    Attributes
+    ----------
+    inside
+        Voxels used, bool (H, W, D).
+    mean
+        Mean intensity of the training scans, (V,).
+    components
+        Orthonormal rows, (k, V).
+    """
+
+    inside: np.ndarray
+    mean: np.ndarray
+    components: np.ndarray
+
+    def transform(self, volumes: np.ndarray) -> np.ndarray:
+        """Codes (N, k) float32 of scans (N, H, W, D)."""
+        values = np.asarray(volumes)[:, self.inside].astype(np.float32)
+        return ((values - self.mean) @ self.components.T).astype(np.float32)
+
+
+def learn_voxel_pca(
+    store: VolumeStore, rows: np.ndarray, n_components: int, seed: int
+) -> VoxelPCA:
+    """Principal components of the scans in `rows`, over voxels in at least half of their masks.
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    rows
+        Training rows; no other scan is read.
+    n_components
+        Components asked for; at most one fewer than there are scans.
+    seed
+        Seed of the randomised solver (Halko et al. 2011).
+    """
+    from sklearn.decomposition import PCA
+
+    rows = np.asarray(rows)
+    if len(rows) < 2:
+        raise ValueError(f"need at least two training scans, got {len(rows)}")
+    inside = store.masks[rows].mean(0, dtype=np.float64) >= 0.5
+    values = store.volumes[rows][:, inside].astype(np.float32)
+    n_components = min(n_components, len(rows) - 1, values.shape[1])
+    pca = PCA(n_components, svd_solver="randomized", random_state=seed).fit(values)
+    return VoxelPCA(inside, pca.mean_.astype(np.float32), pca.components_.astype(np.float32))
+
+
+def fit_voxel_pca(store: VolumeStore, n_components: int, seed: int) -> np.ndarray:
+    """Codes of every scan on the principal components of the training split, (N, k) float32."""
+    pca = learn_voxel_pca(store, store.rows("train"), n_components, seed)
+    return np.concatenate([pca.transform(store.volumes[r]) for r in batches(store.rows(), 64)])
+
+
+def pool_latents(mu: np.ndarray, cells: int = POOL_CELLS) -> np.ndarray:
+    """Pooled autoencoder latents: mean and deviation of each channel in each octant.
+
+    Parameters
+    ----------
+    mu
+        Posterior means, (N, C, h, w, d).
+    cells
+        Cells per axis; axes shorter than this are one cell per voxel.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, 2·C·cells³) float32; the means of all cells first, then the deviations.
+    """
+    if mu.ndim != 5:
+        raise ValueError(f"need latents (N, C, h, w, d), got shape {mu.shape}")
+    axes = [np.array_split(np.arange(n), min(cells, n)) for n in mu.shape[2:]]
+    means, deviations = [], []
+    for i in axes[0]:
+        for j in axes[1]:
+            for k in axes[2]:
+                cell = np.asarray(mu[:, :, i[0] : i[-1] + 1, j[0] : j[-1] + 1, k[0] : k[-1] + 1])
+                flat = cell.reshape(*mu.shape[:2], -1).astype(np.float64)
+                means.append(flat.mean(-1))
+                deviations.append(flat.std(-1))
+    return np.concatenate([*means, *deviations], axis=1).astype(np.float32)
+
+
+def true_volume_codes(truth_tsv: Path, index: pd.DataFrame) -> np.ndarray:
+    """True volumes of the simulated cohort, (N, k) float32 in ml, in the order of the index.
+
+    Parameters
+    ----------
+    truth_tsv
+        Table with a column `scan` and one column per volume, their names ending in ``_ml``.
+    index
+        Index of the packed scans.
+
+    Raises
+    ------
+    InputError
+        If a scan has no row, or there is no volume.
+    """
+    truth = pd.read_csv(truth_tsv, sep="\t")
+    volumes = [c for c in truth.columns if c.endswith("_ml")]
+    if "scan" not in truth or not volumes:
+        raise InputError(truth_tsv, "needs a column scan and columns *_ml", "Simulate again.")
+    missing = set(index["scan"]) - set(truth["scan"])
+    if missing:
+        raise InputError(
+            truth_tsv, f"lacks {len(missing)} scans, first {min(missing)}", "Simulate again."
+        )
+    return truth.set_index("scan").loc[index["scan"], volumes].to_numpy(np.float32)
+
+
+def region_volume_codes(store: VolumeStore, affine: np.ndarray, batch_size: int = 32) -> np.ndarray:
+    """Volumes read off the intensities, (N, 5) float32, ml.
+
+    Ventricles, tissue at the left and the right hippocampus, tissue of the whole brain, and all CSF
+    inside the brain mask; measures of the image (:func:`ldae.metrics.ventricle_volume`).
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    affine
+        Voxel to MNI152 mm of the study's grid, 4 x 4.
+    batch_size
+        Scans at a time.
+    """
+    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
+    regions = template_regions(store.shape, affine)
+    middle = np.round(np.linalg.inv(affine) @ [0, 0, 0, 1])[0]
+    right = np.arange(store.shape[0])[:, None, None] > middle
+    parts = []
+    for rows in batches(store.rows(), batch_size):
+        x, mask = store.batch(rows), store.mask_batch(rows)
+        csf = csf_fraction(x, mask).flatten(1).sum(1) * voxel_ml
+        brain = mask.flatten(1).sum(1) * voxel_ml
+        columns = [
+            ventricle_volume(x, mask, regions["ventricle"], voxel_ml),
+            tissue_volume(x, mask, regions["hippocampus"] & ~right, voxel_ml),
+            tissue_volume(x, mask, regions["hippocampus"] & right, voxel_ml),
+            brain - csf,
+            csf,
+        ]
+        parts.append(torch.stack(columns, 1).numpy())
+    return np.concatenate(parts).astype(np.float32)

@@ -1,0 +1,168 @@
+"""The study's settings: closed schema, defaults, and one clear message for each mistake."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from ldae.errors import InputError
+
+Config = dict[str, Any]
+
+SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
+
+# Sections whose training length is given as steps or as epochs.
+TRAINING_SECTIONS = ("autoencoder", "prior", "ldae", "voxel_dae", "supervised")
+
+
+def load_schema(path: Path = SCHEMA) -> Config:
+    """JSON schema of the settings, as nested dictionaries."""
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def complete_config(config: Config, files: Sequence[Path] = ()) -> Config:
+    """Settings with every missing key filled from the schema's defaults, checked.
+
+    Parameters
+    ----------
+    config
+        Merged settings as Snakemake read them; not changed.
+    files
+        The files they came from, in the order of reading; used to name the file at fault.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown, a value has the wrong type or is out of range, or two settings
+        contradict each other. The message names the key, the file and the mend.
+    """
+    schema = load_schema()
+    completed = _with_defaults(copy.deepcopy(config), schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    errors = sorted(validator.iter_errors(completed), key=_order)
+    if errors:
+        raise _explain(errors[0], config, files)
+    _check_consistency(completed, files)
+    return completed
+
+
+def leaves(config: Config, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Paths of all values that are not themselves non-empty sections."""
+    for key, value in config.items():
+        path = (*prefix, str(key))
+        if isinstance(value, dict) and value:
+            yield from leaves(value, path)
+        else:
+            yield path
+
+
+def _with_defaults(value: Any, schema: Config) -> Any:
+    """`value` with the defaults of `schema` put where a key is missing."""
+    if not isinstance(value, dict):
+        return value
+    for key, part in schema.get("properties", {}).items():
+        if key not in value:
+            if "default" in part:
+                value[key] = copy.deepcopy(part["default"])
+            elif part.get("type") == "object":
+                value[key] = {}
+        if key in value:
+            value[key] = _with_defaults(value[key], part)
+    return value
+
+
+def _order(error: jsonschema.ValidationError) -> tuple[int, str]:
+    """Unknown keys first: a misspelt key explains the value that is then missing."""
+    return (error.validator != "additionalProperties", error.json_path)
+
+
+def _explain(
+    error: jsonschema.ValidationError, config: Config, files: Sequence[Path]
+) -> InputError:
+    path = tuple(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = next(key for key in error.instance if key not in known)
+        path = (*path, str(unknown))
+        near = difflib.get_close_matches(str(unknown), known, n=1)
+        mend = f"Did you mean {near[0]}?" if near else f"Known keys here: {', '.join(known)}"
+        return InputError(_source(path, config, files), f"unknown key {'.'.join(path)}", mend)
+    description = str(error.schema.get("description", "")).rstrip(".")
+    mend = f"Its meaning: {description}" if description else "See schemas/config.schema.yaml"
+    problem = f"{'.'.join(path) or 'settings'}: {_shorten(error.message)}"
+    if isinstance(error.instance, str) and error.validator == "type":
+        mend += ". Nested values given by --config are text: use a file with --configfile"
+    return InputError(_source(path, config, files), problem, mend)
+
+
+def _shorten(message: str, limit: int = 160) -> str:
+    message = " ".join(message.split())
+    return message if len(message) <= limit else message[: limit - 1] + "…"
+
+
+def _source(path: Sequence[str], config: Config, files: Sequence[Path]) -> str:
+    """Name of the last file that sets `path` to its present value, else the command line."""
+    value = _at(config, path)
+    for file in reversed(files):
+        if _at(yaml.safe_load(Path(file).read_text(encoding="utf-8")), path) == value:
+            return str(file)
+    return "command line"
+
+
+def _at(node: Any, path: Sequence[str]) -> Any:
+    """Value at `path`, or None where the path leads nowhere."""
+    for key in path:
+        node = node.get(key) if isinstance(node, dict) else None
+    return node
+
+
+def _check_consistency(config: Config, files: Sequence[Path]) -> None:
+    """Checks that involve more than one key.
+
+    Raises
+    ------
+    InputError
+        At the first contradiction.
+    """
+
+    def fail(path: tuple[str, ...], problem: str, mend: str) -> None:
+        raise InputError(_source(path, config, files), f"{'.'.join(path)}: {problem}", mend)
+
+    total = sum(config["split"].values())
+    if abs(total - 1.0) > 1e-6:
+        fail(("split",), f"the shares add up to {total:g}", "Make train + val + test = 1")
+    if config["cohort"]["source"] == "bids" and not config["bids_folder"]:
+        fail(
+            ("bids_folder",),
+            "no folder is given for a cohort from BIDS",
+            "Add --config bids_folder=FOLDER to the command",
+        )
+    shares = config["cohort"]["simulated"]["shares"]
+    if config["cohort"]["source"] == "simulated" and abs(sum(shares.values()) - 1.0) > 1e-6:
+        fail(
+            ("cohort", "simulated", "shares"),
+            f"the shares add up to {sum(shares.values()):g}",
+            "Make them add up to 1",
+        )
+    for section in TRAINING_SECTIONS:
+        given = [key for key in ("n_steps", "n_epochs") if config[section][key] is not None]
+        if len(given) != 1:
+            fail(
+                (section, "n_steps"),
+                "the length of training is given twice" if given else "no length of training",
+                "Give one of n_steps and n_epochs, and set the other to null",
+            )
+    fold = config["autoencoder"]["fold"] * 2 ** (len(config["autoencoder"]["channels"]) - 1)
+    for size in config["grid"]["shape"]:
+        if size % fold:
+            fail(
+                ("grid", "shape"),
+                f"{size} is not a multiple of the autoencoder's reduction {fold}",
+                f"Choose multiples of {fold}",
+            )

@@ -1,0 +1,1 @@
+"""The diffusion process: schedule, forward process and deterministic sampler."""

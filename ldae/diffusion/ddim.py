@@ -1,0 +1,65 @@
+"""The deterministic sampler, run in either direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ldae.diffusion.schedule import NoiseSchedule
+
+NoisePredictor = Callable[[Tensor, Tensor], Tensor]
+"""ε̂(z_t, t) for z_t of shape (B, …) and int64 levels t of shape (B,)."""
+
+
+def ddim_levels(n_steps: int, n_levels: int) -> list[int]:
+    """Levels 0 = τ_0 < τ_1 < … < τ_S = T, evenly spaced.
+
+    Parameters
+    ----------
+    n_steps
+        S, 1..T.
+    n_levels
+        T of the schedule.
+    """
+    if not 1 <= n_steps <= n_levels:
+        raise ValueError(f"n_steps must be in 1..{n_levels}, got {n_steps}")
+    return [round(level) for level in torch.linspace(0, n_levels, n_steps + 1).tolist()]
+
+
+def ddim_step(z_t: Tensor, eps: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor) -> Tensor:
+    """Move `z_t` (any shape) from level t to level s, up or down; eq. 12 of Song et al. 2021, η = 0."""
+    z_0 = (z_t - (1 - alpha_bar_t).sqrt() * eps) / alpha_bar_t.sqrt()
+    return alpha_bar_s.sqrt() * z_0 + (1 - alpha_bar_s).sqrt() * eps
+
+
+def ddim_move(
+    z: Tensor, predict_noise: NoisePredictor, levels: list[int], schedule: NoiseSchedule
+) -> Tensor:
+    """Carry `z` through `levels` in the order given: ascending encodes, descending samples.
+
+    Going up from the clean sample, ε̂ is evaluated at the level to be left; at level 0, where no
+    noise exists and the network was never trained, it is evaluated at level 1.
+
+    Parameters
+    ----------
+    z
+        Sample at ``levels[0]``, (B, …).
+    predict_noise
+        ε̂.
+    levels
+        Visited levels; neighbours differ.
+    schedule
+        The noise schedule.
+
+    Returns
+    -------
+    Tensor
+        Sample at ``levels[-1]``, (B, …).
+    """
+    for t, s in zip(levels, levels[1:], strict=False):
+        level = torch.full((len(z),), max(t, 1), dtype=torch.int64, device=z.device)
+        eps = predict_noise(z, level)
+        z = ddim_step(z, eps, schedule.alpha_bar[t], schedule.alpha_bar[s])
+    return z

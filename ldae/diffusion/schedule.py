@@ -1,0 +1,58 @@
+"""The noise schedule of a diffusion process."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class NoiseSchedule(nn.Module):
+    """Linear schedule β_1..β_T and the quantities that follow from it.
+
+    Levels are integers t = 0..T; level 0 is the clean sample (ᾱ_0 = 1), so that a sampler may step
+    to it like to any other level.  Computed in float64 and kept in float32.
+
+    Parameters
+    ----------
+    n_levels
+        T, at least 1.
+    beta_start, beta_end
+        β_1 and β_T, 0 < β_1 ≤ β_T < 1 (Ho et al. 2020: 1e-4 to 0.02 at T = 1000).
+
+    Attributes
+    ----------
+    alpha_bar
+        ᾱ_t = ∏ (1 - β), shape (T + 1,), dimensionless.
+    shift_weight
+        k_t = -√α_t·(1-ᾱ_{t-1})/√(1-ᾱ_t), shape (T + 1,): weight of the estimated gradient in noise
+        form (Zhang et al. 2022, from the posterior-mean gap); k_0 = 0.
+    """
+
+    alpha_bar: Tensor
+    shift_weight: Tensor
+
+    def __init__(self, n_levels: int, beta_start: float, beta_end: float) -> None:
+        super().__init__()
+        if n_levels < 1 or not 0 < beta_start <= beta_end < 1:
+            raise ValueError(
+                f"need n_levels >= 1 and 0 < beta_start <= beta_end < 1, "
+                f"got {n_levels}, {beta_start}, {beta_end}"
+            )
+        self.n_levels = n_levels
+        alpha = 1 - torch.linspace(beta_start, beta_end, n_levels, dtype=torch.float64)
+        alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), alpha.cumprod(0)])
+        k = -alpha.sqrt() * (1 - alpha_bar[:-1]) / (1 - alpha_bar[1:]).sqrt()
+        k = torch.cat([torch.zeros(1, dtype=torch.float64), k])
+        self.register_buffer("alpha_bar", alpha_bar.float(), persistent=False)
+        self.register_buffer("shift_weight", k.float(), persistent=False)
+
+    def loss_weight(self, t: Tensor, gamma: float) -> Tensor:
+        """λ_t = SNR_t^γ / (1 + SNR_t), shape of `t` (Zhang et al. 2022, eq. 11; γ = 0.1)."""
+        alpha_bar = self.alpha_bar[t]
+        snr = alpha_bar / (1 - alpha_bar)
+        return snr**gamma / (1 + snr)
+
+
+def per_sample(values: Tensor, like: Tensor) -> Tensor:
+    """Values of shape (B,) reshaped to (B, 1, …, 1) so that they broadcast over `like`."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))

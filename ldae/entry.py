@@ -1,0 +1,204 @@
+"""What every rule's script does around its one library call: log, seed, threads and record."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from ldae.errors import InputError
+from ldae.provenance import record as provenance
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+# Needed by cuBLAS for deterministic results (NVIDIA, cuBLAS library, section 2.1.4).
+CUBLAS_WORKSPACE = ":4096:8"
+
+logger = logging.getLogger("ldae")
+
+
+class JobTerminated(BaseException):
+    """The job was asked to end (SIGTERM): by the user, or by the scheduler at its time limit."""
+
+
+class RuleRun:
+    """What a script may ask about its job.
+
+    Attributes
+    ----------
+    seed
+        The study's seed, or 0 for a rule without one.
+    threads
+        Processor threads that the job may use.
+    """
+
+    def __init__(self, seed: int, threads: int) -> None:
+        self.seed = seed
+        self.threads = threads
+        self._inputs: list[Path] = []
+
+    def generator(self) -> np.random.Generator:
+        """New random generator made from the job's seed."""
+        import numpy as np
+
+        return np.random.default_rng(self.seed)
+
+    def torch_device(self) -> torch.device:
+        """The GPU when there is one, else the processor."""
+        import torch
+
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def add_inputs(self, paths: list[Path]) -> None:
+        """Name files that the job read besides its declared inputs, for the record."""
+        self._inputs.extend(paths)
+
+
+@contextlib.contextmanager
+def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
+    """Run a rule's library call under one log, one seed and one record.
+
+    Everything logged goes to ``log.text`` of the rule; messages of the library also go to standard
+    error. A fault ends the job with exit code 1; the log ends with its message, in one line. The record is written under ``records/`` beside ``logs/``, once when the job starts
+    and once when it ends, however it ends; a record that cannot be written fails the job.
+
+    Parameters
+    ----------
+    snakemake
+        The object that Snakemake hands to a script.
+    """
+    log_path = Path(snakemake.log.text)
+    _configure_logging(log_path)
+    _limit_threads(snakemake.threads)
+    seed = int(snakemake.params.get("seed", 0))
+    _seed_everything(seed)
+    signal.signal(signal.SIGTERM, _terminate)
+
+    run = RuleRun(seed, snakemake.threads)
+    start = provenance.now()
+    clock = time.monotonic()
+    name = f"{start:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+    folder = records_folder(log_path)
+    record: provenance.Record = {
+        "rule": snakemake.rule,
+        "wildcards": dict(snakemake.wildcards.items()),
+        "params": provenance.plain(dict(snakemake.params.items())),
+        "seed": seed,
+        "threads": snakemake.threads,
+        "start": start.isoformat(),
+        "status": provenance.STARTED,
+        "slurm": provenance.scheduler(),
+        "container": provenance.container(),
+        **provenance.git_state(),
+    }
+    provenance.write_record(folder, f"{name}.started", record)
+    record["input"] = provenance.describe_files(snakemake.input)
+
+    problem: BaseException | None = None
+    try:
+        yield run
+    except BaseException as error:
+        problem = error
+    record["end"] = provenance.now().isoformat()
+    record["wall_seconds"] = round(time.monotonic() - clock, 3)
+    record["input"] += provenance.describe_files(run._inputs)
+    record["output"] = provenance.describe_files(snakemake.output)
+    record["status"] = provenance.COMPLETED if problem is None else provenance.FAILED
+    record["error"] = None if problem is None else _describe_error(problem)
+    record["peak_memory"] = provenance.peak_memory()
+    record["device"] = provenance.device()
+    record["software"] = provenance.software()
+    provenance.write_record(folder, name, record)
+    if problem is not None:
+        _report_problem(snakemake.rule, problem)
+        raise SystemExit(1)
+
+
+def records_folder(log_path: Path) -> Path:
+    """Folder of a job's records: ``logs/rule/case.log`` becomes ``records/rule/case``."""
+    parts = list(log_path.with_suffix("").parts)
+    place = len(parts) - 1 - parts[::-1].index("logs")
+    parts[place] = "records"
+    return Path(*parts)
+
+
+def _describe_error(problem: BaseException) -> dict[str, str]:
+    return {"type": type(problem).__name__, "message": provenance.scrub(str(problem))}
+
+
+def _report_problem(rule: str, problem: BaseException) -> None:
+    """Leave the traceback and, as the last line, the message in the log file.
+
+    The workflow's main process reads that line and shows it (:func:`ldae.progress.last_error`):
+    it does so for jobs on other machines too.
+    """
+    if not isinstance(problem, InputError):
+        logger.error("rule %s failed", rule, exc_info=problem)
+    if isinstance(problem, InputError):
+        line = str(problem)
+    elif isinstance(problem, (JobTerminated, KeyboardInterrupt)):
+        line = "It was ended on request before it was done."
+    else:
+        line = f"{type(problem).__name__}: {problem}"
+    logging.getLogger("ldae.problem").error("%s", " ".join(line.split()))
+
+
+def _configure_logging(path: Path) -> None:
+    """Send all messages to `path`, and those of this package to standard error too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = logging.FileHandler(path, mode="w", encoding="utf-8")
+    whole.setFormatter(
+        logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    )
+    screen = logging.StreamHandler(sys.stderr)
+    screen.addFilter(_for_the_screen)
+    screen.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[whole, screen], force=True)
+    logging.captureWarnings(True)
+
+
+def _for_the_screen(record: logging.LogRecord) -> bool:
+    return record.name.startswith("ldae.") and record.name != "ldae.problem"
+
+
+def _limit_threads(threads: int) -> None:
+    """Hold numerical libraries, here and in child processes, to the job's threads."""
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
+    with contextlib.suppress(ImportError):  # absent where no numerical library is
+        import threadpoolctl
+
+        threadpoolctl.threadpool_limits(threads)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)
+
+
+def _seed_everything(seed: int) -> None:
+    """Seed the global generators, for libraries that take no generator."""
+    random.seed(seed)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(seed)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
+        torch.manual_seed(seed)
+        # Some 3-D operations have no deterministic GPU version: they warn, and the log says so.
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise JobTerminated(f"signal {number}")

@@ -1,0 +1,30 @@
+"""Errors that a user can mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class InputError(Exception):
+    """A file or setting given by the user cannot be used.
+
+    The message is one line: what is wrong, where, and what to do about it.
+
+    Parameters
+    ----------
+    source
+        The file, folder or configuration key at fault.
+    problem
+        What is wrong with it, in one clause.
+    mend
+        What the user can do, as an instruction.
+    """
+
+    def __init__(self, source: str | Path, problem: str, mend: str) -> None:
+        super().__init__(source, problem, mend)
+        self.source = source
+        self.problem = problem
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.problem}. {self.mend}"

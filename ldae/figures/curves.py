@@ -1,0 +1,310 @@
+"""Figures of numbers: training, reconstruction by steps, dose and response, gaps, throughput."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+from ldae.figures.theme import (
+    BLACK,
+    METHOD_MARKERS,
+    color_of,
+    label_of,
+    new_figure,
+    panel_letters,
+    theme,
+)
+
+SMOOTHING_SHARE = 0.02
+"""Share of a training curve over which its running median is taken."""
+
+
+def errorbars(axis: Axes, x: np.ndarray, part: pd.DataFrame, method: str, **options: object) -> None:
+    """Values with their intervals, in the method's colour and marker."""
+    value = part["value"].to_numpy(float)
+    low = np.nan_to_num(value - part["ci_low"].to_numpy(float)).clip(0)
+    high = np.nan_to_num(part["ci_high"].to_numpy(float) - value).clip(0)
+    defaults: dict[str, object] = {
+        "label": label_of(method),
+        "color": color_of(method),
+        "marker": METHOD_MARKERS.get(method, "o"),
+        "capsize": 2,
+        "elinewidth": 0.9,
+    }
+    axis.errorbar(x, value, yerr=[low, high], **(defaults | options))  # type: ignore[arg-type]
+
+
+def legend_below(figure: Figure, axis: Axes, columns: int) -> None:
+    """One legend for all panels, under them."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
+def plot_training(metrics: Mapping[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
+    """Loss of every trained stage against optimizer steps, training and validation.
+
+    Parameters
+    ----------
+    metrics
+        Log of each stage: columns step, seconds and losses named ``train_*`` and ``val_*``; of a stage
+        with several losses the one called ``loss`` is drawn, else the first.
+
+    Returns
+    -------
+    tuple
+        Figure, and columns stage, step, seconds, curve, value.
+    """
+    if not metrics:
+        raise ValueError("there is no training to draw")
+    columns = min(3, len(metrics))
+    n_rows = -(-len(metrics) // columns)
+    parts = []
+    with theme():
+        figure = new_figure(0.35 + 1.95 * n_rows)
+        axes = np.atleast_1d(figure.subplots(n_rows, columns, squeeze=False)).ravel()
+        for axis, (stage, log) in zip(axes, metrics.items(), strict=False):
+            for kind, color, text in (("train", color_of(stage), "training"), ("val", BLACK, "validation")):
+                name = _main_loss(log, kind)
+                if name is None:
+                    continue
+                curve = log[["step", "seconds", name]].dropna()
+                curve = curve.rename(columns={name: "value"})
+                smooth = curve["value"]
+                if kind == "train" and len(curve) > 1 / SMOOTHING_SHARE:
+                    axis.plot(curve["step"], curve["value"], color=color, alpha=0.25, linewidth=0.6)
+                    window = max(3, round(SMOOTHING_SHARE * len(curve)))
+                    smooth = smooth.rolling(window, center=True, min_periods=1).median()
+                style = "-" if kind == "train" else "--"
+                marker = "" if kind == "train" and len(curve) > 30 else "."
+                axis.plot(curve["step"], smooth, style, color=color, label=text, marker=marker)
+                parts.append(curve.assign(stage=stage, curve=name))
+            axis.set_title(label_of(stage) if stage != "autoencoder" else "autoencoder")
+            axis.set_xlabel("optimizer step")
+            axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            shown = [line.get_ydata() for line in axis.get_lines()]
+            values = np.concatenate([np.asarray(v, float) for v in shown]) if shown else np.ones(1)
+            if values.min() > 0 and values.max() / values.min() > 8:
+                axis.set_yscale("log")
+        for axis in axes[len(metrics) :]:
+            axis.set_visible(False)
+        for row in range(n_rows):
+            axes[row * columns].set_ylabel("loss")
+        legend_below(figure, axes[0], 2)
+    data = pd.concat(parts, ignore_index=True)
+    return figure, data[["stage", "curve", "step", "seconds", "value"]]
+
+
+def _main_loss(log: pd.DataFrame, kind: str) -> str | None:
+    names = [c for c in log.columns if c.startswith(f"{kind}_") and log[c].notna().any()]
+    preferred = [c for c in names if c == f"{kind}_loss"]
+    return (preferred or names or [None])[0]
+
+
+def plot_reconstruction_steps(table: pd.DataFrame, window: int = 11) -> tuple[Figure, pd.DataFrame]:
+    """SSIM and MSE inside the mask against the number of sampler steps, with intervals.
+
+    Parameters
+    ----------
+    table
+        Table ``reconstruction``.
+    window
+        SSIM window, voxels; the largest there is if it was not measured.
+    """
+    measured = table.loc[table["metric"] == "ssim", "window"].dropna().astype(int)
+    window = window if window in set(measured) else int(measured.max())
+    part = table[table["region"] == "mask"]
+    ssim = part[(part["metric"] == "ssim") & (part["window"] == window)]
+    data = pd.concat([ssim, part[part["metric"] == "mse"]], ignore_index=True)
+    with theme():
+        figure = new_figure(2.9)
+        axes = figure.subplots(1, 2)
+        for axis, metric, text in zip(
+            axes, ("ssim", "mse"), (f"SSIM in the mask (window {window})", "MSE in the mask"), strict=True
+        ):
+            of_metric = data[data["metric"] == metric]
+            steps = sorted(of_metric["steps"].dropna().astype(int).unique())
+            place = {s: i for i, s in enumerate(steps)}
+            methods = list(of_metric["method"].unique())
+            moving = [m for m in methods if m != "autoencoder"]
+            for k, method in enumerate(moving):
+                curve = of_metric[of_metric["method"] == method].sort_values("steps")
+                x = np.array([place[int(s)] for s in curve["steps"]], float)
+                errorbars(axis, x + 0.06 * (k - (len(moving) - 1) / 2), curve, method)
+            fixed = of_metric[of_metric["method"] == "autoencoder"]
+            for _, row in fixed.iterrows():
+                axis.axhline(row["value"], color=BLACK, linestyle="--", label=label_of("autoencoder"))
+                if np.isfinite(row["ci_low"]):
+                    axis.axhspan(row["ci_low"], row["ci_high"], color=BLACK, alpha=0.08, linewidth=0)
+            axis.set_xticks(range(len(steps)), [str(s) for s in steps])
+            axis.set_xlabel("sampler steps T")
+            axis.set_ylabel(text)
+            if metric == "mse":
+                axis.set_yscale("log")
+        panel_letters(axes)
+        legend_below(figure, axes[0], 3)
+    return figure, data
+
+
+RESPONSES = (
+    ("ventricle_change_ml", "ventricle change (ml)"),
+    ("hippocampus_change_ml", "tissue at hippocampi, change (ml)"),
+    ("probe_response", "response of independent probe"),
+    ("pca_response", "response of voxel-PCA judge"),
+)
+TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age"}
+TASK_COLORS = {"ad_vs_cn": "#D55E00", "age": "#0072B2"}
+RESPONSE_UNITS = {"ad_vs_cn": "log-odds of AD", "age": "years"}
+
+
+def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Responses against the amount a, one row of panels for each edited attribute.
+
+    Parameters
+    ----------
+    table
+        Table ``manipulation``.
+    """
+    names = [name for name, _ in RESPONSES]
+    data = table[table["metric"].isin(names) & table["amount"].notna()].reset_index(drop=True)
+    trends = table[table["metric"].str.endswith("_spearman")].set_index(["task", "metric"])["value"]
+    tasks = list(dict.fromkeys(data["task"]))
+    with theme():
+        figure = new_figure(0.3 + 1.95 * len(tasks), 7.6)
+        axes = figure.subplots(len(tasks), len(RESPONSES), squeeze=False)
+        for row, task in zip(axes, tasks, strict=True):
+            for axis, (name, text) in zip(row, RESPONSES, strict=True):
+                curve = data[(data["task"] == task) & (data["metric"] == name)].sort_values("amount")
+                x = curve["amount"].to_numpy(float)
+                color = TASK_COLORS.get(task, BLACK)
+                axis.fill_between(
+                    x, curve["ci_low"].astype(float), curve["ci_high"].astype(float),
+                    color=color, alpha=0.18, linewidth=0,
+                )  # fmt: skip
+                axis.plot(x, curve["value"], marker="o", color=color)
+                axis.axhline(0, color=BLACK, linewidth=0.6)
+                axis.axvline(0, color=BLACK, linewidth=0.6)
+                unit = "" if name.endswith("_ml") else f"\n({RESPONSE_UNITS[task]})"
+                axis.set_ylabel(text.replace(", ", ",\n").replace(" of ", "\nof ") + unit)
+                rho = trends.get((task, f"{name.removesuffix('_ml')}_spearman"))
+                if rho is not None and np.isfinite(rho):
+                    axis.set_title(f"mean Spearman {rho:.2f}", fontsize=7.5)
+            row[0].annotate(
+                TASK_LABELS.get(task, task), (-0.62, 0.5), xycoords="axes fraction", rotation=90,
+                va="center", ha="center", fontweight="bold",
+            )  # fmt: skip
+        for axis in axes[-1]:
+            axis.set_xlabel("amount a")
+    return figure, data
+
+
+INTERPOLATION_ORDER = ("ldae", "voxel_dae", "latent_average", "voxel_average", "nearest_visit")
+
+
+def plot_interpolation_gap(table: pd.DataFrame, window: int = 11) -> tuple[Figure, pd.DataFrame]:
+    """SSIM, MSE and skill inside the mask by the gap t_B - t_A, against the real middle scan.
+
+    Parameters
+    ----------
+    table
+        Table ``interpolation``.
+    window
+        SSIM window, voxels; the largest there is if it was not measured.
+    """
+    measured = table.loc[table["metric"] == "ssim", "window"].dropna().astype(int)
+    window = window if window in set(measured) else int(measured.max())
+    part = table[(table["target"] == "real") & (table["region"] == "mask") & table["gap_months"].notna()]
+    keep = part["metric"].isin(["mse", "skill"])
+    keep |= (part["metric"] == "ssim") & (part["window"] == window)
+    data = part[keep].reset_index(drop=True)
+    gaps = sorted(data["gap_months"].astype(int).unique())
+    methods = [m for m in INTERPOLATION_ORDER if m in set(data["method"])]
+    texts = {
+        "ssim": f"SSIM in the mask (window {window})",
+        "mse": "MSE in the mask",
+        "skill": "skill against the best trivial answer",
+    }
+    with theme():
+        figure = new_figure(2.9)
+        axes = figure.subplots(1, 3)
+        for axis, (metric, text) in zip(axes, texts.items(), strict=True):
+            for k, method in enumerate(methods):
+                of_method = data[(data["metric"] == metric) & (data["method"] == method)]
+                if of_method.empty:
+                    continue
+                curve = of_method.sort_values("gap_months")
+                x = np.array([gaps.index(int(g)) for g in curve["gap_months"]], float)
+                shift = 0.08 * (k - (len(methods) - 1) / 2)
+                errorbars(axis, x + shift, curve, method)
+            axis.set_xticks(range(len(gaps)), [str(g) for g in gaps])
+            axis.margins(x=0.12)
+            axis.set_xlabel("gap between outer visits (months)")
+            axis.set_ylabel(text)
+            if metric == "mse":
+                axis.set_yscale("log")
+        axes[2].axhline(0, color=BLACK, linewidth=0.8)
+        panel_letters(axes)
+        legend_below(figure, axes[0], len(methods))
+    return figure, data
+
+
+OPERATIONS = {
+    "encode_semantic": "semantic\ncode",
+    "encode": "encode",
+    "reconstruct": "reconstruct",
+    "interpolate": "interpolate",
+}
+
+
+def plot_throughput(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Seconds per scan and peak memory of each operation, by model.
+
+    Parameters
+    ----------
+    table
+        Table ``throughput``.
+    """
+    data = table[table["metric"].isin(["seconds_per_scan", "peak_memory_mb"])].reset_index(drop=True)
+    operations = [o for o in OPERATIONS if o in set(data["operation"])]
+    methods = list(dict.fromkeys(data["method"]))
+    width = 0.8 / max(1, len(methods))
+    ratios = table[table["metric"] == "speed_ratio"].set_index("operation")["value"]
+    texts = {"seconds_per_scan": "seconds per scan", "peak_memory_mb": "peak memory (MB)"}
+    with theme():
+        figure = new_figure(2.8)
+        axes = figure.subplots(1, 2)
+        for axis, (metric, text) in zip(axes, texts.items(), strict=True):
+            for k, method in enumerate(methods):
+                of_method = data[(data["metric"] == metric) & (data["method"] == method)]
+                part = of_method.set_index("operation").reindex(operations)
+                x = np.arange(len(operations)) + width * (k - (len(methods) - 1) / 2)
+                value = part["value"].to_numpy(float)
+                low = np.nan_to_num(value - part["ci_low"].to_numpy(float)).clip(0)
+                high = np.nan_to_num(part["ci_high"].to_numpy(float) - value).clip(0)
+                axis.bar(
+                    x, value, width * 0.94, color=color_of(method), label=label_of(method),
+                    yerr=[low, high] if metric == "seconds_per_scan" else None, capsize=2,
+                    error_kw={"elinewidth": 0.9},
+                )  # fmt: skip
+            axis.set_xticks(range(len(operations)), [OPERATIONS[o] for o in operations])
+            axis.set_ylabel(text)
+            axis.grid(visible=False, axis="x")
+            positive = data.loc[(data["metric"] == metric) & (data["value"] > 0), "value"]
+            if len(positive) and positive.max() / positive.min() > 20:
+                axis.set_yscale("log")
+                axis.yaxis.set_major_formatter(ScalarFormatter() if positive.min() > 0.01 else axis.yaxis.get_major_formatter())
+        top = data[data["metric"] == "seconds_per_scan"].groupby("operation")["ci_high"].max()
+        for i, operation in enumerate(operations):
+            if operation in ratios.index and np.isfinite(ratios[operation]):
+                axes[0].annotate(
+                    f"{ratios[operation]:.1f}×", (i, top[operation]), ha="center", va="bottom",
+                    xytext=(0, 3), textcoords="offset points", fontsize=7.5,
+                )  # fmt: skip
+        axes[0].margins(y=0.14)
+        panel_letters(axes)
+        legend_below(figure, axes[0], len(methods))
+    return figure, data

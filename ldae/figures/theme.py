@@ -1,0 +1,130 @@
+"""One look for all figures, and one way to save them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+DPI = 160
+WIDTH_INCHES = 7.2
+"""Width of a two-column figure in print (183 mm)."""
+
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
+    "#1a1a1a", "#E69F00", "#56B4E9", "#009E73", "#D9C500", "#0072B2", "#D55E00", "#CC79A7", "#8c8c8c",
+)  # fmt: skip
+"""Palette that colour-blind readers can tell apart (Okabe & Ito 2008, the yellow darkened for lines)."""
+
+METHOD_LABELS = {
+    "ldae": "LDAE",
+    "ldae_semantic": "LDAE, semantic code only",
+    "autoencoder": "autoencoder alone",
+    "prior": "prior alone",
+    "voxel_dae": "voxel DAE",
+    "voxel_dae_semantic": "voxel DAE, semantic code only",
+    "supervised": "supervised encoder",
+    "untrained": "untrained encoder",
+    "voxel_pca": "voxel PCA",
+    "latent_mean": "pooled latents",
+    "region_volumes": "regional volumes",
+    "true_volumes": "true volumes (ceiling)",
+    "nearest_visit": "copy of nearer visit",
+    "voxel_average": "voxel average",
+    "latent_average": "latent average",
+}
+METHOD_COLORS = {
+    "ldae": VERMILION,
+    "ldae_semantic": PURPLE,
+    "autoencoder": BLACK,
+    "prior": BLUE,
+    "voxel_dae": GREEN,
+    "voxel_dae_semantic": SKY,
+    "supervised": BLUE,
+    "untrained": GREY,
+    "voxel_pca": ORANGE,
+    "latent_mean": SKY,
+    "region_volumes": PURPLE,
+    "true_volumes": BLACK,
+    "nearest_visit": GREY,
+    "voxel_average": ORANGE,
+    "latent_average": BLUE,
+}
+METHOD_MARKERS = {
+    "ldae": "o", "ldae_semantic": "D", "autoencoder": "_", "prior": "s", "voxel_dae": "^",
+    "voxel_dae_semantic": "v", "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
+}  # fmt: skip
+
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 8.0,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8.0,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "figure.dpi": DPI,
+    "svg.hashsalt": "ldae",
+    "svg.fonttype": "none",
+}
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """Draw in the common style; settings outside the block are untouched."""
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def label_of(method: str) -> str:
+    """Name of a method for people; a method not known here keeps its own."""
+    return METHOD_LABELS.get(method, method.replace("_", " "))
+
+
+def color_of(method: str) -> str:
+    """Colour of a method, the same in every figure."""
+    return METHOD_COLORS.get(method, GREY)
+
+
+def new_figure(height_inches: float, width_inches: float = WIDTH_INCHES) -> Figure:
+    """Empty figure that lays itself out; not registered with pyplot, so nothing has to be closed."""
+    figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def panel_letters(axes: Iterable[Axes]) -> None:
+    """Mark panels a, b, c, … at their upper left."""
+    for letter, axis in zip("abcdefghij", axes, strict=False):
+        axis.set_title(letter, loc="left", fontweight="bold", fontsize=9)
+
+
+def save_figure(figure: Figure, data: pd.DataFrame, png: Path, svg: Path, tsv: Path) -> None:
+    """Write a figure as picture, as drawing, and as the numbers it shows.
+
+    Parameters
+    ----------
+    figure, data
+        As a plot function returns them.
+    png, svg, tsv
+        Written; equal input gives equal bytes (no date is embedded).
+    """
+    with theme():
+        figure.savefig(png, dpi=DPI, metadata={"Software": None})
+        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    data.to_csv(tsv, sep="\t", index=False, float_format="%.6g", lineterminator="\n")

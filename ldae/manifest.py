@@ -1,0 +1,261 @@
+"""The table of scans, the split of its subjects, and what a plan needs to know about a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ldae.errors import InputError
+
+SCAN_COLUMNS: tuple[str, ...] = (
+    "scan", "subject", "session", "months", "age", "sex", "diagnosis", "site", "path", "sha256",
+)  # fmt: skip
+NUMBER_COLUMNS = ("months", "age")
+SPLITS: tuple[str, ...] = ("train", "val", "test")
+# Visits that one person needs for an interpolation: one before, one between, one after.
+VISITS_FOR_INTERPOLATION = 3
+# Ages are split into so many groups of equal size within a diagnosis and sex.
+AGE_BINS = 4
+
+
+@dataclass(frozen=True)
+class CohortSummary:
+    """What the plan depends on.
+
+    Parameters
+    ----------
+    n_subjects, n_scans
+        People and scans.
+    n_visits_max
+        Largest number of scans of one person.
+    longitudinal
+        Whether someone has three visits or more, as interpolation needs.
+    diagnoses
+        Diagnoses that occur, sorted.
+    has_age
+        Whether ages are known.
+    """
+
+    n_subjects: int
+    n_scans: int
+    n_visits_max: int
+    longitudinal: bool
+    diagnoses: tuple[str, ...]
+    has_age: bool
+
+
+def summarise_scans(scans: pd.DataFrame) -> CohortSummary:
+    """Summary of a table with at least the columns subject, diagnosis and age."""
+    visits = scans.groupby("subject").size()
+    most = int(visits.max()) if len(visits) else 0
+    return CohortSummary(
+        n_subjects=len(visits),
+        n_scans=len(scans),
+        n_visits_max=most,
+        longitudinal=most >= VISITS_FOR_INTERPOLATION,
+        diagnoses=tuple(sorted(scans["diagnosis"].unique())),
+        has_age=bool(len(scans)) and bool(scans["age"].notna().all()),
+    )
+
+
+def simulated_summary(settings: Mapping[str, Any], seed: int = 0) -> CohortSummary:
+    """Summary of the cohort that `ldae.simulation.simulate_cohort` makes of the same arguments.
+
+    Raises
+    ------
+    InputError
+        If a setting is missing, unknown or out of range; the error names the key.
+    """
+    from ldae.simulation.population import draw_population
+    from ldae.simulation.settings import SimulationSettings
+
+    return summarise_scans(draw_population(SimulationSettings.from_mapping(settings), seed))
+
+
+def read_scans(path: Path) -> pd.DataFrame:
+    """Table of scans with typed columns; an empty session or site stays an empty string.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, a column is missing or unknown, a number is not one, a scan occurs
+        twice, or the table is empty.
+    """
+    table = _read_strings(path)
+    missing = [name for name in SCAN_COLUMNS if name not in table.columns]
+    if missing:
+        raise InputError(
+            path, f"column {', '.join(missing)} is missing", "Let the workflow write the table anew"
+        )
+    for name in NUMBER_COLUMNS:
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        if numbers.isna().any():
+            row = int(np.flatnonzero(numbers.isna())[0])
+            raise InputError(
+                path,
+                f"row {row + 2}: {name} {table[name].iloc[row]!r} is not a number",
+                "Let the workflow write the table anew",
+            )
+        table[name] = numbers.astype(float)
+    _check_scans(table, path)
+    return table[list(SCAN_COLUMNS)]
+
+
+def write_scans(scans: pd.DataFrame, path: Path) -> None:
+    """Write a table of scans, sorted by subject and months.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a scan occurs twice, or the table is empty.
+    """
+    missing = [name for name in SCAN_COLUMNS if name not in scans.columns]
+    if missing:
+        raise InputError(path, f"column {', '.join(missing)} is missing", "Add it before writing")
+    _check_scans(scans, path)
+    ordered = scans.sort_values(["subject", "months", "scan"], kind="stable")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ordered[list(SCAN_COLUMNS)].to_csv(path, sep="\t", index=False, lineterminator="\n")
+
+
+def _check_scans(scans: pd.DataFrame, path: Path) -> None:
+    if scans.empty:
+        raise InputError(path, "there are no scans", "Check the cohort's folder")
+    twice = scans["scan"][scans["scan"].duplicated()]
+    if len(twice):
+        raise InputError(path, f"scan {twice.iloc[0]} occurs twice", "Keep one row per scan")
+    unknown = scans.loc[~scans["sex"].isin(["F", "M"])]
+    if len(unknown):
+        row = unknown.iloc[0]
+        raise InputError(path, f"scan {row.scan} has sex {row.sex!r}", "Use F or M")
+
+
+def _read_strings(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError(path, "the table does not exist", "Run the rule that writes it") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(
+            path, "the file is not a table of tab-separated values", "Write the table anew"
+        ) from error
+
+
+def split_subjects(scans: pd.DataFrame, fractions: Mapping[str, float], seed: int) -> pd.DataFrame:
+    """Assign every subject to a split, balanced by diagnosis, sex and age.
+
+    Subjects are ordered by diagnosis, sex and age group, at random within a group, and dealt out
+    one after another, each to the split that is furthest behind its share. So every stretch of the
+    order, however small a group is, is divided nearly in the wanted proportions, and the totals are
+    right to within one subject.
+
+    Parameters
+    ----------
+    scans
+        Table of scans; a subject's first visit gives diagnosis, age and sex.
+    fractions
+        Share of subjects of each split (train, val, test); they sum to 1.
+    seed
+        Seed of the order within groups.
+
+    Returns
+    -------
+    DataFrame
+        subject, split; sorted by subject. Every split with a share above 0 has a subject, as long
+        as there are as many subjects as splits.
+
+    Raises
+    ------
+    InputError
+        If the fractions do not name the splits or do not sum to 1, or there are fewer subjects
+        than splits.
+    """
+    if set(fractions) != set(SPLITS):
+        raise InputError(
+            "split", f"{dict(fractions)} does not name the splits", "Use train, val, test"
+        )
+    shares = np.array([float(fractions[name]) for name in SPLITS])
+    if (shares < 0).any() or abs(shares.sum() - 1) > 1e-6:
+        raise InputError("split", f"{dict(fractions)} are not shares that sum to 1", "Correct them")
+    people = scans.sort_values(["subject", "months"]).groupby("subject", sort=True).first()
+    if len(people) < (shares > 0).sum():
+        raise InputError("split", f"{len(people)} subjects are too few to split", "Add subjects")
+
+    rng = np.random.default_rng(seed)
+    people["lot"] = rng.permutation(len(people))
+    rank = people.groupby(["diagnosis", "sex"])["age"].rank(method="first", na_option="top")
+    size = people.groupby(["diagnosis", "sex"])["age"].transform("size")
+    people["age_bin"] = np.floor((rank - 1) / size * AGE_BINS)
+    order = people.sort_values(["diagnosis", "sex", "age_bin", "lot"]).index
+    counts = np.zeros(len(SPLITS))
+    assigned: dict[str, int] = {}
+    for place, subject in enumerate(order, 1):
+        behind = np.where(shares > 0, shares * place - counts, -np.inf)
+        chosen = int(np.argmax(np.round(behind, 9)))
+        counts[chosen] += 1
+        assigned[str(subject)] = chosen
+    for empty in np.flatnonzero((counts == 0) & (shares > 0)):
+        donor = int(counts.argmax())
+        moved = next(subject for subject in reversed(order) if assigned[str(subject)] == donor)
+        assigned[str(moved)] = int(empty)
+        counts[donor] -= 1
+        counts[empty] += 1
+    table = pd.DataFrame(
+        {"subject": list(assigned), "split": [SPLITS[i] for i in assigned.values()]}
+    )
+    return table.sort_values("subject", ignore_index=True)
+
+
+def read_split(path: Path) -> pd.DataFrame:
+    """Table of subject and split.
+
+    Raises
+    ------
+    InputError
+        If the file or a column is missing, a split's name is unknown, or a subject occurs twice.
+    """
+    table = _read_strings(path)
+    for name in ("subject", "split"):
+        if name not in table.columns:
+            raise InputError(path, f"column {name} is missing", "Let the workflow write it anew")
+    _check_split(table, path)
+    return table[["subject", "split"]]
+
+
+def check_split(scans: pd.DataFrame, split: pd.DataFrame) -> None:
+    """Stop if a subject is in two splits or in none.
+
+    Raises
+    ------
+    InputError
+        Naming the subject.
+    """
+    _check_split(split, "split")
+    missing = sorted(set(scans["subject"]) - set(split["subject"]))
+    if missing:
+        raise InputError(
+            "split",
+            f"{len(missing)} subjects are in no split, first {missing[0]}",
+            "Let the workflow make the split anew",
+        )
+
+
+def _check_split(split: pd.DataFrame, source: Path | str) -> None:
+    unknown = split.loc[~split["split"].isin(SPLITS)]
+    if len(unknown):
+        row = unknown.iloc[0]
+        raise InputError(
+            source, f"subject {row.subject} is in split {row.split!r}", f"Use {', '.join(SPLITS)}"
+        )
+    twice = split["subject"][split["subject"].duplicated()]
+    if len(twice):
+        raise InputError(
+            source,
+            f"subject {twice.iloc[0]} occurs twice, so a split may leak into another",
+            "Keep one row per subject",
+        )

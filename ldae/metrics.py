@@ -1,0 +1,452 @@
+"""How alike two scans are, and how large a scan's ventricles look.
+
+The similarity measures take batches (B, 1, H, W, D) and give one number per scan, over the whole
+volume or inside a mask.  They are written on tensors because no library covers what the protocol
+asks for: three dimensions, masks, the even window of a published table, and volumes of 24 voxels.
+The tests hold them to scikit-image.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+K1, K2 = 0.01, 0.03
+"""Stabilising constants of SSIM (Wang et al. 2004, section III-B)."""
+
+GAUSSIAN_WINDOW = 11
+GAUSSIAN_SIGMA = 1.5
+"""The standard window of SSIM: 11 voxels, Gaussian of 1.5 voxels (Wang et al. 2004)."""
+
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Exponents of the five scales (Wang et al. 2003, section 3.2)."""
+
+SMALLEST_MSE = 1e-10
+"""Bound below which the PSNR is not followed (100 dB), so that equal scans keep a finite number."""
+
+LPIPS_NET = "alex"
+LPIPS_WEIGHTS = "alexnet-owt-7be5be79.pth"
+"""Backbone of LPIPS (Zhang et al. 2018, their recommended metric) and torchvision's file of it."""
+
+
+def _kernel(window: int) -> list[float]:
+    """One-dimensional window that sums to 1: uniform, or Gaussian for the standard window."""
+    if window == GAUSSIAN_WINDOW:
+        offset = np.arange(window) - window // 2
+        weights = np.exp(-0.5 * (offset / GAUSSIAN_SIGMA) ** 2)
+        return [float(w) for w in weights / weights.sum()]
+    if window < 2:
+        raise ValueError(f"window must be at least 2 voxels, got {window}")
+    return [1 / window] * window
+
+
+def _filter(x: Tensor, kernel: Sequence[float]) -> Tensor:
+    """Separable filter over the last three axes, full windows only; each axis shrinks by len-1."""
+    for axis in (-3, -2, -1):
+        n = x.shape[axis] - len(kernel) + 1
+        out = x.narrow(axis, 0, n) * kernel[0]
+        for i in range(1, len(kernel)):
+            out.add_(x.narrow(axis, i, n), alpha=kernel[i])
+        x = out
+    return x
+
+
+def _pad_symmetric(x: Tensor, before: int, after: int) -> Tensor:
+    """Mirror the last three axes with the edge repeated (scipy's `reflect`)."""
+    for axis in (-3, -2, -1):
+        n = x.shape[axis]
+        source = np.pad(np.arange(n), (before, after), mode="symmetric")
+        x = x.index_select(x.ndim + axis, torch.from_numpy(source).to(x.device))
+    return x
+
+
+def _ssim_terms(x: Tensor, y: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """Maps of SSIM and of its contrast-structure factor at every full window (Wang et al. 2004, eq. 13)."""
+    kernel = _kernel(window)
+    # Sample covariance for uniform windows, as scikit-image; the Gaussian is a population weighting.
+    n_voxels = window**3
+    norm = 1.0 if window == GAUSSIAN_WINDOW else n_voxels / (n_voxels - 1)
+    mean_x, mean_y = _filter(x, kernel), _filter(y, kernel)
+    var_x = norm * (_filter(x * x, kernel) - mean_x * mean_x)
+    var_y = norm * (_filter(y * y, kernel) - mean_y * mean_y)
+    cov = norm * (_filter(x * y, kernel) - mean_x * mean_y)
+    structure = (2 * cov + K2**2) / (var_x + var_y + K2**2)
+    luminance = (2 * mean_x * mean_y + K1**2) / (mean_x * mean_x + mean_y * mean_y + K1**2)
+    return luminance * structure, structure
+
+
+def _check_pair(x: Tensor, y: Tensor, mask: Tensor | None) -> None:
+    if x.ndim != 5 or x.shape != y.shape:
+        raise ValueError(f"need two equal shapes (B, 1, H, W, D), got {x.shape} and {y.shape}")
+    if mask is not None and mask.shape != x.shape:
+        raise ValueError(f"mask {tuple(mask.shape)} for scans {tuple(x.shape)}")
+
+
+def _masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean of each sample, (B,), over all its voxels or over those in the mask (NaN if none)."""
+    if mask is None:
+        return values.flatten(1).mean(1)
+    weights = mask.to(values.dtype).flatten(1)
+    return (values.flatten(1) * weights).sum(1) / weights.sum(1)
+
+
+def ssim_map(x: Tensor, y: Tensor, window: int) -> Tensor:
+    """SSIM around every voxel, (B, 1, H, W, D), edges mirrored; intensities span 1.
+
+    A window of even width has no middle voxel: its value is given to the voxel just above the middle
+    along each axis (window 4 around voxel i covers i-2 … i+1).
+    """
+    return _padded_terms(x, y, window)[0]
+
+
+def _padded_terms(x: Tensor, y: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """Maps of SSIM and of its contrast-structure factor at every voxel, edges mirrored."""
+    before, after = window // 2, (window - 1) // 2
+    x, y = (_pad_symmetric(v.float(), before, after) for v in (x, y))
+    return _ssim_terms(x, y, window)
+
+
+def _region_means(values: Tensor, mask: Tensor | None, window: int) -> dict[str, Tensor]:
+    """Means of a map over the full windows (`whole`) and, with a mask, inside it (`mask`), each (B,)."""
+    core = values
+    for axis in (-3, -2, -1):
+        core = core.narrow(axis, window // 2, values.shape[axis] - window + 1)
+    means = {"whole": _masked_mean(core, None)}
+    if mask is not None:
+        means["mask"] = _masked_mean(values, mask)
+    return means
+
+
+def structural_scores(
+    x: Tensor, y: Tensor, mask: Tensor | None, window: int, *, multiscale: bool
+) -> dict[tuple[str, str], Tensor]:
+    """SSIM and MS-SSIM of each pair, from one pass over the scans; see :func:`ssim`, :func:`ms_ssim`.
+
+    Returns
+    -------
+    dict
+        (metric, region) to (B,); metrics ``ssim`` and, if `multiscale`, ``ms_ssim``; regions ``whole``
+        and, if there is a mask, ``mask``.
+    """
+    _check_pair(x, y, mask)
+    regions = ["whole"] if mask is None else ["whole", "mask"]
+    nothing = torch.full((len(x),), torch.nan, device=x.device)
+    n_scales = ms_ssim_scales(x.shape[2:], window)
+    result: dict[tuple[str, str], Tensor] = {}
+    for region in regions:
+        result["ssim", region] = nothing
+        if multiscale:
+            result["ms_ssim", region] = nothing
+    if n_scales == 0:
+        return result
+    x, y = x.float(), y.float()
+    full, structure = _padded_terms(x, y, window)
+    for region, value in _region_means(full, mask, window).items():
+        result["ssim", region] = value
+    if not multiscale or n_scales < 2:
+        return result
+    exponents = np.array(MS_SSIM_WEIGHTS[:n_scales])
+    exponents *= sum(MS_SSIM_WEIGHTS) / exponents.sum()
+    weights = None if mask is None else mask.float()
+    product = dict.fromkeys(regions, torch.ones(len(x), device=x.device))
+    for scale, exponent in enumerate(exponents):
+        if scale > 0:
+            x, y = (torch.nn.functional.avg_pool3d(v, 2) for v in (x, y))
+            weights = None if weights is None else torch.nn.functional.avg_pool3d(weights, 2)
+            full, structure = _padded_terms(x, y, window)
+        factor = full if scale == n_scales - 1 else structure
+        for region, value in _region_means(factor, weights, window).items():
+            product[region] = product[region] * value.clamp(min=0) ** float(exponent)
+    return result | {("ms_ssim", region): value for region, value in product.items()}
+
+
+def ssim(x: Tensor, y: Tensor, mask: Tensor | None = None, window: int = GAUSSIAN_WINDOW) -> Tensor:
+    """Structural similarity of each pair, (B,), at most 1 (Wang et al. 2004).
+
+    Parameters
+    ----------
+    x, y
+        Scans, (B, 1, H, W, D), intensities in [0, 1].
+    mask
+        Bool, (B, 1, H, W, D).  With a mask the SSIM map (edges mirrored) is averaged inside it;
+        without, over every window that lies fully inside the volume, as scikit-image does.
+    window
+        Width in voxels: 11 is the standard Gaussian, any other is uniform (3 and 4 are those of the
+        published tables).
+
+    Returns
+    -------
+    Tensor
+        float32, on the device of `x`; NaN where the volume is smaller than the window.
+    """
+    scores = structural_scores(x, y, mask, window, multiscale=False)
+    return scores["ssim", "whole" if mask is None else "mask"]
+
+
+def ms_ssim_scales(shape: Sequence[int], window: int) -> int:
+    """How many of the five dyadic scales of MS-SSIM hold a full window, 0..5."""
+    smallest = min(shape)
+    return sum(smallest // 2**scale >= window for scale in range(len(MS_SSIM_WEIGHTS)))
+
+
+def ms_ssim(
+    x: Tensor, y: Tensor, mask: Tensor | None = None, window: int = GAUSSIAN_WINDOW
+) -> Tensor:
+    """Multi-scale structural similarity of each pair, (B,), in [0, 1] (Wang et al. 2003).
+
+    Only scales on which a full window fits are used, their exponents scaled to sum to the five's
+    (:func:`ms_ssim_scales` says how many; below two, NaN).  Negative factors count as 0.  Arguments
+    as for :func:`ssim`; a mask is averaged down with the scan and weighs the voxels of each scale.
+    """
+    scores = structural_scores(x, y, mask, window, multiscale=True)
+    return scores["ms_ssim", "whole" if mask is None else "mask"]
+
+
+def mse(x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean squared difference of each pair, (B,), over the volume or inside the mask."""
+    _check_pair(x, y, mask)
+    return _masked_mean((x.float() - y.float()).square(), mask)
+
+
+def psnr(x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Peak signal-to-noise ratio in dB of each pair, (B,): -10·log10(MSE), intensities span 1."""
+    return -10 * torch.log10(mse(x, y, mask).clamp(min=SMALLEST_MSE))
+
+
+def lpips_obstacle() -> str:
+    """Why LPIPS cannot be computed here; empty if it can.  Nothing is ever downloaded for it."""
+    if importlib.util.find_spec("torchvision") is None:
+        return "needs torchvision and its pretrained weights"
+    weights = Path(torch.hub.get_dir()) / "checkpoints" / LPIPS_WEIGHTS
+    return "" if weights.is_file() else f"needs the pretrained weights {LPIPS_WEIGHTS}"
+
+
+def lpips(x: Tensor, y: Tensor) -> Tensor:
+    """Learned perceptual distance of each pair, (B,): mean over all axial slices (Zhang et al. 2018).
+
+    Slices are repeated over three channels; needs what :func:`lpips_obstacle` names.
+    """
+    _check_pair(x, y, None)
+    from torchmetrics.functional.image.lpips import learned_perceptual_image_patch_similarity
+
+    def slices(scan: Tensor) -> Tensor:
+        return scan.permute(3, 0, 1, 2).expand(-1, 3, -1, -1)  # (D, 3, H, W)
+
+    distances = [
+        learned_perceptual_image_patch_similarity(
+            slices(a), slices(b), net_type=LPIPS_NET, normalize=True
+        )
+        for a, b in zip(x.float().clamp(0, 1), y.float().clamp(0, 1), strict=True)
+    ]
+    return torch.stack([torch.as_tensor(d) for d in distances])
+
+
+def score_pairs(
+    x: Tensor, y: Tensor, mask: Tensor, windows: Sequence[int], *, full: bool = True
+) -> pd.DataFrame:
+    """Every similarity measure of each pair, over the whole volume and inside the mask.
+
+    Parameters
+    ----------
+    x, y
+        Scans and their references, (B, 1, H, W, D), intensities in [0, 1].
+    mask
+        Brain masks, bool, same shape.
+    windows
+        Widths for SSIM and MS-SSIM, voxels.
+    full
+        Also MS-SSIM, PSNR and LPIPS; otherwise SSIM and MSE only.
+
+    Returns
+    -------
+    pandas.DataFrame
+        sample (position in the batch), region (whole | mask), window (0 where none applies), metric,
+        value, note.
+    """
+    parts: list[tuple[str, int, str, Tensor, str]] = []
+    for window in windows:
+        n_scales = ms_ssim_scales(x.shape[2:], window)
+        of_five = f"window {window}: {n_scales} of {len(MS_SSIM_WEIGHTS)} scales fit the grid"
+        scores = structural_scores(x, y, mask, window, multiscale=full)
+        for (metric, region), value in scores.items():
+            partial = metric == "ms_ssim" and n_scales < len(MS_SSIM_WEIGHTS)
+            parts.append((region, window, metric, value, of_five if partial else ""))
+    obstacle = lpips_obstacle() if full else ""
+    for region, where in (("whole", None), ("mask", mask)):
+        parts.append((region, 0, "mse", mse(x, y, where), ""))
+        if full:
+            parts.append((region, 0, "psnr", psnr(x, y, where), ""))
+            inside = 1 if where is None else where
+            value = torch.full((len(x),), torch.nan) if obstacle else lpips(x * inside, y * inside)
+            parts.append((region, 0, "lpips", value, obstacle))
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "sample": np.arange(len(x)),
+                    "region": region,
+                    "window": window,
+                    "metric": metric,
+                    "value": value.detach().cpu().numpy().astype(np.float64),
+                    "note": note,
+                }
+            )
+            for region, window, metric, value, note in parts
+        ],
+        ignore_index=True,
+    )
+
+
+# --- Volumes of structures, read off the intensities -------------------------------------------
+
+VENTRICLE_CENTRE_MM = (0.0, -15.0, 14.0)
+VENTRICLE_LEAST_ML = 5.0
+"""Centroid of the lateral and third ventricles in MNI152 space, and a volume below which a piece of
+CSF of the template is not they (they have 17 ml there)."""
+
+VENTRICLE_DEPTH_MM = 10.0
+"""Least distance to the brain's surface at which CSF of the template can be ventricular."""
+
+VENTRICLE_MARGIN_MM = 6.0
+"""How far ventricles may grow beyond the template's before the measure loses them."""
+
+HIPPOCAMPUS_CENTRE_MM = (26.0, -21.0, -14.0)
+HIPPOCAMPUS_SEMI_AXES_MM = (10.0, 18.0, 9.0)
+"""Ellipsoid around the right hippocampus in MNI152 space, mirrored for the left; the extent of the
+Harvard-Oxford label at 25 % with room for partial volume."""
+
+CSF_LEVEL, TISSUE_LEVEL = 0.45, 0.75
+"""Intensities of CSF and of grey matter on T1, as shares of white matter (the MNI152 template's
+medians are 0.37 and 0.77; the lower one leaves room for noise and Rician bias)."""
+
+WHITE_MATTER_QUANTILE = 0.9
+"""Quantile of intensities in the brain mask taken as white matter."""
+
+TEMPLATE_SPACING_MM = 2
+
+
+@functools.cache
+def _template_regions() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ventricle search region and hippocampi on the 2 mm MNI152 template that ships with nilearn."""
+    from nilearn import datasets
+    from scipy import ndimage
+
+    spacing = TEMPLATE_SPACING_MM
+    brain = datasets.load_mni152_brain_mask(resolution=spacing)
+    inside = np.asanyarray(brain.dataobj) > 0
+    grey = datasets.load_mni152_gm_template(resolution=spacing).get_fdata()
+    white = datasets.load_mni152_wm_template(resolution=spacing).get_fdata()
+    csf = inside & (grey + white < 0.5)
+    depth = ndimage.distance_transform_edt(inside, sampling=spacing)
+    labels, _ = ndimage.label(csf & (depth > VENTRICLE_DEPTH_MM))
+    world = np.stack(np.meshgrid(*map(np.arange, inside.shape), indexing="ij"), -1) * spacing
+    world = world + brain.affine[:3, 3]
+    sizes = np.bincount(labels.ravel()) * spacing**3 / 1000
+    large = [label for label in range(1, len(sizes)) if sizes[label] >= VENTRICLE_LEAST_ML]
+    # The cistern around the pineal gland passes closer to the centroid than the ventricles' own walls,
+    # so components are told apart by their centroids.
+    centroids = [world[labels == label].mean(0) for label in large]
+    distances = [float(np.linalg.norm(c - VENTRICLE_CENTRE_MM)) for c in centroids]
+    ventricles = labels == large[int(np.argmin(distances))]
+    reach = ndimage.distance_transform_edt(~ventricles, sampling=spacing) <= VENTRICLE_MARGIN_MM
+    # Cisterns near the ventricles are CSF too, and would be counted.
+    search = reach & inside & ~(csf & ~ventricles)
+    hippocampi = np.zeros_like(inside)
+    for side in (-1, 1):
+        centre = np.array(HIPPOCAMPUS_CENTRE_MM) * (side, 1, 1)
+        scaled = (world - centre) / np.array(HIPPOCAMPUS_SEMI_AXES_MM)
+        hippocampi |= (scaled**2).sum(-1) <= 1
+    return search, hippocampi & inside & ~search, brain.affine
+
+
+def template_regions(shape: Sequence[int], affine: np.ndarray) -> dict[str, np.ndarray]:
+    """Fixed regions on the study's grid, each bool (H, W, D).
+
+    Parameters
+    ----------
+    shape
+        Grid (H, W, D).
+    affine
+        Voxel to MNI152 mm, 4 x 4.
+
+    Returns
+    -------
+    dict
+        ``ventricle``: where CSF counts as ventricular (the template's lateral and third ventricles
+        and 6 mm around them, without the cisterns); ``hippocampus``: ellipsoids around both
+        hippocampi, without the former.
+    """
+    from scipy import ndimage
+
+    search, hippocampi, template_affine = _template_regions()
+    to_template = np.linalg.inv(template_affine) @ np.asarray(affine, dtype=float)
+    spacing = np.linalg.norm(np.asarray(affine, dtype=float)[:3, :3], axis=0)
+    result = {}
+    for name, region in (("ventricle", search), ("hippocampus", hippocampi)):
+        # Averaging over the coarser voxel before sampling keeps thin parts from vanishing.
+        size = np.maximum(1, np.round(spacing / TEMPLATE_SPACING_MM)).astype(int)
+        smooth = ndimage.uniform_filter(region.astype(np.float32), size=tuple(size))
+        sampled = ndimage.affine_transform(
+            smooth, to_template[:3, :3], to_template[:3, 3], output_shape=tuple(shape), order=1
+        )
+        result[name] = sampled >= 0.5
+    return result
+
+
+def csf_fraction(x: Tensor, mask: Tensor) -> Tensor:
+    """Share of CSF in each voxel, in [0, 1] and 0 outside the mask, from its darkness.
+
+    Linear between the intensities of CSF (all) and of grey matter (none), both relative to the scan's
+    own white matter, so that a site's contrast does not pass for anatomy.
+
+    Parameters
+    ----------
+    x
+        T1-weighted scans, (B, 1, H, W, D), brain only.
+    mask
+        Brain masks, bool, same shape; of an edited or interpolated scan, its source's.
+    """
+    _check_pair(x, x, mask)
+    x = x.float()
+    white = torch.stack(
+        [
+            torch.quantile(scan[inside], WHITE_MATTER_QUANTILE)
+            for scan, inside in zip(x, mask, strict=True)
+        ]
+    ).reshape(-1, 1, 1, 1, 1)
+    share = (TISSUE_LEVEL - x / white.clamp(min=1e-6)) / (TISSUE_LEVEL - CSF_LEVEL)
+    return share.clamp(0, 1) * mask
+
+
+def ventricle_volume(
+    x: Tensor, mask: Tensor, region: np.ndarray, voxel_ml: float
+) -> Tensor:
+    """Ventricle volume in ml of each scan, (B,): CSF inside the region where ventricles lie.
+
+    A measure of the image, not a segmentation: it is the same for real, reconstructed and edited scans
+    and carries the partial volume of a coarse grid, so differences mean more than levels.
+
+    Parameters
+    ----------
+    x, mask
+        As for :func:`csf_fraction`.
+    region
+        ``template_regions(...)["ventricle"]``, bool (H, W, D).
+    voxel_ml
+        Volume of a voxel, ml.
+    """
+    where = torch.from_numpy(region).to(x.device)
+    return (csf_fraction(x, mask) * where).flatten(1).sum(1) * voxel_ml
+
+
+def tissue_volume(x: Tensor, mask: Tensor, region: np.ndarray, voxel_ml: float) -> Tensor:
+    """Volume of what is not CSF inside a region, ml, (B,); arguments as :func:`ventricle_volume`."""
+    where = torch.from_numpy(region).to(x.device) & mask
+    return ((1 - csf_fraction(x, mask)) * where).flatten(1).sum(1) * voxel_ml

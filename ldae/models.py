@@ -1,0 +1,246 @@
+"""Trained models behind one door: what inference and evaluation need of a diffusion autoencoder."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ldae.diffusion.schedule import NoiseSchedule, per_sample
+from ldae.networks.assembly import (
+    ConditionalUNet,
+    SemanticPair,
+    load_conditional_unet,
+    load_prior_network,
+    load_semantic_pair,
+)
+from ldae.networks.autoencoder import Autoencoder, load_autoencoder
+from ldae.networks.unet import NoiseUNet
+
+
+class DiffusionAutoencoder(ABC):
+    """A model that encodes a scan to (y, z_T) and decodes it again.
+
+    Parameters
+    ----------
+    name
+        The method's name in tables.
+    latent_shape
+        Shape (C, h, w, d) of the space the diffusion runs in.
+    schedule
+        Noise schedule, on the model's device.
+    device
+        Where inputs are expected.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        latent_shape: tuple[int, int, int, int],
+        schedule: NoiseSchedule,
+        device: torch.device,
+    ) -> None:
+        self.name = name
+        self.latent_shape = latent_shape
+        self.schedule = schedule
+        self.device = device
+
+    @abstractmethod
+    def semantic_code(self, x: Tensor) -> Tensor | None:
+        """y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1]; None for an unconditional model."""
+
+    @abstractmethod
+    def to_latent(self, x: Tensor) -> Tensor:
+        """z_0 (B, C, h, w, d) in the diffusion's space, of unit deviation."""
+
+    @abstractmethod
+    def from_latent(self, z_0: Tensor) -> Tensor:
+        """x̂ (B, 1, H, W, D), clipped to [0, 1]."""
+
+    @abstractmethod
+    def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        """ε̂(z_t, y, t) of the shape of z_t, for int64 levels t (B,)."""
+
+
+class LatentPrior(DiffusionAutoencoder):
+    """The unconditional prior in the latent space of the autoencoder.
+
+    Parameters
+    ----------
+    autoencoder, prior, schedule
+        Trained networks and their schedule.
+    scale
+        Latent scale s; z_0 = s·μ(x).
+    shape
+        Grid (H, W, D) of the scans.
+    device
+        Where the networks are.
+    name
+        The method's name in tables.
+    """
+
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        prior: NoiseUNet,
+        schedule: NoiseSchedule,
+        scale: float,
+        shape: tuple[int, int, int],
+        device: torch.device,
+        name: str = "prior",
+    ) -> None:
+        super().__init__(name, autoencoder.latent_shape(shape), schedule, device)
+        self.autoencoder = autoencoder
+        self.prior = prior
+        self.scale = scale
+
+    def semantic_code(self, x: Tensor) -> Tensor | None:
+        return None
+
+    @torch.inference_mode()
+    def to_latent(self, x: Tensor) -> Tensor:
+        return self.scale * self.autoencoder.moments(x)[0]
+
+    @torch.inference_mode()
+    def from_latent(self, z_0: Tensor) -> Tensor:
+        return self.autoencoder.decode(z_0 / self.scale).clamp(0, 1)
+
+    @torch.inference_mode()
+    def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        eps: Tensor = self.prior(z_t, t)
+        return eps
+
+
+class LatentDiffusionAutoencoder(LatentPrior):
+    """The LDAE: the frozen prior, steered by the gradient estimator with a semantic code.
+
+    Parameters
+    ----------
+    pair
+        Trained encoder and estimator; the others as for :class:`LatentPrior`.
+    """
+
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        prior: NoiseUNet,
+        pair: SemanticPair,
+        schedule: NoiseSchedule,
+        scale: float,
+        shape: tuple[int, int, int],
+        device: torch.device,
+    ) -> None:
+        super().__init__(autoencoder, prior, schedule, scale, shape, device, name="ldae")
+        self.pair = pair
+
+    @torch.inference_mode()
+    def semantic_code(self, x: Tensor) -> Tensor:
+        y: Tensor = self.pair.encoder(x)
+        return y
+
+    @torch.inference_mode()
+    def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        if y is None:
+            raise ValueError("the LDAE needs a semantic code")
+        shift_weight = per_sample(self.schedule.shift_weight[t], z_t)
+        return self.pair.shifted_noise(self.prior, shift_weight, z_t, t, y)
+
+
+class VoxelDiffusionAutoencoder(DiffusionAutoencoder):
+    """The conventional diffusion autoencoder: its diffusion space is 2x - 1.
+
+    Parameters
+    ----------
+    network
+        Trained encoder and U-Net.
+    schedule
+        Noise schedule.
+    shape
+        Grid (H, W, D) of the scans.
+    device
+        Where the networks are.
+    """
+
+    def __init__(
+        self,
+        network: ConditionalUNet,
+        schedule: NoiseSchedule,
+        shape: tuple[int, int, int],
+        device: torch.device,
+    ) -> None:
+        super().__init__("voxel_dae", (1, *shape), schedule, device)
+        self.network = network
+
+    @torch.inference_mode()
+    def semantic_code(self, x: Tensor) -> Tensor:
+        y: Tensor = self.network.encoder(x)
+        return y
+
+    def to_latent(self, x: Tensor) -> Tensor:
+        return 2 * x - 1
+
+    def from_latent(self, z_0: Tensor) -> Tensor:
+        return ((z_0 + 1) / 2).clamp(0, 1)
+
+    @torch.inference_mode()
+    def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        if y is None:
+            raise ValueError("the voxel diffusion autoencoder needs a semantic code")
+        return self.network.noise(z_t, t, y)
+
+
+def read_scale(path: Path) -> float:
+    """Latent scale s from ``scale.json``."""
+    return float(json.loads(Path(path).read_text())["scale"])
+
+
+def load_prior(
+    autoencoder: Path,
+    prior: Path,
+    scale: Path,
+    diffusion: dict,
+    shape: tuple[int, int, int],
+    device: torch.device,
+) -> LatentPrior:
+    """The unconditional prior from its files; `diffusion` holds the schedule's settings."""
+    return LatentPrior(
+        load_autoencoder(autoencoder, device),
+        load_prior_network(prior, device),
+        NoiseSchedule(**diffusion).to(device),
+        read_scale(scale),
+        shape,
+        device,
+    )
+
+
+def load_ldae(
+    autoencoder: Path,
+    prior: Path,
+    ldae: Path,
+    scale: Path,
+    diffusion: dict,
+    shape: tuple[int, int, int],
+    device: torch.device,
+) -> LatentDiffusionAutoencoder:
+    """The LDAE from its files; `diffusion` holds the schedule's settings."""
+    prior_network = load_prior_network(prior, device)
+    return LatentDiffusionAutoencoder(
+        load_autoencoder(autoencoder, device),
+        prior_network,
+        load_semantic_pair(ldae, prior_network, device),
+        NoiseSchedule(**diffusion).to(device),
+        read_scale(scale),
+        shape,
+        device,
+    )
+
+
+def load_voxel_dae(
+    voxel_dae: Path, diffusion: dict, shape: tuple[int, int, int], device: torch.device
+) -> VoxelDiffusionAutoencoder:
+    """The voxel-space diffusion autoencoder from its file."""
+    network = load_conditional_unet(voxel_dae, device)
+    return VoxelDiffusionAutoencoder(network, NoiseSchedule(**diffusion).to(device), shape, device)

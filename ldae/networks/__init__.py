@@ -1,0 +1,1 @@
+"""Networks: autoencoder, noise predictor, gradient estimator, semantic encoder."""

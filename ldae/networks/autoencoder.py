@@ -1,0 +1,130 @@
+"""The KL autoencoder that compresses a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.networks.nets import AutoencoderKL
+from torch import Tensor, nn
+
+from ldae.networks.weights import freeze, read_weights, save_weights
+
+
+def fold_space(x: Tensor, factor: int) -> Tensor:
+    """Fold cubes of `factor`³ voxels into channels: (B, C, H, W, D) → (B, C·f³, H/f, W/f, D/f)."""
+    b, c, h, w, d = x.shape
+    f = factor
+    x = x.reshape(b, c, h // f, f, w // f, f, d // f, f)
+    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b, c * f**3, h // f, w // f, d // f)
+
+
+def unfold_space(x: Tensor, factor: int) -> Tensor:
+    """Inverse of :func:`fold_space`."""
+    b, c, h, w, d = x.shape
+    f = factor
+    x = x.reshape(b, c // f**3, f, f, f, h, w, d)
+    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, c // f**3, h * f, w * f, d * f)
+
+
+class Autoencoder(nn.Module):
+    """MONAI's `AutoencoderKL` on scans whose space may first be folded into channels.
+
+    Folding makes small studies affordable without a GPU, where wide, shallow convolutions are fast
+    and full-resolution ones are not; at `fold` 1 this is the library's network unchanged.
+
+    Parameters
+    ----------
+    fold
+        Edge of the cubes folded into channels, voxels; 1 is none.
+    channels
+        Width of each level; every level but the last halves the resolution.
+    n_res_blocks
+        Residual blocks per level.
+    latent_channels
+        C of z.
+    norm_groups
+        Groups of the group normalisation; divides every width.
+
+    Notes
+    -----
+    Downsampling is fold · 2^(levels - 1) along each axis.
+    """
+
+    def __init__(
+        self,
+        fold: int,
+        channels: Sequence[int],
+        n_res_blocks: int,
+        latent_channels: int,
+        norm_groups: int,
+    ) -> None:
+        super().__init__()
+        self.architecture: dict[str, Any] = {
+            "fold": fold,
+            "channels": list(channels),
+            "n_res_blocks": n_res_blocks,
+            "latent_channels": latent_channels,
+            "norm_groups": norm_groups,
+        }
+        self.fold = fold
+        self.downsampling = fold * 2 ** (len(channels) - 1)
+        self.latent_channels = latent_channels
+        self.network = AutoencoderKL(
+            spatial_dims=3,
+            in_channels=fold**3,
+            out_channels=fold**3,
+            num_res_blocks=n_res_blocks,
+            channels=channels,
+            attention_levels=[False] * len(channels),
+            latent_channels=latent_channels,
+            norm_num_groups=norm_groups,
+            with_encoder_nonlocal_attn=False,
+            with_decoder_nonlocal_attn=False,
+        )
+
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """μ(x) and σ(x) of q(z|x), each (B, C, h, w, d), for x (B, 1, H, W, D) in [0, 1]."""
+        if any(size % self.downsampling for size in x.shape[2:]):
+            raise ValueError(
+                f"every axis of {tuple(x.shape[2:])} must be a multiple of {self.downsampling}"
+            )
+        mu, sigma = self.network.encode(fold_space(x, self.fold))
+        return mu, sigma
+
+    def decode(self, z: Tensor) -> Tensor:
+        """x̂ = D(z), (B, 1, H, W, D), for unscaled z (B, C, h, w, d); not clipped."""
+        return unfold_space(self.network.decode(z), self.fold)
+
+    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x̂ of z = μ + σ·noise, and μ, σ; `noise` is standard normal, (B, C, h, w, d)."""
+        mu, sigma = self.moments(x)
+        return self.decode(mu + sigma * noise), mu, sigma
+
+    def latent_shape(self, shape: Sequence[int]) -> tuple[int, int, int, int]:
+        """(C, h, w, d) of the latent of a scan of shape (H, W, D)."""
+        h, w, d = (size // self.downsampling for size in shape)
+        return self.latent_channels, h, w, d
+
+
+def kl_divergence(mu: Tensor, sigma: Tensor) -> Tensor:
+    """KL(N(μ, σ²) ‖ N(0, I)), summed over the latent and averaged over the batch; scalar, nats."""
+    variance = sigma.square()
+    per_element = mu.square() + variance - torch.log(variance.clamp_min(1e-12)) - 1
+    return 0.5 * per_element.flatten(1).sum(1).mean()
+
+
+def save_autoencoder(path: Path, autoencoder: Autoencoder) -> None:
+    """Write the autoencoder's weights and architecture."""
+    save_weights(path, autoencoder.state_dict(), autoencoder.architecture)
+
+
+def load_autoencoder(path: Path, device: torch.device) -> Autoencoder:
+    """Trained autoencoder, frozen, in eval mode, on `device`."""
+    state, architecture = read_weights(path)
+    autoencoder = Autoencoder(**architecture)
+    autoencoder.load_state_dict(state)
+    freeze(autoencoder)
+    return autoencoder.to(device)

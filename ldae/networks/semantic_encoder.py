@@ -1,0 +1,144 @@
+"""The semantic encoder: a 2-D backbone on axial slices, pooled over the slices by attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ldae.errors import InputError
+
+
+class SemanticEncoder(nn.Module):
+    """y = E_φ(x) (Lozupone et al., section 3.3).
+
+    Each axial slice goes through one ConvNeXt (Liu et al. 2022; Hugging Face's implementation),
+    gets a learned position, and a learned global query attends over the slices.  Small studies may
+    hand over several neighbouring slices as the channels of one image, which divides the cost.
+
+    Parameters
+    ----------
+    n_slices
+        D, number of axial slices of a scan.
+    slab
+        Neighbouring slices that form one image; divides `n_slices`; 1 in the paper.
+    dim_y
+        Length of the code; a linear map follows the backbone where its width differs.
+    depths, widths
+        Blocks and channels of each ConvNeXt stage; ConvNeXt-Small is (3, 3, 27, 3) and
+        (96, 192, 384, 768).
+    patch_size
+        Edge of the patches that the backbone folds into channels first, voxels.
+    n_heads
+        Heads of the pooling attention; divides `dim_y`.
+
+    Raises
+    ------
+    ValueError
+        If `dim_y` is no multiple of `n_heads`, `n_slices` none of `slab`, or on forward if the
+        scan's number of slices differs.
+    """
+
+    def __init__(
+        self,
+        n_slices: int,
+        slab: int,
+        dim_y: int,
+        depths: Sequence[int],
+        widths: Sequence[int],
+        patch_size: int,
+        n_heads: int,
+    ) -> None:
+        super().__init__()
+        # imported here: it takes seconds, and only jobs that run an encoder pay for it
+        from transformers.models.convnext.configuration_convnext import ConvNextConfig
+        from transformers.models.convnext.modeling_convnext import ConvNextModel
+
+        self.architecture: dict[str, Any] = {
+            "n_slices": n_slices,
+            "slab": slab,
+            "dim_y": dim_y,
+            "depths": list(depths),
+            "widths": list(widths),
+            "patch_size": patch_size,
+            "n_heads": n_heads,
+        }
+        if dim_y % n_heads:
+            raise ValueError(f"dim_y ({dim_y}) must be a multiple of n_heads ({n_heads})")
+        if n_slices % slab:
+            raise ValueError(f"n_slices ({n_slices}) must be a multiple of slab ({slab})")
+        self.n_slices = n_slices
+        self.slab = slab
+        self.dim_y = dim_y
+        self.backbone = ConvNextModel(
+            ConvNextConfig(
+                num_channels=slab,
+                patch_size=patch_size,
+                num_stages=len(depths),
+                depths=list(depths),
+                hidden_sizes=list(widths),
+            )
+        )
+        width = widths[-1]
+        self.project = nn.Linear(width, dim_y) if width != dim_y else nn.Identity()
+        self.position = nn.Parameter(torch.zeros(1, n_slices // slab, dim_y))
+        self.query = nn.Parameter(torch.zeros(1, 1, dim_y))
+        nn.init.trunc_normal_(self.position, std=0.02)
+        nn.init.trunc_normal_(self.query, std=0.02)
+        self.attention = nn.MultiheadAttention(dim_y, n_heads, batch_first=True)
+        self.norm = nn.LayerNorm(dim_y)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Code y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1], D the axial axis."""
+        b, _, h, w, d = x.shape
+        if d != self.n_slices:
+            raise ValueError(f"encoder was made for {self.n_slices} axial slices, the scan has {d}")
+        images = x.permute(0, 4, 1, 2, 3).reshape(-1, self.slab, h, w)  # (B·D/slab, slab, H, W)
+        features = self.project(self.backbone(images).pooler_output)
+        tokens = features.reshape(b, -1, self.dim_y) + self.position
+        pooled, _ = self.attention(self.query.expand(b, -1, -1), tokens, tokens, need_weights=False)
+        result: Tensor = self.norm(pooled[:, 0])
+        return result
+
+
+def load_imagenet_backbone(encoder: SemanticEncoder, path: Path) -> None:
+    """Initialise the backbone from ImageNet weights, in place.
+
+    The first convolution, trained on three colour channels, is summed over them: a grey slice then
+    gives the response of a grey photograph.  Needs `slab` 1.
+
+    Parameters
+    ----------
+    encoder
+        Encoder whose `depths` and `widths` are those of the weights.
+    path
+        ``model.safetensors`` of a Hugging Face ConvNeXt classifier (``convnext.*`` keys).
+
+    Raises
+    ------
+    InputError
+        If the file's tensors are not those of the backbone.
+    """
+    from safetensors.torch import load_file
+
+    prefix = "convnext."
+    tensors = {
+        name.removeprefix(prefix): value
+        for name, value in load_file(path).items()
+        if name.startswith(prefix)
+    }
+    stem = "embeddings.patch_embeddings.weight"
+    expected = encoder.backbone.state_dict()
+    if stem in tensors and tensors[stem].shape[1] == 3:
+        tensors[stem] = tensors[stem].sum(1, keepdim=True)
+    if {k: v.shape for k, v in tensors.items()} != {k: v.shape for k, v in expected.items()}:
+        raise InputError(
+            path,
+            "does not hold the weights of a ConvNeXt of this depth and width",
+            "Set ldae.encoder.depths and widths to the weights' (ConvNeXt-Small: "
+            "[3, 3, 27, 3] and [96, 192, 384, 768]), or pretrained to null.",
+        )
+    encoder.backbone.load_state_dict(tensors)

@@ -1,0 +1,202 @@
+"""The noise predictor: MONAI's diffusion U-Net, split where the gradient estimator joins it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.networks.nets.diffusion_model_unet import (
+    DiffusionModelUNet,
+    DiffusionUNetResnetBlock,
+    get_timestep_embedding,
+)
+from torch import Tensor, nn
+
+
+class ResnetBlock(DiffusionUNetResnetBlock):
+    """MONAI's residual block with dropout, modulated by the level t and by a semantic code y.
+
+    Adaptive group normalisation (Dhariwal & Nichol 2021), first by t, then by y (Zhang et al.
+    2022): h ← (1 + scale_y)·((1 + scale_t)·norm2(h) + shift_t) + shift_y.  The library's block adds
+    a shift by t before the normalisation and has neither dropout nor a code.
+
+    Parameters
+    ----------
+    block
+        The library's block to rebuild, same widths and resampling.
+    spatial_dims
+        2 or 3.
+    dropout
+        Probability, [0, 1).
+    dim_y
+        Length of the semantic code that modulates the block; 0 is none.
+
+    Notes
+    -----
+    The embedding passed to `forward` is the time embedding, followed along the channel axis by y
+    where `dim_y` > 0: the library hands one tensor down to its blocks.
+    """
+
+    def __init__(
+        self, block: DiffusionUNetResnetBlock, spatial_dims: int, dropout: float, dim_y: int
+    ) -> None:
+        super().__init__(
+            spatial_dims=spatial_dims,
+            in_channels=block.channels,
+            temb_channels=block.emb_channels,
+            out_channels=block.out_channels,
+            up=block.up,
+            down=block.down,
+            norm_num_groups=block.norm1.num_groups,
+            norm_eps=block.norm1.eps,
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.time_emb_proj = nn.Linear(self.emb_channels, 2 * self.out_channels)
+        self.modulation = nn.Linear(dim_y, 2 * self.out_channels) if dim_y else None
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """Output (B, C', …) for x (B, C, …) and emb (B, time [+ dim_y])."""
+        h = self.nonlinearity(self.norm1(x))
+        resample = self.upsample if self.upsample is not None else self.downsample
+        if resample is not None:
+            x, h = resample(x), resample(h)
+        t_emb, y = emb[:, : self.emb_channels], emb[:, self.emb_channels :]
+        h = scale_shift(self.norm2(self.conv1(h)), self.time_emb_proj(self.nonlinearity(t_emb)))
+        if self.modulation is not None:
+            h = scale_shift(h, self.modulation(y))
+        h = self.conv2(self.dropout(self.nonlinearity(h)))
+        return self.skip_connection(x) + h
+
+
+def scale_shift(h: Tensor, parameters: Tensor) -> Tensor:
+    """(1 + scale)·h + shift for h (B, C, …) and parameters (B, 2·C) = (scale, shift)."""
+    scale, shift = parameters.reshape(len(h), -1, *[1] * (h.ndim - 2)).chunk(2, dim=1)
+    return (1 + scale) * h + shift
+
+
+def rebuild_resnet_blocks(module: nn.Module, dropout: float, dim_y: int) -> None:
+    """Replace, in place, every residual block of the library inside `module` by :class:`ResnetBlock`."""
+    for name, child in module.named_children():
+        if type(child) is DiffusionUNetResnetBlock:
+            setattr(module, name, ResnetBlock(child, child.spatial_dims, dropout, dim_y))
+        else:
+            rebuild_resnet_blocks(child, dropout, dim_y)
+
+
+class NoiseUNet(DiffusionModelUNet):
+    """ε_θ(z_t, t), optionally conditioned on a semantic code y in every block.
+
+    Parameters
+    ----------
+    in_channels
+        C of z (or of the folded scan).
+    channels
+        Width of each level; every level but the last halves the resolution.
+    n_res_blocks
+        Residual blocks per level.
+    attention_levels
+        Which levels attend over space, with one head as wide as the level.
+    dropout
+        Probability in the residual blocks, [0, 1).
+    norm_groups
+        Groups of the group normalisation; divides every width.
+    dim_y
+        Length of the semantic code; 0 is an unconditional network.
+
+    Raises
+    ------
+    ValueError
+        On forward, if an axis cannot be halved often enough.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: Sequence[int],
+        n_res_blocks: int,
+        attention_levels: Sequence[bool],
+        dropout: float,
+        norm_groups: int,
+        dim_y: int = 0,
+    ) -> None:
+        super().__init__(
+            spatial_dims=3,
+            in_channels=in_channels,
+            out_channels=in_channels,
+            num_res_blocks=n_res_blocks,
+            channels=channels,
+            attention_levels=attention_levels,
+            norm_num_groups=norm_groups,
+            resblock_updown=True,
+            num_head_channels=list(channels),
+        )
+        self.architecture: dict[str, Any] = {
+            "in_channels": in_channels,
+            "channels": list(channels),
+            "n_res_blocks": n_res_blocks,
+            "attention_levels": list(attention_levels),
+            "dropout": dropout,
+            "norm_groups": norm_groups,
+            "dim_y": dim_y,
+        }
+        self.dim_y = dim_y
+        self.granularity = 2 ** (len(channels) - 1)
+        rebuild_resnet_blocks(self, dropout, dim_y)
+
+    def embed(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        """Embedding (B, time [+ dim_y]) of the level t (B,) and the code y (B, dim_y)."""
+        if any(size % self.granularity for size in z_t.shape[2:]):
+            raise ValueError(
+                f"every axis of {tuple(z_t.shape[2:])} must be a multiple of {self.granularity}"
+            )
+        emb: Tensor = self.time_embed(get_timestep_embedding(t, self.block_out_channels[0]))
+        return emb if y is None else torch.cat([emb, y], dim=1)
+
+    def down(self, z_t: Tensor, emb: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Features at the bottom and the skip features, in the order they arise."""
+        h = self.conv_in(z_t)
+        skips = [h]
+        for block in self.down_blocks:
+            h, states = block(hidden_states=h, temb=emb)
+            skips.extend(states)
+        return h, skips
+
+    def decode(self, h: Tensor, skips: list[Tensor], emb: Tensor) -> Tensor:
+        """ε̂ from the features and the embedding."""
+        return decode_features(self.middle_block, self.up_blocks, self.out, h, skips, emb)
+
+    def forward(self, z_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        """ε̂ of the shape of z_t (B, C, h, w, d), for int64 levels t (B,) and y (B, dim_y)."""
+        emb = self.embed(z_t, t, y)
+        h, skips = self.down(z_t, emb)
+        return self.decode(h, skips, emb)
+
+
+def decode_features(
+    middle: nn.Module,
+    up_blocks: nn.ModuleList,
+    out: nn.Module,
+    h: Tensor,
+    skips: list[Tensor],
+    emb: Tensor,
+) -> Tensor:
+    """Middle, output blocks and head of a diffusion U-Net, applied to encoder features.
+
+    Parameters
+    ----------
+    middle, up_blocks, out
+        The parts of the library's U-Net after its down blocks.
+    h, skips
+        From :meth:`NoiseUNet.down`.
+    emb
+        As the residual blocks of these parts expect it.
+    """
+    h = middle(hidden_states=h, temb=emb)
+    remaining = list(skips)
+    for block in up_blocks:
+        n = len(block.resnets)
+        states, remaining = remaining[-n:], remaining[:-n]
+        h = block(hidden_states=h, res_hidden_states_list=states, temb=emb)
+    result: Tensor = out(h)
+    return result

@@ -1,0 +1,188 @@
+"""What a study will make, decided from its settings and from a first look at its cohort.
+
+Everything here is cheap: it runs each time the workflow is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ldae.bids import describe_bids
+from ldae.errors import InputError
+from ldae.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, simulated_summary
+
+# Bytes per voxel of a preprocessed scan: float32 image, two masks and their packed copies,
+# with latents, compressed less than two to one.
+BYTES_PER_VOXEL = 12
+# Models, checkpoints (weights, optimizer and average), tables and figures of one study.
+FIXED_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """Targets of a study.
+
+    Attributes
+    ----------
+    n_batches
+        Jobs that share the preprocessing.
+    networks
+        Encoders whose semantic codes are computed.
+    methods
+        All sources of codes that probes are fitted on.
+    tasks
+        What the probes predict and the manipulation changes.
+    tables, figures
+        Names under ``tables/`` and ``figures/``.
+    left_out
+        Target and reason for everything the cohort does not allow.
+    """
+
+    n_batches: int
+    networks: tuple[str, ...]
+    methods: tuple[str, ...]
+    tasks: tuple[str, ...]
+    tables: tuple[str, ...]
+    figures: tuple[str, ...]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
+    """First look at the study's cohort, without reading an image.
+
+    Raises
+    ------
+    InputError
+        If the cohort's folder cannot be used.
+    """
+    if config["cohort"]["source"] == "simulated":
+        return simulated_summary(config["cohort"]["simulated"], config["seed"])
+
+    return describe_bids(Path(config["bids_folder"]))
+
+
+def cohort_fingerprint(config: dict[str, Any]) -> str:
+    """Digest of names and sizes of a real cohort's images; of nothing for a simulated one.
+
+    A parameter of the rule that reads the cohort, so that a scan added to the folder is noticed:
+    Snakemake looks at a folder's own time only.
+    """
+    digest = hashlib.sha256()
+    if config["cohort"]["source"] == "bids":
+        folder = Path(config["bids_folder"])
+        for path in sorted(folder.glob("sub-*/**/*_T1w.nii*")):
+            digest.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
+    """Targets that the cohort allows, and the reasons for those that it does not.
+
+    Parameters
+    ----------
+    config
+        Complete settings of the study.
+    cohort
+        First look at the cohort.
+
+    Raises
+    ------
+    InputError
+        If the cohort is too small to be split by subject.
+    """
+    if cohort.n_subjects < len(config["split"]):
+        raise InputError(
+            config["bids_folder"] or "cohort.simulated.n_subjects",
+            f"{cohort.n_subjects} subjects cannot be split into training, validation and test",
+            "Give a larger cohort.",
+        )
+    left_out: dict[str, str] = {}
+    tasks = []
+    if {"AD", "CN"} <= set(cohort.diagnoses):
+        tasks.append("ad_vs_cn")
+    else:
+        missing = sorted({"AD", "CN"} - set(cohort.diagnoses))
+        left_out["task ad_vs_cn"] = f"nobody in the cohort is diagnosed {' or '.join(missing)}"
+    if cohort.has_age:
+        tasks.append("age")
+    else:
+        left_out["task age"] = "the cohort gives no ages"
+
+    networks = ["ldae", "voxel_dae", "supervised", "untrained"]
+    if not tasks:
+        networks.remove("supervised")
+        left_out["method supervised"] = "there is neither a diagnosis nor an age to learn"
+    methods = [*networks, "voxel_pca", "latent_mean", "region_volumes"]
+    if config["cohort"]["source"] == "simulated":
+        methods.append("true_volumes")
+    else:
+        left_out["method true_volumes"] = "true volumes are known of simulated people only"
+
+    tables = ["reconstruction", "stochastic", "throughput"]
+    figures = ["cohort", "training", "reconstruction", "reconstruction_steps", "stochastic"]
+    if tasks:
+        tables += ["probes", "manipulation"]
+        figures += [f"manipulation_{task}" for task in tasks] + ["dose_response"]
+        figures += [{"ad_vs_cn": "roc", "age": "age"}[task] for task in tasks]
+    if cohort.longitudinal:
+        tables.append("interpolation")
+        figures += ["interpolation_sequence", "interpolation_gap"]
+    else:
+        left_out["interpolation"] = (
+            f"nobody has {VISITS_FOR_INTERPOLATION} visits, so none lies between two others"
+        )
+    figures.append("throughput")
+    wanted = math.ceil(cohort.n_scans / config["preprocessing"]["batch_size"])
+    return StudyPlan(
+        n_batches=max(1, min(wanted, cohort.n_subjects)),
+        networks=tuple(networks),
+        methods=tuple(methods),
+        tasks=tuple(tasks),
+        tables=tuple(tables),
+        figures=tuple(figures),
+        left_out=left_out,
+    )
+
+
+def disk_bytes(config: dict[str, Any], cohort: CohortSummary) -> int:
+    """Rough upper estimate of what the study writes, bytes."""
+    voxels = math.prod(config["grid"]["shape"])
+    per_scan = voxels * BYTES_PER_VOXEL
+    if config["cohort"]["source"] == "simulated":
+        spacing = config["cohort"]["simulated"]["spacing_mm"]
+        # a head's field of view, 256 mm along each axis, as float32
+        per_scan += round((256 / spacing) ** 3) * 4
+    return FIXED_BYTES + cohort.n_scans * per_scan
+
+
+def check_disk_space(folder: Path, needed: int) -> None:
+    """Stop before the work when the disk cannot hold the results.
+
+    Parameters
+    ----------
+    folder
+        The results folder, which need not exist yet.
+    needed
+        Estimated bytes of all results; what is there already is taken off.
+
+    Raises
+    ------
+    InputError
+        If less is free than will be written.
+    """
+    present = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if needed - present > free:
+        gib = 1024**3
+        raise InputError(
+            folder,
+            f"about {(needed - present) / gib:.1f} GiB will be written and "
+            f"{free / gib:.1f} GiB are free",
+            "Free some space, or set pathvars.results to a folder on a larger disk.",
+        )

@@ -1,0 +1,95 @@
+"""Bias field correction: N4 (Tustison et al. 2010, IEEE TMI 29, 1310-1320) of SimpleITK."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ldae.preprocessing.grid import Image, antialias, crop, downsample, grid_points, resample_affine
+from ldae.preprocessing.registration import FOREGROUND, guess_brain_centre, prepare_head
+
+Float = NDArray[np.floating]
+
+# The field is smooth over centimetres, so it is estimated on a coarse copy and evaluated in full.
+ESTIMATION_MM = 12.0
+ITERATIONS = (15, 15)  # per spline level
+CONVERGENCE = 1e-3  # SimpleITK's default
+# Control points per axis at the first level: 3 intervals, doubled once, so about 30 mm apart at the
+# end. On IXI this brings the white matter's variation from 12 % to 5 %, as far as three levels do
+# in three times the time (docs/preprocessing.md).
+CONTROL_POINTS = (6, 6, 6)
+# Half the height (mm) of the slab around the brain in which the field is estimated; neck and jaw
+# have other tissues and would only cost time.
+SLAB_MM = 75.0
+
+
+def correct_bias(image: Image) -> tuple[Image, float]:
+    """Scan divided by its estimated bias field.
+
+    Parameters
+    ----------
+    image
+        Raw scan; values below zero are set to zero.
+
+    Returns
+    -------
+    Corrected scan, float32, same mean inside the head; and the field's standard deviation inside
+    the head (of its logarithm, dimensionless).
+
+    Raises
+    ------
+    ValueError
+        If nothing head-sized is in the picture.
+    """
+    data = np.maximum(image.data, 0.0).astype(np.float32)
+    head = downsample(prepare_head(Image(data, image.affine)), ESTIMATION_MM)
+    height = grid_points(head.data.shape, head.affine)[..., 2]
+    slab = np.abs(height - guess_brain_centre(head)[2]) < SLAB_MM
+    foreground = (head.data > FOREGROUND) & slab
+    coarse = Image(
+        resample_affine(
+            antialias(Image(data, image.affine), ESTIMATION_MM),
+            np.eye(4),
+            head.data.shape,
+            head.affine,
+            order=1,
+        ),
+        head.affine,
+    )
+    # N4's time grows with the whole picture, so only the box around the slab goes in; _divide keeps
+    # the field's edge value beyond it.
+    box = ndimage.find_objects(foreground.astype(np.uint8))[0]
+    foreground = foreground[box]
+    coarse = crop(coarse, box)
+    # Plain index space: N4 works on a lattice over the image's extent and needs no orientation.
+    field = _fit_field(coarse.data, foreground)
+    inside = field[foreground]
+    field = field - inside.mean()
+    return _divide(data, image.affine, Image(field, coarse.affine)), float(inside.std())
+
+
+def _fit_field(data: Float, mask: NDArray[np.bool_]) -> Float:
+    """Logarithm of the bias field on the image's own grid."""
+    n4 = sitk.N4BiasFieldCorrectionImageFilter()
+    n4.SetMaximumNumberOfIterations(list(ITERATIONS))
+    n4.SetConvergenceThreshold(CONVERGENCE)
+    n4.SetNumberOfControlPoints(list(CONTROL_POINTS))
+    picture = sitk.GetImageFromArray(np.ascontiguousarray(data.T, dtype=np.float32))
+    n4.Execute(picture, sitk.GetImageFromArray(np.ascontiguousarray(mask.T, dtype=np.uint8)))
+    return sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(picture)).T
+
+
+def _divide(data: Float, affine: Float, field: Image) -> Image:
+    """Data divided by the exponential of a coarse field."""
+    voxel = np.linalg.inv(field.affine) @ affine
+    full = ndimage.affine_transform(
+        field.data.astype(np.float32),
+        np.diag(voxel[:3, :3]),
+        voxel[:3, 3],
+        output_shape=data.shape,
+        order=1,
+        mode="nearest",
+    )
+    return Image(data * np.exp(-full), affine)

@@ -1,0 +1,113 @@
+"""The page on which a person looks through every scan: one self-contained HTML file."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ldae.preprocessing.measures import MEASURES
+from ldae.preprocessing.quality import _find_picture, rank_suspects
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Quality control</title>
+<style>
+body{font:14px/1.4 system-ui,sans-serif;margin:0;background:#fff;color:#222}
+header{position:sticky;top:0;background:#fff;border-bottom:1px solid #ccc;padding:8px 14px}
+h1{font-size:17px;margin:0 0 4px} label{margin-right:14px} input,select,button{font:inherit}
+#scans{display:grid;grid-template-columns:repeat(auto-fill,minmax(316px,1fr));gap:12px;padding:14px}
+figure{margin:0;border:1px solid #ddd;border-radius:4px;padding:6px;background:#fafafa}
+figure.excluded{border:2px solid #b00020}
+figure img,figure .none{width:100%;aspect-ratio:3/2;display:block;background:#000}
+figure .none{color:#bbb;display:flex;align-items:center;justify-content:center}
+figcaption b{font-size:14px} .reason{color:#b00020} .m{color:#555;font-size:12px}
+</style>
+<header><h1>Quality control: @TITLE@</h1>
+<label>Sort by <select id="key"></select></label>
+<label><input type="checkbox" id="down"> descending</label>
+<label>Show <select id="show"><option value="">all</option><option>excluded</option>
+<option>pass</option></select></label>
+<label>Find <input id="find" size="14"></label>
+<button id="back">&larr;</button> <span id="where"></span> <button id="next">&rarr;</button>
+<div class="m">Upper row: raw head with its brain mask. Lower row: the same on the study grid.
+Sagittal (front to the left), coronal and axial (subject's right to the left). Arrow keys turn the page.</div>
+</header><main id="scans"></main>
+<script>
+const names=@NAMES@, rows=@ROWS@, units=@UNITS@, PER=24;
+const $=id=>document.getElementById(id); let page=0, list=rows;
+const opts=["order of suspicion","scan",...names];
+opts.forEach((n,i)=>{const o=document.createElement("option");o.value=i;o.textContent=n;
+ if(i>1&&units[n])o.title=units[n];$("key").append(o)});
+function text(tag,value,cls){const e=document.createElement(tag);e.textContent=value;
+ if(cls)e.className=cls;return e}
+function select(){const k=+$("key").value, d=$("down").checked?-1:1, f=$("find").value.trim(),
+ s=$("show").value;
+ list=rows.filter(r=>(!s||r.s===s)&&(!f||r.n.includes(f)));
+ const at=r=>k===0?r.i:k===1?r.n:r.m[k-2];
+ list.sort((a,b)=>{const x=at(a),y=at(b);if(x===null||y===null)return (x===null)-(y===null);
+  return d*(x<y?-1:x>y?1:0)});page=0;draw()}
+function draw(){const n=Math.max(1,Math.ceil(list.length/PER));page=Math.min(Math.max(page,0),n-1);
+ $("where").textContent=`page ${page+1} of ${n}, ${list.length} scans`;
+ $("scans").replaceChildren(...list.slice(page*PER,(page+1)*PER).map(r=>{
+  const f=document.createElement("figure");f.className=r.s;
+  if(r.p){const i=new Image();i.src="data:image/jpeg;base64,"+r.p;i.alt=r.n;f.append(i)}
+  else f.append(text("div","no picture","none"));
+  const c=document.createElement("figcaption");c.append(text("b",r.n)," "+r.s);
+  if(r.r)c.append(text("div",r.r,"reason"));
+  c.append(text("div",names.map((n,i)=>r.m[i]===null?null:n+" "+r.m[i])
+   .filter(x=>x).join(" \\u00b7 "),"m"));
+  f.append(c);return f}));scrollTo(0,0)}
+["key","down","show"].forEach(i=>$(i).onchange=select);$("find").oninput=select;
+$("back").onclick=()=>{page--;draw()};$("next").onclick=()=>{page++;draw()};
+addEventListener("keydown",e=>{if(e.target.id==="find")return;
+ if(e.key==="ArrowRight"){page++;draw()}if(e.key==="ArrowLeft"){page--;draw()}});
+select();
+</script></html>
+"""
+
+
+def write_quality_page(qc: pd.DataFrame, batch_dirs: list[Path], path: Path) -> None:
+    """Write the page: every scan's picture, measures and reason; excluded and unusual scans first.
+
+    Parameters
+    ----------
+    qc
+        Table of `quality_control`.
+    batch_dirs
+        Folders that `preprocess_batch` filled; their ``{scan}_qc.jpg`` are put into the page.
+    path
+        File to write (.html), about 13 kB per scan.
+    """
+    ranked = rank_suspects(qc)
+    names = [c for c in qc.columns if c not in ("scan", "status", "reason")]
+    rows = []
+    for i, (_, row) in enumerate(ranked.iterrows()):
+        picture = _find_picture(batch_dirs, row["scan"])
+        rows.append(
+            {
+                "i": i,
+                "n": row["scan"],
+                "s": row["status"],
+                "r": row["reason"],
+                "m": [_short(row[name]) for name in names],
+                "p": base64.b64encode(picture.read_bytes()).decode() if picture else "",
+            }
+        )
+    n_pass = int((qc["status"] == "pass").sum())
+    title = f"{len(qc)} scans, {n_pass} passed, {len(qc) - n_pass} excluded"
+    page = _PAGE.replace("@TITLE@", html.escape(title))
+    for key, value in (("NAMES", names), ("UNITS", MEASURES), ("ROWS", rows)):
+        # A name or reason cannot end the script element.
+        page = page.replace(f"@{key}@", json.dumps(value).replace("</", "<\\/"))
+    path.write_text(page, encoding="utf-8")
+
+
+def _short(value: Any) -> float | None:
+    number = float(value) if value is not None else math.nan
+    return float(f"{number:.4g}") if math.isfinite(number) else None

@@ -1,0 +1,1 @@
+"""Which code, inputs and settings a result came from."""

@@ -1,0 +1,187 @@
+"""The record that every job leaves: what ran, on what, from what, with what result.
+
+A record is one JSON file per attempt, never overwritten: ``<time>-<id>.started.json`` when the job
+begins and ``<time>-<id>.json`` when it ends. A started record without its partner is a job that was
+killed. Paths inside are relative, and neither host nor user is named. The fields are described in
+``schemas/record.schema.yaml``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+from ldae.provenance.code import REPOSITORY
+
+Record = dict[str, Any]
+
+# Names of schema.org's ActionStatusType, which the crate uses too.
+STARTED = "ActiveActionStatus"
+COMPLETED = "CompletedActionStatus"
+FAILED = "FailedActionStatus"
+
+# Snakemake puts this file into every folder that is an output; it is not a result.
+TIMESTAMP_FILE = ".snakemake_timestamp"
+
+# Reading is bound by the disk; a few threads keep it busy while others hash.
+HASH_THREADS = 4
+
+SLURM_VARIABLES = (
+    "SLURM_JOB_ID",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_JOB_PARTITION",
+    "SLURM_RESTART_COUNT",
+)
+
+
+def now() -> datetime:
+    """The present time with its zone."""
+    return datetime.now(UTC)
+
+
+def write_record(folder: Path, name: str, record: Record) -> Path:
+    """Write a record as a new file that appears whole or not at all.
+
+    Raises
+    ------
+    FileExistsError
+        If the name is taken: records are never overwritten.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{name}.json"
+    partial = folder / f".{name}.{uuid.uuid4().hex}.partial"
+    partial.write_text(json.dumps(record, indent=2, sort_keys=True, default=str) + "\n", "utf-8")
+    try:
+        os.link(partial, target)
+    except PermissionError:  # file systems without hard links
+        if target.exists():
+            raise FileExistsError(target) from None
+        partial.rename(target)
+    else:
+        partial.unlink()
+    return target
+
+
+def describe_files(paths: Iterable[str | Path]) -> list[Record]:
+    """Path, size in bytes and SHA-256 of every file, folders walked; sorted by path."""
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            files.extend(p for p in path.rglob("*") if p.is_file() and p.name != TIMESTAMP_FILE)
+        elif path.is_file():
+            files.append(path)
+    with ThreadPoolExecutor(HASH_THREADS) as pool:
+        return list(pool.map(_describe_file, sorted(set(files))))
+
+
+def _describe_file(path: Path) -> Record:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"path": scrub(str(path)), "size": path.stat().st_size, "sha256": digest}
+
+
+def scrub(text: str) -> str:
+    """`text` without the places of this machine: working folder, repository and home."""
+    places = [(os.getcwd(), "."), (str(REPOSITORY), "<repository>"), (str(Path.home()), "~")]
+    for place, name in places:
+        if len(place) > 1:
+            text = text.replace(place + "/", "" if name == "." else name + "/").replace(place, name)
+    return text
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can hold it, with absolute paths scrubbed to their last part."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, (bool, int, float)) or value is None:
+        return value
+    text = scrub(str(value))
+    return f"<external>/{Path(text).name}" if text.startswith("/") else text
+
+
+def git_state() -> Record:
+    """Commit of the repository and whether files differ from it; nulls outside a clone."""
+    unknown: Record = {"commit": None, "dirty": None}
+    if not (REPOSITORY / ".git").exists():
+        return unknown
+    try:
+        commit = _git("rev-parse", "--verify", "HEAD")
+        return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return unknown
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(REPOSITORY), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout.strip()
+
+
+def software() -> dict[str, str]:
+    """Versions of Python and of every installed package that this process has imported."""
+    versions = {"python": platform.python_version()}
+    loaded = {name.partition(".")[0] for name in sys.modules}
+    for module, packages in packages_distributions().items():
+        if module in loaded:
+            for package in packages:
+                versions[package.lower()] = version(package)
+    return dict(sorted(versions.items()))
+
+
+def device() -> Record:
+    """Processor, and the GPU when torch was imported and sees one."""
+    found: Record = {"kind": "cpu", "name": _processor(), "cuda": None}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        found = {"kind": "cuda", "name": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
+    return found
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def peak_memory() -> Record:
+    """Largest resident memory in MiB of this process, of a child, and on the GPU."""
+    # ru_maxrss is in KiB on Linux and in bytes on macOS (getrusage(2)).
+    unit = 1024**2 if sys.platform == "darwin" else 1024
+    usage = {
+        "process_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit,
+        "child_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit,
+        "gpu_mib": None,
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        usage["gpu_mib"] = torch.cuda.max_memory_allocated() / 1024**2
+    return usage
+
+
+def scheduler() -> Record | None:
+    """What SLURM calls this job, or nothing outside SLURM."""
+    found = {name.lower(): os.environ[name] for name in SLURM_VARIABLES if name in os.environ}
+    return found or None
+
+
+def container() -> str | None:
+    """File name of the container image that this process runs in, if any."""
+    image = os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")
+    return Path(image).name if image else None

@@ -1,0 +1,316 @@
+"""How well scans come back from their codes, and what the stochastic code adds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ldae.bootstrap import summarise_scores
+from ldae.codes import batches
+from ldae.inference import encode_stochastic, sample
+from ldae.metrics import score_pairs, ssim
+from ldae.tables import tidy
+
+if TYPE_CHECKING:
+    from ldae.models import DiffusionAutoencoder
+    from ldae.volumes import VolumeStore
+
+logger = logging.getLogger(__name__)
+
+LATENT_MODELS = ("ldae", "prior")
+"""Models whose latents are the autoencoder's, so that either can stand for the autoencoder alone."""
+
+NO_STEPS = 0
+"""`steps` of what does not diffuse; an empty cell in the table."""
+
+PAIRWISE_WINDOW = 3
+
+
+def choose_rows(index: pd.DataFrame, split: str, n_scans: int | None, seed: int) -> np.ndarray:
+    """Rows of a split to evaluate, ascending: all, or `n_scans` from as many people as possible.
+
+    People are shuffled once by `seed`; each gives one scan, drawn at random, before anyone gives a
+    second one.
+
+    Parameters
+    ----------
+    index
+        Index of the packed scans.
+    split
+        Split to draw from.
+    n_scans
+        Scans wanted; None, or more than there are, is all of them.
+    seed
+        Seed of the draw.
+    """
+    rows = np.flatnonzero((index["split"] == split).to_numpy())
+    if n_scans is None or n_scans >= len(rows):
+        return rows
+    rng = np.random.default_rng(seed)
+    subjects = index["subject"].to_numpy(str)[rows]
+    order = rng.permutation(len(rows))
+    place = dict(zip(rng.permutation(np.unique(subjects)), range(len(rows)), strict=False))
+    visits: dict[str, int] = {}
+    keys = []
+    for i in order:
+        subject = subjects[i]
+        keys.append((visits.get(subject, 0), place[subject], i))
+        visits[subject] = visits.get(subject, 0) + 1
+    return np.sort(rows[[i for *_, i in sorted(keys)[:n_scans]]])
+
+
+def with_scans(scores: pd.DataFrame, index: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """Scores of a batch with the scan and subject of each sample in place of its position."""
+    named = index.iloc[rows[scores["sample"].to_numpy()]]
+    return scores.drop(columns="sample").assign(
+        scan=named["scan"].to_numpy(), subject=named["subject"].to_numpy()
+    )
+
+
+@torch.inference_mode()
+def evaluate_reconstruction(
+    store: VolumeStore,
+    models: Mapping[str, DiffusionAutoencoder],
+    *,
+    steps: Sequence[int],
+    n_scans: int | None,
+    windows: Sequence[int],
+    batch_size: int,
+    n_bootstrap: int,
+    seed: int,
+    cohort: str,
+    split: str = "test",
+    n_examples: int = 1,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Similarity of scans and their reconstructions, by model and number of sampler steps.
+
+    Rows: each model from its own stochastic code (encoded with the same number of steps); each model
+    with a semantic code also from that code alone (``<name>_semantic``, z_T ~ N(0, I)); and the
+    autoencoder without any diffusion.
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    models
+        ``ldae``, ``prior`` and ``voxel_dae``, as far as they exist.
+    steps
+        Numbers of steps T of the deterministic sampler, each way.
+    n_scans
+        Scans evaluated, from as many people as possible; None is the whole split.
+    windows
+        SSIM windows, voxels.
+    batch_size
+        Scans at a time.
+    n_bootstrap, seed, cohort, split
+        Replicates; seed of the study (which also draws z_T and the scans); names for the table.
+    n_examples
+        Scans kept as examples.
+
+    Returns
+    -------
+    tuple
+        Table ``reconstruction``, and arrays for the figure: ``scan`` names, ``original`` and ``mask``
+        (n, H, W, D), and one array per method at the largest number of steps.
+    """
+    rows = choose_rows(store.index, split, n_scans, seed)
+    if len(rows) == 0:
+        raise ValueError(f"no scan in the split {split}")
+    # Noise belongs to a scan, not to a batch: another batch size must not change the numbers.
+    parts: list[pd.DataFrame] = []
+    kept: dict[str, list[np.ndarray]] = {}
+    example_rows = rows[:n_examples]
+    for piece in batches(rows, batch_size):
+        x, mask = store.batch(piece), store.mask_batch(piece)
+        for method, n_steps, x_hat in _reconstructions(x, models, steps, piece, seed):
+            scores = with_scans(score_pairs(x_hat, x, mask, windows), store.index, piece)
+            parts.append(scores.assign(method=method, steps=n_steps))
+            if n_steps in (NO_STEPS, max(steps)):
+                shown = np.isin(piece, example_rows)
+                kept.setdefault(method, []).append(x_hat[shown, 0].numpy())
+        logger.info("reconstructed %d of %d scans", np.searchsorted(rows, piece[-1]) + 1, len(rows))
+    table = summarise_scores(
+        pd.concat(parts, ignore_index=True),
+        ["method", "steps", "region", "window"],
+        n_bootstrap,
+        seed,
+    )
+    table = tidy(_blank(table), "reconstruction", cohort=cohort, seed=seed, split=split)
+    examples = {
+        "scan": store.index["scan"].to_numpy(str)[example_rows],
+        "steps": np.array(max(steps)),
+        "original": store.volumes[example_rows].astype(np.float32),
+        "mask": np.asarray(store.masks[example_rows]),
+        **{method: np.concatenate(arrays) for method, arrays in kept.items()},
+    }
+    return table, examples
+
+
+def _blank(table: pd.DataFrame) -> pd.DataFrame:
+    """Conditions that do not apply as empty cells."""
+    for column in ("steps", "window"):
+        table[column] = table[column].astype("Int64").replace(0, pd.NA)
+    return table
+
+
+def _reconstructions(
+    x: Tensor,
+    models: Mapping[str, DiffusionAutoencoder],
+    steps: Sequence[int],
+    rows: np.ndarray,
+    seed: int,
+) -> list[tuple[str, int, Tensor]]:
+    """(method, steps, x̂ on the CPU) for one batch; every code is computed once."""
+    results: list[tuple[str, int, Tensor]] = []
+    for name, model in models.items():
+        on_device = x.to(model.device)
+        y, z_0 = model.semantic_code(on_device), model.to_latent(on_device)
+        if name in LATENT_MODELS and not any(m == "autoencoder" for m, *_ in results):
+            results.append(("autoencoder", NO_STEPS, model.from_latent(z_0).cpu()))
+        noise = scan_noise(model.latent_shape, rows, seed).to(model.device)
+        for n_steps in steps:
+            z_T = encode_stochastic(model, z_0, y, n_steps)  # noqa: N806
+            x_hat = model.from_latent(sample(model, z_T, y, n_steps))
+            results.append((name, n_steps, x_hat.cpu()))
+            if y is not None:
+                x_hat = model.from_latent(sample(model, noise, y, n_steps))
+                results.append((f"{name}_semantic", n_steps, x_hat.cpu()))
+    return results
+
+
+def scan_noise(
+    latent_shape: Sequence[int], rows: np.ndarray, seed: int, draw: int = 0
+) -> Tensor:
+    """Standard normal z_T of each scan, (B, C, h, w, d), a function of (seed, row, draw) alone.
+
+    A scan's noise must not depend on the scans that share its batch.
+    """
+    return torch.stack(
+        [
+            torch.from_numpy(
+                np.random.default_rng([seed, int(row), draw]).standard_normal(
+                    tuple(latent_shape), dtype=np.float32
+                )
+            )
+            for row in rows
+        ]
+    )
+
+
+@torch.inference_mode()
+def vary_stochastic(
+    store: VolumeStore,
+    models: Mapping[str, DiffusionAutoencoder],
+    *,
+    n_steps: int,
+    n_scans: int,
+    n_samples: int,
+    batch_size: int,
+    n_bootstrap: int,
+    seed: int,
+    cohort: str,
+    split: str = "test",
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """What remains open when the semantic code is fixed: one y, many z_T.
+
+    Metrics: ``ssim_pairwise`` (between samples of one y, window 3), ``std`` (voxel-wise deviation over
+    samples, averaged), ``code_distance`` (‖E(x̂) - y‖ over the root mean square distance between codes
+    of different people; 0 when the samples keep the code, 1 when they are strangers).
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    models
+        Models with a semantic code; others are passed over.
+    n_steps
+        Sampler steps.
+    n_scans
+        Scans whose code is fixed, from different people.
+    n_samples
+        Draws of z_T for each, at least 2.
+    batch_size, n_bootstrap, seed, cohort, split
+        As for :func:`evaluate_reconstruction`.
+
+    Returns
+    -------
+    tuple
+        Table ``stochastic``, and arrays of the first scan and the first model: ``scan``, ``original``
+        and ``mask`` (H, W, D), ``samples`` (n, H, W, D), ``mean`` and ``std`` (H, W, D).
+    """
+    if n_samples < 2:
+        raise ValueError(f"need at least two samples, got {n_samples}")
+    rows = choose_rows(store.index, split, n_scans, seed)
+    scores: list[dict[str, object]] = []
+    examples: dict[str, np.ndarray] = {}
+    for name, model in models.items():
+        codes = [model.semantic_code(store.batch(r).to(model.device)) for r in batches(rows, batch_size)]
+        if any(code is None for code in codes):
+            continue
+        y_all = torch.cat([code for code in codes if code is not None])
+        between = _distance_between_people(y_all, store.index["subject"].to_numpy(str)[rows])
+        for row, y in zip(rows, y_all, strict=True):
+            z_T = torch.cat(  # noqa: N806
+                [scan_noise(model.latent_shape, [row], seed, draw) for draw in range(n_samples)]
+            ).to(model.device)
+            pieces = []
+            distances = []
+            for piece in z_T.split(batch_size):
+                repeated = y.expand(len(piece), -1)
+                x_hat = model.from_latent(sample(model, piece, repeated, n_steps))
+                again = model.semantic_code(x_hat)
+                if again is not None:
+                    distances.append((again - repeated).norm(dim=1).cpu())
+                pieces.append(x_hat.cpu())
+            samples = torch.cat(pieces)
+            mask = store.mask_batch([row])
+            common = {
+                "method": name,
+                "scan": store.index["scan"].iloc[row],
+                "subject": store.index["subject"].iloc[row],
+                "note": "",
+            }
+            first, second = np.triu_indices(n_samples, 1)
+            deviation = samples.std(0)  # (1, H, W, D)
+            for region, where in (("whole", None), ("mask", mask.expand_as(samples))):
+                inside = None if where is None else where[first]
+                alike = ssim(samples[first], samples[second], inside, PAIRWISE_WINDOW).mean()
+                spread = deviation.mean() if where is None else deviation[mask[0]].mean()
+                for metric, window, value in (("ssim_pairwise", PAIRWISE_WINDOW, alike), ("std", 0, spread)):
+                    scores.append(
+                        common
+                        | {"region": region, "window": window, "metric": metric, "value": float(value)}
+                    )
+            scores.append(
+                common
+                | {"region": "", "window": 0, "metric": "code_distance"}
+                | {"value": float(torch.cat(distances).mean()) / between}
+            )
+            if not examples:
+                examples = {
+                    "scan": np.array(common["scan"]),
+                    "original": store.volumes[row].astype(np.float32),
+                    "mask": np.asarray(store.masks[row]),
+                    "samples": samples[:, 0].numpy(),
+                    "mean": samples[:, 0].mean(0).numpy(),
+                    "std": deviation[0].numpy(),
+                }
+    table = summarise_scores(
+        pd.DataFrame(scores), ["method", "region", "window"], n_bootstrap, seed
+    ).assign(steps=n_steps)
+    many = f"{n_samples} draws of z_T per scan"
+    table["note"] = many
+    return tidy(_blank(table), "stochastic", cohort=cohort, seed=seed, split=split), examples
+
+
+def _distance_between_people(y: Tensor, subjects: np.ndarray) -> float:
+    """Root mean square distance between codes of different people; NaN with one person only."""
+    distance = torch.cdist(y.double().cpu(), y.double().cpu()).numpy()
+    different = subjects[:, None] != subjects[None, :]
+    return float(np.sqrt((distance[different] ** 2).mean())) if different.any() else float("nan")

@@ -1,0 +1,227 @@
+"""A longitudinal cohort of raw heads in BIDS, with the truth kept beside it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
+from numpy.typing import NDArray
+
+from ldae.simulation.anatomy import TISSUES, Person, Sculptor, State, draw_person
+from ldae.simulation.population import (
+    STREAM_ANATOMY,
+    STREAM_SCAN,
+    draw_population,
+    random_stream,
+)
+from ldae.simulation.sampling import grid_points, sample_linear
+from ldae.simulation.scanner import RawScan, Site, draw_site, scan_person
+from ldae.simulation.settings import SimulationSettings
+from ldae.simulation.template import HeadTemplate, build_template
+
+logger = logging.getLogger(__name__)
+
+# Level 1 costs a third of the default's time; noise does not compress further.
+GZIP_LEVEL = 1
+# The deformation is smooth: kept at this spacing, mm.
+DEFORMATION_STEP_MM = 12.0
+TRUTH_COLUMNS = (
+    "scan", "subject", "session", "months", "icv_ml", "brain_ml", "gm_ml", "wm_ml", "csf_ml",
+    "ventricles_ml", "hippocampus_ml", "cortex_ml", "atrophy_score",
+)  # fmt: skip
+
+
+def simulate_cohort(
+    settings: Mapping[str, Any], seed: int, bids_dir: Path, truth_dir: Path, n_workers: int
+) -> None:
+    """Write a simulated longitudinal cohort of raw heads, and the truth about them.
+
+    The files depend on the settings and the seed only, byte for byte, not on `n_workers`.
+
+    Parameters
+    ----------
+    settings
+        Configuration section ``cohort.simulated``; see `SimulationSettings`.
+    seed
+        Seed of everything random.
+    bids_dir
+        Folder for the BIDS data set (made if missing): ``dataset_description.json``,
+        ``participants.tsv``, per person a sessions table and raw T1-weighted heads (int16).
+    truth_dir
+        Folder for what only the evaluation may read: ``volumes.tsv`` (ml), and in ``maps/`` per
+        scan the intracranial mask (uint8), the tissue fractions (uint8, 255 = 1, six volumes), both
+        in the raw grid, and the deformation (npz: ``displacement`` (X, Y, Z, 3) float16, mm;
+        ``grid_affine`` grid to scanner mm; ``world_to_template`` (4, 4); a scanner place p lies at
+        ``world_to_template @ p + displacement(p)`` in the MNI template).
+    n_workers
+        Processes.
+
+    Raises
+    ------
+    InputError
+        If a setting is missing, unknown or out of range, before anything is written.
+    """
+    checked = SimulationSettings.from_mapping(settings)
+    population = draw_population(checked, seed)
+    template = build_template(checked.spacing_mm)
+    logger.info("Template ready; rendering %d scans", len(population))
+    (truth_dir / "maps").mkdir(parents=True, exist_ok=True)
+    bids_dir.mkdir(parents=True, exist_ok=True)
+    _write_tables(population, bids_dir, truth_dir)
+    groups = [group for _, group in population.groupby("subject", sort=True)]
+    if n_workers <= 1:
+        parts = [_simulate_person(group, template, seed, bids_dir, truth_dir) for group in groups]
+    else:
+        parts = Parallel(n_jobs=n_workers, batch_size=4)(
+            delayed(_simulate_person)(group, template, seed, bids_dir, truth_dir)
+            for group in groups
+        )
+    truth = pd.concat(parts, ignore_index=True)
+    truth.to_csv(truth_dir / "volumes.tsv", sep="\t", index=False, float_format="%.4f")
+    logger.info("Simulated %d scans of %d people", len(truth), len(groups))
+
+
+def _simulate_person(
+    visits: pd.DataFrame, template: HeadTemplate, seed: int, bids_dir: Path, truth_dir: Path
+) -> pd.DataFrame:
+    """Write one person's scans and maps; return their rows of ``volumes.tsv``."""
+    first = visits.iloc[0]
+    number = int(first.person)
+    person = draw_person(template, float(first.icv_ml), random_stream(seed, STREAM_ANATOMY, number))
+    sculptor = Sculptor(template, person)
+    site_number = int(str(first.site).removeprefix("site-")) - 1
+    site = draw_site(seed, site_number, template.spacing_mm)
+    rows = []
+    for visit in visits.to_dict("records"):
+        state, volumes = sculptor.sculpt(
+            visit["ventricles_ml"],
+            visit["hippocampus_ml"],
+            visit["cortex_healthy_ml"],
+            visit["cortex_ml"],
+        )
+        rng = random_stream(seed, STREAM_SCAN, number, int(visit["visit"]))
+        raw = scan_person(template, person, state, site, rng)
+        scan = str(visit["scan"])
+        _write_scan(scan, raw, site, visit, bids_dir, truth_dir)
+        deformation = truth_dir / "maps" / f"{scan}_deformation.npz"
+        _write_deformation(deformation, raw, template, person, state)
+        rows.append(
+            {"scan": scan, "subject": visit["subject"], "session": visit["session"],
+             "months": visit["months"], **volumes, "atrophy_score": visit["severity"]}
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(TRUTH_COLUMNS))
+
+
+def _write_scan(
+    scan: str, raw: RawScan, site: Site, visit: Mapping[Any, Any], bids_dir: Path, truth_dir: Path
+) -> None:
+    folder = bids_dir / str(visit["subject"]) / str(visit["session"]) / "anat"
+    folder.mkdir(parents=True, exist_ok=True)
+    _save_nifti(folder / f"{scan}_T1w.nii.gz", raw.image, raw.affine, site.orientation)
+    sidecar = {
+        "Modality": "MR",
+        "Manufacturer": "simulated",
+        "ManufacturersModelName": visit["site"],
+    }
+    (folder / f"{scan}_T1w.json").write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
+    inside = raw.tissue.sum(-1)
+    maps = truth_dir / "maps"
+    mask = (inside > 0.5).astype(np.uint8)
+    _save_nifti(maps / f"{scan}_mask.nii.gz", mask, raw.affine, site.orientation)
+    tissue = np.round(raw.tissue * 255).astype(np.uint8)
+    _save_nifti(maps / f"{scan}_tissues.nii.gz", tissue, raw.affine, site.orientation)
+
+
+def _save_nifti(
+    path: Path, values: NDArray[Any], affine: NDArray[np.float64], orientation: str
+) -> None:
+    """Write an image given in RAS order with its axes stored in another order."""
+    change = ornt_transform(io_orientation(affine), axcodes2ornt(tuple(orientation)))
+    stored = nib.orientations.apply_orientation(values, change)
+    image = nib.Nifti1Image(
+        np.ascontiguousarray(stored), affine @ inv_ornt_aff(change, values.shape[:3])
+    )
+    image.header.set_xyzt_units("mm", "sec")
+    image.set_sform(image.affine, code=1)
+    image.set_qform(image.affine, code=1)
+    # No time stamp and no name in the gzip header: the same scan is the same bytes.
+    path.write_bytes(gzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0))
+
+
+def _write_deformation(
+    path: Path, raw: RawScan, template: HeadTemplate, person: Person, state: State
+) -> None:
+    extent = np.array(raw.image.shape) * np.diag(raw.affine)[:3]
+    shape = tuple(int(n) for n in np.ceil(extent / DEFORMATION_STEP_MM) + 1)
+    grid_affine = np.diag([DEFORMATION_STEP_MM] * 3 + [1.0])
+    grid_affine[:3, 3] = raw.affine[:3, 3]
+    to_template = np.diag([*(1 / person.scale.astype(np.float64)), 1.0]) @ raw.pose
+    world = grid_points((shape[0], shape[1], shape[2])) @ grid_affine[:3, :3].astype(
+        np.float32
+    ) + grid_affine[:3, 3].astype(np.float32)
+    straight = world @ to_template[:3, :3].T.astype(np.float32) + to_template[:3, 3].astype(
+        np.float32
+    )
+    in_person = straight * person.scale
+    places = person.to_template(in_person)
+    flow = template.flow
+    places = places + sample_linear(
+        state.flow, (places - flow.origin_mm) / np.float32(flow.step_mm)
+    )
+    np.savez_compressed(
+        path,
+        displacement=(places - straight).reshape(*shape, 3).astype(np.float16),
+        grid_affine=grid_affine,
+        world_to_template=to_template,
+    )
+
+
+def _write_tables(population: pd.DataFrame, bids_dir: Path, truth_dir: Path) -> None:
+    description = {
+        "Name": "Simulated longitudinal cohort",
+        "BIDSVersion": "1.9.0",
+        "DatasetType": "raw",
+        "License": "CC0",
+        "GeneratedBy": [{"Name": "ldae.simulation"}],
+    }
+    _write_json(bids_dir / "dataset_description.json", description)
+    people = population.groupby("subject", sort=True).first().reset_index()
+    people = people.rename(columns={"subject": "participant_id"})
+    people[["participant_id", "age", "sex", "diagnosis", "site"]].to_csv(
+        bids_dir / "participants.tsv", sep="\t", index=False, lineterminator="\n"
+    )
+    _write_json(
+        bids_dir / "participants.json",
+        {
+            "age": {"Description": "Age at the first visit", "Units": "years"},
+            "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},
+            "diagnosis": {
+                "Description": "Diagnosis at the first visit",
+                "Levels": {
+                    "CN": "cognitively normal",
+                    "MCI": "mild cognitive impairment",
+                    "AD": "Alzheimer's disease",
+                },
+            },
+            "site": {"Description": "Scanner"},
+        },
+    )
+    for subject, visits in population.groupby("subject", sort=True):
+        folder = bids_dir / str(subject)
+        folder.mkdir(exist_ok=True)
+        table = visits.rename(columns={"session": "session_id"})[["session_id", "age", "months"]]
+        table.to_csv(folder / f"{subject}_sessions.tsv", sep="\t", index=False, lineterminator="\n")
+    _write_json(truth_dir / "maps" / "tissues.json", {"volumes": list(TISSUES), "one": 255})
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,163 @@
+"""Who is in the cohort, when they are scanned, and how large their structures should be.
+
+This part knows no images: it draws people and the volumes that their heads are then made to have.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ldae.simulation import rates
+from ldae.simulation.settings import SimulationSettings
+
+# Independent streams of random numbers, one per purpose (first entry of a SeedSequence spawn key).
+STREAM_COHORT, STREAM_PERSON, STREAM_ANATOMY, STREAM_SCAN, STREAM_SITE = range(5)
+
+
+def random_stream(seed: int, *key: int) -> np.random.Generator:
+    """Return a generator that depends on the seed and the key only, not on earlier draws."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def draw_population(settings: SimulationSettings, seed: int) -> pd.DataFrame:
+    """One row per scan with the volumes that it should have.
+
+    Parameters
+    ----------
+    settings
+        The cohort's settings.
+    seed
+        Seed of the cohort. A person depends on the seed and their number only.
+
+    Returns
+    -------
+    DataFrame
+        Sorted by subject and months: scan, subject, session, person and visit (numbers), months,
+        age (years, at the scan), sex (F|M), diagnosis, site, icv_ml, ventricles_ml,
+        hippocampus_ml, cortex_ml, cortex_healthy_ml (without the disease's loss), severity
+        (0 in health, about 1 in an average patient at the first visit).
+    """
+    shuffle = random_stream(seed, STREAM_COHORT)
+    n = settings.n_subjects
+    diagnoses = _apportion(list(settings.shares.items()), n)
+    diagnoses = [diagnoses[i] for i in shuffle.permutation(n)]
+    # Ages are spread evenly within each diagnosis, so that age does not tell the diagnosis.
+    low, high = settings.age_years
+    ages = np.empty(n)
+    for diagnosis in rates.DIAGNOSES:
+        members = np.flatnonzero([d == diagnosis for d in diagnoses])
+        places = (shuffle.permutation(len(members)) + shuffle.uniform(size=len(members))) / max(
+            len(members), 1
+        )
+        ages[members] = low + (high - low) * places
+    sexes = shuffle.permutation(np.resize(["F", "M"], n))
+    sites = shuffle.permutation(np.resize(np.arange(settings.n_sites), n))
+    width = max(4, len(str(n)))
+    rows = []
+    for person in range(n):
+        rows += _draw_person(
+            settings, seed, person, f"sub-{person + 1:0{width}d}", diagnoses[person],
+            round(float(ages[person]), 1), str(sexes[person]), f"site-{sites[person] + 1:02d}",
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _draw_person(
+    settings: SimulationSettings,
+    seed: int,
+    person: int,
+    subject: str,
+    diagnosis: str,
+    first_age: float,
+    sex: str,
+    site: str,
+) -> list[dict[str, object]]:
+    rng = random_stream(seed, STREAM_PERSON, person)
+    gap, icv_z, hippocampus_z, ventricles_z, cortex_z, severity_z, pace_z = rng.standard_normal(7)
+    attended = [0, *(m for m in settings.months[1:] if rng.random() >= settings.missing_visit_rate)]
+
+    icv = rates.ICV_ML_WOMEN * (rates.ICV_RATIO_MEN if sex == "M" else 1.0)
+    icv *= np.exp(rates.ICV_LOG_SD * icv_z)
+    size = np.log(icv / rates.ICV_ML_MEAN)
+    severity = rates.SEVERITY[diagnosis] * np.exp(
+        rates.SEVERITY_LOG_SD * severity_z - rates.SEVERITY_LOG_SD**2 / 2
+    )
+    pace = np.exp(rates.RATE_LOG_SD * pace_z - rates.RATE_LOG_SD**2 / 2)
+    stage = rates.SEVERITY[diagnosis] * pace  # factor on the disease's yearly rates
+    brain_age = first_age + rates.BRAIN_AGE_SD * gap
+
+    rows: list[dict[str, object]] = []
+    for visit, months in enumerate(settings.months):
+        if months not in attended:
+            continue
+        years = months / 12
+        # Age moves the brain at the person's own pace, from where it was at the first visit.
+        healthy_age = brain_age + pace * years
+        hippocampus = (
+            rates.HIPPOCAMPUS_ML
+            * np.exp(
+                _healthy_hippocampus(healthy_age)
+                + rates.HIPPOCAMPUS_LOG_SD * hippocampus_z
+                + rates.HIPPOCAMPUS_LOG_EFFECT_AD * severity
+                + rates.HIPPOCAMPUS_ICV_EXPONENT * size
+                + stage * (rates.HIPPOCAMPUS_RATE_AD - rates.HIPPOCAMPUS_RATE) * years
+            )
+        )  # fmt: skip
+        ventricles = (
+            rates.VENTRICLES_ML_AT_40
+            * np.exp(
+                _healthy_ventricles(brain_age)
+                + rates.VENTRICLES_LOG_SD * ventricles_z
+                + rates.VENTRICLES_LOG_EFFECT_AD * severity
+                + rates.VENTRICLES_ICV_EXPONENT * size
+            )
+            + (
+                pace * rates.VENTRICLES_ML_PER_YEAR
+                + stage * (rates.VENTRICLES_ML_PER_YEAR_AD - rates.VENTRICLES_ML_PER_YEAR)
+            )
+            * years
+        )
+        cortex_healthy = rates.CORTEX_ML * np.exp(
+            rates.CORTEX_RATE * (healthy_age - rates.REFERENCE_AGE)
+            + rates.CORTEX_LOG_SD * cortex_z
+            + rates.CORTEX_ICV_EXPONENT * size
+        )
+        cortex = cortex_healthy * np.exp(
+            rates.CORTEX_LOG_EFFECT_AD * severity
+            + stage * (rates.CORTEX_RATE_AD - rates.CORTEX_RATE) * years
+        )
+        session = f"ses-M{months:03d}"
+        rows.append(
+            {
+                "scan": f"{subject}_{session}", "subject": subject, "session": session,
+                "person": person, "visit": visit, "months": float(months),
+                "age": round(first_age + years, 2), "sex": sex, "diagnosis": diagnosis,
+                "site": site, "icv_ml": icv, "ventricles_ml": ventricles,
+                "hippocampus_ml": hippocampus, "cortex_ml": cortex,
+                "cortex_healthy_ml": cortex_healthy, "severity": severity + stage * years / 5.0,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _healthy_hippocampus(age: float) -> float:
+    """Log of the healthy size relative to the reference age; the rate grows linearly with age."""
+    slope = rates.HIPPOCAMPUS_RATE / (rates.HIPPOCAMPUS_RATE_AGE - rates.HIPPOCAMPUS_ONSET_AGE)
+    onset = rates.HIPPOCAMPUS_ONSET_AGE
+    return slope * ((max(age, onset) - onset) ** 2 - (rates.REFERENCE_AGE - onset) ** 2) / 2
+
+
+def _healthy_ventricles(age: float) -> float:
+    """Log of the healthy median relative to age 40; exponential through the norm's two ends."""
+    growth = np.log(rates.VENTRICLES_ML_AT_93 / rates.VENTRICLES_ML_AT_40) / (93 - 40)
+    return float(growth * (age - 40))
+
+
+def _apportion(shares: list[tuple[str, float]], n: int) -> list[str]:
+    """Labels in the given shares, n in all (largest remainders)."""
+    counts = {label: int(np.floor(share * n)) for label, share in shares}
+    by_remainder = sorted(shares, key=lambda item: counts[item[0]] - item[1] * n)
+    for label, _ in by_remainder[: n - sum(counts.values())]:
+        counts[label] += 1
+    return [label for label, count in counts.items() for _ in range(count)]

@@ -1,0 +1,175 @@
+"""The tables of results: one row per number, one schema for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ldae.errors import InputError
+
+IDENTITY_COLUMNS = ("cohort", "split", "method")
+RESULT_COLUMNS = ("seed", "metric", "value", "ci_low", "ci_high", "n_subjects", "n_scans", "note")
+CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
+    "reconstruction": ("steps", "region", "window"),
+    "stochastic": ("steps", "region", "window"),
+    "probes": ("task",),
+    "manipulation": ("task", "steps", "amount", "region"),
+    "interpolation": ("steps", "target", "region", "window", "gap_months", "nearest_months"),
+    "throughput": ("operation", "steps", "batch_size", "device"),
+}
+"""Conditions of each table; an empty cell means that the condition does not apply, or all of them."""
+
+INTEGER_COLUMNS = ("steps", "window", "batch_size", "seed", "n_subjects", "n_scans")
+FLOAT_FORMAT = "%.6g"
+
+
+def table_columns(table: str) -> list[str]:
+    """Columns of one table, in order; `table` is a key of ``CONDITION_COLUMNS``."""
+    return [*IDENTITY_COLUMNS, *CONDITION_COLUMNS[table], *RESULT_COLUMNS]
+
+
+def tidy(
+    rows: pd.DataFrame | Sequence[dict[str, object]], table: str, *, cohort: str, seed: int, split: str = ""
+) -> pd.DataFrame:
+    """Rows in the schema of `table`: columns complete, ordered and typed.
+
+    Parameters
+    ----------
+    rows
+        At least method, metric, value; conditions that are missing are left empty.
+    table
+        Key of ``CONDITION_COLUMNS``.
+    cohort
+        Name of the cohort the scans come from.
+    seed
+        Seed of the study.
+    split
+        Split that was measured, where `rows` does not name it.
+
+    Raises
+    ------
+    ValueError
+        If `rows` has columns which the schema does not know, or lacks those it needs.
+    """
+    frame = pd.DataFrame(rows).copy()
+    columns = table_columns(table)
+    unknown = set(frame.columns) - set(columns)
+    missing = {"method", "metric", "value"} - set(frame.columns)
+    if unknown or missing:
+        raise ValueError(f"table {table}: unknown {sorted(unknown)}, missing {sorted(missing)}")
+    defaults: dict[str, object] = {"cohort": cohort, "seed": seed, "split": split, "note": ""}
+    for column in columns:
+        if column not in frame:
+            frame[column] = defaults.get(column, np.nan)
+    for column in INTEGER_COLUMNS:
+        if column in columns:
+            frame[column] = pd.to_numeric(frame[column]).astype("Int64")
+    for column in ("value", "ci_low", "ci_high"):
+        frame[column] = pd.to_numeric(frame[column]).astype(float)
+    return frame[columns].reset_index(drop=True)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table written by :func:`write_table`; empty text cells are empty strings, numbers NaN."""
+    frame = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
+    missing = set(IDENTITY_COLUMNS) | set(RESULT_COLUMNS)
+    missing -= set(frame.columns)
+    if missing:
+        raise InputError(path, f"lacks the columns {sorted(missing)}", "Make the table again.")
+    for column in ("note", "split"):
+        frame[column] = frame[column].fillna("").astype(str)
+    return frame
+
+
+def format_interval(value: float, low: float, high: float) -> str:
+    """``value [low, high]`` to three significant digits; the dash where there is no number."""
+    if not np.isfinite(value):
+        return "–"
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return _short(value)
+    return f"{_short(value)} [{_short(low)}, {_short(high)}]"
+
+
+def _short(value: float) -> str:
+    """Three decimals for numbers of order one, three significant digits otherwise."""
+    if value == 0 or 0.01 <= abs(value) < 10:
+        return f"{value:.3f}"
+    return f"{value:.1f}" if 10 <= abs(value) < 1e5 else f"{value:.2e}"
+
+
+def readable(df: pd.DataFrame) -> pd.DataFrame:
+    """One line per method and condition, one column per metric, cells ``value [low, high]``.
+
+    Columns that hold a single value for the whole table (cohort, seed, …) are dropped here; the
+    caption of :func:`write_table` names them.
+    """
+    keys = [c for c in df.columns if c not in RESULT_COLUMNS]
+    shown = [c for c in keys if c == "method" or df[c].nunique(dropna=False) > 1]
+    cells = df[shown].astype(object).where(df[shown].notna(), "")
+    for column in shown:
+        cells[column] = [_label(value) for value in cells[column]]
+    cells["metric"] = df["metric"]
+    cells["cell"] = [
+        format_interval(value, low, high)
+        for value, low, high in zip(df["value"], df["ci_low"], df["ci_high"], strict=True)
+    ]
+    wide = cells.pivot_table(
+        index=shown, columns="metric", values="cell", aggfunc="first", sort=False, observed=True
+    )
+    # The order of first appearance is the order the evaluation chose.
+    return wide.fillna("").reset_index().rename_axis(columns=None)
+
+
+def _label(value: object) -> str:
+    """A condition as text, numbers without a needless fraction."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def caption_facts(df: pd.DataFrame) -> str:
+    """Cohort, split, numbers of people and scans, and seed of a table, as one sentence."""
+
+    def names(column: str) -> str:
+        return ", ".join(str(v) for v in df[column].dropna().unique() if str(v)) or "none"
+
+    def spread(column: str) -> str:
+        values = df.loc[df["value"].notna(), column].dropna()
+        if values.empty:
+            return "0"
+        low, high = values.min(), values.max()
+        return f"{low}" if low == high else f"{low} to {high}"
+
+    return (
+        f"Cohort {names('cohort')}; split {names('split')}; {spread('n_subjects')} subjects; "
+        f"{spread('n_scans')} scans; seed {names('seed')}; 95 % intervals from a bootstrap over "
+        "subjects."
+    )
+
+
+def write_table(df: pd.DataFrame, tsv: Path, md: Path, title: str = "") -> None:
+    """Write a table for programs (`tsv`) and for people (`md`).
+
+    Parameters
+    ----------
+    df
+        As :func:`tidy` returns it.
+    tsv
+        Written with a fixed float format, so that equal numbers give equal bytes.
+    md
+        Written as a Markdown table, value [low, high], with the notes below it.
+    title
+        Heading of the Markdown file; the stem of `md` when empty.
+    """
+    df.to_csv(tsv, sep="\t", index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
+    wide = readable(df)
+    lines = [f"# {title or Path(md).stem.capitalize()}", "", caption_facts(df), ""]
+    lines += ["| " + " | ".join(wide.columns) + " |", "|" + " --- |" * len(wide.columns)]
+    lines += ["| " + " | ".join(row) + " |" for row in wide.astype(str).itertuples(index=False)]
+    notes = df.loc[df["note"] != "", ["metric", "note"]].drop_duplicates()
+    if len(notes):
+        lines += ["", "Notes", ""]
+        for note, group in notes.groupby("note", sort=False):
+            lines.append(f"* {', '.join(group['metric'].unique())}: {note}")
+    Path(md).write_text("\n".join(lines) + "\n", encoding="utf-8")

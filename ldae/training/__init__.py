@@ -1,0 +1,1 @@
+"""Training on Lightning: steps, checkpoints and status lines."""

@@ -1,0 +1,221 @@
+"""Stage 1: train the KL autoencoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.losses import JukeboxLoss, PatchAdversarialLoss, PerceptualLoss
+from monai.networks.nets import PatchDiscriminator
+from torch import Tensor, nn
+
+from ldae.errors import InputError
+from ldae.networks.autoencoder import Autoencoder, fold_space, kl_divergence, save_autoencoder
+from ldae.training.batches import Batch
+from ldae.training.fit import finish, fingerprint, fit, resolve_steps
+from ldae.training.module import StepTraining
+from ldae.volumes import VolumeStore
+
+
+def perceptual_loss(settings: dict[str, Any]) -> nn.Module | None:
+    """MONAI's slice-wise perceptual loss on a ResNet-50, or None where its weight is 0.
+
+    Parameters
+    ----------
+    settings
+        ``perceptual_weight`` and ``perceptual_weights_file``: a state dict of torchvision's
+        ResNet-50, fetched beforehand; nothing is downloaded here.
+
+    Raises
+    ------
+    InputError
+        If the loss is asked for and torchvision or the weights are missing.
+    """
+    if not settings["perceptual_weight"]:
+        return None
+    path = settings["perceptual_weights_file"]
+    try:
+        import torchvision  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "autoencoder.perceptual_weight",
+            "the perceptual loss needs torchvision",
+            "Install it beside a CUDA build of torch, or set the weight to 0.",
+        ) from error
+    if path is None or not Path(path).is_file():
+        raise InputError(
+            "autoencoder.perceptual_weights_file",
+            f"no weights at {path}",
+            "Give a state dict of torchvision's ResNet-50, or set perceptual_weight to 0.",
+        )
+    return PerceptualLoss(
+        spatial_dims=3, network_type="resnet50", is_fake_3d=True, pretrained_path=str(path)
+    )
+
+
+class AutoencoderTraining(StepTraining):
+    """L1 + w_kl·KL + w_spec·spectral + w_perc·perceptual + w_adv·PatchGAN (least squares).
+
+    Generator and discriminator step in turn on the same batch.  The discriminator's gradients are
+    zeroed before its own backward pass, and it is frozen while the generator's is run.
+
+    Parameters
+    ----------
+    autoencoder
+        Network to train.
+    store
+        The packed scans.
+    settings
+        Config section ``autoencoder`` with ``n_steps``.
+    seed
+        Of the training.
+    """
+
+    def __init__(
+        self, autoencoder: Autoencoder, store: VolumeStore, settings: dict[str, Any], seed: int
+    ) -> None:
+        super().__init__(autoencoder, store.rows("train"), store.rows("val"), settings, seed)
+        self.automatic_optimization = False
+        self.store = store
+        self.discriminator_fold = int(settings["discriminator_fold"])
+        self.discriminator = PatchDiscriminator(
+            spatial_dims=3,
+            channels=int(settings["discriminator_channels"]),
+            in_channels=self.discriminator_fold**3,
+            num_layers_d=int(settings["discriminator_layers"]),
+            norm=("GROUP", {"num_groups": 8}),  # batch norm needs larger batches than volumes allow
+        )
+        self.adversarial = PatchAdversarialLoss(criterion="least_squares")
+        self.spectral = JukeboxLoss(spatial_dims=3)
+        perceptual = perceptual_loss(settings)
+        self._perceptual = (perceptual,)  # in a tuple: its weights stay out of checkpoints
+
+    def on_fit_start(self) -> None:
+        if self._perceptual[0] is not None:
+            self._perceptual[0].to(self.device)
+
+    def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
+        shape = (len(rows), *self.network.latent_shape(self.store.shape))  # type: ignore[operator]
+        noise = torch.randn(shape, generator=generator)
+        return {"x": self.store.batch(rows[part]), "noise": noise[part]}
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        s = self.settings
+        return [
+            torch.optim.Adam(self.network.parameters(), lr=float(s["learning_rate"])),
+            torch.optim.Adam(
+                self.discriminator.parameters(), lr=float(s["discriminator_learning_rate"])
+            ),
+        ]
+
+    def discriminate(self, x: Tensor) -> Tensor:
+        """Patch-wise verdict on scans x (B, 1, H, W, D)."""
+        verdict: Tensor = self.discriminator(fold_space(x, self.discriminator_fold))[-1]
+        return verdict
+
+    def reconstruction_losses(
+        self, network: nn.Module, batch: Batch
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Losses but the adversarial one, and the reconstruction x̂."""
+        x, s = batch["x"], self.settings
+        x_hat, mu, sigma = network(x, batch["noise"])
+        losses = {"l1": (x_hat - x).abs().mean(), "kl": kl_divergence(mu, sigma)}
+        total = losses["l1"] + float(s["kl_weight"]) * losses["kl"]
+        if s["spectral_weight"]:
+            losses["spectral"] = self.spectral(x_hat.float(), x)
+            total = total + float(s["spectral_weight"]) * losses["spectral"]
+        if self._perceptual[0] is not None:
+            losses["perceptual"] = self._perceptual[0](x_hat.float(), x)
+            total = total + float(s["perceptual_weight"]) * losses["perceptual"]
+        return losses | {"loss": total}, x_hat
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return self.reconstruction_losses(network, batch)[0]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[misc]
+        adversarial_on = int(self.step) >= int(self.settings["adversarial_start"])
+        weight = float(self.settings["adversarial_weight"]) if adversarial_on else 0.0
+
+        losses, x_hat = self.reconstruction_losses(self.network, batch)
+        total = losses["loss"]
+        if weight:
+            self.discriminator.requires_grad_(False)
+            losses["adversarial"] = self.adversarial(
+                self.discriminate(x_hat), target_is_real=True, for_discriminator=False
+            )
+            total = total + weight * losses["adversarial"]
+        generator_optimizer.zero_grad()
+        self.manual_backward(total)
+        generator_optimizer.step()
+
+        if weight:
+            self.discriminator.requires_grad_(True)
+            fake = self.adversarial(
+                self.discriminate(x_hat.detach()), target_is_real=False, for_discriminator=True
+            )
+            real = self.adversarial(
+                self.discriminate(batch["x"]), target_is_real=True, for_discriminator=True
+            )
+            losses["discriminator"] = (fake + real) / 2
+            discriminator_optimizer.zero_grad()
+            self.manual_backward(losses["discriminator"])
+            discriminator_optimizer.step()
+        self.record(losses)
+        self.step += 1
+
+
+def train_autoencoder(
+    store: VolumeStore,
+    settings: dict[str, Any],
+    seed: int,
+    model_path: Path,
+    metrics_path: Path,
+    work_dir: Path,
+    checkpoint_minutes: float,
+) -> None:
+    """Train the autoencoder on the training split and save it.
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    settings
+        Config section ``autoencoder``.
+    seed
+        Initial weights, batches and noise.
+    model_path, metrics_path
+        Written: ``model.safetensors`` and ``metrics.csv``.
+    work_dir
+        Checkpoints and TensorBoard.
+    checkpoint_minutes
+        Minutes between checkpoints.
+
+    Raises
+    ------
+    InputError
+        If the study's grid cannot be divided by the network's downsampling.
+    """
+    torch.manual_seed(seed)
+    autoencoder = Autoencoder(
+        fold=settings["fold"],
+        channels=settings["channels"],
+        n_res_blocks=settings["n_res_blocks"],
+        latent_channels=settings["latent_channels"],
+        norm_groups=settings["norm_groups"],
+    )
+    if any(size % autoencoder.downsampling for size in store.shape):
+        raise InputError(
+            "grid.shape",
+            f"{store.shape} is no multiple of {autoencoder.downsampling}, the autoencoder's "
+            "downsampling",
+            "Change grid.shape, autoencoder.fold or autoencoder.channels.",
+        )
+    settings = resolve_steps(settings, len(store.rows("train")))
+    module = AutoencoderTraining(autoencoder, store, settings, seed)
+    identity = fingerprint(settings, seed, store.index["scan"].tolist())
+    fit(module, "train_autoencoder", metrics_path, work_dir, identity, checkpoint_minutes)
+    save_autoencoder(model_path, autoencoder)
+    finish(work_dir)

@@ -1,0 +1,99 @@
+"""Batches as a function of (seed, step), so that a resumed training sees what it would have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+Batch = dict[str, Tensor]
+MakeBatch = Callable[[np.ndarray, slice, torch.Generator], Batch]
+"""(rows of the global batch, this part of it, generator for the global batch) → this part's batch."""
+
+
+def step_seed(*parts: int) -> int:
+    """A 63-bit seed from integers such as (seed, step, rank), well mixed."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
+
+def batch_rows(rows: np.ndarray, batch_size: int, seed: int, step: int) -> np.ndarray:
+    """Rows of the global batch of `step`: an endless sequence of shuffled passes over `rows`.
+
+    Parameters
+    ----------
+    rows
+        Rows to draw from, (N,), N ≥ 1.
+    batch_size
+        Global batch size; a batch may span passes.
+    seed, step
+        Position in the sequence.
+
+    Returns
+    -------
+    numpy.ndarray
+        (batch_size,) rows.
+    """
+    positions = np.arange(step * batch_size, (step + 1) * batch_size)
+    passes = positions // len(rows)
+    shuffled = {
+        number: np.random.default_rng([seed, int(number)]).permutation(rows)
+        for number in np.unique(passes)
+    }
+    return np.array([shuffled[n][i] for n, i in zip(passes, positions % len(rows), strict=True)])
+
+
+class StepBatches(IterableDataset[Batch]):
+    """The batches of steps `start`..`n_steps` for one rank.
+
+    Every random number of a step comes from a generator seeded by (seed, step) and is drawn for the
+    global batch, of which a rank takes its part: the number of processes changes nothing.
+
+    Parameters
+    ----------
+    make_batch
+        Builds the tensors.
+    rows
+        Rows of the training split.
+    batch_size
+        Global batch size; a multiple of `world_size`.
+    seed
+        Of the training.
+    start, n_steps
+        First step to yield, and the number of steps of the whole training.
+    rank, world_size
+        Of this process.
+    """
+
+    def __init__(
+        self,
+        make_batch: MakeBatch,
+        rows: np.ndarray,
+        batch_size: int,
+        seed: int,
+        start: int,
+        n_steps: int,
+        rank: int,
+        world_size: int,
+    ) -> None:
+        if batch_size % world_size:
+            raise ValueError(
+                f"global batch size {batch_size} is no multiple of {world_size} processes"
+            )
+        self.make_batch = make_batch
+        self.rows = rows
+        self.batch_size = batch_size
+        self.seed = seed
+        self.start = start
+        self.n_steps = n_steps
+        self.part = slice(rank, None, world_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        first, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for step in range(self.start + first, self.n_steps, stride):
+            rows = batch_rows(self.rows, self.batch_size, self.seed, step)
+            generator = torch.Generator().manual_seed(step_seed(self.seed, step))
+            yield self.make_batch(rows, self.part, generator)

@@ -1,0 +1,302 @@
+"""Stages 2 and 3: train the prior, the LDAE on the frozen prior, and the voxel-space baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ldae.diffusion.process import diffuse, noise_loss
+from ldae.diffusion.schedule import NoiseSchedule, per_sample
+from ldae.latents import LatentStore
+from ldae.networks.assembly import (
+    ConditionalUNet,
+    SemanticPair,
+    load_prior_network,
+    save_conditional_unet,
+    save_prior,
+    save_semantic_pair,
+)
+from ldae.networks.semantic_encoder import load_imagenet_backbone
+from ldae.networks.unet import NoiseUNet
+from ldae.training.batches import Batch
+from ldae.training.fit import finish, fingerprint, fit, resolve_steps
+from ldae.training.module import AveragedTraining
+from ldae.volumes import VolumeStore
+
+
+class DiffusionTraining(AveragedTraining):
+    """A training that predicts the noise of diffused samples.
+
+    Parameters
+    ----------
+    network, train_rows, val_rows, settings, seed
+        As for :class:`AveragedTraining`.
+    schedule
+        The noise schedule.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        train_rows: np.ndarray,
+        val_rows: np.ndarray,
+        settings: dict[str, Any],
+        seed: int,
+        schedule: NoiseSchedule,
+    ) -> None:
+        super().__init__(network, train_rows, val_rows, settings, seed)
+        self.schedule = schedule
+
+    def draw(
+        self, n: int, shape: tuple[int, ...], part: slice, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Levels t ~ U{1..T} (int64) and noise ε ~ N(0, I) of a global batch, this rank's part."""
+        t = torch.randint(1, self.schedule.n_levels + 1, (n,), generator=generator)
+        eps = torch.randn((n, *shape), generator=generator)
+        return t[part], eps[part]
+
+
+class PriorTraining(DiffusionTraining):
+    """‖ε - ε_θ(z_t, t)‖² on latents (Ho et al. 2020; Rombach et al. 2022).
+
+    Parameters
+    ----------
+    prior
+        Network to train.
+    latents
+        The encoded scans.
+    settings, seed, schedule
+        As for :class:`DiffusionTraining`.
+    """
+
+    def __init__(
+        self,
+        prior: NoiseUNet,
+        latents: LatentStore,
+        settings: dict[str, Any],
+        seed: int,
+        schedule: NoiseSchedule,
+    ) -> None:
+        rows = latents.rows("train"), latents.rows("val")
+        super().__init__(prior, *rows, settings, seed, schedule)
+        self.latents = latents
+
+    def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
+        t, eps = self.draw(len(rows), self.latents.shape, part, generator)
+        z_0 = self.latents.sample(rows, generator)[part]
+        return {"z_0": z_0, "t": t, "eps": eps}
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        z_t = diffuse(batch["z_0"], batch["t"], batch["eps"], self.schedule)
+        return {"loss": noise_loss(batch["eps"], network(z_t, batch["t"]))}
+
+
+class LdaeTraining(DiffusionTraining):
+    """λ_t·‖ε - (ε_θ + k_t·G_ψ(z_t, E_φ(x), t))‖² on the frozen prior (Zhang et al. 2022, eq. 11).
+
+    Parameters
+    ----------
+    pair
+        Encoder and estimator, trained together.
+    prior
+        Frozen ε_θ; never part of a checkpoint.
+    store, latents
+        Scans and their latents, row by row.
+    settings
+        Further holds ``snr_gamma``, γ of λ_t.
+    seed, schedule
+        As for :class:`DiffusionTraining`.
+    """
+
+    def __init__(
+        self,
+        pair: SemanticPair,
+        prior: NoiseUNet,
+        store: VolumeStore,
+        latents: LatentStore,
+        settings: dict[str, Any],
+        seed: int,
+        schedule: NoiseSchedule,
+    ) -> None:
+        super().__init__(pair, store.rows("train"), store.rows("val"), settings, seed, schedule)
+        self._prior = (prior,)  # in a tuple: not a submodule, so not trained, averaged or saved
+        self.store = store
+        self.latents = latents
+
+    def on_fit_start(self) -> None:
+        self._prior[0].to(self.device)
+
+    def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
+        t, eps = self.draw(len(rows), self.latents.shape, part, generator)
+        z_0 = self.latents.sample(rows, generator)[part]
+        return {"x": self.store.batch(rows[part]), "z_0": z_0, "t": t, "eps": eps}
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        t, eps = batch["t"], batch["eps"]
+        z_t = diffuse(batch["z_0"], t, eps, self.schedule)
+        shift_weight = per_sample(self.schedule.shift_weight[t], z_t)
+        y = network.encoder(batch["x"])  # type: ignore[operator]
+        eps_hat = network.shifted_noise(self._prior[0], shift_weight, z_t, t, y)  # type: ignore[operator]
+        weight = self.schedule.loss_weight(t, float(self.settings["snr_gamma"]))
+        return {
+            "loss": noise_loss(eps, eps_hat, weight),
+            "noise_mse": noise_loss(eps, eps_hat),
+        }
+
+
+class VoxelDaeTraining(DiffusionTraining):
+    """‖ε - ε̂(x_t, t, E_φ(x))‖² in voxel space (Preechakul et al. 2022).
+
+    Parameters
+    ----------
+    network
+        Encoder and conditional U-Net.
+    store
+        The packed scans; x_0 = 2x - 1.
+    settings, seed, schedule
+        As for :class:`DiffusionTraining`.
+    """
+
+    def __init__(
+        self,
+        network: ConditionalUNet,
+        store: VolumeStore,
+        settings: dict[str, Any],
+        seed: int,
+        schedule: NoiseSchedule,
+    ) -> None:
+        super().__init__(network, store.rows("train"), store.rows("val"), settings, seed, schedule)
+        self.store = store
+
+    def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
+        t, eps = self.draw(len(rows), (1, *self.store.shape), part, generator)
+        return {"x": self.store.batch(rows[part]), "t": t, "eps": eps}
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        x_t = diffuse(2 * batch["x"] - 1, batch["t"], batch["eps"], self.schedule)
+        y = network.encoder(batch["x"])  # type: ignore[operator]
+        eps_hat = network.noise(x_t, batch["t"], y)  # type: ignore[operator]
+        return {"loss": noise_loss(batch["eps"], eps_hat)}
+
+
+def encoder_settings(settings: dict[str, Any], shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Arguments of `SemanticEncoder` from config section ``encoder`` and the study's grid."""
+    names = ("slab", "dim_y", "depths", "widths", "patch_size", "n_heads")
+    return {"n_slices": shape[2]} | {name: settings[name] for name in names}
+
+
+def unet_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of `NoiseUNet` that a config section gives."""
+    names = ("channels", "n_res_blocks", "attention_levels", "dropout", "norm_groups")
+    return {name: settings[name] for name in names}
+
+
+def train_prior(
+    latents: LatentStore,
+    diffusion: dict[str, Any],
+    settings: dict[str, Any],
+    seed: int,
+    model_path: Path,
+    metrics_path: Path,
+    work_dir: Path,
+    checkpoint_minutes: float,
+) -> None:
+    """Train the unconditional prior in the latent space and save its averaged weights.
+
+    Parameters
+    ----------
+    latents
+        The encoded scans.
+    diffusion, settings
+        Config sections ``diffusion`` and ``prior``.
+    seed, model_path, metrics_path, work_dir, checkpoint_minutes
+        As for :func:`ldae.training.autoencoder.train_autoencoder`.
+    """
+    torch.manual_seed(seed)
+    settings = resolve_steps(settings, len(latents.rows("train")))
+    prior = NoiseUNet(in_channels=latents.shape[0], **unet_settings(settings))
+    module = PriorTraining(prior, latents, settings, seed, NoiseSchedule(**diffusion))
+    identity = fingerprint(settings, diffusion, seed, latents.digest())
+    fit(module, "train_prior", metrics_path, work_dir, identity, checkpoint_minutes)
+    save_prior(model_path, module.validated_network)  # type: ignore[arg-type]
+    finish(work_dir)
+
+
+def train_ldae(
+    store: VolumeStore,
+    latents: LatentStore,
+    prior_path: Path,
+    diffusion: dict[str, Any],
+    encoder: dict[str, Any],
+    settings: dict[str, Any],
+    seed: int,
+    model_path: Path,
+    metrics_path: Path,
+    work_dir: Path,
+    checkpoint_minutes: float,
+) -> None:
+    """Train semantic encoder and gradient estimator on the frozen prior; save their averages.
+
+    Parameters
+    ----------
+    store, latents
+        Scans and their latents.
+    prior_path
+        The trained prior.
+    diffusion, encoder, settings
+        Config sections ``diffusion``, ``encoder`` and ``ldae``.
+    seed, model_path, metrics_path, work_dir, checkpoint_minutes
+        As for :func:`ldae.training.autoencoder.train_autoencoder`.
+    """
+    torch.manual_seed(seed)
+    settings = resolve_steps(settings, len(store.rows("train")))
+    prior = load_prior_network(prior_path, torch.device("cpu"))
+    pair = SemanticPair(encoder_settings(encoder, store.shape), prior)
+    if encoder["pretrained"] is not None:
+        load_imagenet_backbone(pair.encoder, Path(encoder["pretrained"]))
+    schedule = NoiseSchedule(**diffusion)
+    module = LdaeTraining(pair, prior, store, latents, settings, seed, schedule)
+    identity = fingerprint(settings, encoder, diffusion, seed, latents.digest())
+    fit(module, "train_ldae", metrics_path, work_dir, identity, checkpoint_minutes)
+    save_semantic_pair(model_path, module.validated_network)  # type: ignore[arg-type]
+    finish(work_dir)
+
+
+def train_voxel_dae(
+    store: VolumeStore,
+    diffusion: dict[str, Any],
+    encoder: dict[str, Any],
+    settings: dict[str, Any],
+    seed: int,
+    model_path: Path,
+    metrics_path: Path,
+    work_dir: Path,
+    checkpoint_minutes: float,
+) -> None:
+    """Train the voxel-space diffusion autoencoder, the baseline, and save its averages.
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    diffusion, encoder, settings
+        Config sections ``diffusion``, ``encoder`` and ``voxel_dae``.
+    seed, model_path, metrics_path, work_dir, checkpoint_minutes
+        As for :func:`ldae.training.autoencoder.train_autoencoder`.
+    """
+    torch.manual_seed(seed)
+    settings = resolve_steps(settings, len(store.rows("train")))
+    network = ConditionalUNet(
+        encoder_settings(encoder, store.shape), unet_settings(settings), int(settings["fold"])
+    )
+    if encoder["pretrained"] is not None:
+        load_imagenet_backbone(network.encoder, Path(encoder["pretrained"]))
+    module = VoxelDaeTraining(network, store, settings, seed, NoiseSchedule(**diffusion))
+    identity = fingerprint(settings, encoder, diffusion, seed, store.index["scan"].tolist())
+    fit(module, "train_voxel_dae", metrics_path, work_dir, identity, checkpoint_minutes)
+    save_conditional_unet(model_path, module.validated_network)  # type: ignore[arg-type]
+    finish(work_dir)

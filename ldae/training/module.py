@@ -1,0 +1,144 @@
+"""What every training shares: steps, averaged weights, validation, resuming."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from ldae.training.batches import Batch, StepBatches, step_seed
+
+
+class StepTraining(pl.LightningModule):
+    """A training counted in optimizer steps, each a function of (seed, step).
+
+    Parameters
+    ----------
+    network
+        What is trained; alone enters checkpoints, with its average and the optimizers.
+    train_rows, val_rows
+        Rows of the splits; `val_rows` may be empty.
+    settings
+        Holds ``batch_size``, ``n_steps``, ``n_validations`` and what the subclass names.
+    seed
+        Of the training.
+
+    Attributes
+    ----------
+    step
+        Finished optimizer steps, an int64 buffer, so that checkpoints carry it.
+    latest
+        The last losses, by name, for status lines and metrics.
+    """
+
+    step: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        train_rows: np.ndarray,
+        val_rows: np.ndarray,
+        settings: dict[str, Any],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.train_rows = train_rows
+        self.val_rows = val_rows
+        self.settings = settings
+        self.seed = seed
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self.latest: dict[str, float] = {}
+
+    @abstractmethod
+    def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
+        """This rank's part of a global batch; every draw is of the global size, then cut."""
+
+    @abstractmethod
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Scalar losses by name; ``loss`` is the one that is minimised."""
+
+    @property
+    def validated_network(self) -> nn.Module:
+        """The weights that will be saved."""
+        return self.network
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        batches = StepBatches(
+            self.make_batch,
+            self.train_rows,
+            int(self.settings["batch_size"]),
+            self.seed,
+            int(self.step),
+            int(self.settings["n_steps"]),
+            self.trainer.global_rank,
+            self.trainer.world_size,
+        )
+        return DataLoader(batches, batch_size=None)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # dropout draws from the global generator: make it a function of the step too
+        torch.manual_seed(step_seed(self.seed, int(self.step), self.trainer.global_rank))
+
+    @torch.no_grad()
+    def validate_now(self) -> dict[str, float]:
+        """Losses of the saved weights on up to one global batch of validation rows, fixed noise."""
+        rows = self.val_rows[: int(self.settings["batch_size"])]
+        generator = torch.Generator().manual_seed(step_seed(self.seed, 2**31))
+        batch = self.make_batch(rows, slice(None), generator)
+        batch = {name: value.to(self.device) for name, value in batch.items()}
+        network = self.validated_network
+        was_training = network.training
+        network.eval()
+        losses = self.losses(network, batch)
+        network.train(was_training)
+        return {name: float(value) for name, value in losses.items()}
+
+    def record(self, losses: dict[str, Tensor]) -> None:
+        """Keep the step's losses for callbacks."""
+        self.latest = {name: float(value.detach()) for name, value in losses.items()}
+
+
+class AveragedTraining(StepTraining):
+    """One optimizer (Adam) and an exponential moving average of the weights.
+
+    `settings` further holds ``learning_rate`` and ``ema_decay``.  The average is updated once per
+    optimizer step and is what validation uses and what is saved.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        train_rows: np.ndarray,
+        val_rows: np.ndarray,
+        settings: dict[str, Any],
+        seed: int,
+    ) -> None:
+        super().__init__(network, train_rows, val_rows, settings, seed)
+        decay = get_ema_multi_avg_fn(float(settings["ema_decay"]))
+        self.average = AveragedModel(network, multi_avg_fn=decay, use_buffers=False)
+        self.average.requires_grad_(False)
+
+    @property
+    def validated_network(self) -> nn.Module:
+        average: nn.Module = self.average.module
+        return average
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.network.parameters(), lr=float(self.settings["learning_rate"]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        losses = self.losses(self.network, batch)
+        self.record(losses)
+        return losses["loss"]
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        self.average.update_parameters(self.network)
+        self.step += 1

@@ -1,0 +1,118 @@
+"""The supervised baseline: the same encoder, trained on the labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from ldae.networks.assembly import EncoderWithHeads, save_encoder_with_heads
+from ldae.networks.semantic_encoder import load_imagenet_backbone
+from ldae.training.batches import Batch
+from ldae.training.diffusion import encoder_settings
+from ldae.training.fit import finish, fingerprint, fit, resolve_steps
+from ldae.training.module import AveragedTraining
+from ldae.volumes import VolumeStore
+
+
+def supervised_targets(store: VolumeStore) -> dict[str, np.ndarray]:
+    """Targets of every scan by task, NaN where a scan has none.
+
+    Returns
+    -------
+    dict
+        ``ad_vs_cn``: 1 for AD, 0 for CN, where the training split has both; ``age``: years,
+        standardised by the training split, where it varies there.
+    """
+    index, train = store.index, store.rows("train")
+    targets = {}
+    label = index["diagnosis"].map({"AD": 1.0, "CN": 0.0}).to_numpy(dtype=np.float32)
+    if {0.0, 1.0} <= set(label[train]):
+        targets["ad_vs_cn"] = label
+    age = index["age"].to_numpy(dtype=np.float32)
+    deviation = np.nanstd(age[train])
+    if deviation > 0:
+        targets["age"] = (age - np.nanmean(age[train])) / deviation
+    return targets
+
+
+class SupervisedTraining(AveragedTraining):
+    """Cross-entropy for AD vs CN plus squared error for the standardised age.
+
+    Parameters
+    ----------
+    network
+        Encoder with one head per task.
+    store
+        The packed scans.
+    targets
+        From :func:`supervised_targets`.
+    settings, seed
+        As for :class:`AveragedTraining`.
+    """
+
+    def __init__(
+        self,
+        network: EncoderWithHeads,
+        store: VolumeStore,
+        targets: dict[str, np.ndarray],
+        settings: dict[str, Any],
+        seed: int,
+    ) -> None:
+        super().__init__(network, store.rows("train"), store.rows("val"), settings, seed)
+        self.store = store
+        self.targets = targets
+
+    def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
+        mine = rows[part]
+        labels = {task: torch.from_numpy(values[mine]) for task, values in self.targets.items()}
+        return {"x": self.store.batch(mine)} | labels
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = {}
+        for task, output in network(batch["x"]).items():
+            target = batch[task]
+            known = ~target.isnan()
+            error = F.binary_cross_entropy_with_logits if task == "ad_vs_cn" else F.mse_loss
+            # a batch may hold nobody with a label: the sum over nothing is 0, the mean NaN
+            total = error(output[known], target[known], reduction="sum")
+            losses[task] = total / known.sum().clamp_min(1)
+        return losses | {"loss": torch.stack(list(losses.values())).sum()}
+
+
+def train_supervised(
+    store: VolumeStore,
+    encoder: dict[str, Any],
+    settings: dict[str, Any],
+    seed: int,
+    model_path: Path,
+    metrics_path: Path,
+    work_dir: Path,
+    checkpoint_minutes: float,
+) -> None:
+    """Train the semantic encoder's architecture on the labels and save its averaged weights.
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    encoder, settings
+        Config sections ``encoder`` and ``supervised``.
+    seed, model_path, metrics_path, work_dir, checkpoint_minutes
+        As for :func:`ldae.training.autoencoder.train_autoencoder`.
+    """
+    torch.manual_seed(seed)
+    settings = resolve_steps(settings, len(store.rows("train")))
+    targets = supervised_targets(store)
+    network = EncoderWithHeads(encoder_settings(encoder, store.shape), list(targets))
+    if encoder["pretrained"] is not None:
+        load_imagenet_backbone(network.encoder, Path(encoder["pretrained"]))
+    module = SupervisedTraining(network, store, targets, settings, seed)
+    identity = fingerprint(settings, encoder, seed, store.index["scan"].tolist())
+    fit(module, "train_supervised", metrics_path, work_dir, identity, checkpoint_minutes)
+    save_encoder_with_heads(model_path, module.validated_network)  # type: ignore[arg-type]
+    finish(work_dir)

@@ -1,0 +1,82 @@
+# Compression: the autoencoder, the latents of every scan, and their scale.
+
+
+rule train_autoencoder:
+    input:
+        volumes=rules.pack_volumes.output.volumes,
+        masks=rules.pack_volumes.output.masks,
+        index=rules.pack_volumes.output.index,
+    output:
+        model="<results>/autoencoder/model.safetensors",
+        metrics="<results>/autoencoder/metrics.csv",
+    log:
+        text="<results>/logs/train_autoencoder.log",
+    benchmark:
+        "<results>/benchmarks/train_autoencoder.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: TRAINING_THREADS
+    resources:
+        mem_mb=32000,
+        runtime=2880,
+        checkpoint_minutes=10,
+    params:
+        settings=lookup(within=config, dpath="autoencoder"),
+        work_dir=results("checkpoints/autoencoder"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("train_autoencoder"),
+    message:
+        "Training the autoencoder that compresses a scan"
+    script:
+        "../scripts/train_autoencoder.py"
+
+
+rule encode_latents:
+    input:
+        autoencoder=rules.train_autoencoder.output.model,
+        volumes=rules.pack_volumes.output.volumes,
+        masks=rules.pack_volumes.output.masks,
+        index=rules.pack_volumes.output.index,
+    output:
+        mu="<results>/latents/mu.npy",
+        sigma="<results>/latents/sigma.npy",
+    log:
+        text="<results>/logs/encode_latents.log",
+    benchmark:
+        "<results>/benchmarks/encode_latents.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: BATCH_THREADS
+    resources:
+        mem_mb=16000,
+        runtime=60,
+        micro_batch=16,
+    params:
+        code=code_digest("encode_latents"),
+    message:
+        "Encoding every scan into its latent mean and deviation"
+    script:
+        "../scripts/encode_latents.py"
+
+
+rule measure_latent_scale:
+    input:
+        mu=rules.encode_latents.output.mu,
+        index=rules.pack_volumes.output.index,
+    output:
+        scale="<results>/latents/scale.json",
+    log:
+        text="<results>/logs/measure_latent_scale.log",
+    benchmark:
+        "<results>/benchmarks/measure_latent_scale.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=15,
+    params:
+        code=code_digest("measure_latent_scale"),
+    message:
+        "Measuring the deviation of the latents of the training split"
+    script:
+        "../scripts/measure_latent_scale.py"

@@ -1,0 +1,128 @@
+# One code per scan from every method, row by row as in the index.
+
+
+rule encode_semantics:
+    input:
+        model=encoder_weights,
+        volumes=rules.pack_volumes.output.volumes,
+        masks=rules.pack_volumes.output.masks,
+        index=rules.pack_volumes.output.index,
+    output:
+        codes="<results>/codes/{network}.npy",
+    log:
+        text="<results>/logs/encode_semantics/{network}.log",
+    benchmark:
+        "<results>/benchmarks/encode_semantics/{network}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: BATCH_THREADS
+    resources:
+        mem_mb=16000,
+        runtime=60,
+        micro_batch=16,
+    params:
+        encoder=lookup(within=config, dpath="encoder"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("encode_semantics"),
+    message:
+        "Encoding every scan with {wildcards.network}"
+    script:
+        "../scripts/encode_semantics.py"
+
+
+rule fit_voxel_pca:
+    input:
+        volumes=rules.pack_volumes.output.volumes,
+        masks=rules.pack_volumes.output.masks,
+        index=rules.pack_volumes.output.index,
+    output:
+        codes="<results>/codes/voxel_pca.npy",
+    log:
+        text="<results>/logs/fit_voxel_pca.log",
+    benchmark:
+        "<results>/benchmarks/fit_voxel_pca.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: BATCH_THREADS
+    resources:
+        mem_mb=32000,
+        runtime=60,
+    params:
+        n_components=lookup(within=config, dpath="probes/pca_components"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("fit_voxel_pca"),
+    message:
+        "Principal components of the voxels"
+    script:
+        "../scripts/fit_voxel_pca.py"
+
+
+rule pool_latents:
+    input:
+        mu=rules.encode_latents.output.mu,
+    output:
+        codes="<results>/codes/latent_mean.npy",
+    log:
+        text="<results>/logs/pool_latents.log",
+    benchmark:
+        "<results>/benchmarks/pool_latents.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=15,
+    params:
+        code=code_digest("pool_latents"),
+    message:
+        "Pooling the latents over space"
+    script:
+        "../scripts/pool_latents.py"
+
+
+rule measure_region_volumes:
+    input:
+        volumes=rules.pack_volumes.output.volumes,
+        masks=rules.pack_volumes.output.masks,
+        index=rules.pack_volumes.output.index,
+    output:
+        codes="<results>/codes/region_volumes.npy",
+    log:
+        text="<results>/logs/measure_region_volumes.log",
+    benchmark:
+        "<results>/benchmarks/measure_region_volumes.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+        micro_batch=16,
+    params:
+        grid=lookup(within=config, dpath="grid"),
+        code=code_digest("measure_region_volumes"),
+    message:
+        "Measuring ventricles, hippocampi and brain in every scan"
+    script:
+        "../scripts/measure_region_volumes.py"
+
+
+rule read_true_volumes:
+    input:
+        truth=rules.simulate_cohort.output.truth,
+        index=rules.pack_volumes.output.index,
+    output:
+        codes="<results>/codes/true_volumes.npy",
+    log:
+        text="<results>/logs/read_true_volumes.log",
+    benchmark:
+        "<results>/benchmarks/read_true_volumes.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code_digest("read_true_volumes"),
+    message:
+        "Reading the true volumes of the simulated people"
+    script:
+        "../scripts/read_true_volumes.py"

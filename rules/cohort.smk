@@ -1,0 +1,78 @@
+# From a cohort to its table of scans and its split by subject.
+
+
+rule simulate_cohort:
+    output:
+        bids=directory("<results>/cohort/bids"),
+        truth=directory("<results>/cohort/truth"),
+    log:
+        text="<results>/logs/simulate_cohort.log",
+    benchmark:
+        "<results>/benchmarks/simulate_cohort.tsv"
+    conda:
+        "../envs/preprocess.yaml"
+    threads: TRAINING_THREADS
+    resources:
+        mem_mb=16000,
+        runtime=240,
+    params:
+        settings=lookup(within=config, dpath="cohort/simulated"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("simulate_cohort"),
+    message:
+        "Simulating raw heads of people with and without Alzheimer's disease"
+    script:
+        "../scripts/simulate_cohort.py"
+
+
+rule read_bids:
+    input:
+        bids=branch(
+            lookup(within=config, dpath="cohort/source") == "simulated",
+            then=rules.simulate_cohort.output.bids,
+            otherwise=[],
+        ),
+    output:
+        scans="<results>/manifest/scans.tsv",
+    log:
+        text="<results>/logs/read_bids.log",
+    benchmark:
+        "<results>/benchmarks/read_bids.tsv"
+    conda:
+        "../envs/preprocess.yaml"
+    threads: BATCH_THREADS
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        bids_dir=bids_dir,
+        fingerprint=cohort_fingerprint(config),
+        code=code_digest("read_bids"),
+    message:
+        "Reading the cohort's scans from BIDS"
+    script:
+        "../scripts/read_bids.py"
+
+
+rule split_subjects:
+    input:
+        scans=rules.read_bids.output.scans,
+    output:
+        split="<results>/split/split.tsv",
+    log:
+        text="<results>/logs/split_subjects.log",
+    benchmark:
+        "<results>/benchmarks/split_subjects.tsv"
+    conda:
+        "../envs/preprocess.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        fractions=lookup(within=config, dpath="split"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("split_subjects"),
+    message:
+        "Splitting the subjects into training, validation and test"
+    script:
+        "../scripts/split_subjects.py"

@@ -1,0 +1,95 @@
+# Everything in Python that the rules share: settings, the plan of the study, and small helpers.
+import os
+import sys
+from pathlib import Path
+
+from ldae.config import complete_config
+from ldae.errors import InputError
+from ldae.plan import (
+    check_disk_space,
+    cohort_fingerprint,
+    disk_bytes,
+    plan_study,
+    summarize_cohort,
+)
+from ldae.progress import (
+    ProgressHandler,
+    expected_seconds,
+    hide_traces,
+    replace_messages,
+)
+from ldae.provenance.code import code_digest as digest_of_code
+from snakemake.logging import logger
+
+# Threads that a job can use; Snakemake lowers them to the cores it is given.
+TRAINING_THREADS = 8
+BATCH_THREADS = 4
+
+REPOSITORY = Path(workflow.basedir)
+
+
+def stop_with(error):
+    """End with the one line that says what to mend, without a trace of where it was noticed."""
+    sys.exit(f"Error: {error}")
+
+
+def config_files():
+    """Files that the settings were read from, in that order."""
+    given = [Path(name) for name in workflow.configfiles]
+    return [Path(os.path.relpath(path)) for path in given if path.is_file()]
+
+
+def code_digest(script):
+    """Digest of scripts/<script>.py and of the library code that it imports."""
+    return digest_of_code(REPOSITORY / "scripts" / f"{script}.py")
+
+
+def results(path):
+    """Path of a file or folder of the study for use in params, where <results> is not replaced."""
+    return f"{config['pathvars']['results']}/{path}"
+
+
+def bids_dir(wildcards):
+    """Folder of the cohort's raw scans."""
+    if config["cohort"]["source"] == "simulated":
+        return results("cohort/bids")
+    return config["bids_folder"]
+
+
+def encoder_weights(wildcards):
+    """Model that holds the encoder of a network; none for an untrained one."""
+    if wildcards.network == "untrained":
+        return []
+    return f"{results(wildcards.network)}/model.safetensors"
+
+
+def show_progress():
+    """Show the state of the run on standard error."""
+    expected = expected_seconds(
+        REPOSITORY / "resources" / "expected_seconds.tsv", Path(results("benchmarks"))
+    )
+    replace_messages(logger, ProgressHandler(expected))
+
+
+try:
+    config.update(complete_config(config, config_files()))
+    cohort = summarize_cohort(config)
+    plan = plan_study(config, cohort)
+    if workflow.is_main_process:
+        check_disk_space(Path(results("")), disk_bytes(config, cohort))
+except InputError as error:
+    stop_with(error)
+
+hide_traces(logger)
+if workflow.is_main_process:
+    for target, reason in plan.left_out.items():
+        logger.info(f"Left out: {target}, because {reason}.")
+    if not workflow.output_settings.dryrun:
+        show_progress()
+
+
+wildcard_constraints:
+    batch=r"\d+",
+    method="|".join(plan.methods),
+    network="|".join(plan.networks),
+    task="|".join(plan.tasks) or "none",

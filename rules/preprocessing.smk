@@ -1,0 +1,84 @@
+# From raw heads to one array of brains in template space.
+
+
+rule preprocess_scan:
+    input:
+        scans=rules.read_bids.output.scans,
+    output:
+        batch=directory("<results>/preprocessed/batch-{batch}"),
+    log:
+        text="<results>/logs/preprocess_scan/batch-{batch}.log",
+    benchmark:
+        "<results>/benchmarks/preprocess_scan/batch-{batch}.tsv"
+    conda:
+        "../envs/preprocess.yaml"
+    threads: BATCH_THREADS
+    resources:
+        mem_mb=12000,
+        runtime=720,
+    params:
+        bids_dir=bids_dir,
+        n_batches=plan.n_batches,
+        settings=lookup(within=config, dpath="preprocessing"),
+        grid=lookup(within=config, dpath="grid"),
+        code=code_digest("preprocess_scan"),
+    message:
+        "Preprocessing batch {wildcards.batch}: bias field, brain, template, grid"
+    script:
+        "../scripts/preprocess_scan.py"
+
+
+rule quality_control:
+    input:
+        scans=rules.read_bids.output.scans,
+        batches=expand(rules.preprocess_scan.output.batch, batch=range(plan.n_batches)),
+    output:
+        table="<results>/qc/qc.tsv",
+        overview="<results>/qc/qc.png",
+        page="<results>/qc/qc.html",
+    log:
+        text="<results>/logs/quality_control.log",
+    benchmark:
+        "<results>/benchmarks/quality_control.tsv"
+    conda:
+        "../envs/preprocess.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        bids_dir=bids_dir,
+        limits=lookup(within=config, dpath="quality"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("quality_control"),
+    message:
+        "Checking the quality of every preprocessed scan"
+    script:
+        "../scripts/quality_control.py"
+
+
+rule pack_volumes:
+    input:
+        scans=rules.read_bids.output.scans,
+        split=rules.split_subjects.output.split,
+        qc=rules.quality_control.output.table,
+        batches=rules.quality_control.input.batches,
+    output:
+        volumes="<results>/volumes/volumes.npy",
+        masks="<results>/volumes/masks.npy",
+        index="<results>/volumes/index.tsv",
+    log:
+        text="<results>/logs/pack_volumes.log",
+    benchmark:
+        "<results>/benchmarks/pack_volumes.tsv"
+    conda:
+        "../envs/preprocess.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        shape=lookup(within=config, dpath="grid/shape"),
+        code=code_digest("pack_volumes"),
+    message:
+        "Packing the scans that passed into one array"
+    script:
+        "../scripts/pack_volumes.py"

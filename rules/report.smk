@@ -1,0 +1,52 @@
+# The settings as used, and the page with every figure and table.
+
+
+rule write_config:
+    output:
+        config="<results>/config.yaml",
+    log:
+        text="<results>/logs/write_config.log",
+    benchmark:
+        "<results>/benchmarks/write_config.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        config=config,
+        code=code_digest("write_config"),
+    message:
+        "Writing down the settings with all defaults"
+    script:
+        "../scripts/write_config.py"
+
+
+rule build_report:
+    input:
+        figures=expand("<results>/figures/{name}.png", name=plan.figures),
+        tables=expand("<results>/tables/{name}.tsv", name=plan.tables),
+        quality=rules.quality_control.output.overview,
+        quality_table=rules.quality_control.output.table,
+        index=rules.pack_volumes.output.index,
+        config=rules.write_config.output.config,
+    output:
+        page="<results>/report.html",
+    log:
+        text="<results>/logs/build_report.log",
+    benchmark:
+        "<results>/benchmarks/build_report.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=15,
+    params:
+        title=lookup(within=config, dpath="title"),
+        study=lookup(within=config, dpath="study"),
+        left_out=plan.left_out,
+        code=code_digest("build_report"),
+    message:
+        "Building the report"
+    script:
+        "../scripts/build_report.py"

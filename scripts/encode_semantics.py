@@ -1,0 +1,22 @@
+"""Rule entry point: semantic code of every scan from one network's encoder."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ldae.codes import encode_semantics
+from ldae.entry import rule_entry
+from ldae.networks.assembly import load_encoder, untrained_encoder
+from ldae.training.diffusion import encoder_settings
+from ldae.volumes import VolumeStore
+
+with rule_entry(snakemake) as run:
+    device = run.torch_device()
+    store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
+    if snakemake.wildcards.network == "untrained":
+        settings = encoder_settings(snakemake.params.encoder, store.shape)
+        encoder = untrained_encoder(settings, run.seed, device)
+    else:
+        encoder = load_encoder(Path(snakemake.input.model), device)
+    codes = encode_semantics(encoder, store, snakemake.resources.micro_batch)
+    np.save(snakemake.output.codes, codes)

@@ -1,0 +1,22 @@
+"""Rule entry point: fit a linear probe per task on one method's codes, and predict every scan."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ldae.entry import rule_entry
+from ldae.probes import fit_probes
+from ldae.volumes import read_index
+
+with rule_entry(snakemake) as run:
+    probes, predictions = fit_probes(
+        codes=np.load(snakemake.input.codes),
+        index=read_index(Path(snakemake.input.index)),
+        c_grid=snakemake.params.c_grid,
+        alpha_grid=snakemake.params.alpha_grid,
+        n_folds=snakemake.params.n_folds,
+        seed=run.seed,
+    )
+    Path(snakemake.output.weights).write_text(json.dumps(probes, indent=1) + "\n")
+    predictions.to_csv(snakemake.output.predictions, sep="\t", index=False)

@@ -1,0 +1,15 @@
+"""Rule entry point: measure the factor that brings the training latents to unit deviation."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ldae.entry import rule_entry
+from ldae.latents import measure_latent_scale
+from ldae.volumes import read_index
+
+with rule_entry(snakemake) as run:
+    mu = np.load(snakemake.input.mu, mmap_mode="r")
+    scale = measure_latent_scale(mu, read_index(Path(snakemake.input.index)))
+    Path(snakemake.output.scale).write_text(json.dumps({"scale": scale}) + "\n")

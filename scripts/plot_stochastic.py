@@ -1,0 +1,20 @@
+"""Rule entry point: draw decodings of one semantic code."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ldae.entry import rule_entry
+from ldae.figures.images import plot_stochastic
+from ldae.figures.theme import save_figure
+
+with rule_entry(snakemake) as run:
+    examples = dict(np.load(snakemake.input.examples))
+    figure, data = plot_stochastic(examples)
+    save_figure(
+        figure,
+        data,
+        Path(snakemake.output.png),
+        Path(snakemake.output.svg),
+        Path(snakemake.output.data),
+    )

@@ -1,0 +1,18 @@
+"""Rule entry point: draw time and memory per scan."""
+
+from pathlib import Path
+
+from ldae.entry import rule_entry
+from ldae.figures.curves import plot_throughput
+from ldae.figures.theme import save_figure
+from ldae.tables import read_table
+
+with rule_entry(snakemake) as run:
+    figure, data = plot_throughput(read_table(Path(snakemake.input.table)))
+    save_figure(
+        figure,
+        data,
+        Path(snakemake.output.png),
+        Path(snakemake.output.svg),
+        Path(snakemake.output.data),
+    )

@@ -1,0 +1,21 @@
+"""Rule entry point: preprocess one batch of scans; a broken scan fails alone."""
+
+from pathlib import Path
+
+from ldae.entry import rule_entry
+from ldae.manifest import read_scans
+from ldae.preprocessing import preprocess_batch
+
+with rule_entry(snakemake) as run:
+    scans = read_scans(Path(snakemake.input.scans))
+    batch = scans.iloc[int(snakemake.wildcards.batch) :: snakemake.params.n_batches]
+    bids_dir = Path(snakemake.params.bids_dir)
+    run.add_inputs([bids_dir / path for path in batch["path"]])
+    preprocess_batch(
+        scans=batch,
+        bids_dir=bids_dir,
+        out_dir=Path(snakemake.output.batch),
+        settings=snakemake.params.settings,
+        grid=snakemake.params.grid,
+        n_workers=run.threads,
+    )

@@ -1,0 +1,15 @@
+"""Rule entry point: simulate raw heads in BIDS, and keep the truth about them apart."""
+
+from pathlib import Path
+
+from ldae.entry import rule_entry
+from ldae.simulation import simulate_cohort
+
+with rule_entry(snakemake) as run:
+    simulate_cohort(
+        settings=snakemake.params.settings,
+        seed=run.seed,
+        bids_dir=Path(snakemake.output.bids),
+        truth_dir=Path(snakemake.output.truth),
+        n_workers=run.threads,
+    )

@@ -1,0 +1,19 @@
+"""Rule entry point: train the semantic encoder's architecture on the labels."""
+
+from pathlib import Path
+
+from ldae.entry import rule_entry
+from ldae.training.supervised import train_supervised
+from ldae.volumes import VolumeStore
+
+with rule_entry(snakemake) as run:
+    train_supervised(
+        store=VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index),
+        encoder=snakemake.params.encoder,
+        settings=snakemake.params.settings,
+        seed=run.seed,
+        model_path=Path(snakemake.output.model),
+        metrics_path=Path(snakemake.output.metrics),
+        work_dir=Path(snakemake.params.work_dir),
+        checkpoint_minutes=snakemake.resources.checkpoint_minutes,
+    )

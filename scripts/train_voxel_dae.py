@@ -1,0 +1,20 @@
+"""Rule entry point: train the conventional diffusion autoencoder in voxel space."""
+
+from pathlib import Path
+
+from ldae.entry import rule_entry
+from ldae.training.diffusion import train_voxel_dae
+from ldae.volumes import VolumeStore
+
+with rule_entry(snakemake) as run:
+    train_voxel_dae(
+        store=VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index),
+        diffusion=snakemake.params.diffusion,
+        encoder=snakemake.params.encoder,
+        settings=snakemake.params.settings,
+        seed=run.seed,
+        model_path=Path(snakemake.output.model),
+        metrics_path=Path(snakemake.output.metrics),
+        work_dir=Path(snakemake.params.work_dir),
+        checkpoint_minutes=snakemake.resources.checkpoint_minutes,
+    )

@@ -1,0 +1,40 @@
+"""Rule entry point: decode one semantic code from many stochastic codes."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ldae.entry import rule_entry
+from ldae.models import load_ldae, load_voxel_dae
+from ldae.reconstruction import vary_stochastic
+from ldae.tables import write_table
+from ldae.volumes import VolumeStore
+
+with rule_entry(snakemake) as run:
+    device = run.torch_device()
+    store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
+    models = {
+        "ldae": load_ldae(
+            autoencoder=Path(snakemake.input.autoencoder),
+            prior=Path(snakemake.input.prior),
+            ldae=Path(snakemake.input.ldae),
+            scale=Path(snakemake.input.scale),
+            diffusion=snakemake.params.diffusion,
+            shape=store.shape,
+            device=device,
+        ),
+        "voxel_dae": load_voxel_dae(
+            Path(snakemake.input.voxel_dae), snakemake.params.diffusion, store.shape, device
+        ),
+    }
+    table, examples = vary_stochastic(
+        store=store,
+        models=models,
+        batch_size=snakemake.resources.micro_batch,
+        n_bootstrap=snakemake.params.n_bootstrap,
+        seed=run.seed,
+        cohort=snakemake.params.study,
+        **snakemake.params.settings,
+    )
+    write_table(table, Path(snakemake.output.table), Path(snakemake.output.text))
+    np.savez_compressed(snakemake.output.examples, **examples)

@@ -1,0 +1,11 @@
+"""Rule entry point: write down the settings as used, with every default."""
+
+from pathlib import Path
+
+import yaml
+
+from ldae.entry import rule_entry
+
+with rule_entry(snakemake) as run:
+    text = yaml.safe_dump(snakemake.params.config, sort_keys=False)
+    Path(snakemake.output.config).write_text(text, encoding="utf-8")

@@ -1,0 +1,69 @@
+"""Codes are row-aligned and learn from training rows only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_toy import ToyModel, affine, make_store
+
+from ldae.codes import (
+    encode_semantics,
+    fit_voxel_pca,
+    pool_latents,
+    region_volume_codes,
+    true_volume_codes,
+)
+from ldae.errors import InputError
+from ldae.volumes import VolumeStore
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
+    return make_store(tmp_path_factory.mktemp("study"))
+
+
+def test_semantics_do_not_depend_on_the_batch(store: VolumeStore) -> None:
+    codes = encode_semantics(ToyModel(), store, 7)
+    np.testing.assert_allclose(codes, encode_semantics(ToyModel(), store, 64), rtol=1e-6)
+    assert codes.shape == (len(store.index), 6 * 7 * 6) and codes.dtype == np.float32
+    with pytest.raises(ValueError, match="no semantic code"):
+        encode_semantics(ToyModel(conditional=False), store, 7)
+
+
+def test_voxel_components_come_from_training_rows(store: VolumeStore) -> None:
+    codes = fit_voxel_pca(store, 5, seed=0)
+    assert codes.shape == (len(store.index), 5)
+    train = store.rows("train")
+    np.testing.assert_allclose(codes[train].mean(0), 0, atol=1e-3)
+    volumes = store.volumes.copy()
+    volumes[store.rows("test")] = 0
+    changed = object.__new__(VolumeStore)
+    changed.index, changed.volumes, changed.masks = store.index, volumes, store.masks
+    np.testing.assert_array_equal(fit_voxel_pca(changed, 5, seed=0)[train], codes[train])
+
+
+def test_pooled_latents_are_means_and_deviations_of_octants() -> None:
+    mu = np.random.default_rng(0).normal(size=(3, 2, 5, 4, 6)).astype(np.float32)
+    codes = pool_latents(mu)
+    assert codes.shape == (3, 2 * 2 * 8)
+    np.testing.assert_allclose(codes[:, 0], mu[:, 0, :3, :2, :3].mean((1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(codes[:, 16], mu[:, 0, :3, :2, :3].std((1, 2, 3)), rtol=1e-5)
+
+
+def test_true_volumes_follow_the_index(store: VolumeStore, tmp_path: Path) -> None:
+    truth = store.index[["scan"]].assign(ventricles_ml=np.arange(len(store.index)), note="x")
+    truth.iloc[::-1].to_csv(tmp_path / "volumes.tsv", sep="\t", index=False)
+    codes = true_volume_codes(tmp_path / "volumes.tsv", store.index)
+    np.testing.assert_array_equal(codes[:, 0], np.arange(len(store.index)))
+    truth.iloc[1:].to_csv(tmp_path / "volumes.tsv", sep="\t", index=False)
+    with pytest.raises(InputError, match="lacks 1 scans"):
+        true_volume_codes(tmp_path / "volumes.tsv", store.index)
+
+
+def test_region_volumes_see_the_disease(store: VolumeStore) -> None:
+    codes = region_volume_codes(store, affine())
+    sick = (store.index["diagnosis"] == "AD").to_numpy()
+    assert codes.shape == (len(store.index), 5)
+    assert codes[sick, 0].mean() > codes[~sick, 0].mean() + 3

@@ -1,0 +1,100 @@
+"""Schedule, forward process and sampler against closed forms."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ldae.diffusion.ddim import ddim_levels, ddim_move, ddim_step
+from ldae.diffusion.process import diffuse, noise_loss
+from ldae.diffusion.schedule import NoiseSchedule
+
+SCHEDULE = NoiseSchedule(1000, 1e-4, 0.02)
+
+
+def test_schedule_is_the_linear_one() -> None:
+    beta = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+    alpha_bar = (1 - beta).cumprod(0)
+    assert SCHEDULE.alpha_bar[0] == 1
+    assert torch.allclose(SCHEDULE.alpha_bar[1:], alpha_bar.float())
+    assert SCHEDULE.alpha_bar[-1] < 5e-5
+
+
+def test_shift_weight_is_the_posterior_mean_gap_in_noise_form() -> None:
+    """The noise ε̂ = ε_θ + k·G must move the DDPM posterior mean by σ_t²·G."""
+    t = 400
+    beta = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)[t - 1]
+    alpha, bar = 1 - beta, SCHEDULE.alpha_bar.double()
+    variance = beta * (1 - bar[t - 1]) / (1 - bar[t])
+    # posterior mean as a function of ε: (z_t - β/√(1-ᾱ)·ε)/√α
+    moved = -beta / (1 - bar[t]).sqrt() * SCHEDULE.shift_weight[t].double() / alpha.sqrt()
+    assert torch.isclose(moved, variance, rtol=1e-4)
+    assert SCHEDULE.shift_weight[0] == 0 and (SCHEDULE.shift_weight[2:] < 0).all()
+
+
+def test_loss_weight_is_snr_weighting() -> None:
+    t = torch.tensor([1, 500, 1000])
+    snr = SCHEDULE.alpha_bar[t] / (1 - SCHEDULE.alpha_bar[t])
+    assert torch.allclose(SCHEDULE.loss_weight(t, 0.1), snr**0.1 / (1 + snr))
+
+
+@pytest.mark.parametrize(("n", "start", "end"), [(0, 1e-4, 0.02), (10, 0.0, 0.02), (10, 0.5, 0.1)])
+def test_schedule_refuses_nonsense(n: int, start: float, end: float) -> None:
+    with pytest.raises(ValueError, match="need n_levels"):
+        NoiseSchedule(n, start, end)
+
+
+@pytest.mark.parametrize("n_steps", [1, 7, 100, 1000])
+def test_levels_span_the_schedule(n_steps: int) -> None:
+    levels = ddim_levels(n_steps, 1000)
+    assert levels[0] == 0 and levels[-1] == 1000 and len(levels) == n_steps + 1
+    assert all(a < b for a, b in zip(levels, levels[1:], strict=False))
+
+
+@pytest.mark.parametrize("n_steps", [0, 1001])
+def test_levels_refuse_what_the_schedule_lacks(n_steps: int) -> None:
+    with pytest.raises(ValueError, match="n_steps"):
+        ddim_levels(n_steps, 1000)
+
+
+def test_step_with_the_true_noise_is_exact() -> None:
+    z_0, eps = torch.randn(2, 3, 4, 5, 6), torch.randn(2, 3, 4, 5, 6)
+    z_700 = diffuse(z_0, torch.full((2,), 700), eps, SCHEDULE)
+    z_200 = ddim_step(z_700, eps, SCHEDULE.alpha_bar[700], SCHEDULE.alpha_bar[200])
+    assert torch.allclose(z_200, diffuse(z_0, torch.full((2,), 200), eps, SCHEDULE), atol=1e-5)
+
+
+def gaussian_noise(mean: float, deviation: float):
+    """Exact ε̂ for data ~ N(mean, deviation²), elementwise."""
+
+    def predict(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        bar = SCHEDULE.alpha_bar[t].reshape(-1, *[1] * (z.ndim - 1))
+        return (1 - bar).sqrt() * (z - bar.sqrt() * mean) / (bar * deviation**2 + 1 - bar)
+
+    return predict
+
+
+def test_encode_then_sample_returns_the_sample_and_converges() -> None:
+    """DDIM is an ODE solver: the round trip's error falls with the number of steps."""
+    z_0 = 0.3 + 0.5 * torch.randn(4, 2, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    predict = gaussian_noise(0.3, 0.5)
+    errors = []
+    for n_steps in (10, 100, 1000):
+        levels = ddim_levels(n_steps, 1000)
+        z_t = ddim_move(z_0, predict, levels, SCHEDULE)
+        errors.append(float((ddim_move(z_t, predict, levels[::-1], SCHEDULE) - z_0).abs().max()))
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 0.02
+
+
+def test_encoded_gaussian_is_standard_normal() -> None:
+    z_0 = 0.3 + 0.5 * torch.randn(500, 1, 4, 4, 4, generator=torch.Generator().manual_seed(1))
+    z_t = ddim_move(z_0, gaussian_noise(0.3, 0.5), ddim_levels(200, 1000), SCHEDULE)
+    assert abs(float(z_t.mean())) < 0.02 and abs(float(z_t.std()) - 1) < 0.02
+
+
+def test_noise_loss_weights_each_scan() -> None:
+    eps, eps_hat = torch.zeros(2, 1, 2, 2, 2), torch.zeros(2, 1, 2, 2, 2)
+    eps_hat[1] = 2
+    assert noise_loss(eps, eps_hat) == 2
+    assert noise_loss(eps, eps_hat, torch.tensor([1.0, 0.5])) == 1

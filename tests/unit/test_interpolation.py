@@ -1,0 +1,96 @@
+"""Interpolation: triples, trivial answers and skill."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluation_toy import ToyModel, affine, make_store
+
+from ldae.interpolation import find_triples, interpolate_gaps
+from ldae.tables import table_columns
+from ldae.volumes import VolumeStore
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
+    return make_store(tmp_path_factory.mktemp("study"), n_visits=4)
+
+
+@pytest.fixture(scope="module")
+def result(store: VolumeStore) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    return interpolate_gaps(
+        store,
+        {"ldae": ToyModel()},
+        affine(),
+        n_steps=50,
+        max_triples=None,
+        windows=[3, 4],
+        batch_size=7,
+        n_bootstrap=50,
+        seed=0,
+        cohort="toy",
+    )
+
+
+def test_every_triple_of_every_person_is_found(store: VolumeStore) -> None:
+    triples = find_triples(store.index, "test")
+    assert len(triples) == 6 * 4  # visits at 0, 6, 12, 24
+    assert {(t.gap, t.nearest) for t in triples} == {(12, 6), (24, 6), (24, 12), (18, 6)}
+    assert all(store.index["split"].iloc[list(t.rows)].eq("test").all() for t in triples)
+    assert triples[0].alpha == pytest.approx(0.5)
+    fewer = find_triples(store.index, "test", 8, seed=0)
+    assert len(fewer) == 8 and len({(t.gap, t.nearest) for t in fewer}) == 4
+
+
+def test_table_has_all_rows(result: tuple[pd.DataFrame, dict[str, np.ndarray]]) -> None:
+    table, _ = result
+    assert list(table.columns) == table_columns("interpolation")
+    assert set(table["method"]) == {"ldae", "nearest_visit", "voxel_average", "latent_average"}
+    assert set(table["target"]) == {"real", "autoencoder"}
+    assert set(table["gap_months"].dropna()) == {12, 18, 24}
+    assert set(table["nearest_months"].dropna()) == {6, 12}
+
+
+def test_skill_is_relative_to_the_best_trivial_answer(
+    result: tuple[pd.DataFrame, dict[str, np.ndarray]],
+) -> None:
+    table, _ = result
+    overall = table[
+        table["gap_months"].isna()
+        & table["nearest_months"].isna()
+        & (table["target"] == "real")
+        & (table["region"] == "mask")
+    ]
+    mse = overall[overall["metric"] == "mse"].set_index("method")["value"]
+    skill = overall[overall["metric"] == "skill"].set_index("method")["value"]
+    assert skill["ldae"] == pytest.approx(1 - mse["ldae"] / mse.drop("ldae").min())
+    # The toy's autoencoder blurs, the people hardly change: no model can win here, and the skill says so.
+    assert skill["ldae"] < 0
+
+
+def test_toy_follows_the_middle_visit_as_its_autoencoder_sees_it(
+    result: tuple[pd.DataFrame, dict[str, np.ndarray]],
+) -> None:
+    table, examples = result
+    row = table[
+        (table["metric"] == "ssim")
+        & (table["window"] == 4)
+        & (table["target"] == "autoencoder")
+        & (table["region"] == "mask")
+        & (table["method"] == "ldae")
+        & table["gap_months"].isna()
+        & table["nearest_months"].isna()
+    ]
+    assert row["value"].item() > 0.9
+    assert examples["months"].tolist() == [0, 12, 24]
+    assert examples["sequence"].shape[0] == len(examples["sequence_alpha"]) == 5
+
+
+def test_nobody_with_three_visits_stops(tmp_path: object) -> None:
+    small = make_store(tmp_path, n_subjects=10, n_visits=2)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="three visits"):
+        interpolate_gaps(
+            small, {"ldae": ToyModel()}, affine(), n_steps=2, max_triples=None, windows=[3],
+            batch_size=4, n_bootstrap=10, seed=0, cohort="toy",
+        )  # fmt: skip

@@ -1,0 +1,223 @@
+"""Networks: shapes, conditioning, sizes at the paper's settings, saving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ldae.errors import InputError
+from ldae.networks.assembly import (
+    ConditionalUNet,
+    SemanticPair,
+    load_conditional_unet,
+    load_encoder,
+    load_prior_network,
+    load_semantic_pair,
+    save_conditional_unet,
+    save_prior,
+    save_semantic_pair,
+    untrained_encoder,
+)
+from ldae.networks.autoencoder import (
+    Autoencoder,
+    fold_space,
+    kl_divergence,
+    load_autoencoder,
+    save_autoencoder,
+    unfold_space,
+)
+from ldae.networks.gradient_estimator import GradientEstimator
+from ldae.networks.semantic_encoder import SemanticEncoder, load_imagenet_backbone
+from ldae.networks.unet import NoiseUNet
+from ldae.networks.weights import read_weights
+
+CPU = torch.device("cpu")
+ENCODER = {
+    "n_slices": 16, "slab": 4, "dim_y": 16, "depths": [1, 1], "widths": [8, 16], "patch_size": 4,
+    "n_heads": 2,
+}  # fmt: skip
+UNET = {
+    "channels": [16, 32], "n_res_blocks": 1, "attention_levels": [False, True], "dropout": 0.1,
+    "norm_groups": 8,
+}  # fmt: skip
+
+
+def randomise(module: torch.nn.Module) -> None:
+    """Random weights everywhere: the library starts many convolutions at zero."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))
+
+
+def millions(module: torch.nn.Module) -> float:
+    return sum(p.numel() for p in module.parameters()) / 1e6
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_unfold_is_the_inverse_of_fold(factor: int) -> None:
+    x = torch.randn(2, 1, 8, 12, 4)
+    folded = fold_space(x, factor)
+    assert folded.shape == (2, factor**3, 8 // factor, 12 // factor, 4 // factor)
+    assert torch.equal(unfold_space(folded, factor), x)
+
+
+@pytest.mark.parametrize(("fold", "channels"), [(1, [8, 16]), (2, [8]), (2, [8, 16])])
+@pytest.mark.parametrize("shape", [(8, 12, 16), (16, 8, 4)])
+def test_autoencoder_shapes(fold: int, channels: list[int], shape: tuple[int, ...]) -> None:
+    autoencoder = Autoencoder(fold, channels, 1, 3, 4)
+    latent = autoencoder.latent_shape(shape)
+    x_hat, mu, sigma = autoencoder(torch.rand(2, 1, *shape), torch.randn(2, *latent))
+    assert x_hat.shape == (2, 1, *shape) and mu.shape == sigma.shape == (2, *latent)
+    assert (sigma > 0).all()
+
+
+def test_autoencoder_refuses_a_grid_it_cannot_halve() -> None:
+    with pytest.raises(ValueError, match="multiple of 4"):
+        Autoencoder(2, [8, 8], 1, 3, 4).moments(torch.rand(1, 1, 8, 10, 8))
+
+
+def test_kl_divergence_against_torch() -> None:
+    mu, sigma = torch.randn(3, 2, 2, 2, 2), torch.rand(3, 2, 2, 2, 2) + 0.1
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(normal(mu, sigma), normal(0.0, 1.0))
+    assert torch.isclose(kl_divergence(mu, sigma), expected.flatten(1).sum(1).mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 8), (2, 2, 2)])
+def test_unet_shapes_and_dependence(shape: tuple[int, ...]) -> None:
+    unet = NoiseUNet(in_channels=3, dim_y=5, **UNET).eval()
+    randomise(unet)
+    z, t, y = torch.randn(2, 3, *shape), torch.tensor([1, 900]), torch.randn(2, 5)
+    out = unet(z, t, y)
+    assert out.shape == z.shape
+    assert not torch.allclose(out, unet(z, t + 50, y))
+    assert not torch.allclose(out, unet(z, t, y + 1))
+    one_by_one = torch.cat([unet(z[i : i + 1], t[i : i + 1], y[i : i + 1]) for i in range(2)])
+    assert torch.allclose(out, one_by_one, atol=1e-4)
+
+
+def test_unet_refuses_what_it_cannot_halve() -> None:
+    unet = NoiseUNet(in_channels=3, **UNET)
+    with pytest.raises(ValueError, match="multiple of 2"):
+        unet(torch.randn(1, 3, 5, 6, 5), torch.tensor([3]))
+
+
+def test_estimator_starts_at_zero_and_shares_nothing() -> None:
+    prior = NoiseUNet(in_channels=3, **UNET)
+    estimator = GradientEstimator(prior, dim_y=5)
+    z, t, y = torch.randn(2, 3, 4, 4, 4), torch.tensor([5, 500]), torch.randn(2, 5)
+    emb = prior.embed(z, t, None)
+    h, skips = prior.down(z, emb)
+    assert (estimator(h, skips, emb, y) == 0).all()
+    shared = {id(p) for p in prior.parameters()} & {id(p) for p in estimator.parameters()}
+    assert not shared
+
+
+def test_frozen_prior_gets_no_gradient_and_no_dropout(tmp_path: Path) -> None:
+    save_prior(tmp_path / "prior.safetensors", NoiseUNet(in_channels=3, **UNET))
+    prior = load_prior_network(tmp_path / "prior.safetensors", CPU)
+    pair = SemanticPair(ENCODER, prior).train()
+    prior.train()  # as Lightning does to everything it holds
+    assert not any(module.training for module in prior.modules())
+    x, z = torch.rand(2, 1, 16, 16, 16), torch.randn(2, 3, 4, 4, 4)
+    t = torch.tensor([10, 800])
+    randomise(pair.estimator)
+    weight = torch.full((2, 1, 1, 1, 1), -0.01)
+    pair.shifted_noise(prior, weight, z, t, pair.encoder(x)).square().mean().backward()
+    assert all(p.grad is None for p in prior.parameters())
+    assert pair.encoder.query.grad is not None and pair.encoder.query.grad.abs().sum() > 0
+
+
+def test_encoder_code_and_errors() -> None:
+    encoder = SemanticEncoder(**ENCODER).eval()
+    x = torch.rand(3, 1, 16, 20, 16)
+    assert encoder(x).shape == (3, 16)
+    flipped = encoder(x.flip(4))
+    assert not torch.allclose(encoder(x), flipped), "slices must know their position"
+    with pytest.raises(ValueError, match="16 axial slices"):
+        encoder(torch.rand(1, 1, 16, 16, 20))
+    with pytest.raises(ValueError, match="n_heads"):
+        SemanticEncoder(**{**ENCODER, "n_heads": 3})
+    with pytest.raises(ValueError, match="slab"):
+        SemanticEncoder(**{**ENCODER, "slab": 5})
+
+
+def test_untrained_encoder_depends_on_the_seed_alone() -> None:
+    x = torch.rand(1, 1, 16, 16, 16)
+    first = untrained_encoder(ENCODER, 3, CPU)(x)
+    torch.rand(7)
+    assert torch.equal(first, untrained_encoder(ENCODER, 3, CPU)(x))
+    assert not torch.equal(first, untrained_encoder(ENCODER, 4, CPU)(x))
+
+
+def test_imagenet_weights_load_into_a_grey_backbone(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+    from transformers import ConvNextConfig, ConvNextModel
+
+    colour = ConvNextModel(
+        ConvNextConfig(
+            num_channels=3, patch_size=4, num_stages=2, depths=[1, 1], hidden_sizes=[8, 16]
+        )
+    ).eval()
+    path = tmp_path / "model.safetensors"
+    save_file({f"convnext.{k}": v for k, v in colour.state_dict().items()}, path)
+    encoder = SemanticEncoder(**{**ENCODER, "slab": 1}).eval()
+    load_imagenet_backbone(encoder, path)
+    grey = torch.rand(2, 1, 16, 16)
+    expected = colour(grey.expand(-1, 3, -1, -1)).pooler_output
+    assert torch.allclose(encoder.backbone(grey).pooler_output, expected, atol=1e-5)
+    with pytest.raises(InputError, match="does not hold the weights"):
+        load_imagenet_backbone(SemanticEncoder(**{**ENCODER, "widths": [4, 8]}), path)
+
+
+def test_saved_models_come_back_exactly(tmp_path: Path) -> None:
+    x, t = torch.rand(2, 1, 16, 16, 16), torch.tensor([3, 400])
+    autoencoder = Autoencoder(2, [8, 16], 1, 3, 4)
+    save_autoencoder(tmp_path / "a.safetensors", autoencoder)
+    again = load_autoencoder(tmp_path / "a.safetensors", CPU)
+    assert torch.equal(again.moments(x)[0], autoencoder.moments(x)[0])
+
+    prior = NoiseUNet(in_channels=3, **UNET).eval()
+    pair = SemanticPair(ENCODER, prior).eval()
+    save_semantic_pair(tmp_path / "p.safetensors", pair)
+    pair_again = load_semantic_pair(tmp_path / "p.safetensors", prior, CPU)
+    # the attention takes another path without gradients: equal to rounding
+    assert torch.allclose(pair_again.encoder(x), pair.encoder(x), atol=1e-5)
+    lone = load_encoder(tmp_path / "p.safetensors", CPU)
+    assert torch.equal(lone(x), pair_again.encoder(x))
+
+    voxel = ConditionalUNet(ENCODER, UNET, 2).eval()
+    save_conditional_unet(tmp_path / "v.safetensors", voxel)
+    voxel_again = load_conditional_unet(tmp_path / "v.safetensors", CPU)
+    y = voxel.encoder(x)
+    assert torch.equal(voxel_again.noise(x, t, y), voxel.noise(x, t, y))
+    first = (tmp_path / "v.safetensors").read_bytes()
+    save_conditional_unet(tmp_path / "v.safetensors", voxel)
+    assert first == (tmp_path / "v.safetensors").read_bytes()
+
+
+def test_foreign_weights_are_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(InputError, match="holds no architecture"):
+        read_weights(tmp_path / "x.safetensors")
+
+
+def test_sizes_at_the_paper_settings() -> None:
+    """Parameter counts of METHOD's full size; the paper gives 14, 487, 378 and 54 million."""
+    with torch.device("meta"):
+        autoencoder = Autoencoder(1, [64, 128, 128, 128], 2, 3, 32)
+        prior = NoiseUNet(3, [256, 512, 768], 2, [False, True, True], 0.1, 32)
+        estimator = NoiseUNet(3, [256, 512, 768], 2, [False, True, True], 0.1, 32, dim_y=768)
+        encoder = SemanticEncoder(128, 1, 768, [3, 3, 27, 3], [96, 192, 384, 768], 4, 8)
+    own = (estimator.middle_block, estimator.up_blocks, estimator.out)
+    assert millions(autoencoder) == pytest.approx(13.8, abs=0.05)
+    assert millions(prior) == pytest.approx(486.9, abs=0.05)
+    # 1 % below the paper: one linear map per block for y, where theirs may have more
+    assert sum(map(millions, own)) == pytest.approx(373.8, abs=0.05)
+    # 4 % below: attention pooling without a feed-forward part
+    assert millions(encoder) == pytest.approx(51.9, abs=0.05)

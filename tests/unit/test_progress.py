@@ -1,0 +1,67 @@
+"""Progress lines."""
+
+import io
+import logging
+
+from ldae.progress import (
+    ERROR_MARK,
+    ProgressHandler,
+    expected_seconds,
+    last_error,
+    spell,
+)
+
+
+def event(name: str, **values) -> logging.LogRecord:
+    record = logging.LogRecord("snakemake", logging.INFO, "", 0, "", None, None)
+    record.__dict__.update(event=name, **values)
+    return record
+
+
+def test_durations_are_spelt_out():
+    assert [spell(s) for s in (4.4, 250, 7500)] == ["4 s", "4 min 10 s", "2 h 05 min"]
+
+
+def test_benchmarks_replace_expectations(tmp_path):
+    table = tmp_path / "table.tsv"
+    table.write_text("rule\tseconds\na\t5\nb\t7\n")
+    benchmarks = tmp_path / "benchmarks"
+    (benchmarks / "b").mkdir(parents=True)
+    (benchmarks / "b" / "1.tsv").write_text("s\th:m:s\n10\t0\n")
+    (benchmarks / "b" / "2.tsv").write_text("s\th:m:s\n20\t0\n")
+    assert expected_seconds(table, benchmarks) == {"a": 5, "b": 15}
+    assert expected_seconds(table, tmp_path / "absent") == {"a": 5, "b": 7}
+
+
+def test_lines_count_jobs_and_estimate_the_rest():
+    stream = io.StringIO()
+    handler = ProgressHandler({"a": 30.0, "b": 90.0}, stream)
+    handler.emit(event("run_info", stats={"a": 2, "b": 1, "all": 1, "total": 4}))
+    handler.emit(event("job_info", jobid=1, rule_name="a", rule_msg="Doing a"))
+    handler.emit(event("job_finished", job_id=1))
+    handler.emit(event("job_info", jobid=0, rule_name="all", rule_msg=None))
+    handler.close()
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "[0/3 jobs, 0 s, about 2 min 30 s left] 3 jobs, about 2 min 30 s"
+    assert "Doing a (a)" in lines[1]
+    assert lines[2].startswith("[1/3 jobs") and "a done" in lines[2]
+    assert len(lines) == 3
+
+
+def test_the_message_of_a_failed_job_is_shown(tmp_path):
+    log = tmp_path / "a.log"
+    log.write_text(f"12:00 INFO x: y\n12:01{ERROR_MARK}scans.tsv: is empty. Fill it.\n")
+    stream = io.StringIO()
+    handler = ProgressHandler({}, stream)
+    handler.emit(event("run_info", stats={"a": 1}))
+    handler._running[1] = ("a", "a", handler._start - 60)
+    handler.emit(event("job_error", jobid=1, rule_name="a", log=[str(log)]))
+    handler.close()
+    assert "a failed. scans.tsv: is empty. Fill it. Log: " in stream.getvalue()
+
+
+def test_an_older_log_says_nothing_of_this_job(tmp_path):
+    log = tmp_path / "a.log"
+    log.write_text(f"12:01{ERROR_MARK}old news\n")
+    assert last_error(log, since=log.stat().st_mtime + 10) == ""
+    assert last_error(tmp_path / "absent", since=0) == ""

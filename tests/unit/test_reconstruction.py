@@ -1,0 +1,82 @@
+"""Reconstruction: what is known of the toy model is what is measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluation_toy import SHAPE, ToyModel, make_store
+
+from ldae.reconstruction import choose_rows, evaluate_reconstruction, vary_stochastic
+from ldae.tables import table_columns
+from ldae.volumes import VolumeStore
+
+OPTIONS = {"n_bootstrap": 50, "seed": 0, "cohort": "toy", "windows": [3, 4, 11]}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
+    return make_store(tmp_path_factory.mktemp("study"))
+
+
+def models() -> dict[str, ToyModel]:
+    return {"ldae": ToyModel(), "prior": ToyModel("prior", conditional=False)}
+
+
+def test_every_row_of_the_protocol_is_there(store: VolumeStore) -> None:
+    table, examples = evaluate_reconstruction(
+        store, models(), steps=[5, 40], n_scans=None, batch_size=4, n_examples=2, **OPTIONS
+    )
+    assert list(table.columns) == table_columns("reconstruction")
+    assert set(table["method"]) == {"autoencoder", "ldae", "ldae_semantic", "prior"}
+    chosen = table[(table["metric"] == "mse") & (table["region"] == "mask")]
+    value = chosen.set_index(["method", "steps"])["value"]
+    # More steps invert better, and nothing beats the autoencoder's own decoder by more than noise.
+    assert value["ldae", 40] < value["ldae", 5]
+    assert value["ldae", 40] < 1.2 * value["autoencoder"].iloc[0]
+    # Without its stochastic code a scan comes back worse.
+    assert value["ldae_semantic", 40] > 1.5 * value["ldae", 40]
+    assert (table["n_scans"].dropna() <= 18).all()
+    assert examples["original"].shape == examples["ldae"].shape == (2, *SHAPE)
+
+
+def test_numbers_do_not_depend_on_the_batch(store: VolumeStore) -> None:
+    tables = [
+        evaluate_reconstruction(
+            store, models(), steps=[5], n_scans=6, batch_size=size, **OPTIONS
+        )[0]
+        for size in (2, 6)
+    ]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-4)
+
+
+def test_scans_are_spread_over_people_and_reproducible(store: VolumeStore) -> None:
+    rows = choose_rows(store.index, "test", 6, seed=1)
+    assert store.index.loc[rows, "subject"].nunique() == 6
+    np.testing.assert_array_equal(rows, choose_rows(store.index, "test", 6, seed=1))
+    assert (store.index.loc[rows, "split"] == "test").all()
+    assert len(choose_rows(store.index, "test", 8, seed=1)) == 8
+    assert len(choose_rows(store.index, "test", 999, seed=1)) == 18
+
+
+def test_stochastic_variation_shrinks_with_what_the_code_knows(store: VolumeStore) -> None:
+    spread = []
+    for deviation in (0.2, 0.6):
+        table, examples = vary_stochastic(
+            store,
+            {"ldae": ToyModel(deviation=deviation)},
+            n_steps=100,
+            n_scans=3,
+            n_samples=4,
+            batch_size=3,
+            n_bootstrap=50,
+            seed=0,
+            cohort="toy",
+        )
+        row = table[(table["metric"] == "std") & (table["region"] == "mask")].iloc[0]
+        spread.append(row["value"])
+        assert row["n_scans"] == 3
+    assert spread[0] < 0.5 * spread[1]
+    # z_0 | y has deviation s, and a unit of latent is 0.3 of intensity.
+    assert spread[0] == pytest.approx(0.2 * 0.3, rel=0.15)
+    assert examples["samples"].shape == (4, *SHAPE)

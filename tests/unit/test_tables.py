@@ -1,0 +1,68 @@
+"""The schema of results, their bytes, and their readable form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ldae.errors import InputError
+from ldae.tables import CONDITION_COLUMNS, read_table, readable, table_columns, tidy, write_table
+
+
+def example() -> pd.DataFrame:
+    rows = [
+        {"method": m, "task": t, "metric": k, "value": v, "ci_low": v - 0.1, "ci_high": v + 0.1}
+        | {"n_subjects": 10, "n_scans": 20, "split": "test"}
+        for m in ("ldae", "voxel_pca")
+        for t, k, v in (("ad_vs_cn", "roc_auc", 0.8), ("age", "mae", 12.3456789))
+    ]
+    return tidy(rows, "probes", cohort="toy", seed=7)
+
+
+@pytest.mark.parametrize("table", CONDITION_COLUMNS)
+def test_schema_is_complete_and_ordered(table: str) -> None:
+    frame = tidy([{"method": "ldae", "metric": "mse", "value": 1}], table, cohort="c", seed=0)
+    assert list(frame.columns) == table_columns(table)
+    assert list(frame.columns[:3]) == ["cohort", "split", "method"]
+
+
+def test_unknown_columns_stop() -> None:
+    with pytest.raises(ValueError, match="colour"):
+        tidy([{"method": "a", "metric": "b", "value": 1, "colour": 2}], "probes", cohort="c", seed=0)
+
+
+def test_written_table_is_read_back_and_equal_numbers_give_equal_bytes(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.tsv", "a.md", "b.tsv", "b.md")]
+    write_table(example(), *paths[:2])
+    write_table(example(), *paths[2:])
+    assert paths[0].read_bytes() == paths[2].read_bytes()
+    back = read_table(paths[0])
+    np.testing.assert_allclose(back["value"], example()["value"], rtol=1e-5)
+    text = paths[1].read_text()
+    assert "0.800 [0.700, 0.900]" in text and "10 subjects" in text and "seed 7" in text
+
+
+def test_readable_form_has_one_line_per_method_and_condition() -> None:
+    wide = readable(example())
+    assert list(wide.columns) == ["method", "task", "roc_auc", "mae"]
+    assert len(wide) == 4
+
+
+def test_empty_cell_and_its_reason_are_shown(tmp_path: Path) -> None:
+    frame = tidy(
+        [{"method": "ldae", "metric": "lpips", "value": np.nan, "note": "no weights"}],
+        "reconstruction",
+        cohort="c",
+        seed=0,
+    )
+    write_table(frame, tmp_path / "t.tsv", tmp_path / "t.md")
+    assert "–" in (tmp_path / "t.md").read_text() and "no weights" in (tmp_path / "t.md").read_text()
+
+
+def test_foreign_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text("a\tb\n1\t2\n")
+    with pytest.raises(InputError, match="x.tsv"):
+        read_table(tmp_path / "x.tsv")

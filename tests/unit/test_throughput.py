@@ -1,0 +1,38 @@
+"""Throughput counts evaluations and times every operation of every model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from evaluation_toy import ToyModel, make_store
+
+from ldae.tables import table_columns
+from ldae.throughput import PeakMemory, measure_throughput
+
+
+def test_counts_and_ratios(tmp_path: object) -> None:
+    store = make_store(tmp_path, n_subjects=10)  # type: ignore[arg-type]
+    table = measure_throughput(
+        store,
+        {"ldae": ToyModel(), "voxel_dae": ToyModel("voxel_dae")},
+        n_steps=6,
+        n_scans=3,
+        n_repeats=2,
+        seed=0,
+        cohort="toy",
+    )
+    assert list(table.columns) == table_columns("throughput")
+    counts = table[table["metric"] == "network_evaluations"].set_index(["method", "operation"])
+    expected = {"encode_semantic": 0, "encode": 6, "reconstruct": 12, "interpolate": 18}
+    for (_, operation), row in counts.iterrows():
+        assert row["value"] == expected[operation]
+    seconds = table[table["metric"] == "seconds_per_scan"]
+    assert (seconds["value"] > 0).all() and (seconds["ci_low"] <= seconds["ci_high"]).all()
+    assert set(table[table["metric"] == "speed_ratio"]["method"]) == {"ldae"}
+
+
+def test_peak_memory_sees_an_allocation() -> None:
+    with PeakMemory(torch.device("cpu")) as peak:
+        block = torch.ones(25_000_000)  # 100 MB
+    assert 80 < peak.megabytes < 200
+    assert block.sum() == pytest.approx(25e6)

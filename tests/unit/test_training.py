@@ -1,0 +1,328 @@
+"""Training: batches by step, averages, clean discriminator gradients, exact resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from ldae.errors import InputError
+from ldae.latents import LatentStore, encode_latents, measure_latent_scale
+from ldae.networks.autoencoder import Autoencoder, load_autoencoder
+from ldae.networks.weights import read_weights
+from ldae.training import fit as fit_module
+from ldae.training.autoencoder import AutoencoderTraining, perceptual_loss, train_autoencoder
+from ldae.training.batches import StepBatches, batch_rows
+from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
+from ldae.training.fit import fingerprint, resolve_steps
+from ldae.training.module import AveragedTraining
+from ldae.training.status import format_duration
+from ldae.training.supervised import supervised_targets, train_supervised
+from ldae.volumes import VolumeStore
+
+CPU = torch.device("cpu")
+DIFFUSION = {"n_levels": 50, "beta_start": 1e-4, "beta_end": 0.2}
+COMMON: dict[str, Any] = {"learning_rate": 1e-3, "n_steps": 6, "n_validations": 3}
+AUTOENCODER: dict[str, Any] = COMMON | {
+    "fold": 2, "channels": [8, 16], "n_res_blocks": 1, "latent_channels": 3, "norm_groups": 4,
+    "kl_weight": 1e-6, "spectral_weight": 0.1, "perceptual_weight": 0.0,
+    "perceptual_weights_file": None, "adversarial_weight": 0.05, "adversarial_start": 2,
+    "discriminator_fold": 1, "discriminator_channels": 8, "discriminator_layers": 1,
+    "discriminator_learning_rate": 1e-3, "batch_size": 4,
+}  # fmt: skip
+UNET: dict[str, Any] = {
+    "channels": [8, 16], "attention_levels": [False, True], "n_res_blocks": 1, "dropout": 0.1,
+    "norm_groups": 4,
+}  # fmt: skip
+AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9, "batch_size": 4}
+ENCODER: dict[str, Any] = {
+    "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4, "n_heads": 2,
+    "pretrained": None,
+}  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> VolumeStore:
+    n, shape = 14, (8, 8, 8)
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(0, 1, 8)[:, None, None] * np.ones(shape)
+    strength = rng.uniform(0.5, 1, (n, 1, 1, 1))
+    np.save(tmp_path / "v.npy", (strength * ramp).astype(np.float16))
+    np.save(tmp_path / "m.npy", np.ones((n, *shape), np.uint8))
+    pd.DataFrame(
+        {
+            "row": range(n), "scan": [f"s{i}" for i in range(n)],
+            "subject": [f"p{i}" for i in range(n)], "session": "", "months": 0.0,
+            "age": rng.uniform(60, 80, n), "sex": "F", "site": "",
+            "diagnosis": ["AD", "CN", "MCI", "AD", "CN", "CN", "AD"] * 2,
+            "split": ["train"] * 9 + ["val"] * 3 + ["test"] * 2,
+        }
+    ).to_csv(tmp_path / "i.tsv", sep="\t", index=False)  # fmt: skip
+    return VolumeStore(tmp_path / "v.npy", tmp_path / "m.npy", tmp_path / "i.tsv")
+
+
+@pytest.fixture
+def latents(store: VolumeStore, tmp_path: Path) -> LatentStore:
+    torch.manual_seed(0)
+    autoencoder = Autoencoder(2, [8], 1, 3, 4).eval()
+    paths = tmp_path / "mu.npy", tmp_path / "sigma.npy"
+    encode_latents(autoencoder, store, 5, CPU, *paths)
+    scale = measure_latent_scale(np.load(paths[0]), store.index)
+    return LatentStore(*paths, tmp_path / "i.tsv", scale)
+
+
+def files(folder: Path, tag: str) -> dict[str, Path]:
+    return {
+        "model_path": folder / f"{tag}.safetensors",
+        "metrics_path": folder / f"{tag}.csv",
+        "work_dir": folder / f"{tag}-work",
+    }
+
+
+def test_batches_are_passes_over_the_training_rows() -> None:
+    rows = np.arange(100, 110)
+    seen = np.concatenate([batch_rows(rows, 4, seed=1, step=s) for s in range(5)])
+    assert sorted(seen[:10]) == sorted(seen[10:]) == rows.tolist()
+    assert seen[:10].tolist() != seen[10:].tolist()
+    assert batch_rows(rows, 4, 1, 3).tolist() == seen[12:16].tolist()
+    assert batch_rows(rows, 4, 2, 3).tolist() != seen[12:16].tolist()
+
+
+def test_ranks_share_one_global_batch() -> None:
+    def make(rows: np.ndarray, part: slice, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        noise = torch.randn(len(rows), generator=generator)
+        return {"row": torch.from_numpy(rows[part]), "noise": noise[part]}
+
+    def batches(rank: int, world: int, start: int = 0) -> list[dict[str, torch.Tensor]]:
+        return list(StepBatches(make, np.arange(7), 4, 5, start, 6, rank, world))
+
+    whole, halves = batches(0, 1), (batches(0, 2), batches(1, 2))
+    for step in range(6):
+        for name in ("row", "noise"):
+            assert torch.equal(whole[step][name][::2], halves[0][step][name])
+            assert torch.equal(whole[step][name][1::2], halves[1][step][name])
+    resumed = batches(0, 1, start=4)
+    assert torch.equal(resumed[1]["noise"], whole[5]["noise"])
+    with pytest.raises(ValueError, match="no multiple of 3"):
+        StepBatches(make, np.arange(7), 4, 5, 0, 6, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({"n_steps": 7}, 7), ({"n_steps": None, "n_epochs": 3, "batch_size": 4}, 8)],
+)
+def test_epochs_become_steps(settings: dict[str, Any], expected: int) -> None:
+    assert resolve_steps(settings, 10)["n_steps"] == expected
+
+
+@pytest.mark.parametrize("settings", [{}, {"n_steps": 1, "n_epochs": 1}])
+def test_steps_and_epochs_exclude_each_other(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="exactly one"):
+        resolve_steps(settings, 10)
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a job early."""
+
+
+class Interrupt(pl.Callback):
+    """Writes a checkpoint after `step` steps and ends the training, as a killed job would."""
+
+    def __init__(self, step: int, path: Path) -> None:
+        self.step, self.path = step, path
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if int(pl_module.step) == self.step:
+            trainer.save_checkpoint(self.path)
+            raise Interrupted
+
+
+def train_stage(stage: str, store: VolumeStore, latents: LatentStore, **paths: Path) -> None:
+    """Run one stage's training at the smallest size."""
+    if stage == "autoencoder":
+        train_autoencoder(store, AUTOENCODER, 0, **paths, checkpoint_minutes=60)
+    elif stage == "prior":
+        train_prior(latents, DIFFUSION, UNET | AVERAGED, 0, **paths, checkpoint_minutes=60)
+    elif stage == "ldae":
+        prior = files(paths["model_path"].parent, "prior-for-ldae")
+        if not prior["model_path"].exists():
+            train_prior(latents, DIFFUSION, UNET | AVERAGED, 0, **prior, checkpoint_minutes=60)
+        settings = AVERAGED | {"snr_gamma": 0.1}
+        train_ldae(
+            store, latents, prior["model_path"], DIFFUSION, ENCODER, settings, 0, **paths,
+            checkpoint_minutes=60,
+        )  # fmt: skip
+    elif stage == "voxel_dae":
+        settings = UNET | AVERAGED | {"fold": 2}
+        train_voxel_dae(store, DIFFUSION, ENCODER, settings, 0, **paths, checkpoint_minutes=60)
+    else:
+        train_supervised(store, ENCODER, AVERAGED, 0, **paths, checkpoint_minutes=60)
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "prior", "ldae", "voxel_dae", "supervised"])
+def test_resumed_training_equals_uninterrupted(
+    stage: str,
+    store: VolumeStore,
+    latents: LatentStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    straight = files(tmp_path, "straight")
+    train_stage(stage, store, latents, **straight)
+
+    resumed = files(tmp_path, "resumed")
+    original = pl.Trainer.__init__
+
+    def with_interrupt(self: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        kwargs["callbacks"].append(Interrupt(4, identity_folder[0] / "last.ckpt"))
+        original(self, *args, **kwargs)
+
+    identity_folder: list[Path] = []
+    real_fingerprint = fingerprint
+
+    def remembered(*parts: Any) -> str:
+        identity = real_fingerprint(*parts)
+        identity_folder[:] = [resumed["work_dir"] / identity]
+        return identity
+
+    modules = ("ldae.training.autoencoder", "ldae.training.diffusion", "ldae.training.supervised")
+    with monkeypatch.context() as patch:
+        patch.setattr(pl.Trainer, "__init__", with_interrupt)
+        for name in modules:
+            patch.setattr(f"{name}.fingerprint", remembered)
+        with pytest.raises(Interrupted):
+            train_stage(stage, store, latents, **resumed)
+    assert not resumed["model_path"].exists()
+    train_stage(stage, store, latents, **resumed)
+
+    expected, _ = read_weights(straight["model_path"])
+    found, _ = read_weights(resumed["model_path"])
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    columns = ["step", "train_loss", "val_loss"]
+    tables = [pd.read_csv(paths["metrics_path"])[columns] for paths in (straight, resumed)]
+    pd.testing.assert_frame_equal(*tables)
+    assert tables[0]["step"].tolist() == [2, 4, 6]
+    left = {path.name for path in resumed["work_dir"].iterdir()}
+    assert left == {"tensorboard"}, "checkpoints of a finished training must go"
+
+
+def test_average_moves_once_per_optimizer_step() -> None:
+    class Count(AveragedTraining):
+        def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Any:
+            return {"x": torch.randn(len(rows), 2, generator=generator)[part]}
+
+        def losses(self, network: Any, batch: Any) -> Any:
+            return {"loss": network(batch["x"]).square().mean()}
+
+    module = Count(torch.nn.Linear(2, 1), np.arange(8), np.arange(0), AVERAGED, 0)
+    trainer = pl.Trainer(
+        max_epochs=1, accumulate_grad_batches=3, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
+    )  # fmt: skip
+    trainer.fit(module)
+    assert trainer.global_step == 2
+    assert int(module.average.n_averaged) == int(module.step) == 2
+
+
+def test_discriminator_gets_its_own_gradient_only(store: VolumeStore) -> None:
+    """After a step the discriminator's gradient is that of its own loss, nothing left over."""
+    torch.manual_seed(0)
+    settings = AUTOENCODER | {"adversarial_start": 0, "adversarial_weight": 10.0, "n_steps": 1}
+    settings |= {"discriminator_learning_rate": 0.0, "learning_rate": 0.0}
+    module = AutoencoderTraining(Autoencoder(2, [8, 16], 1, 3, 4), store, settings, 0)
+    trainer = pl.Trainer(
+        max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, accelerator="cpu",
+    )  # fmt: skip
+    trainer.fit(module)
+    found = [p.grad.clone() for p in module.discriminator.parameters()]
+
+    rows = batch_rows(store.rows("train"), 4, 0, 0)
+    from ldae.training.batches import step_seed
+
+    batch = module.make_batch(
+        rows, slice(None), torch.Generator().manual_seed(step_seed(0, 0))
+    )
+    _, x_hat = module.reconstruction_losses(module.network, batch)
+    adversarial = module.adversarial
+    fake = adversarial(module.discriminate(x_hat.detach()), False, True)
+    real = adversarial(module.discriminate(batch["x"]), True, True)
+    module.discriminator.zero_grad()
+    ((fake + real) / 2).backward()
+    for gradient, parameter in zip(found, module.discriminator.parameters(), strict=True):
+        assert torch.allclose(gradient, parameter.grad, atol=1e-6)
+
+
+def test_perceptual_loss_says_what_is_missing() -> None:
+    assert perceptual_loss(AUTOENCODER) is None
+    with pytest.raises(InputError, match="torchvision|no weights at"):
+        perceptual_loss(AUTOENCODER | {"perceptual_weight": 0.1})
+
+
+def test_autoencoder_training_names_the_grid(store: VolumeStore, tmp_path: Path) -> None:
+    settings = AUTOENCODER | {"fold": 4, "channels": [8, 8, 8]}
+    with pytest.raises(InputError, match="grid.shape"):
+        train_autoencoder(store, settings, 0, **files(tmp_path, "x"), checkpoint_minutes=60)
+
+
+def test_latent_scale_is_of_the_training_split(store: VolumeStore) -> None:
+    rng = np.random.default_rng(1)
+    mu = rng.normal(0, 0.25, (14, 3, 2, 2, 2)).astype(np.float32)
+    train = (store.index["split"] == "train").to_numpy()
+    assert measure_latent_scale(mu, store.index) == pytest.approx(1 / mu[train].std(), rel=1e-5)
+    other = mu.copy()
+    other[~train] *= 100
+    assert measure_latent_scale(other, store.index) == measure_latent_scale(mu, store.index)
+    with pytest.raises(InputError, match="collapsed"):
+        measure_latent_scale(np.zeros_like(mu), store.index)
+
+
+def test_latents_do_not_depend_on_the_batch_size(store: VolumeStore, tmp_path: Path) -> None:
+    autoencoder = Autoencoder(2, [8], 1, 3, 4).eval()
+    found = []
+    for size in (1, 14):
+        encode_latents(autoencoder, store, size, CPU, tmp_path / "m1.npy", tmp_path / "s1.npy")
+        found.append(np.load(tmp_path / "m1.npy").copy())
+    assert np.allclose(*found, atol=1e-5)
+
+
+def test_supervised_targets_use_training_statistics(store: VolumeStore) -> None:
+    targets = supervised_targets(store)
+    assert np.isnan(targets["ad_vs_cn"][2]) and targets["ad_vs_cn"][0] == 1
+    train = store.rows("train")
+    assert abs(targets["age"][train].mean()) < 1e-5
+    before = targets["age"][train]
+    store.index.loc[store.rows("test"), "age"] = 500.0
+    assert np.array_equal(before, supervised_targets(store)["age"][train])
+    store.index["diagnosis"] = "CN"
+    assert "ad_vs_cn" not in supervised_targets(store)
+
+
+def test_trained_autoencoder_reconstructs_better(store: VolumeStore, tmp_path: Path) -> None:
+    paths = files(tmp_path, "ae")
+    train_autoencoder(store, AUTOENCODER | {"n_steps": 40}, 0, **paths, checkpoint_minutes=60)
+    metrics = pd.read_csv(paths["metrics_path"])
+    assert metrics["val_l1"].iloc[-1] < 0.8 * metrics["val_l1"].iloc[0]
+    assert load_autoencoder(paths["model_path"], CPU).downsampling == 4
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")])
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+def test_unfinished_training_is_an_error(store: VolumeStore, tmp_path: Path) -> None:
+    module = AutoencoderTraining(Autoencoder(2, [8], 1, 3, 4), store, dict(AUTOENCODER), 0)
+    module.train_dataloader = lambda: torch.utils.data.DataLoader(  # type: ignore[method-assign]
+        StepBatches(module.make_batch, module.train_rows, 4, 0, 0, 2, 0, 1), batch_size=None
+    )
+    with pytest.raises(RuntimeError, match="stopped at step 2"):
+        fit_module.fit(module, "short", tmp_path / "m.csv", tmp_path / "w", "id", 60)
