@@ -1,8 +1,9 @@
 """Confidence intervals from a bootstrap over subjects.
 
-People are drawn with replacement, never scans: a person's scans resemble each other, and an interval
-that treats them as independent is too narrow.  A replicate is a vector of integer weights, one per
-row, so every statistic here is a weighted statistic and all replicates are computed at once.
+People are drawn with replacement, never scans: a person's scans resemble each other, and an
+interval that treats them as independent is too narrow.  A replicate is a vector of integer weights,
+one per row, so every statistic here is a weighted statistic and all replicates are computed at
+once.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def subject_bootstrap(
     -------
     tuple of float
         Replicates in which the statistic is undefined (a sample without patients has no AUC) are
-        left out; with a single subject the interval is NaN, because nothing can be said about others.
+        left out; with a single subject the interval is NaN, because nothing can be said about
+        others.
     """
     values = np.asarray(values, dtype=np.float64)
     if len(values) != len(subjects):
@@ -106,7 +108,8 @@ def summarise_scores(
     Returns
     -------
     pandas.DataFrame
-        conditions, metric, value, ci_low, ci_high, n_subjects, n_scans, note; in order of appearance.
+        conditions, metric, value, ci_low, ci_high, n_subjects, n_scans, note; in order of
+        appearance.
     """
     keys = [*conditions, "metric"]
     rows = []

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ldae.volumes import VolumeStore
 
 POOL_CELLS = 2
-"""Cells per axis over which autoencoder latents are pooled: octants, so that front and back, left and
-right, top and bottom of the brain stay apart."""
+"""Cells per axis over which autoencoder latents are pooled: octants, so that front and back, left
+and right, top and bottom of the brain stay apart."""
 
 
 class SemanticEncoder(Protocol):
@@ -28,7 +28,7 @@ class SemanticEncoder(Protocol):
     device: torch.device
 
     def semantic_code(self, x: Tensor) -> Tensor | None:
-        """y = E(x)."""
+        """Y = E(x)."""
         ...
 
 
@@ -90,9 +90,7 @@ class VoxelPCA:
         return ((values - self.mean) @ self.components.T).astype(np.float32)
 
 
-def learn_voxel_pca(
-    store: VolumeStore, rows: np.ndarray, n_components: int, seed: int
-) -> VoxelPCA:
+def learn_voxel_pca(store: VolumeStore, rows: np.ndarray, n_components: int, seed: int) -> VoxelPCA:
     """Principal components of the scans in `rows`, over voxels in at least half of their masks.
 
     Parameters

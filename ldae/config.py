@@ -85,18 +85,21 @@ def _order(error: jsonschema.ValidationError) -> tuple[int, str]:
 def _explain(
     error: jsonschema.ValidationError, config: Config, files: Sequence[Path]
 ) -> InputError:
+    """One message for the first error that the schema found."""
+    schema: Config = dict(error.schema) if isinstance(error.schema, dict) else {}
+    instance: Any = error.instance
     path = tuple(str(part) for part in error.absolute_path)
     if error.validator == "additionalProperties":
-        known = list(error.schema.get("properties", {}))
-        unknown = next(key for key in error.instance if key not in known)
+        known = list(schema.get("properties", {}))
+        unknown = next(key for key in instance if key not in known)
         path = (*path, str(unknown))
         near = difflib.get_close_matches(str(unknown), known, n=1)
         mend = f"Did you mean {near[0]}?" if near else f"Known keys here: {', '.join(known)}"
         return InputError(_source(path, config, files), f"unknown key {'.'.join(path)}", mend)
-    description = str(error.schema.get("description", "")).rstrip(".")
+    description = str(schema.get("description", "")).rstrip(".")
     mend = f"Its meaning: {description}" if description else "See schemas/config.schema.yaml"
     problem = f"{'.'.join(path) or 'settings'}: {_shorten(error.message)}"
-    if isinstance(error.instance, str) and error.validator == "type":
+    if isinstance(instance, str) and error.validator == "type":
         mend += ". Nested values given by --config are text: use a file with --configfile"
     return InputError(_source(path, config, files), problem, mend)
 

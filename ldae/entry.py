@@ -70,8 +70,9 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     """Run a rule's library call under one log, one seed and one record.
 
     Everything logged goes to ``log.text`` of the rule; messages of the library also go to standard
-    error. A fault ends the job with exit code 1; the log ends with its message, in one line. The record is written under ``records/`` beside ``logs/``, once when the job starts
-    and once when it ends, however it ends; a record that cannot be written fails the job.
+    error. A fault ends the job with exit code 1, and the log ends with its message in one line. The
+    record is written under ``records/`` beside ``logs/``, once when the job starts and once when it
+    ends, however it ends; a record that cannot be written fails the job.
 
     Parameters
     ----------
@@ -103,16 +104,17 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
         **provenance.git_state(),
     }
     provenance.write_record(folder, f"{name}.started", record)
-    record["input"] = provenance.describe_files(snakemake.input)
 
     problem: BaseException | None = None
     try:
+        record["input"] = provenance.describe_files(snakemake.input)
         yield run
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  recorded, and the job fails below
         problem = error
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the record is written whatever comes
     record["end"] = provenance.now().isoformat()
     record["wall_seconds"] = round(time.monotonic() - clock, 3)
-    record["input"] += provenance.describe_files(run._inputs)
+    record["input"] = record.get("input", []) + provenance.describe_files(run._inputs)
     record["output"] = provenance.describe_files(snakemake.output)
     record["status"] = provenance.COMPLETED if problem is None else provenance.FAILED
     record["error"] = None if problem is None else _describe_error(problem)

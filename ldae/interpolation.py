@@ -126,12 +126,12 @@ def interpolate_gaps(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Middle visits from their neighbours, against the real scan and the trivial answers.
 
-    Rows: every model (y on the line, z_T on the sphere between A and B, decoded); ``nearest_visit``,
-    a copy of the visit closer in time (the earlier on a tie); ``voxel_average`` and
-    ``latent_average``, weighted by time, of intensities and of autoencoder latents.  The target
+    Rows: every model (y on the line, z_T on the sphere between A and B, decoded);
+    ``nearest_visit``, a copy of the visit closer in time (the earlier on a tie); ``voxel_average``
+    and ``latent_average``, weighted by time, of intensities and of autoencoder latents.  The target
     ``real`` is the scan; ``autoencoder`` is its autoencoder reconstruction, as the method's authors
-    scored.  Metric ``skill`` = 1 - MSE/MSE of the best trivial answer, chosen anew in each replicate.
-    ``ventricle_error_ml`` is |V̂ - V|, ``ventricle_bias_ml`` V̂ - V.
+    scored.  Metric ``skill`` = 1 - MSE/MSE of the best trivial answer, chosen anew in each
+    replicate. ``ventricle_error_ml`` is |V̂ - V|, ``ventricle_bias_ml`` V̂ - V.
 
     Parameters
     ----------
@@ -154,9 +154,9 @@ def interpolate_gaps(
     -------
     tuple
         Table ``interpolation``; empty gap or distance means all.  Arrays of the triple with the
-        longest distance to its nearer visit: ``subject``, ``months`` (3,), ``alpha``, ``visit_a``, ``real``,
-        ``visit_b``, ``mask`` and one per method, all (H, W, D); and ``sequence`` (n, H, W, D) of the model at
-        ``sequence_alpha`` (n,).
+        longest distance to its nearer visit: ``subject``, ``months`` (3,), ``alpha``, ``visit_a``,
+        ``real``, ``visit_b``, ``mask`` and one per method, all (H, W, D); and ``sequence`` (n, H,
+        W, D) of the model at ``sequence_alpha`` (n,).
 
     Raises
     ------
@@ -247,7 +247,7 @@ def interpolate_gaps(
     table = _tabulate(scores, n_bootstrap, seed).assign(steps=n_steps)
     table.loc[table["method"].isin(TRIVIAL), "steps"] = 0
     for column in ("steps", "window"):
-        table[column] = table[column].astype("Int64").replace(0, pd.NA)
+        table[column] = table[column].astype("Int64").mask(table[column] == 0)
     return tidy(table, "interpolation", cohort=cohort, seed=seed, split=split), examples
 
 
@@ -260,7 +260,7 @@ def decode_between(
     alpha: Tensor,
     n_steps: int,
 ) -> Tensor:
-    """Scans (B, 1, H, W, D) at positions alpha (B,) between codes of A and B: lerp of y, slerp of z_T."""
+    """Scans (B, 1, H, W, D) at alpha (B,) between A and B: lerp of y, slerp of z_T."""
     y = lerp(y_a, y_b, alpha[:, None])
     return model.from_latent(sample(model, slerp(z_a, z_b, alpha), y, n_steps))
 
@@ -272,7 +272,7 @@ def _encode(
     n_steps: int,
     batch_size: int,
 ) -> tuple[dict[int, Tensor], dict[str, dict[int, Tensor]], dict[str, dict[int, Tensor]]]:
-    """Codes of every end visit, each encoded once: ldae's z_0, and z_T and y of every model, by row."""
+    """Codes of every end visit, each encoded once: ldae's z_0, every model's z_T and y, by row."""
     z_0: dict[int, Tensor] = {}
     z_T: dict[str, dict[int, Tensor]] = {name: {} for name in models}  # noqa: N806
     y: dict[str, dict[int, Tensor]] = {name: {} for name in models}
@@ -307,7 +307,9 @@ def _sequence(
     """The model's scans at even steps from A to B, for the figure."""
     alpha = torch.linspace(0, 1, SEQUENCE_LENGTH, device=model.device)
     a, b = (np.repeat(triple.rows[k], SEQUENCE_LENGTH) for k in (0, 2))
-    x = decode_between(model, _rows(y, a), _rows(y, b), _rows(z_T, a), _rows(z_T, b), alpha, n_steps)
+    x = decode_between(
+        model, _rows(y, a), _rows(y, b), _rows(z_T, a), _rows(z_T, b), alpha, n_steps
+    )
     return {"sequence": x[:, 0].cpu().numpy(), "sequence_alpha": alpha.cpu().numpy()}
 
 

@@ -30,7 +30,7 @@ TREND_METRICS = ("ventricle_change_ml", "hippocampus_change_ml", "probe_response
 
 
 def manipulated_code(y: Tensor, probe: Probe, amount: float) -> Tensor:
-    """y' = std ⊙ ((y - mean)/std + a·√dim·w/‖w‖) + mean, shape of `y` (B, dim).
+    """Y' = std ⊙ ((y - mean)/std + a·√dim·w/‖w‖) + mean, shape of `y` (B, dim).
 
     Parameters
     ----------
@@ -100,14 +100,14 @@ def manipulate_attribute(
     are fitted on the other half.  Each scan is decoded from its own stochastic code.  Changes are
     against the same scan decoded at a = 0.
 
-    Metrics by amount: ``ventricle_change_ml``, ``hippocampus_change_ml`` (tissue at the hippocampi),
+    Metrics by amount: ``ventricle_change_ml``, ``hippocampus_change_ml`` (their tissue),
     ``probe_response`` and ``pca_response`` (log-odds of AD, or years; change against a = 0),
     ``other_response`` (the probe of the other attribute), ``change`` by region (mean absolute
-    difference inside the affected regions, and in the rest of the mask), ``map_correlation`` (of the
-    difference with the training people's group difference, or slope on age, inside the mask) and
-    ``identity_kept`` (nearest scan of the split, the source itself left out, is the same person's).
-    Over amounts, per scan: ``<response>_spearman`` and ``<response>_monotone`` (share of scans whose
-    response only rises; for the hippocampus only falls).
+    difference inside the affected regions, and in the rest of the mask), ``map_correlation`` (of
+    the difference with the training people's group difference, or slope on age, inside the mask)
+    and ``identity_kept`` (nearest scan of the split, the source itself left out, is the same
+    person's). Over amounts, per scan: ``<response>_spearman`` and ``<response>_monotone`` (share of
+    scans whose response only rises; for the hippocampus only falls).
 
     Parameters
     ----------
@@ -133,8 +133,9 @@ def manipulate_attribute(
     Returns
     -------
     tuple
-        Table ``manipulation`` for every task the data allow, and arrays for the figure, of one scan:
-        ``amounts`` (k,), ``scan``, ``original`` and ``mask`` (H, W, D), and ``<task>`` (k, H, W, D).
+        Table ``manipulation`` for every task the data allow, and arrays for the figure, of one
+        scan: ``amounts`` (k,), ``scan``, ``original`` and ``mask`` (H, W, D), and ``<task>`` (k, H,
+        W, D).
     """
     tasks = probe_tasks(store.index)
     if not tasks:
@@ -184,7 +185,12 @@ def manipulate_attribute(
             }
             others = [t for t in tasks if t != task]
 
-            def measure(x_hat: Tensor, task: str = task, others: list[str] = others) -> dict[str, np.ndarray]:
+            def measure(
+                x_hat: Tensor,
+                mask: Tensor = mask,
+                task: str = task,
+                others: list[str] = others,
+            ) -> dict[str, np.ndarray]:
                 again = model.semantic_code(x_hat.to(model.device))
                 code = np.empty((0,)) if again is None else again.float().cpu().numpy()
                 return {
@@ -196,7 +202,7 @@ def manipulate_attribute(
                     ).numpy(),
                     "probe_response": judge[task].score(code),
                     "pca_response": outsider[task].score(pca.transform(x_hat[:, 0].numpy())),
-                    **{"other_response": judge[other].score(code) for other in others},
+                    **({"other_response": judge[others[0]].score(code)} if others else {}),
                 }
 
             base = measure(unedited)
@@ -215,7 +221,8 @@ def manipulate_attribute(
                 kept = gallery.identity_kept(edited[a], piece)
                 frames.append(_frame("identity_kept", kept, ""))
                 parts.append(
-                    pd.concat(frames, ignore_index=True).assign(task=task, amount=a)
+                    pd.concat(frames, ignore_index=True)
+                    .assign(task=task, amount=a)
                     .pipe(_name_scans, store.index, piece)
                 )
             if not {"scan", task} <= set(examples):
@@ -238,7 +245,13 @@ def manipulate_attribute(
 def _frame(metric: str, values: np.ndarray | Tensor, region: str) -> pd.DataFrame:
     values = np.asarray(values, dtype=np.float64)
     return pd.DataFrame(
-        {"sample": np.arange(len(values)), "region": region, "metric": metric, "value": values, "note": ""}
+        {
+            "sample": np.arange(len(values)),
+            "region": region,
+            "metric": metric,
+            "value": values,
+            "note": "",
+        }
     )
 
 
@@ -302,7 +315,7 @@ class _Gallery:
         self.norms = (self.values**2).sum(1)
 
     def identity_kept(self, x_hat: Tensor, rows: np.ndarray) -> np.ndarray:
-        """1 where the nearest other scan is the same person's, else 0; NaN without another visit."""
+        """1 where the nearest other scan is the same person's, else 0; NaN if alone."""
         values = x_hat[:, 0].numpy()[:, self.inside]
         distance = self.norms - 2 * values @ self.values.T
         distance[self.rows[None, :] == rows[:, None]] = np.inf

@@ -12,6 +12,7 @@ import functools
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 SMALLEST_MSE = 1e-10
 """Bound below which the PSNR is not followed (100 dB), so that equal scans keep a finite number."""
 
-LPIPS_NET = "alex"
+LPIPS_NET: Literal["alex"] = "alex"
 LPIPS_WEIGHTS = "alexnet-owt-7be5be79.pth"
 """Backbone of LPIPS (Zhang et al. 2018, their recommended metric) and torchvision's file of it."""
 
@@ -68,9 +69,10 @@ def _pad_symmetric(x: Tensor, before: int, after: int) -> Tensor:
 
 
 def _ssim_terms(x: Tensor, y: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """Maps of SSIM and of its contrast-structure factor at every full window (Wang et al. 2004, eq. 13)."""
+    """Maps of SSIM and its contrast-structure factor at full windows (Wang et al. 2004, eq. 13)."""
     kernel = _kernel(window)
-    # Sample covariance for uniform windows, as scikit-image; the Gaussian is a population weighting.
+    # Sample covariance for uniform windows, as scikit-image; the Gaussian is a population
+    # weighting.
     n_voxels = window**3
     norm = 1.0 if window == GAUSSIAN_WINDOW else n_voxels / (n_voxels - 1)
     mean_x, mean_y = _filter(x, kernel), _filter(y, kernel)
@@ -100,8 +102,8 @@ def _masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
 def ssim_map(x: Tensor, y: Tensor, window: int) -> Tensor:
     """SSIM around every voxel, (B, 1, H, W, D), edges mirrored; intensities span 1.
 
-    A window of even width has no middle voxel: its value is given to the voxel just above the middle
-    along each axis (window 4 around voxel i covers i-2 … i+1).
+    A window of even width has no middle voxel: its value is given to the voxel just above the
+    middle along each axis (window 4 around voxel i covers i-2 … i+1).
     """
     return _padded_terms(x, y, window)[0]
 
@@ -114,7 +116,7 @@ def _padded_terms(x: Tensor, y: Tensor, window: int) -> tuple[Tensor, Tensor]:
 
 
 def _region_means(values: Tensor, mask: Tensor | None, window: int) -> dict[str, Tensor]:
-    """Means of a map over the full windows (`whole`) and, with a mask, inside it (`mask`), each (B,)."""
+    """Means of a map, (B,): `whole` over the full windows, `mask` inside the mask, if any."""
     core = values
     for axis in (-3, -2, -1):
         core = core.narrow(axis, window // 2, values.shape[axis] - window + 1)
@@ -127,13 +129,13 @@ def _region_means(values: Tensor, mask: Tensor | None, window: int) -> dict[str,
 def structural_scores(
     x: Tensor, y: Tensor, mask: Tensor | None, window: int, *, multiscale: bool
 ) -> dict[tuple[str, str], Tensor]:
-    """SSIM and MS-SSIM of each pair, from one pass over the scans; see :func:`ssim`, :func:`ms_ssim`.
+    """SSIM and MS-SSIM of each pair, from one pass; see :func:`ssim` and :func:`ms_ssim`.
 
     Returns
     -------
     dict
-        (metric, region) to (B,); metrics ``ssim`` and, if `multiscale`, ``ms_ssim``; regions ``whole``
-        and, if there is a mask, ``mask``.
+        (metric, region) to (B,); metrics ``ssim`` and, if `multiscale`, ``ms_ssim``; regions
+        ``whole`` and, if there is a mask, ``mask``.
     """
     _check_pair(x, y, mask)
     regions = ["whole"] if mask is None else ["whole", "mask"]
@@ -229,7 +231,7 @@ def lpips_obstacle() -> str:
 
 
 def lpips(x: Tensor, y: Tensor) -> Tensor:
-    """Learned perceptual distance of each pair, (B,): mean over all axial slices (Zhang et al. 2018).
+    """Learned perceptual distance of each pair, (B,): mean over axial slices (Zhang et al. 2018).
 
     Slices are repeated over three channels; needs what :func:`lpips_obstacle` names.
     """
@@ -267,8 +269,8 @@ def score_pairs(
     Returns
     -------
     pandas.DataFrame
-        sample (position in the batch), region (whole | mask), window (0 where none applies), metric,
-        value, note.
+        sample (position in the batch), region (whole | mask), window (0 where none applies),
+        metric, value, note.
     """
     parts: list[tuple[str, int, str, Tensor, str]] = []
     for window in windows:
@@ -334,7 +336,7 @@ TEMPLATE_SPACING_MM = 2
 
 @functools.cache
 def _template_regions() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ventricle search region and hippocampi on the 2 mm MNI152 template that ships with nilearn."""
+    """Ventricle search region and hippocampi on nilearn's 2 mm MNI152 template."""
     from nilearn import datasets
     from scipy import ndimage
 
@@ -350,8 +352,8 @@ def _template_regions() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     world = world + brain.affine[:3, 3]
     sizes = np.bincount(labels.ravel()) * spacing**3 / 1000
     large = [label for label in range(1, len(sizes)) if sizes[label] >= VENTRICLE_LEAST_ML]
-    # The cistern around the pineal gland passes closer to the centroid than the ventricles' own walls,
-    # so components are told apart by their centroids.
+    # The cistern around the pineal gland passes closer to the centroid than the ventricles' own
+    # walls, so components are told apart by their centroids.
     centroids = [world[labels == label].mean(0) for label in large]
     distances = [float(np.linalg.norm(c - VENTRICLE_CENTRE_MM)) for c in centroids]
     ventricles = labels == large[int(np.argmin(distances))]
@@ -403,8 +405,8 @@ def template_regions(shape: Sequence[int], affine: np.ndarray) -> dict[str, np.n
 def csf_fraction(x: Tensor, mask: Tensor) -> Tensor:
     """Share of CSF in each voxel, in [0, 1] and 0 outside the mask, from its darkness.
 
-    Linear between the intensities of CSF (all) and of grey matter (none), both relative to the scan's
-    own white matter, so that a site's contrast does not pass for anatomy.
+    Linear between the intensities of CSF (all) and of grey matter (none), both relative to the
+    scan's own white matter, so that a site's contrast does not pass for anatomy.
 
     Parameters
     ----------
@@ -425,13 +427,11 @@ def csf_fraction(x: Tensor, mask: Tensor) -> Tensor:
     return share.clamp(0, 1) * mask
 
 
-def ventricle_volume(
-    x: Tensor, mask: Tensor, region: np.ndarray, voxel_ml: float
-) -> Tensor:
+def ventricle_volume(x: Tensor, mask: Tensor, region: np.ndarray, voxel_ml: float) -> Tensor:
     """Ventricle volume in ml of each scan, (B,): CSF inside the region where ventricles lie.
 
-    A measure of the image, not a segmentation: it is the same for real, reconstructed and edited scans
-    and carries the partial volume of a coarse grid, so differences mean more than levels.
+    A measure of the image, not a segmentation: it is the same for real, reconstructed and edited
+    scans and carries the partial volume of a coarse grid, so differences mean more than levels.
 
     Parameters
     ----------
@@ -447,6 +447,6 @@ def ventricle_volume(
 
 
 def tissue_volume(x: Tensor, mask: Tensor, region: np.ndarray, voxel_ml: float) -> Tensor:
-    """Volume of what is not CSF inside a region, ml, (B,); arguments as :func:`ventricle_volume`."""
+    """Volume of what is not CSF inside a region, ml, (B,); see :func:`ventricle_volume`."""
     where = torch.from_numpy(region).to(x.device) & mask
     return ((1 - csf_fraction(x, mask)) * where).flatten(1).sum(1) * voxel_ml

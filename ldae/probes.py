@@ -124,7 +124,7 @@ def fit_probe(
     n_folds: int,
     seed: int,
 ) -> Probe:
-    """Fit one probe on training rows, its regularisation chosen by subject-grouped cross-validation.
+    """Fit one probe on training rows; subject-grouped cross-validation chooses its grid value.
 
     Parameters
     ----------
@@ -414,7 +414,8 @@ def tabulate_probes(
     Parameters
     ----------
     predictions
-        Predictions of :func:`fit_probes` by method.  Every scan counts; intervals are over subjects.
+        Predictions of :func:`fit_probes` by method.  Every scan counts; intervals are over
+        subjects.
     cohort, seed
         For the table.
     n_bootstrap
@@ -423,8 +424,8 @@ def tabulate_probes(
     Returns
     -------
     pandas.DataFrame
-        Table ``probes``.  Metrics ``roc_auc_difference`` and ``mae_difference`` are method minus ldae
-        on the same replicates.
+        Table ``probes``.  Metrics ``roc_auc_difference`` and ``mae_difference`` are method minus
+        ldae on the same replicates.
     """
     rows: list[dict[str, object]] = []
     for method, frame in predictions.items():

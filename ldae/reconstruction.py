@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LATENT_MODELS = ("ldae", "prior")
-"""Models whose latents are the autoencoder's, so that either can stand for the autoencoder alone."""
+"""Models whose latents are the autoencoder's, so either can stand for it alone."""
 
 NO_STEPS = 0
 """`steps` of what does not diffuse; an empty cell in the table."""
@@ -90,9 +90,9 @@ def evaluate_reconstruction(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Similarity of scans and their reconstructions, by model and number of sampler steps.
 
-    Rows: each model from its own stochastic code (encoded with the same number of steps); each model
-    with a semantic code also from that code alone (``<name>_semantic``, z_T ~ N(0, I)); and the
-    autoencoder without any diffusion.
+    Rows: each model from its own stochastic code (encoded with the same number of steps); each
+    model with a semantic code also from that code alone (``<name>_semantic``, z_T ~ N(0, I)); and
+    the autoencoder without any diffusion.
 
     Parameters
     ----------
@@ -116,8 +116,8 @@ def evaluate_reconstruction(
     Returns
     -------
     tuple
-        Table ``reconstruction``, and arrays for the figure: ``scan`` names, ``original`` and ``mask``
-        (n, H, W, D), and one array per method at the largest number of steps.
+        Table ``reconstruction``, and arrays for the figure: ``scan`` names, ``original`` and
+        ``mask`` (n, H, W, D), and one array per method at the largest number of steps.
     """
     rows = choose_rows(store.index, split, n_scans, seed)
     if len(rows) == 0:
@@ -155,7 +155,7 @@ def evaluate_reconstruction(
 def _blank(table: pd.DataFrame) -> pd.DataFrame:
     """Conditions that do not apply as empty cells."""
     for column in ("steps", "window"):
-        table[column] = table[column].astype("Int64").replace(0, pd.NA)
+        table[column] = table[column].astype("Int64").mask(table[column] == 0)
     return table
 
 
@@ -184,9 +184,7 @@ def _reconstructions(
     return results
 
 
-def scan_noise(
-    latent_shape: Sequence[int], rows: np.ndarray, seed: int, draw: int = 0
-) -> Tensor:
+def scan_noise(latent_shape: Sequence[int], rows: np.ndarray, seed: int, draw: int = 0) -> Tensor:
     """Standard normal z_T of each scan, (B, C, h, w, d), a function of (seed, row, draw) alone.
 
     A scan's noise must not depend on the scans that share its batch.
@@ -219,9 +217,9 @@ def vary_stochastic(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """What remains open when the semantic code is fixed: one y, many z_T.
 
-    Metrics: ``ssim_pairwise`` (between samples of one y, window 3), ``std`` (voxel-wise deviation over
-    samples, averaged), ``code_distance`` (‖E(x̂) - y‖ over the root mean square distance between codes
-    of different people; 0 when the samples keep the code, 1 when they are strangers).
+    Metrics: ``ssim_pairwise`` (between samples of one y, window 3), ``std`` (voxel-wise deviation
+    over samples, averaged), ``code_distance`` (‖E(x̂) - y‖ over the root mean square distance
+    between codes of different people; 0 when the samples keep the code, 1 when they are strangers).
 
     Parameters
     ----------
@@ -241,8 +239,9 @@ def vary_stochastic(
     Returns
     -------
     tuple
-        Table ``stochastic``, and arrays of the first scan and the first model: ``scan``, ``original``
-        and ``mask`` (H, W, D), ``samples`` (n, H, W, D), ``mean`` and ``std`` (H, W, D).
+        Table ``stochastic``, and arrays of the first scan and the first model: ``scan``,
+        ``original`` and ``mask`` (H, W, D), ``samples`` (n, H, W, D), ``mean`` and ``std`` (H, W,
+        D).
     """
     if n_samples < 2:
         raise ValueError(f"need at least two samples, got {n_samples}")
@@ -250,18 +249,23 @@ def vary_stochastic(
     scores: list[dict[str, object]] = []
     examples: dict[str, np.ndarray] = {}
     for name, model in models.items():
-        codes = [model.semantic_code(store.batch(r).to(model.device)) for r in batches(rows, batch_size)]
+        codes = [
+            model.semantic_code(store.batch(r).to(model.device)) for r in batches(rows, batch_size)
+        ]
         if any(code is None for code in codes):
             continue
         y_all = torch.cat([code for code in codes if code is not None])
         between = _distance_between_people(y_all, store.index["subject"].to_numpy(str)[rows])
         for row, y in zip(rows, y_all, strict=True):
             z_T = torch.cat(  # noqa: N806
-                [scan_noise(model.latent_shape, [row], seed, draw) for draw in range(n_samples)]
+                [
+                    scan_noise(model.latent_shape, np.array([row]), seed, draw)
+                    for draw in range(n_samples)
+                ]
             ).to(model.device)
             pieces = []
             distances = []
-            for piece in z_T.split(batch_size):
+            for piece in torch.split(z_T, batch_size):
                 repeated = y.expand(len(piece), -1)
                 x_hat = model.from_latent(sample(model, piece, repeated, n_steps))
                 again = model.semantic_code(x_hat)
@@ -282,10 +286,18 @@ def vary_stochastic(
                 inside = None if where is None else where[first]
                 alike = ssim(samples[first], samples[second], inside, PAIRWISE_WINDOW).mean()
                 spread = deviation.mean() if where is None else deviation[mask[0]].mean()
-                for metric, window, value in (("ssim_pairwise", PAIRWISE_WINDOW, alike), ("std", 0, spread)):
+                for metric, window, value in (
+                    ("ssim_pairwise", PAIRWISE_WINDOW, alike),
+                    ("std", 0, spread),
+                ):
                     scores.append(
                         common
-                        | {"region": region, "window": window, "metric": metric, "value": float(value)}
+                        | {
+                            "region": region,
+                            "window": window,
+                            "metric": metric,
+                            "value": float(value),
+                        }
                     )
             scores.append(
                 common

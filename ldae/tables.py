@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "interpolation": ("steps", "target", "region", "window", "gap_months", "nearest_months"),
     "throughput": ("operation", "steps", "batch_size", "device"),
 }
-"""Conditions of each table; an empty cell means that the condition does not apply, or all of them."""
+"""Conditions of each table; an empty cell: does not apply, or all of them."""
 
 INTEGER_COLUMNS = ("steps", "window", "batch_size", "seed", "n_subjects", "n_scans")
 FLOAT_FORMAT = "%.6g"
@@ -32,7 +33,12 @@ def table_columns(table: str) -> list[str]:
 
 
 def tidy(
-    rows: pd.DataFrame | Sequence[dict[str, object]], table: str, *, cohort: str, seed: int, split: str = ""
+    rows: pd.DataFrame | Sequence[dict[str, object]],
+    table: str,
+    *,
+    cohort: str,
+    seed: int,
+    split: str = "",
 ) -> pd.DataFrame:
     """Rows in the schema of `table`: columns complete, ordered and typed.
 
@@ -60,7 +66,7 @@ def tidy(
     missing = {"method", "metric", "value"} - set(frame.columns)
     if unknown or missing:
         raise ValueError(f"table {table}: unknown {sorted(unknown)}, missing {sorted(missing)}")
-    defaults: dict[str, object] = {"cohort": cohort, "seed": seed, "split": split, "note": ""}
+    defaults: dict[str, Any] = {"cohort": cohort, "seed": seed, "split": split, "note": ""}
     for column in columns:
         if column not in frame:
             frame[column] = defaults.get(column, np.nan)

@@ -33,8 +33,8 @@ REFERENCE, BASELINE = "ldae", "voxel_dae"
 class PeakMemory:
     """Rise of memory above its level on entry, in MB (10⁶ bytes), while the block runs.
 
-    On CUDA the allocator's own maximum; on the CPU the resident set, polled from a thread, which sees
-    what the process holds and not what it asked for.
+    On CUDA the allocator's own maximum; on the CPU the resident set, polled from a thread, which
+    sees what the process holds and not what it asked for.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -105,10 +105,11 @@ def measure_throughput(
 ) -> pd.DataFrame:
     """Cost of each operation for each model, on the same scans, device and process.
 
-    Operations: ``encode_semantic`` (y), ``encode`` (y and z_T), ``reconstruct`` (encode and decode), and
-    ``interpolate`` (two scans encoded, one decoded, per answer).  Every operation runs once unmeasured
-    (warm-up), then `n_repeats` times, models in turn; the value is the median, the interval the least
-    and the largest.  ``speed_ratio`` is the voxel model's seconds over the latent model's.
+    Operations: ``encode_semantic`` (y), ``encode`` (y and z_T), ``reconstruct`` (encode and
+    decode), and ``interpolate`` (two scans encoded, one decoded, per answer).  Every operation runs
+    once unmeasured (warm-up), then `n_repeats` times, models in turn; the value is the median, the
+    interval the least and the largest.  ``speed_ratio`` is the voxel model's seconds over the
+    latent model's.
 
     Parameters
     ----------
@@ -128,8 +129,8 @@ def measure_throughput(
     Returns
     -------
     pandas.DataFrame
-        Table ``throughput``: metrics ``seconds_per_scan``, ``peak_memory_mb``, ``network_evaluations``,
-        ``speed_ratio``.
+        Table ``throughput``: metrics ``seconds_per_scan``, ``peak_memory_mb``,
+        ``network_evaluations``, ``speed_ratio``.
     """
     if n_repeats < 1:
         raise ValueError(f"n_repeats must be at least 1, got {n_repeats}")
@@ -241,10 +242,13 @@ def _tabulate(
             ratios = sorted(b / a for a, b in zip(values, other, strict=True))
             rows.append(
                 common
-                | {"metric": "speed_ratio", "value": statistics.median(other) / statistics.median(values)}
+                | {
+                    "metric": "speed_ratio",
+                    "value": statistics.median(other) / statistics.median(values),
+                }
                 | {"ci_low": ratios[0], "ci_high": ratios[-1]}
                 | {"note": f"seconds of {BASELINE} over seconds of {REFERENCE}"}
             )
     table = pd.DataFrame(rows)
-    table["steps"] = table["steps"].astype("Int64").replace(0, pd.NA)
+    table["steps"] = table["steps"].astype("Int64").mask(table["steps"] == 0)
     return tidy(table, "throughput", cohort=cohort, seed=seed, split=split)

@@ -25,10 +25,9 @@ rule write_config:
 rule build_report:
     input:
         figures=expand("<results>/figures/{name}.png", name=plan.figures),
+        data=expand("<results>/figures/{name}.tsv", name=plan.figures),
         tables=expand("<results>/tables/{name}.tsv", name=plan.tables),
         quality=rules.quality_control.output.overview,
-        quality_table=rules.quality_control.output.table,
-        index=rules.pack_volumes.output.index,
         config=rules.write_config.output.config,
     output:
         page="<results>/report.html",
@@ -42,8 +41,8 @@ rule build_report:
         mem_mb=8000,
         runtime=15,
     params:
-        title=lookup(within=config, dpath="title"),
-        study=lookup(within=config, dpath="study"),
+        figures=plan.figures,
+        tables=plan.tables,
         left_out=plan.left_out,
         code=code_digest("build_report"),
     message:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator
 
 from ldae.figures.theme import (
     BLACK,
@@ -24,7 +24,9 @@ SMOOTHING_SHARE = 0.02
 """Share of a training curve over which its running median is taken."""
 
 
-def errorbars(axis: Axes, x: np.ndarray, part: pd.DataFrame, method: str, **options: object) -> None:
+def errorbars(
+    axis: Axes, x: np.ndarray, part: pd.DataFrame, method: str, **options: object
+) -> None:
     """Values with their intervals, in the method's colour and marker."""
     value = part["value"].to_numpy(float)
     low = np.nan_to_num(value - part["ci_low"].to_numpy(float)).clip(0)
@@ -51,8 +53,8 @@ def plot_training(metrics: Mapping[str, pd.DataFrame]) -> tuple[Figure, pd.DataF
     Parameters
     ----------
     metrics
-        Log of each stage: columns step, seconds and losses named ``train_*`` and ``val_*``; of a stage
-        with several losses the one called ``loss`` is drawn, else the first.
+        Log of each stage: columns step, seconds and losses named ``train_*`` and ``val_*``; of a
+        stage with several losses the one called ``loss`` is drawn, else the first.
 
     Returns
     -------
@@ -68,7 +70,10 @@ def plot_training(metrics: Mapping[str, pd.DataFrame]) -> tuple[Figure, pd.DataF
         figure = new_figure(0.35 + 1.95 * n_rows)
         axes = np.atleast_1d(figure.subplots(n_rows, columns, squeeze=False)).ravel()
         for axis, (stage, log) in zip(axes, metrics.items(), strict=False):
-            for kind, color, text in (("train", color_of(stage), "training"), ("val", BLACK, "validation")):
+            for kind, color, text in (
+                ("train", color_of(stage), "training"),
+                ("val", BLACK, "validation"),
+            ):
                 name = _main_loss(log, kind)
                 if name is None:
                     continue
@@ -83,7 +88,7 @@ def plot_training(metrics: Mapping[str, pd.DataFrame]) -> tuple[Figure, pd.DataF
                 marker = "" if kind == "train" and len(curve) > 30 else "."
                 axis.plot(curve["step"], smooth, style, color=color, label=text, marker=marker)
                 parts.append(curve.assign(stage=stage, curve=name))
-            axis.set_title(label_of(stage) if stage != "autoencoder" else "autoencoder")
+            axis.set_title(label_of(stage).removesuffix(" alone"))
             axis.set_xlabel("optimizer step")
             axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             shown = [line.get_ydata() for line in axis.get_lines()]
@@ -101,8 +106,9 @@ def plot_training(metrics: Mapping[str, pd.DataFrame]) -> tuple[Figure, pd.DataF
 
 def _main_loss(log: pd.DataFrame, kind: str) -> str | None:
     names = [c for c in log.columns if c.startswith(f"{kind}_") and log[c].notna().any()]
-    preferred = [c for c in names if c == f"{kind}_loss"]
-    return (preferred or names or [None])[0]
+    if f"{kind}_loss" in names:
+        return f"{kind}_loss"
+    return str(names[0]) if names else None
 
 
 def plot_reconstruction_steps(table: pd.DataFrame, window: int = 11) -> tuple[Figure, pd.DataFrame]:
@@ -124,7 +130,10 @@ def plot_reconstruction_steps(table: pd.DataFrame, window: int = 11) -> tuple[Fi
         figure = new_figure(2.9)
         axes = figure.subplots(1, 2)
         for axis, metric, text in zip(
-            axes, ("ssim", "mse"), (f"SSIM in the mask (window {window})", "MSE in the mask"), strict=True
+            axes,
+            ("ssim", "mse"),
+            (f"SSIM in the mask (window {window})", "MSE in the mask"),
+            strict=True,
         ):
             of_metric = data[data["metric"] == metric]
             steps = sorted(of_metric["steps"].dropna().astype(int).unique())
@@ -137,9 +146,13 @@ def plot_reconstruction_steps(table: pd.DataFrame, window: int = 11) -> tuple[Fi
                 errorbars(axis, x + 0.06 * (k - (len(moving) - 1) / 2), curve, method)
             fixed = of_metric[of_metric["method"] == "autoencoder"]
             for _, row in fixed.iterrows():
-                axis.axhline(row["value"], color=BLACK, linestyle="--", label=label_of("autoencoder"))
+                axis.axhline(
+                    row["value"], color=BLACK, linestyle="--", label=label_of("autoencoder")
+                )
                 if np.isfinite(row["ci_low"]):
-                    axis.axhspan(row["ci_low"], row["ci_high"], color=BLACK, alpha=0.08, linewidth=0)
+                    axis.axhspan(
+                        row["ci_low"], row["ci_high"], color=BLACK, alpha=0.08, linewidth=0
+                    )
             axis.set_xticks(range(len(steps)), [str(s) for s in steps])
             axis.set_xlabel("sampler steps T")
             axis.set_ylabel(text)
@@ -153,8 +166,8 @@ def plot_reconstruction_steps(table: pd.DataFrame, window: int = 11) -> tuple[Fi
 RESPONSES = (
     ("ventricle_change_ml", "ventricle change (ml)"),
     ("hippocampus_change_ml", "tissue at hippocampi, change (ml)"),
-    ("probe_response", "response of independent probe"),
-    ("pca_response", "response of voxel-PCA judge"),
+    ("probe_response", "independent probe"),
+    ("pca_response", "voxel-PCA judge"),
 )
 TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age"}
 TASK_COLORS = {"ad_vs_cn": "#D55E00", "age": "#0072B2"}
@@ -178,7 +191,9 @@ def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         axes = figure.subplots(len(tasks), len(RESPONSES), squeeze=False)
         for row, task in zip(axes, tasks, strict=True):
             for axis, (name, text) in zip(row, RESPONSES, strict=True):
-                curve = data[(data["task"] == task) & (data["metric"] == name)].sort_values("amount")
+                curve = data[(data["task"] == task) & (data["metric"] == name)].sort_values(
+                    "amount"
+                )
                 x = curve["amount"].to_numpy(float)
                 color = TASK_COLORS.get(task, BLACK)
                 axis.fill_between(
@@ -189,7 +204,7 @@ def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
                 axis.axhline(0, color=BLACK, linewidth=0.6)
                 axis.axvline(0, color=BLACK, linewidth=0.6)
                 unit = "" if name.endswith("_ml") else f"\n({RESPONSE_UNITS[task]})"
-                axis.set_ylabel(text.replace(", ", ",\n").replace(" of ", "\nof ") + unit)
+                axis.set_ylabel(text.replace(", ", ",\n") + unit)
                 rho = trends.get((task, f"{name.removesuffix('_ml')}_spearman"))
                 if rho is not None and np.isfinite(rho):
                     axis.set_title(f"mean Spearman {rho:.2f}", fontsize=7.5)
@@ -217,7 +232,9 @@ def plot_interpolation_gap(table: pd.DataFrame, window: int = 11) -> tuple[Figur
     """
     measured = table.loc[table["metric"] == "ssim", "window"].dropna().astype(int)
     window = window if window in set(measured) else int(measured.max())
-    part = table[(table["target"] == "real") & (table["region"] == "mask") & table["gap_months"].notna()]
+    part = table[
+        (table["target"] == "real") & (table["region"] == "mask") & table["gap_months"].notna()
+    ]
     keep = part["metric"].isin(["mse", "skill"])
     keep |= (part["metric"] == "ssim") & (part["window"] == window)
     data = part[keep].reset_index(drop=True)
@@ -226,7 +243,7 @@ def plot_interpolation_gap(table: pd.DataFrame, window: int = 11) -> tuple[Figur
     texts = {
         "ssim": f"SSIM in the mask (window {window})",
         "mse": "MSE in the mask",
-        "skill": "skill against the best trivial answer",
+        "skill": "skill (best trivial answer = 0)",
     }
     with theme():
         figure = new_figure(2.9)
@@ -242,7 +259,7 @@ def plot_interpolation_gap(table: pd.DataFrame, window: int = 11) -> tuple[Figur
                 errorbars(axis, x + shift, curve, method)
             axis.set_xticks(range(len(gaps)), [str(g) for g in gaps])
             axis.margins(x=0.12)
-            axis.set_xlabel("gap between outer visits (months)")
+            axis.set_xlabel("gap from A to B (months)")
             axis.set_ylabel(text)
             if metric == "mse":
                 axis.set_yscale("log")
@@ -268,7 +285,9 @@ def plot_throughput(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     table
         Table ``throughput``.
     """
-    data = table[table["metric"].isin(["seconds_per_scan", "peak_memory_mb"])].reset_index(drop=True)
+    data = table[table["metric"].isin(["seconds_per_scan", "peak_memory_mb"])].reset_index(
+        drop=True
+    )
     operations = [o for o in OPERATIONS if o in set(data["operation"])]
     methods = list(dict.fromkeys(data["method"]))
     width = 0.8 / max(1, len(methods))
@@ -296,7 +315,7 @@ def plot_throughput(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             positive = data.loc[(data["metric"] == metric) & (data["value"] > 0), "value"]
             if len(positive) and positive.max() / positive.min() > 20:
                 axis.set_yscale("log")
-                axis.yaxis.set_major_formatter(ScalarFormatter() if positive.min() > 0.01 else axis.yaxis.get_major_formatter())
+                axis.yaxis.set_major_formatter("{x:g}")
         top = data[data["metric"] == "seconds_per_scan"].groupby("operation")["ci_high"].max()
         for i, operation in enumerate(operations):
             if operation in ratios.index and np.isfinite(ratios[operation]):

@@ -1,8 +1,9 @@
-"""Figures of scans: the cohort, reconstructions, stochastic variation, edits, and filled-in visits."""
+"""Figures of scans: cohort, reconstructions, stochastic variation, edits, filled-in visits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,11 @@ def choose_people(index: pd.DataFrame, n_people: int, split: str = "test") -> li
 
 
 def plot_cohort(
-    volumes: np.ndarray, masks: np.ndarray, index: pd.DataFrame, n_people: int = 4, split: str = "test"
+    volumes: np.ndarray,
+    masks: np.ndarray,
+    index: pd.DataFrame,
+    n_people: int = 4,
+    split: str = "test",
 ) -> tuple[Figure, pd.DataFrame]:
     """A few people over their visits: coronal and axial slices, one row for each person.
 
@@ -92,7 +97,11 @@ def plot_cohort(
                     axis.set_axis_on()
                     show_slice(axis, cut(volume, plane, centre), sides=True)
                     rows.append({"scan": visit["scan"], "subject": subject, "months": month})
-                    rows[-1] |= {"age": visit["age"], "diagnosis": visit["diagnosis"], "plane": plane}
+                    rows[-1] |= {
+                        "age": visit["age"],
+                        "diagnosis": visit["diagnosis"],
+                        "plane": plane,
+                    }
             text = "\n".join(
                 str(v)
                 for v in (subject, first["diagnosis"], first["sex"], _years(first["age"]))
@@ -157,10 +166,11 @@ def plot_reconstruction(examples: Examples, item: int = 0) -> tuple[Figure, pd.D
                 )
         for k, plane in enumerate(PLANES):
             axes[0, k].set_title(plane)
+            axes[1, k + 3].set_title(plane)
         if drawn is not None:
             bar = figure.colorbar(drawn, ax=axes[:, 3:], shrink=0.5, aspect=30, pad=0.02)
             bar.set_label("reconstruction - scan")
-            bar.outline.set_visible(False)  # type: ignore[operator]
+            bar.outline.set_visible(False)
     return figure, pd.DataFrame(rows)
 
 
@@ -187,7 +197,9 @@ def plot_stochastic(examples: Examples, n_shown: int = 4) -> tuple[Figure, pd.Da
         axes = figure.subplots(3, len(columns), squeeze=False)
         for j, (title, image) in enumerate(zip(columns, images, strict=True)):
             for i, plane in enumerate(PLANES):
-                options = {"cmap": "magma", "vmin": 0, "vmax": limit} if title == "deviation" else {}
+                options = (
+                    {"cmap": "magma", "vmin": 0, "vmax": limit} if title == "deviation" else {}
+                )
                 drawn = show_slice(
                     axes[i, j], cut(image, plane, centre),
                     sides=plane != "sagittal" and title != "deviation", **options,
@@ -197,7 +209,7 @@ def plot_stochastic(examples: Examples, n_shown: int = 4) -> tuple[Figure, pd.Da
             axes[i, 0].set_ylabel(plane)
         bar = figure.colorbar(drawn, ax=axes[:, -1], shrink=0.7, aspect=25, pad=0.04)
         bar.set_label("deviation of intensity over samples")
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     data = pd.DataFrame(
         {
             "scan": [str(examples["scan"])],
@@ -244,7 +256,7 @@ def plot_manipulation(examples: Examples, task: str) -> tuple[Figure, pd.DataFra
             axes[i, 0].set_ylabel(text)
         bar = figure.colorbar(drawn, ax=axes, shrink=0.5, aspect=30, pad=0.01)
         bar.set_label(DIFFERENCE_LABEL)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     data = pd.DataFrame(
         {
             "scan": str(examples["scan"]),
@@ -282,7 +294,7 @@ def plot_interpolation_sequence(examples: Examples) -> tuple[Figure, pd.DataFram
     changes = (shown["sequence"] - shown["sequence"][0]) * mask
     errors = {m: (shown[m] - shown["real"]) * mask for m in methods}
     limit = difference_limit(changes, *errors.values())
-    difference = {"cmap": DIFFERENCE_MAP, "vmin": -limit, "vmax": limit}
+    difference: dict[str, Any] = {"cmap": DIFFERENCE_MAP, "vmin": -limit, "vmax": limit}
     n_columns = len(alphas) + 2
     with theme():
         figure = new_figure(5.0)
@@ -308,7 +320,10 @@ def plot_interpolation_sequence(examples: Examples) -> tuple[Figure, pd.DataFram
         axes[0, 0].set_ylabel("LDAE, A to B")
         axes[1, 1].set_ylabel("change since A")
         columns_below = [("real middle", shown["real"])]
-        columns_below += [(label_of(m).replace(" of ", "\nof "), shown[m]) for m in methods]
+        columns_below += [
+            (label_of(m).replace(" of ", " of\n").replace(" average", "\naverage"), shown[m])
+            for m in methods
+        ]
         for j, (title, volume) in enumerate(columns_below):
             axes[2, j].set_axis_on()
             show_slice(axes[2, j], cut(volume, "axial", centre), sides=True)
@@ -325,7 +340,7 @@ def plot_interpolation_sequence(examples: Examples) -> tuple[Figure, pd.DataFram
         axes[3, 1].set_ylabel("minus real")
         bar = figure.colorbar(drawn, ax=axes, shrink=0.4, aspect=30, pad=0.01)
         bar.set_label(DIFFERENCE_LABEL)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     data = pd.DataFrame(
         {
             "subject": str(examples["subject"]),

@@ -51,7 +51,9 @@ def plot_roc(
                 linewidth=2 if method == "ldae" else 1.1, zorder=3 if method == "ldae" else 2,
             )  # fmt: skip
             columns = ["ci_low", "ci_high", "n_subjects", "n_scans", "seed", "cohort"]
-            parts.append(rates.assign(method=method, roc_auc=row["value"], **row[columns].to_dict()))
+            parts.append(
+                rates.assign(method=method, roc_auc=row["value"], **{c: row[c] for c in columns})
+            )
         left.plot([0, 1], [0, 1], color="#b0b0b0", linewidth=0.8, linestyle=":")
         left.set_xlabel("1 - specificity")
         left.set_ylabel("sensitivity (AD found)")
@@ -112,7 +114,9 @@ def plot_age(
     data = part[["scan", "subject", "target", "prediction"]].merge(
         index[["scan", "diagnosis"]], on="scan", how="left", validate="one_to_one"
     )
-    errors = table[(table["metric"] == "mae") & (table["split"] == split) & (table["task"] == "age")]
+    errors = table[
+        (table["metric"] == "mae") & (table["split"] == split) & (table["task"] == "age")
+    ]
     errors = errors.sort_values("value")
     colors = {"CN": "#0072B2", "MCI": ORANGE, "AD": "#D55E00"}
     with theme():
@@ -131,7 +135,8 @@ def plot_age(
         if len(own):
             row = own.iloc[0]
             left.set_title(
-                f"MAE {row['value']:.1f} [{row['ci_low']:.1f}, {row['ci_high']:.1f}] years", fontsize=8
+                f"MAE {row['value']:.1f} [{row['ci_low']:.1f}, {row['ci_high']:.1f}] years",
+                fontsize=8,
             )
         left.set_xlim(low, high)
         left.set_ylim(low, high)

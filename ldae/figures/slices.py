@@ -31,8 +31,8 @@ def brain_centre(mask: np.ndarray) -> tuple[int, int, int]:
 def cut(volume: np.ndarray, plane: str, centre: tuple[int, int, int]) -> np.ndarray:
     """Slice of a RAS volume as an image (rows from top to bottom).
 
-    Axial: anterior up, left on the left; coronal: superior up, left on the left; sagittal: superior up,
-    anterior on the right.
+    Axial: anterior up, left on the left; coronal: superior up, left on the left; sagittal: superior
+    up, anterior on the right.
     """
     x, y, z = centre
     plane_of = {"sagittal": volume[x], "coronal": volume[:, y], "axial": volume[:, :, z]}
@@ -64,7 +64,8 @@ def show_slice(axis: Axes, image: np.ndarray, *, sides: bool = False, **options:
     options
         For ``imshow``; grey and [0, 1] unless told otherwise.
     """
-    options = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "bilinear"} | options
+    defaults = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "bilinear"}
+    options = {**defaults, **options}
     drawn = axis.imshow(image, **options)
     axis.set_xticks([])
     axis.set_yticks([])
@@ -82,7 +83,7 @@ def show_slice(axis: Axes, image: np.ndarray, *, sides: bool = False, **options:
 
 
 def difference_limit(*differences: np.ndarray) -> float:
-    """Symmetric limit of a difference map's colours: 99.5 % of voxels that differ, at least 0.02."""
+    """Symmetric limit of a difference map's colours: 99.5 % of what differs, at least 0.02."""
     values = np.concatenate([np.abs(d).ravel() for d in differences])
     values = values[values > 1e-4]
     return max(0.02, float(np.quantile(values, 0.995))) if len(values) else 0.02

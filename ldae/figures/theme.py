@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -17,9 +18,10 @@ WIDTH_INCHES = 7.2
 """Width of a two-column figure in print (183 mm)."""
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
-    "#1a1a1a", "#E69F00", "#56B4E9", "#009E73", "#D9C500", "#0072B2", "#D55E00", "#CC79A7", "#8c8c8c",
+    "#1a1a1a", "#E69F00", "#56B4E9", "#009E73", "#D9C500", "#0072B2", "#D55E00", "#CC79A7",
+    "#8c8c8c",
 )  # fmt: skip
-"""Palette that colour-blind readers can tell apart (Okabe & Ito 2008, the yellow darkened for lines)."""
+"""Palette that colour-blind readers can tell apart (Okabe & Ito 2008, yellow darkened)."""
 
 METHOD_LABELS = {
     "ldae": "LDAE",
@@ -60,7 +62,7 @@ METHOD_MARKERS = {
     "voxel_dae_semantic": "v", "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
 }  # fmt: skip
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 8.0,
     "axes.titlesize": 8.5,
@@ -102,7 +104,7 @@ def color_of(method: str) -> str:
 
 
 def new_figure(height_inches: float, width_inches: float = WIDTH_INCHES) -> Figure:
-    """Empty figure that lays itself out; not registered with pyplot, so nothing has to be closed."""
+    """Empty figure that lays itself out; not registered with pyplot, so nothing needs closing."""
     figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -10,7 +10,12 @@ import torch
 from monai.networks.nets import AutoencoderKL
 from torch import Tensor, nn
 
+from ldae.networks.standard import CohortStandard
 from ldae.networks.weights import freeze, read_weights, save_weights
+
+# log σ² before training.  At the library's start (σ = 1) the posterior's noise drowns μ, and a
+# short training spends itself on getting rid of it.
+FIRST_LOG_VARIANCE = -6.0
 
 
 def fold_space(x: Tensor, factor: int) -> Tensor:
@@ -47,6 +52,9 @@ class Autoencoder(nn.Module):
         C of z.
     norm_groups
         Groups of the group normalisation; divides every width.
+    standard_shape
+        Grid (H, W, D) where scans are compressed relative to the training cohort
+        (:class:`CohortStandard`); None compresses intensities, as in the paper.
 
     Notes
     -----
@@ -60,6 +68,7 @@ class Autoencoder(nn.Module):
         n_res_blocks: int,
         latent_channels: int,
         norm_groups: int,
+        standard_shape: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.architecture: dict[str, Any] = {
@@ -68,7 +77,9 @@ class Autoencoder(nn.Module):
             "n_res_blocks": n_res_blocks,
             "latent_channels": latent_channels,
             "norm_groups": norm_groups,
+            "standard_shape": None if standard_shape is None else list(standard_shape),
         }
+        self.standard = None if standard_shape is None else CohortStandard(standard_shape)
         self.fold = fold
         self.downsampling = fold * 2 ** (len(channels) - 1)
         self.latent_channels = latent_channels
@@ -84,6 +95,9 @@ class Autoencoder(nn.Module):
             with_encoder_nonlocal_attn=False,
             with_decoder_nonlocal_attn=False,
         )
+        log_sigma = self.network.quant_conv_log_sigma.conv
+        nn.init.zeros_(log_sigma.weight)
+        nn.init.constant_(log_sigma.bias, FIRST_LOG_VARIANCE)
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """μ(x) and σ(x) of q(z|x), each (B, C, h, w, d), for x (B, 1, H, W, D) in [0, 1]."""
@@ -91,12 +105,15 @@ class Autoencoder(nn.Module):
             raise ValueError(
                 f"every axis of {tuple(x.shape[2:])} must be a multiple of {self.downsampling}"
             )
+        if self.standard is not None:
+            x = self.standard(x)
         mu, sigma = self.network.encode(fold_space(x, self.fold))
         return mu, sigma
 
     def decode(self, z: Tensor) -> Tensor:
         """x̂ = D(z), (B, 1, H, W, D), for unscaled z (B, C, h, w, d); not clipped."""
-        return unfold_space(self.network.decode(z), self.fold)
+        x = unfold_space(self.network.decode(z), self.fold)
+        return x if self.standard is None else self.standard.invert(x)
 
     def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x̂ of z = μ + σ·noise, and μ, σ; `noise` is standard normal, (B, C, h, w, d)."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ldae.errors import InputError
+from ldae.networks.standard import CohortStandard
 
 
 class SemanticEncoder(nn.Module):
@@ -34,6 +35,9 @@ class SemanticEncoder(nn.Module):
         Edge of the patches that the backbone folds into channels first, voxels.
     n_heads
         Heads of the pooling attention; divides `dim_y`.
+    standard_shape
+        Grid (H, W, D) where the encoder sees scans relative to the training cohort
+        (:class:`CohortStandard`); None shows intensities, as in the paper.
 
     Raises
     ------
@@ -51,6 +55,7 @@ class SemanticEncoder(nn.Module):
         widths: Sequence[int],
         patch_size: int,
         n_heads: int,
+        standard_shape: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         # imported here: it takes seconds, and only jobs that run an encoder pay for it
@@ -65,11 +70,13 @@ class SemanticEncoder(nn.Module):
             "widths": list(widths),
             "patch_size": patch_size,
             "n_heads": n_heads,
+            "standard_shape": None if standard_shape is None else list(standard_shape),
         }
         if dim_y % n_heads:
             raise ValueError(f"dim_y ({dim_y}) must be a multiple of n_heads ({n_heads})")
         if n_slices % slab:
             raise ValueError(f"n_slices ({n_slices}) must be a multiple of slab ({slab})")
+        self.standard = None if standard_shape is None else CohortStandard(standard_shape)
         self.n_slices = n_slices
         self.slab = slab
         self.dim_y = dim_y
@@ -96,6 +103,8 @@ class SemanticEncoder(nn.Module):
         b, _, h, w, d = x.shape
         if d != self.n_slices:
             raise ValueError(f"encoder was made for {self.n_slices} axial slices, the scan has {d}")
+        if self.standard is not None:
+            x = self.standard(x)
         images = x.permute(0, 4, 1, 2, 3).reshape(-1, self.slab, h, w)  # (B·D/slab, slab, H, W)
         features = self.project(self.backbone(images).pooler_output)
         tokens = features.reshape(b, -1, self.dim_y) + self.position

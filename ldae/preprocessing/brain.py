@@ -150,8 +150,9 @@ def deepbet_mask(image: Image) -> Mask:
 
 
 def mask_path(pattern: str, row: pd.Series, bids_dir: Path) -> Path:
-    """Path of a scan's mask: ``pattern`` with {scan}, {subject}, {session} filled in, under the BIDS folder."""
-    filled = pattern.format(scan=row["scan"], subject=row["subject"], session=row["session"] or "")
+    """Path under the BIDS folder: ``pattern`` with {scan}, {subject} and {session} filled in."""
+    session = "" if pd.isna(row["session"]) else row["session"]
+    filled = pattern.format(scan=row["scan"], subject=row["subject"], session=session)
     return bids_dir / Path(filled)  # Path drops the empty part that a missing session leaves
 
 
@@ -193,13 +194,11 @@ def external_mask(scan: Scan, method: str) -> Mask:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "head.nii.gz", Path(folder) / "brain.nii.gz"
         nib.save(scan.native, source)
-        arguments = (
-            [command, "-i", source, "-m", target]
-            if method == "synthstrip"
-            else [command, "-i", source, "-o", target, "-device", "cpu", "--disable_tta"]
-            + ["--save_bet_mask"]
-        )
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        arguments = ["-i", str(source), "-m", str(target)]
+        if method == "hdbet":
+            arguments = ["-i", str(source), "-o", str(target), "-device", "cpu"]
+            arguments += ["--disable_tta", "--save_bet_mask"]
+        done = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)
         # HD-BET 2 writes the mask beside its output, as brain_bet.nii.gz.
         found = target if method == "synthstrip" else target.with_name("brain_bet.nii.gz")
         if done.returncode != 0 or not found.is_file():

@@ -43,7 +43,7 @@ class Image:
 
 
 def smooth(image: Image, fwhm_mm: float | Float) -> Image:
-    """Image convolved with a Gaussian of the given full width at half maximum (mm, scalar or per axis)."""
+    """Image convolved with a Gaussian of this full width at half maximum (mm, one or per axis)."""
     sigma = np.broadcast_to(fwhm_mm, (3,)) / FWHM_PER_SIGMA / image.spacing
     data = ndimage.gaussian_filter(
         image.data.astype(np.float32, copy=False), sigma, mode="nearest", truncate=GAUSSIAN_REACH
@@ -52,13 +52,13 @@ def smooth(image: Image, fwhm_mm: float | Float) -> Image:
 
 
 def antialias(image: Image, spacing_mm: float) -> Image:
-    """Image blurred from its own voxel size to that of a coarser grid; unchanged along finer axes."""
+    """Image blurred from its own voxel size to that of a coarser grid; coarser axes stay."""
     excess = np.sqrt(np.maximum(spacing_mm**2 - image.spacing**2, 0.0))
     return smooth(image, excess) if excess.any() else image
 
 
 def downsample(image: Image, spacing_mm: float) -> Image:
-    """Image on a coarser isotropic grid with the same axes and centre; axes already coarser stay."""
+    """Image on a coarser isotropic grid, same axes and centre; coarser axes stay."""
     factor = np.maximum(spacing_mm / image.spacing, 1.0)
     if np.all(factor < 1.0 + 1e-3):
         return Image(image.data.astype(np.float32, copy=False), image.affine)
@@ -81,7 +81,7 @@ def crop(image: Image, box: tuple[slice, slice, slice]) -> Image:
 
 
 def study_affine(spacing_mm: float, shape: tuple[int, int, int], centre_mm: Float) -> Float:
-    """Affine of the RAS grid of the given spacing (mm) and shape whose middle lies at ``centre_mm``."""
+    """Affine of the RAS grid of this spacing (mm) and shape around ``centre_mm``."""
     affine = np.diag([spacing_mm] * 3 + [1.0])
     affine[:3, 3] = np.asarray(centre_mm) - spacing_mm * (np.array(shape) - 1) / 2
     return affine

@@ -33,7 +33,7 @@ MEASURES = {
     "brain_volume_ml": "volume of the native brain mask, ml",
     "mask_dice_to_template": "Dice of the mask and the template's brain on the study grid",
     "correlation_to_template": "correlation with the template's T1 inside the template's brain",
-    "tissue_contrast": "(white - grey) / white, medians of the intensities where the template is pure",
+    "tissue_contrast": "(white - grey) / white, medians where the template is pure",
     "signal_to_noise": "mean of the native brain / noise estimated from third-order differences",
     "cropped_fraction": "share of the native brain mask that the study grid does not cover",
     "cut_area_cm2": "area of the native brain mask on the border of the picture, cm2",
@@ -104,8 +104,10 @@ def measure(
 
 
 def signal_to_noise(data: Float, mask: Mask) -> float:
-    """Mean inside the mask over the noise's standard deviation estimated there; infinite without noise."""
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    """Mean inside the mask over the noise's standard deviation there; infinite without noise."""
+    tight = ndimage.find_objects(mask.astype(np.uint8))[0]
+    # One voxel more on each side: at the border of an array the kernel has nothing to cancel.
+    box = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in tight)
     values, inside = data[box], mask[box]
     residual = values.astype(np.float32)
     for axis in range(3):

@@ -15,7 +15,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pandas as pd
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
 from ldae.errors import InputError
@@ -80,7 +80,7 @@ def preprocess_batch(
     Raises
     ------
     InputError
-        If a setting is wrong, or the chosen brain extraction cannot run here. Nothing was done then.
+        If a setting is wrong, or the brain extraction cannot run here; before any work.
     """
     _check_settings(settings)
     shape = (int(grid["shape"][0]), int(grid["shape"][1]), int(grid["shape"][2]))
@@ -109,7 +109,7 @@ def preprocess_batch(
 
 
 def grid_affine(spacing_mm: float, shape: tuple[int, int, int]) -> NDArray[np.floating]:
-    """Affine of the study grid, its middle on the middle of the template's brain; RAS mm, (4, 4)."""
+    """Affine of the study grid, centred on the box of the template's brain; RAS mm, (4, 4)."""
     return study_affine(spacing_mm, shape, brain_box_mm().mean(axis=0))
 
 
@@ -159,7 +159,7 @@ def _process(
     affine: NDArray[np.floating],
     seconds: dict[str, float],
 ) -> dict[str, Any]:
-    """The steps of one scan; returns what its record says of them."""
+    """Take one scan through all steps; return what its record says of them."""
     name, method = str(row["scan"]), settings["brain_extraction"]
     spacing = float(np.linalg.norm(affine[:3, 0]))
     with _timed(seconds, "read"):
@@ -187,8 +187,8 @@ def _process(
         )
         measures["bias_deviation"] = bias
     with _timed(seconds, "write"):
-        code = {"T1w": volume, "mask": study_mask.astype(np.uint8)}
-        for suffix, values in code.items():
+        outputs: dict[str, NDArray] = {"T1w": volume, "mask": study_mask.astype(np.uint8)}
+        for suffix, values in outputs.items():
             nib.save(_study_image(values, affine), out_dir / f"{name}_{suffix}.nii.gz")
         nib.save(to_native(mask, scan), out_dir / f"{name}_desc-native_mask.nii.gz")
         transform: dict[str, Any] = {
@@ -305,7 +305,8 @@ def _run(
         for row in rows:
             yield str(row["scan"]), preprocess_scan(row, *shared)
         return
-    # Fork: a spawned worker would run the calling script again, which Snakemake's scripts do not survive.
+    # Fork: a spawned worker would run the calling script again, which a Snakemake script
+    # does not survive.
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_one_thread) as pool:
         jobs = {pool.submit(preprocess_scan, row, *shared): str(row["scan"]) for row in rows}
@@ -314,7 +315,7 @@ def _run(
 
 
 def _one_thread() -> None:
-    """One ITK thread per process: as many results bit for bit, and no more cores than were given."""
+    """One ITK thread per process: same bits every time, and no more cores than were given."""
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 

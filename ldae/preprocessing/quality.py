@@ -1,9 +1,10 @@
-"""Quality control: which preprocessed scans enter the study, why the others do not, and the pictures."""
+"""Quality control: which scans enter the study, why the others do not, and pictures."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,8 @@ def quality_control(
     return qc
 
 
-def exceeded_limits(measures: dict[str, float | None], limits: dict[str, Any]) -> list[str]:
-    """Every limit that a scan's measures exceed, in words; a measure that is missing exceeds its limit."""
+def exceeded_limits(measures: Mapping[str, float | None], limits: dict[str, Any]) -> list[str]:
+    """Each limit that a scan's measures exceed, in words; a missing measure exceeds its limit."""
     found = []
 
     def value(measure: str) -> float:
@@ -120,7 +121,7 @@ def exceeded_limits(measures: dict[str, float | None], limits: dict[str, Any]) -
 def dice_against_reference(
     scans: pd.DataFrame, batch_dirs: list[Path], pattern: str, bids_dir: Path
 ) -> list[float]:
-    """Dice of each scan's native mask and a reference segmentation (above zero); NaN where one is missing.
+    """Dice of each native mask and a reference segmentation (above zero); NaN where one is missing.
 
     Parameters
     ----------
@@ -166,12 +167,12 @@ def dice_against_reference(
 
 
 def rank_suspects(qc: pd.DataFrame) -> pd.DataFrame:
-    """The table with a column ``suspicion``, most suspicious first: excluded scans, then the outliers.
+    """Table with a column ``suspicion``, most suspicious first: excluded, then outliers.
 
     Suspicion is the largest distance of a scan's mask overlap, correlation, volume or contrast from
     the cohort's median, in robust standard deviations.
     """
-    distance = pd.Series(0.0, index=qc.index)
+    distance = np.zeros(len(qc))
     for measure in (
         "mask_dice_to_template",
         "correlation_to_template",
@@ -182,7 +183,9 @@ def rank_suspects(qc: pd.DataFrame) -> pd.DataFrame:
         middle = values.median()
         spread = 1.4826 * (values - middle).abs().median()
         if spread > 0:
-            distance = np.maximum(distance, ((values - middle).abs() / spread).fillna(np.inf))
+            distance = np.maximum(
+                distance, ((values - middle).abs() / spread).fillna(np.inf).to_numpy()
+            )
     order = qc.assign(suspicion=distance, excluded=qc["status"] != "pass")
     order = order.sort_values(["excluded", "suspicion"], ascending=False, kind="stable")
     return order.drop(columns="excluded")
@@ -191,7 +194,7 @@ def rank_suspects(qc: pd.DataFrame) -> pd.DataFrame:
 def plot_quality_control(
     qc: pd.DataFrame, batch_dirs: list[Path], path: Path, seed: int = 0
 ) -> Figure:
-    """Overview: the most suspicious scans and random others, each with both its masks' outlines.
+    """Overview: the most suspicious scans and random others, with the outlines of both masks.
 
     Parameters
     ----------
@@ -240,7 +243,8 @@ def plot_quality_control(
             passed = row["status"] == "pass"
             note = label if passed else row["reason"]
             axis.set_title(
-                f"{row['scan']}\n{row['brain_volume_ml']:.0f} ml, r {row['correlation_to_template']:.2f}, "
+                f"{row['scan']}\n{row['brain_volume_ml']:.0f} ml, "
+                f"r {row['correlation_to_template']:.2f}, "
                 f"mask Dice {row['mask_dice_to_template']:.2f}\n{note[:58]}",
                 fontsize=8.5,
                 color="black" if passed else "#b00020",
@@ -256,9 +260,7 @@ def _find(batch_dirs: list[Path], name: str) -> Path:
     for folder in batch_dirs:
         if (folder / name).is_file():
             return folder / name
-    raise InputError(
-        name, "no batch holds this record", "Run the preprocessing of its batch again."
-    )
+    raise InputError(name, "no batch holds this record", "Preprocess its batch again.")
 
 
 def _find_picture(batch_dirs: list[Path], scan: str) -> Path | None:

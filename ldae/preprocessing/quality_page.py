@@ -21,7 +21,7 @@ _PAGE = """<!doctype html>
 body{font:14px/1.4 system-ui,sans-serif;margin:0;background:#fff;color:#222}
 header{position:sticky;top:0;background:#fff;border-bottom:1px solid #ccc;padding:8px 14px}
 h1{font-size:17px;margin:0 0 4px} label{margin-right:14px} input,select,button{font:inherit}
-#scans{display:grid;grid-template-columns:repeat(auto-fill,minmax(316px,1fr));gap:12px;padding:14px}
+#scans{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:12px;padding:14px}
 figure{margin:0;border:1px solid #ddd;border-radius:4px;padding:6px;background:#fafafa}
 figure.excluded{border:2px solid #b00020}
 figure img,figure .none{width:100%;aspect-ratio:3/2;display:block;background:#000}
@@ -36,7 +36,8 @@ figcaption b{font-size:14px} .reason{color:#b00020} .m{color:#555;font-size:12px
 <label>Find <input id="find" size="14"></label>
 <button id="back">&larr;</button> <span id="where"></span> <button id="next">&rarr;</button>
 <div class="m">Upper row: raw head with its brain mask. Lower row: the same on the study grid.
-Sagittal (front to the left), coronal and axial (subject's right to the left). Arrow keys turn the page.</div>
+Sagittal (front to the left), coronal and axial (subject's right to the left).
+Arrow keys turn the page.</div>
 </header><main id="scans"></main>
 <script>
 const names=@NAMES@, rows=@ROWS@, units=@UNITS@, PER=24;

@@ -142,7 +142,7 @@ def _check_affine(path: Path, image: nib.Nifti1Image) -> None:
         raise InputError(
             path,
             "its affine is sheared (axes are not at right angles)",
-            "Use the scan before registration.",
+            "Use the scan as acquired.",
         )
     listed = "x".join(f"{size:.4g}" for size in sizes)
     if sizes.min() < VOXEL_MM[0] or sizes.max() > VOXEL_MM[1]:

@@ -25,13 +25,12 @@ _FOLDER = Path(nilearn.__file__).parent / "datasets" / "data"
 _UINT8_MAX = 255.0  # the maps are stored as uint8, 255 = 1
 
 # A head around the skull-stripped template, so that an unstripped head has something to match:
-# thickness of the vault (skull, then scalp) in mm, rounded from Li et al. 2015 (PLoS ONE 10: e0127322,
-# adult skull 4-8 mm) and Hori et al. 1972 (scalp 3-8 mm), and the scalp's brightness on T1w
-# relative to the template's white matter. Chosen on 13 IXI heads, see docs/preprocessing.md.
+# thickness of skull and scalp in mm, and the scalp's brightness relative to white matter (about 1).
+# Chosen by the overlap on 13 IXI heads (docs/preprocessing.md), not measured on anyone's head.
 SKULL_MM = 5.0
 SCALP_MM = 7.0
 SCALP_INTENSITY = 0.7
-# Below this height (mm, MNI z) face and neck lie beneath the scalp and no simple ring describes the head.
+# Below this height (mm, MNI z) face and neck lie below the scalp, and no ring fits.
 RING_FLOOR_MM = -10.0
 # Around the lower half of the brain only this dark margin is used (mm).
 MARGIN_MM = 4.0
@@ -90,8 +89,8 @@ class Head:
 
 
 def _read_map(name: str) -> tuple[Float, Float]:
-    image = nib.load(_FOLDER / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz")
-    assert isinstance(image, nib.Nifti1Image)
+    path = _FOLDER / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
+    image = nib.Nifti1Image.from_filename(path)
     values = np.asarray(image.dataobj, dtype=np.float32) / np.float32(_UINT8_MAX)
     return values, np.asarray(image.affine, dtype=float)
 

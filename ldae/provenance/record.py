@@ -35,6 +35,9 @@ FAILED = "FailedActionStatus"
 # Snakemake puts this file into every folder that is an output; it is not a result.
 TIMESTAMP_FILE = ".snakemake_timestamp"
 
+# Packages whose versions the report names; the records name all.
+MAIN_SOFTWARE = ("python", "snakemake", "torch", "monai", "numpy", "pandas", "matplotlib")
+
 # Reading is bound by the disk; a few threads keep it busy while others hash.
 HASH_THREADS = 4
 
@@ -185,3 +188,17 @@ def container() -> str | None:
     """File name of the container image that this process runs in, if any."""
     image = os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")
     return Path(image).name if image else None
+
+
+def describe_run(study: str) -> dict[str, str]:
+    """Facts about this run for people: study, commit, time and the main versions."""
+    state = git_state()
+    commit = state["commit"] or "not in a git clone"
+    versions = software()
+    shown = [name for name in MAIN_SOFTWARE if name in versions]
+    return {
+        "study": study,
+        "commit": f"{commit} with uncommitted changes" if state["dirty"] else commit,
+        "made": f"{now():%Y-%m-%d %H:%M} UTC",
+        "software": ", ".join(f"{name} {versions[name]}" for name in shown),
+    }

@@ -15,6 +15,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ldae.simulation.anatomy import TISSUES, Person, Sculptor, State, draw_person
 from ldae.simulation.population import (
@@ -90,6 +91,9 @@ def simulate_cohort(
     logger.info("Simulated %d scans of %d people", len(truth), len(groups))
 
 
+# One thread of linear algebra: sums in another order would round differently, and the files would
+# depend on the machine's cores.
+@threadpool_limits.wrap(limits=1)
 def _simulate_person(
     visits: pd.DataFrame, template: HeadTemplate, seed: int, bids_dir: Path, truth_dir: Path
 ) -> pd.DataFrame:

@@ -8,6 +8,7 @@ ellipsoids: it looks like a head to a brain extraction, and is not anatomy to be
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -148,6 +149,7 @@ def load_tissue_maps() -> tuple[Array, Array, Array, NDArray[np.float64]]:
     return t1, grey, white, np.asarray(images[0].affine, np.float64)
 
 
+@lru_cache(maxsize=1)
 def build_template(spacing_mm: float) -> HeadTemplate:
     """Template head for raw voxels of the given size.
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from ldae.errors import InputError
 from ldae.networks.autoencoder import Autoencoder, fold_space, kl_divergence, save_autoencoder
+from ldae.networks.assembly import adopt_standard
+from ldae.networks.standard import measure_standard
 from ldae.training.batches import Batch
 from ldae.training.fit import finish, fingerprint, fit, resolve_steps
 from ldae.training.module import StepTraining
@@ -205,7 +207,10 @@ def train_autoencoder(
         n_res_blocks=settings["n_res_blocks"],
         latent_channels=settings["latent_channels"],
         norm_groups=settings["norm_groups"],
+        standard_shape=store.shape if settings["relative_to_cohort"] else None,
     )
+    if autoencoder.standard is not None:
+        adopt_standard(autoencoder, measure_standard(store))
     if any(size % autoencoder.downsampling for size in store.shape):
         raise InputError(
             "grid.shape",

@@ -15,12 +15,14 @@ from ldae.latents import LatentStore
 from ldae.networks.assembly import (
     ConditionalUNet,
     SemanticPair,
+    adopt_standard,
     load_prior_network,
     save_conditional_unet,
     save_prior,
     save_semantic_pair,
 )
-from ldae.networks.semantic_encoder import load_imagenet_backbone
+from ldae.networks.semantic_encoder import SemanticEncoder, load_imagenet_backbone
+from ldae.networks.standard import measure_standard
 from ldae.networks.unet import NoiseUNet
 from ldae.training.batches import Batch
 from ldae.training.fit import finish, fingerprint, fit, resolve_steps
@@ -186,7 +188,28 @@ class VoxelDaeTraining(DiffusionTraining):
 def encoder_settings(settings: dict[str, Any], shape: tuple[int, int, int]) -> dict[str, Any]:
     """Arguments of `SemanticEncoder` from config section ``encoder`` and the study's grid."""
     names = ("slab", "dim_y", "depths", "widths", "patch_size", "n_heads")
-    return {"n_slices": shape[2]} | {name: settings[name] for name in names}
+    relative = {"standard_shape": list(shape) if settings["relative_to_cohort"] else None}
+    return {"n_slices": shape[2]} | {name: settings[name] for name in names} | relative
+
+
+def prepare_encoder(
+    encoder: SemanticEncoder, settings: dict[str, Any], store: VolumeStore
+) -> None:
+    """Give a new encoder what it starts from: the cohort's standard and ImageNet's weights.
+
+    Parameters
+    ----------
+    encoder
+        Made with :func:`encoder_settings`; changed in place.
+    settings
+        Config section ``encoder``.
+    store
+        The packed scans.
+    """
+    if encoder.standard is not None:
+        adopt_standard(encoder, measure_standard(store))
+    if settings["pretrained"] is not None:
+        load_imagenet_backbone(encoder, Path(settings["pretrained"]))
 
 
 def unet_settings(settings: dict[str, Any]) -> dict[str, Any]:
@@ -256,8 +279,7 @@ def train_ldae(
     settings = resolve_steps(settings, len(store.rows("train")))
     prior = load_prior_network(prior_path, torch.device("cpu"))
     pair = SemanticPair(encoder_settings(encoder, store.shape), prior)
-    if encoder["pretrained"] is not None:
-        load_imagenet_backbone(pair.encoder, Path(encoder["pretrained"]))
+    prepare_encoder(pair.encoder, encoder, store)
     schedule = NoiseSchedule(**diffusion)
     module = LdaeTraining(pair, prior, store, latents, settings, seed, schedule)
     identity = fingerprint(settings, encoder, diffusion, seed, latents.digest())
@@ -293,8 +315,7 @@ def train_voxel_dae(
     network = ConditionalUNet(
         encoder_settings(encoder, store.shape), unet_settings(settings), int(settings["fold"])
     )
-    if encoder["pretrained"] is not None:
-        load_imagenet_backbone(network.encoder, Path(encoder["pretrained"]))
+    prepare_encoder(network.encoder, encoder, store)
     module = VoxelDaeTraining(network, store, settings, seed, NoiseSchedule(**diffusion))
     identity = fingerprint(settings, encoder, diffusion, seed, store.index["scan"].tolist())
     fit(module, "train_voxel_dae", metrics_path, work_dir, identity, checkpoint_minutes)

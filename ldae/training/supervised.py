@@ -11,9 +11,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from ldae.networks.assembly import EncoderWithHeads, save_encoder_with_heads
-from ldae.networks.semantic_encoder import load_imagenet_backbone
 from ldae.training.batches import Batch
-from ldae.training.diffusion import encoder_settings
+from ldae.training.diffusion import encoder_settings, prepare_encoder
 from ldae.training.fit import finish, fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
 from ldae.volumes import VolumeStore
@@ -109,8 +108,7 @@ def train_supervised(
     settings = resolve_steps(settings, len(store.rows("train")))
     targets = supervised_targets(store)
     network = EncoderWithHeads(encoder_settings(encoder, store.shape), list(targets))
-    if encoder["pretrained"] is not None:
-        load_imagenet_backbone(network.encoder, Path(encoder["pretrained"]))
+    prepare_encoder(network.encoder, encoder, store)
     module = SupervisedTraining(network, store, targets, settings, seed)
     identity = fingerprint(settings, encoder, seed, store.index["scan"].tolist())
     fit(module, "train_supervised", metrics_path, work_dir, identity, checkpoint_minutes)

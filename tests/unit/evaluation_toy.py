@@ -65,8 +65,10 @@ def make_store(folder: Path, n_subjects: int = 30, n_visits: int = 3) -> VolumeS
             masks.append(mask)
             subject, session = f"sub-{i:04d}", f"ses-M{months:03d}"
             rows.append(
-                [len(rows), f"{subject}_{session}", subject, session, float(months)]
-                + [age + months / 12, "FM"[i % 2], "AD" if sick else "CN", "a", split]
+                [
+                    *(len(rows), f"{subject}_{session}", subject, session, float(months)),
+                    *(age + months / 12, "FM"[i % 2], "AD" if sick else "CN", "a", split),
+                ]
             )
     np.save(folder / "volumes.npy", np.array(volumes, np.float16))
     np.save(folder / "masks.npy", np.array(masks, np.uint8))
@@ -78,7 +80,8 @@ def make_store(folder: Path, n_subjects: int = 30, n_visits: int = 3) -> VolumeS
 class ToyModel(DiffusionAutoencoder):
     """Exact noise of z_0 | y ~ N(m(y), s²): no training, known answers.
 
-    The latent is the scan averaged over 2³ voxels, the code its averages over a 6 x 7 x 6 grid, and m(y)
+    The latent is the scan averaged over 2³ voxels, the code its averages over a 6 x 7 x 6 grid,
+    and m(y)
     the code as a coarse picture.
 
     Parameters
@@ -89,7 +92,9 @@ class ToyModel(DiffusionAutoencoder):
         False is the prior: no code, m = 0.
     """
 
-    def __init__(self, name: str = "ldae", deviation: float = 0.3, conditional: bool = True) -> None:
+    def __init__(
+        self, name: str = "ldae", deviation: float = 0.3, conditional: bool = True
+    ) -> None:
         latent_shape = (1, *(n // 2 for n in SHAPE))
         super().__init__(name, latent_shape, NoiseSchedule(1000, 1e-4, 0.02), torch.device("cpu"))
         self.deviation = deviation if conditional else 1.0

@@ -65,7 +65,8 @@ def test_skill_is_relative_to_the_best_trivial_answer(
     mse = overall[overall["metric"] == "mse"].set_index("method")["value"]
     skill = overall[overall["metric"] == "skill"].set_index("method")["value"]
     assert skill["ldae"] == pytest.approx(1 - mse["ldae"] / mse.drop("ldae").min())
-    # The toy's autoencoder blurs, the people hardly change: no model can win here, and the skill says so.
+    # The toy's autoencoder blurs, the people hardly change: no model can win here, and the skill
+    # says so.
     assert skill["ldae"] < 0
 
 

@@ -126,7 +126,9 @@ def test_wrong_shapes_stop() -> None:
 def test_ventricle_volume_grows_with_the_ventricles_and_ignores_contrast() -> None:
     regions = template_regions(SHAPE, affine())
     assert 50 < regions["ventricle"].sum() * SPACING_MM**3 / 1000 < 120
-    assert regions["hippocampus"].any() and not (regions["hippocampus"] & regions["ventricle"]).any()
+    assert (
+        regions["hippocampus"].any() and not (regions["hippocampus"] & regions["ventricle"]).any()
+    )
     heads = [draw_head(scale, np.random.default_rng(0)) for scale in (0.8, 1.0, 1.2)]
     x, mask = (torch.from_numpy(np.stack(v))[:, None] for v in zip(*heads, strict=True))
     volume = ventricle_volume(x.float(), mask, regions["ventricle"], SPACING_MM**3 / 1000)

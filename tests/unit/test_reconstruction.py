@@ -42,9 +42,9 @@ def test_every_row_of_the_protocol_is_there(store: VolumeStore) -> None:
 
 def test_numbers_do_not_depend_on_the_batch(store: VolumeStore) -> None:
     tables = [
-        evaluate_reconstruction(
-            store, models(), steps=[5], n_scans=6, batch_size=size, **OPTIONS
-        )[0]
+        evaluate_reconstruction(store, models(), steps=[5], n_scans=6, batch_size=size, **OPTIONS)[
+            0
+        ]
         for size in (2, 6)
     ]
     pd.testing.assert_frame_equal(*tables, rtol=1e-4)

@@ -1,0 +1,171 @@
+"""Captions, written from the numbers that each figure shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from ldae.figures.slices import CONVENTION
+
+INTERVALS = "Bars and bands are 95 % intervals from a bootstrap over subjects."
+
+
+def caption(name: str, data: pd.DataFrame) -> str:
+    """Caption of a figure, in plain sentences.
+
+    Parameters
+    ----------
+    name
+        Name of the figure, a key of ``CAPTIONS``; variants carry a suffix (``manipulation_age``).
+    data
+        The figure's own table.
+    """
+    known = [key for key in CAPTIONS if name == key or name.startswith(f"{key}_")]
+    if not known:
+        raise ValueError(f"no caption for the figure {name}")
+    return CAPTIONS[max(known, key=len)](data)
+
+
+def _facts(data: pd.DataFrame) -> str:
+    """Cohort, people, scans and seed, as far as the data name them."""
+    facts = []
+    if "cohort" in data and data["cohort"].notna().any():
+        facts.append(f"Cohort {data['cohort'].dropna().iloc[0]}, test split")
+    for column, text in (("n_subjects", "subjects"), ("n_scans", "scans")):
+        if column in data and data[column].notna().any():
+            low, high = int(data[column].min()), int(data[column].max())
+            facts.append(f"{low} {text}" if low == high else f"{low} to {high} {text}")
+    if "seed" in data and data["seed"].notna().any():
+        facts.append(f"seed {', '.join(str(int(s)) for s in data['seed'].dropna().unique())}")
+    return (", ".join(facts) + ".") if facts else ""
+
+
+def _window(data: pd.DataFrame) -> str:
+    windows = data["window"].dropna().unique().tolist() if "window" in data else []
+    if len(windows) == 0:
+        return ""
+    kind = "Gaussian, sigma 1.5" if int(windows[0]) == 11 else "uniform"
+    return f"SSIM window {int(windows[0])} voxels ({kind})."
+
+
+def _cohort(data: pd.DataFrame) -> str:
+    return (
+        f"{data['subject'].nunique()} people of the cohort over their visits, "
+        f"{data['scan'].nunique()} preprocessed scans, coronal and axial slices through the same "
+        f"voxel. {CONVENTION}"
+    )
+
+
+def _training(data: pd.DataFrame) -> str:
+    ends = data.groupby("stage", sort=False)[["step", "seconds"]].max()
+    parts = [
+        f"{s}: {int(r['step'])} steps in {r['seconds'] / 60:.1f} min" for s, r in ends.iterrows()
+    ]
+    return (
+        "Loss of each trained network; the solid line is the running median of the training loss, "
+        f"dashed the validation loss. {'; '.join(parts)}."
+    )
+
+
+def _reconstruction(data: pd.DataFrame) -> str:
+    row = data.iloc[0]
+    return (
+        f"Scan {row['scan']} of the test split and its reconstructions with T = "
+        f"{int(row['steps'])} "
+        "sampler steps, with their differences to the scan inside the brain mask on one colour "
+        f"scale (±{row['color_limit']:.2f} of the intensity range). {CONVENTION}"
+    )
+
+
+def _steps(data: pd.DataFrame) -> str:
+    return (
+        "Reconstruction quality inside the brain mask against the number of sampler steps; the "
+        "dashed line is the autoencoder without diffusion, the bound of every latent model. "
+        f"{_window(data)} {INTERVALS} {_facts(data)}"
+    )
+
+
+def _stochastic(data: pd.DataFrame) -> str:
+    row = data.iloc[0]
+    return (
+        f"Scan {row['scan']} decoded from one semantic code and {int(row['n_samples'])} draws of "
+        f"the stochastic code; their voxel-wise deviation inside the mask is "
+        f"{row['mean_std_in_mask']:.3f} on average. {CONVENTION}"
+    )
+
+
+def _roc(data: pd.DataFrame) -> str:
+    return (
+        "Linear probes of each code for Alzheimer's disease (positive class) against cognitively "
+        f"normal: (a) ROC curves, (b) areas under them. {INTERVALS} {_facts(data)}"
+    )
+
+
+def _age(data: pd.DataFrame) -> str:
+    return (
+        "(a) Age predicted by a ridge probe of the LDAE's semantic code, one point per scan. "
+        f"(b) Mean absolute error of the same probe on every code. {INTERVALS} {_facts(data)}"
+    )
+
+
+def _manipulation(data: pd.DataFrame) -> str:
+    row = data.iloc[0]
+    what = "Alzheimer's disease" if row["task"] == "ad_vs_cn" else "age"
+    return (
+        f"Scan {row['scan']}, its code moved by a along the direction of {what}, decoded from its "
+        f"own stochastic code; differences to a = 0 inside the mask (±{row['color_limit']:.2f}). "
+        f"{CONVENTION}"
+    )
+
+
+def _dose(data: pd.DataFrame) -> str:
+    return (
+        "Response to edits by amount a, as the change against a = 0. Ventricles and hippocampi are "
+        "measured on intensities inside fixed regions. The probe that responds and the voxel-PCA "
+        "judge were fitted on other people than the probe that gave the direction; the judge never "
+        f"saw the code. Titles: mean rank correlation over scans. {INTERVALS} {_facts(data)}"
+    )
+
+
+def _sequence(data: pd.DataFrame) -> str:
+    row = data.iloc[0]
+    return (
+        f"Visits of {row['subject']} at months {row['months_a']:g}, {row['months_middle']:g} and "
+        f"{row['months_b']:g}. Top: the LDAE between the outer visits and its change since A, "
+        "beside the real change at the right. Bottom: the real middle visit, every method's "
+        f"answer, and the errors. One colour scale (±{row['color_limit']:.2f}). {CONVENTION}"
+    )
+
+
+def _gap(data: pd.DataFrame) -> str:
+    return (
+        "Filled-in visits against the real middle scan, inside the brain mask, by the gap between "
+        f"the outer visits: (a) SSIM, (b) MSE, (c) skill = 1 - MSE/MSE of the best trivial answer; "
+        f"below 0 a trivial answer is better. {_window(data)} {INTERVALS} {_facts(data)}"
+    )
+
+
+def _throughput(data: pd.DataFrame) -> str:
+    device = ", ".join(str(d) for d in data["device"].dropna().unique())
+    return (
+        "(a) Seconds per scan, median over runs with least and largest; the number above is the "
+        f"voxel model's time over the latent model's. (b) Rise of peak memory. Same scans, same "
+        f"run, {device}. {_facts(data)}"
+    )
+
+
+CAPTIONS: dict[str, Callable[[pd.DataFrame], str]] = {
+    "cohort": _cohort,
+    "training": _training,
+    "reconstruction": _reconstruction,
+    "reconstruction_steps": _steps,
+    "stochastic": _stochastic,
+    "roc": _roc,
+    "age": _age,
+    "manipulation": _manipulation,
+    "dose_response": _dose,
+    "interpolation_sequence": _sequence,
+    "interpolation_gap": _gap,
+    "throughput": _throughput,
+}

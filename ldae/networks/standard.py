@@ -1,0 +1,73 @@
+"""Scans relative to the training cohort: the networks' view of registered brains.
+
+Registered brains are nearly identical.  Minus the training mean and over the training deviation,
+voxel by voxel, what differs between people is all that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ldae.volumes import VolumeStore
+
+# Deviations below this (of an intensity range of 1) are noise and background, not anatomy.
+LEAST_DEVIATION = 0.02
+SCANS_AT_ONCE = 64
+
+
+class CohortStandard(nn.Module):
+    """(x - mean)/deviation, voxel by voxel, and back.
+
+    Parameters
+    ----------
+    shape
+        Grid (H, W, D).
+
+    Attributes
+    ----------
+    mean, deviation
+        Of the training scans, (1, 1, H, W, D); 0 and 1 until measured.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(1, 1, *shape))
+        self.register_buffer("deviation", torch.ones(1, 1, *shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardised scans of the shape of x, (B, 1, H, W, D)."""
+        return (x - self.mean) / self.deviation
+
+    def invert(self, standardised: Tensor) -> Tensor:
+        """Intensities of standardised scans."""
+        return self.mean + self.deviation * standardised
+
+
+def measure_standard(store: VolumeStore) -> CohortStandard:
+    """Mean and deviation of the training scans, the deviation at least ``LEAST_DEVIATION``.
+
+    Parameters
+    ----------
+    store
+        The packed scans; only rows of the training split are read.
+    """
+    rows = store.rows("train")
+    total = np.zeros(store.shape)
+    squares = np.zeros(store.shape)
+    for chunk in np.array_split(rows, -(-len(rows) // SCANS_AT_ONCE)):
+        x = store.volumes[chunk].astype(np.float64)
+        total += x.sum(0)
+        squares += np.square(x).sum(0)
+    mean = total / len(rows)
+    deviation = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
+    standard = CohortStandard(store.shape)
+    standard.mean.copy_(torch.from_numpy(mean))
+    standard.deviation.copy_(torch.from_numpy(np.maximum(deviation, LEAST_DEVIATION)))
+    return standard

@@ -1,0 +1,210 @@
+"""The study's report: one HTML file that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from ldae.errors import InputError
+from ldae.tables import caption_facts, read_table, readable
+
+TEMPLATE = "report.html.j2"
+
+SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
+    (
+        "cohort",
+        "Cohort and quality control",
+        "Who was scanned, and what preprocessing made of it. Excluded scans are in the table of "
+        "quality control.",
+        ("cohort", "qc"),
+        (),
+    ),
+    (
+        "training",
+        "Training",
+        "How the networks learned, and how long they took.",
+        ("training",),
+        (),
+    ),
+    (
+        "reconstruction",
+        "Reconstruction",
+        "A scan's semantic and stochastic codes together should bring it back up to what the "
+        "autoencoder loses; the semantic code alone shows what it knows.",
+        ("reconstruction", "reconstruction_steps", "stochastic"),
+        ("reconstruction", "stochastic"),
+    ),
+    (
+        "probes",
+        "What the code knows",
+        "Linear probes of the semantic code, against simpler codes and, where the truth is known, "
+        "against the true volumes. Standardisation and regularisation come from training people "
+        "only.",
+        ("roc", "age"),
+        ("probes",),
+    ),
+    (
+        "manipulation",
+        "Manipulation",
+        "Moving the code along a probe's direction should change the anatomy that disease or age "
+        "changes, in proportion, and leave the rest and the person alone.",
+        ("manipulation", "dose_response"),
+        ("manipulation",),
+    ),
+    (
+        "interpolation",
+        "Interpolation",
+        "A visit between two visits of one person, against the real scan of that visit and the "
+        "trivial answers: copying the nearer visit, averaging voxels, averaging latents.",
+        ("interpolation_sequence", "interpolation_gap"),
+        ("interpolation",),
+    ),
+    (
+        "throughput",
+        "Throughput",
+        "What the latent space buys in seconds and memory against a diffusion autoencoder in "
+        "voxels.",
+        ("throughput",),
+        ("throughput",),
+    ),
+)
+"""Sections: anchor, title, text, figures (variants with a suffix follow their name), tables."""
+
+OPEN_TABLE_ROWS = 20
+"""Tables up to this length are shown unfolded."""
+
+
+def build_report(
+    figures: Mapping[str, Path],
+    tables: Mapping[str, Path],
+    captions: Mapping[str, str],
+    qc_png: Path | None,
+    left_out: Mapping[str, str],
+    config: Mapping[str, Any],
+    provenance: Mapping[str, str],
+    out: Path,
+) -> None:
+    """Write the report; sections without figures and tables are left away.
+
+    Parameters
+    ----------
+    figures
+        PNG of each figure by name.
+    tables
+        TSV of each table by name (:mod:`ldae.tables`).
+    captions
+        Caption of each figure.
+    qc_png
+        Overview of quality control, None if there is none.
+    left_out
+        What the plan left out, and why.
+    config
+        The resolved configuration; its ``title`` heads the report.
+    provenance
+        Facts about the run as text (commit, dirty flag, versions, time, …); keys are shown as they
+        are.
+    out
+        HTML file to write.
+
+    Raises
+    ------
+    InputError
+        If a figure has no caption, or no section shows a figure or table.
+    """
+    pictures = dict(figures)
+    texts = dict(captions)
+    if qc_png is not None:
+        pictures["qc"] = qc_png
+        texts.setdefault("qc", "Quality control: preprocessed scans with their brain masks.")
+    uncaptioned = sorted(set(pictures) - set(texts))
+    if uncaptioned:
+        raise InputError(pictures[uncaptioned[0]], "has no caption", "Add one to captions.py.")
+    sections = []
+    shown: set[str] = set()
+    number = 0
+    for anchor, title, text, names, table_names in SECTIONS:
+        in_section = []
+        for name in _with_variants(names, pictures):
+            number += 1
+            shown.add(name)
+            in_section.append(
+                {
+                    "name": name,
+                    "number": number,
+                    "caption": texts[name],
+                    "source": _embedded(pictures[name]),
+                }
+            )
+        in_tables = [_table(name, Path(tables[name])) for name in table_names if name in tables]
+        shown |= {name for name in table_names if name in tables}
+        if in_section or in_tables:
+            sections.append(
+                {
+                    "anchor": anchor,
+                    "title": title,
+                    "text": text,
+                    "figures": in_section,
+                    "tables": in_tables,
+                }
+            )
+    forgotten = sorted((set(pictures) | set(tables)) - shown)
+    if forgotten:
+        raise InputError(forgotten[0], "belongs to no section", "Add it to SECTIONS in report.py.")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    page = environment.get_template(TEMPLATE).render(
+        title=str(config.get("title") or "Latent diffusion autoencoder study"),
+        headline={k: v for k, v in provenance.items() if k in ("commit", "made", "study")},
+        sections=sections,
+        left_out=dict(left_out),
+        provenance=dict(provenance),
+        config=json.dumps(config, indent=2, ensure_ascii=False, default=str),
+    )
+    Path(out).write_text(page, encoding="utf-8")
+
+
+def _with_variants(names: tuple[str, ...], pictures: Mapping[str, Path]) -> list[str]:
+    """Names that have a picture, each followed by its variants (``manipulation_age``)."""
+    of_sections = {name for _, _, _, section, _ in SECTIONS for name in section}
+    found = []
+    for name in names:
+        found += [name] if name in pictures else []
+        found += sorted(p for p in pictures if p.startswith(f"{name}_") and p not in of_sections)
+    return found
+
+
+def _embedded(picture: Path) -> str:
+    """The picture as a data URI."""
+    try:
+        data = Path(picture).read_bytes()
+    except OSError as error:
+        raise InputError(picture, "cannot be read", "Run the rule that draws it.") from error
+    kind = "svg+xml" if Path(picture).suffix == ".svg" else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _table(name: str, path: Path) -> dict[str, Any]:
+    """What the template needs of a table."""
+    table = read_table(path)
+    wide = readable(table)
+    noted = table.loc[table["note"] != "", ["metric", "note"]].drop_duplicates()
+    notes = [
+        f"{', '.join(group['metric'].unique())}: {note}"
+        for note, group in noted.groupby("note", sort=False)
+    ]
+    return {
+        "title": name,
+        "facts": caption_facts(table),
+        "columns": [str(c).replace("_", " ") for c in wide.columns],
+        "rows": wide.astype(str).to_numpy().tolist(),
+        "notes": notes,
+        "open": len(wide) <= OPEN_TABLE_ROWS,
+    }

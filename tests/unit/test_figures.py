@@ -1,0 +1,203 @@
+"""Figures draw without the learning libraries, keep their data, and have captions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluation_toy import draw_head
+from matplotlib.figure import Figure
+
+from ldae.figures import curves, images, probes
+from ldae.figures.captions import CAPTIONS, caption
+from ldae.figures.slices import brain_centre, cut, difference_limit
+from ldae.figures.theme import save_figure
+from ldae.tables import tidy
+
+Drawn = tuple[Figure, pd.DataFrame]
+HEAD, MASK = draw_head(1.0, np.random.default_rng(0))
+BIG, _ = draw_head(1.2, np.random.default_rng(0))
+
+
+def numbers(table: str, rows: list[dict[str, object]]) -> pd.DataFrame:
+    for row in rows:
+        value = row["value"]
+        row |= {"ci_low": value - 0.01, "ci_high": value + 0.01, "n_subjects": 5, "n_scans": 9}  # type: ignore[operator]
+    return tidy(rows, table, cohort="toy", seed=3, split="test")
+
+
+def cohort() -> Drawn:
+    index = pd.DataFrame(
+        [
+            [2 * s + k, f"sub-{s}_ses-M{6 * k:03d}", f"sub-{s}", 6.0 * k, 70.0, "F", "AD", "test"]
+            for s in range(3)
+            for k in range(2)
+        ],
+        columns=["row", "scan", "subject", "months", "age", "sex", "diagnosis", "split"],
+    )
+    return images.plot_cohort(np.stack([HEAD] * 6), np.stack([MASK] * 6), index, n_people=2)
+
+
+def training() -> Drawn:
+    log = pd.DataFrame({"step": range(100), "seconds": range(100), "train_loss": 1.0})
+    log["val_loss"] = np.where(log["step"] % 20 == 0, 1.2, np.nan)
+    return curves.plot_training({"autoencoder": log, "prior": log, "ldae": log, "voxel_dae": log})
+
+
+def reconstruction() -> Drawn:
+    example = {"scan": np.array(["sub-1"]), "steps": np.array(10), "mask": MASK[None]}
+    methods = {"autoencoder": BIG[None], "ldae": BIG[None]}
+    return images.plot_reconstruction(example | {"original": HEAD[None]} | methods)
+
+
+def reconstruction_steps() -> Drawn:
+    rows = [{"method": "autoencoder", "region": "mask", "metric": "mse", "value": 0.01}]
+    rows += [
+        {"method": "autoencoder", "region": "mask", "metric": "ssim", "window": 11, "value": 0.9}
+    ]
+    for steps in (10, 20):
+        common = {"method": "ldae", "region": "mask", "steps": steps}
+        rows += [common | {"metric": "ssim", "window": 11, "value": 0.8}]
+        rows += [common | {"metric": "mse", "value": 0.02}]
+    return curves.plot_reconstruction_steps(numbers("reconstruction", rows))
+
+
+def stochastic() -> Drawn:
+    samples = np.stack([HEAD, BIG, HEAD])
+    example = {"scan": np.array("sub-1"), "original": HEAD, "mask": MASK, "samples": samples}
+    return images.plot_stochastic(example | {"mean": samples.mean(0), "std": samples.std(0)})
+
+
+def predictions() -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"scan": [f"s{i}" for i in range(20)], "subject": [f"p{i}" for i in range(20)]}
+    )
+    disease = frame.assign(
+        task="ad_vs_cn", target=np.arange(20) % 2.0, prediction=rng.uniform(size=20)
+    )
+    age = frame.assign(
+        task="age", target=rng.uniform(60, 80, 20), prediction=rng.uniform(60, 80, 20)
+    )
+    both = pd.concat([disease, age]).assign(split="test")
+    rows = []
+    for method in ("ldae", "voxel_pca"):
+        rows += [{"method": method, "task": "ad_vs_cn", "metric": "roc_auc", "value": 0.6}]
+        rows += [{"method": method, "task": "age", "metric": "mae", "value": 6.0}]
+    return {"ldae": both, "voxel_pca": both}, numbers("probes", rows)
+
+
+def roc() -> Drawn:
+    return probes.plot_roc(*predictions())
+
+
+def age() -> Drawn:
+    by_method, table = predictions()
+    index = pd.DataFrame({"scan": [f"s{i}" for i in range(20)], "diagnosis": ["CN", ""] * 10})
+    return probes.plot_age(by_method["ldae"], table, index)
+
+
+def manipulation() -> Drawn:
+    example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK}
+    edited = np.stack([0.9 * HEAD, HEAD, BIG])
+    return images.plot_manipulation(example | {"original": HEAD, "age": edited}, "age")
+
+
+def dose_response() -> Drawn:
+    rows: list[dict[str, object]] = []
+    for name, _ in curves.RESPONSES:
+        for amount in (-1, 0, 1):
+            rows.append(
+                {"method": "ldae", "task": "age", "metric": name, "amount": amount, "value": amount}
+            )
+        trend = f"{name.removesuffix('_ml')}_spearman"
+        rows.append({"method": "ldae", "task": "age", "metric": trend, "value": 0.9})
+    return curves.plot_dose_response(numbers("manipulation", rows))
+
+
+def interpolation_sequence() -> Drawn:
+    example = {"subject": np.array("sub-1"), "months": np.array([0.0, 6, 12]), "mask": MASK}
+    example |= {"visit_a": HEAD, "real": HEAD, "visit_b": BIG, "ldae": BIG, "nearest_visit": HEAD}
+    example |= {"sequence": np.stack([HEAD] * 5), "sequence_alpha": np.linspace(0, 1, 5)}
+    return images.plot_interpolation_sequence(example)
+
+
+def interpolation_gap() -> Drawn:
+    rows: list[dict[str, object]] = []
+    for gap in (12, 24):
+        for method in ("ldae", "nearest_visit"):
+            common = {"method": method, "target": "real", "region": "mask", "gap_months": gap}
+            rows.append(common | {"metric": "ssim", "window": 4, "value": 0.9})
+            rows.append(common | {"metric": "mse", "value": 0.02})
+            rows.append(common | {"metric": "skill", "value": -0.1})
+    return curves.plot_interpolation_gap(numbers("interpolation", rows))
+
+
+def throughput() -> Drawn:
+    rows: list[dict[str, object]] = []
+    for method in ("ldae", "voxel_dae"):
+        common = {"method": method, "operation": "encode", "device": "cpu, 1 threads"}
+        rows.append(common | {"metric": "seconds_per_scan", "value": 0.3})
+        rows.append(common | {"metric": "peak_memory_mb", "value": 30})
+    rows.append(common | {"method": "ldae", "metric": "speed_ratio", "value": 4})
+    return curves.plot_throughput(numbers("throughput", rows))
+
+
+FIGURES: list[Callable[[], Drawn]] = [
+    cohort, training, reconstruction, reconstruction_steps, stochastic, roc, age, manipulation,
+    dose_response, interpolation_sequence, interpolation_gap, throughput,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("draw", FIGURES, ids=lambda draw: draw.__name__)
+def test_figure_is_saved_with_its_data_and_caption(
+    draw: Callable[[], Drawn], tmp_path: Path
+) -> None:
+    figure, data = draw()
+    files = [tmp_path / f"f.{kind}" for kind in ("png", "svg", "tsv")]
+    save_figure(figure, data, *files)
+    assert all(f.stat().st_size > 50 for f in files)
+    text = caption(draw.__name__, pd.read_csv(files[2], sep="\t"))
+    assert text.endswith(".") and "nan" not in text and len(text) > 60
+
+
+def test_every_caption_has_a_figure_here() -> None:
+    assert {draw.__name__ for draw in FIGURES} == set(CAPTIONS)
+    with pytest.raises(ValueError, match="no caption"):
+        caption("nothing", pd.DataFrame())
+
+
+def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save_figure(*dose_response(), *(tmp_path / f"{name}.{k}" for k in ("png", "svg", "tsv")))
+    for kind in ("png", "svg", "tsv"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+def test_slices_are_upright() -> None:
+    volume = np.zeros((4, 5, 6))
+    volume[3, 4, 5] = 1  # right, anterior, superior
+    centre = (3, 4, 5)
+    assert cut(volume, "axial", centre)[0, 3] == 1  # top row is anterior, last column is right
+    assert cut(volume, "coronal", centre)[0, 3] == 1  # top row is superior, last column is right
+    assert (
+        cut(volume, "sagittal", centre)[0, 4] == 1
+    )  # top row is superior, last column is anterior
+
+
+def test_slice_helpers_survive_empty_input() -> None:
+    assert brain_centre(np.zeros((4, 6, 8))) == (2, 3, 4)
+    assert difference_limit(np.zeros(5)) == 0.02
+
+
+def test_drawing_loads_no_learning_library() -> None:
+    code = (
+        "import sys; from ldae.figures import captions, curves, images, probes; import "
+        "ldae.report; sys.exit(bool({'torch', 'sklearn', 'monai', 'lightning'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

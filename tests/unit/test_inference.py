@@ -1,0 +1,145 @@
+"""Models behind one door, and what is done with them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ldae.diffusion.schedule import NoiseSchedule
+from ldae.inference import (
+    encode_stochastic,
+    lerp,
+    reconstruct,
+    reconstruct_semantic,
+    sample,
+    slerp,
+)
+from ldae.models import load_ldae, load_prior, load_voxel_dae
+from ldae.networks.assembly import (
+    ConditionalUNet,
+    SemanticPair,
+    save_conditional_unet,
+    save_prior,
+    save_semantic_pair,
+)
+from ldae.networks.autoencoder import Autoencoder, save_autoencoder
+from ldae.networks.unet import NoiseUNet
+
+CPU = torch.device("cpu")
+SHAPE = (8, 8, 8)
+DIFFUSION = {"n_levels": 100, "beta_start": 1e-3, "beta_end": 0.1}
+ENCODER = {
+    "n_slices": 8, "slab": 2, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4,
+    "n_heads": 2,
+}  # fmt: skip
+UNET = {
+    "channels": [8], "n_res_blocks": 1, "attention_levels": [True], "dropout": 0.0,
+    "norm_groups": 4,
+}  # fmt: skip
+
+
+def randomise(module: torch.nn.Module, scale: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    torch.manual_seed(0)
+    prior = NoiseUNet(in_channels=3, **UNET)
+    randomise(prior, 0.1)
+    pair = SemanticPair(ENCODER, prior)
+    randomise(pair, 0.1)
+    voxel = ConditionalUNet(ENCODER, UNET, 2)
+    randomise(voxel, 0.1)
+    names = ("autoencoder", "prior", "ldae", "voxel_dae")
+    paths = {name: tmp_path / f"{name}.safetensors" for name in names}
+    save_autoencoder(paths["autoencoder"], Autoencoder(2, [8], 1, 3, 4))
+    save_prior(paths["prior"], prior)
+    save_semantic_pair(paths["ldae"], pair)
+    save_conditional_unet(paths["voxel_dae"], voxel)
+    paths["scale"] = tmp_path / "scale.json"
+    paths["scale"].write_text('{"scale": 2.0}')
+    return paths
+
+
+def test_models_from_files(files: dict[str, Path]) -> None:
+    x = torch.rand(2, 1, *SHAPE)
+    latent = {name: files[name] for name in ("autoencoder", "prior", "scale")}
+    ldae = load_ldae(**latent, ldae=files["ldae"], diffusion=DIFFUSION, shape=SHAPE, device=CPU)
+    prior = load_prior(**latent, diffusion=DIFFUSION, shape=SHAPE, device=CPU)
+    voxel = load_voxel_dae(files["voxel_dae"], DIFFUSION, SHAPE, CPU)
+    assert ldae.latent_shape == (3, 4, 4, 4) and voxel.latent_shape == (1, *SHAPE)
+    assert prior.semantic_code(x) is None and ldae.semantic_code(x).shape == (2, 8)
+    assert torch.allclose(ldae.to_latent(x), 2 * ldae.autoencoder.moments(x)[0])
+    for model in (ldae, prior, voxel):
+        x_hat = reconstruct(model, x, 4)
+        assert x_hat.shape == x.shape and 0 <= x_hat.min() and x_hat.max() <= 1
+    with pytest.raises(ValueError, match="needs a semantic code"):
+        ldae.noise(torch.randn(1, 3, 4, 4, 4), torch.tensor([1]), None)
+
+
+def test_ldae_noise_is_the_shifted_prior(files: dict[str, Path]) -> None:
+    latent = {name: files[name] for name in ("autoencoder", "prior", "scale")}
+    ldae = load_ldae(**latent, ldae=files["ldae"], diffusion=DIFFUSION, shape=SHAPE, device=CPU)
+    z, t = torch.randn(2, 3, 4, 4, 4), torch.tensor([3, 70])
+    y = torch.randn(2, 8)
+    emb = ldae.prior.embed(z, t, None)
+    gradient = ldae.pair.estimator(*ldae.prior.down(z, emb), emb, y)
+    k = NoiseSchedule(**DIFFUSION).shift_weight[t].reshape(2, 1, 1, 1, 1)
+    expected = ldae.prior(z, t) + k * gradient
+    assert torch.allclose(ldae.noise(z, t, y), expected, atol=1e-5)
+    assert not torch.allclose(ldae.noise(z, t, y), ldae.prior(z, t), atol=1e-3)
+
+
+def test_round_trip_converges_with_steps(files: dict[str, Path]) -> None:
+    latent = {name: files[name] for name in ("autoencoder", "prior", "scale")}
+    ldae = load_ldae(**latent, ldae=files["ldae"], diffusion=DIFFUSION, shape=SHAPE, device=CPU)
+    x = torch.rand(2, 1, *SHAPE)
+    y, z_0 = ldae.semantic_code(x), ldae.to_latent(x)
+    errors = [
+        float((sample(ldae, encode_stochastic(ldae, z_0, y, n), y, n) - z_0).abs().mean())
+        for n in (5, 20, 100)
+    ]
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_semantic_only_depends_on_the_generator(files: dict[str, Path]) -> None:
+    voxel = load_voxel_dae(files["voxel_dae"], DIFFUSION, SHAPE, CPU)
+    x = torch.rand(1, 1, *SHAPE)
+    outcomes = [
+        reconstruct_semantic(voxel, x, 3, torch.Generator().manual_seed(seed))
+        for seed in (0, 0, 1)
+    ]
+    assert torch.equal(outcomes[0], outcomes[1]) and not torch.equal(outcomes[0], outcomes[2])
+
+
+def test_slerp_against_the_circle() -> None:
+    a = torch.zeros(1, 2, 1, 1, 1)
+    b = a.clone()
+    a[0, 0], b[0, 1] = 1, 1
+    for alpha in (0.0, 0.25, 0.5, 1.0):
+        found = slerp(a, b, alpha).flatten()
+        expected = [math.cos(alpha * math.pi / 2), math.sin(alpha * math.pi / 2)]
+        assert np.allclose(found, expected, atol=1e-6)
+
+
+def test_slerp_keeps_the_norm_and_takes_one_alpha_per_scan() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(2, 3, 4, 4, 4, generator=generator) for _ in range(2))
+    a, b = (v / v.flatten(1).norm(dim=1).reshape(2, 1, 1, 1, 1) for v in (a, b))
+    both = slerp(a, b, torch.tensor([0.2, 0.7]))
+    assert torch.allclose(both.flatten(1).norm(dim=1), torch.ones(2), atol=1e-5)
+    assert torch.allclose(both[1:], slerp(a[1:], b[1:], 0.7), atol=1e-6)
+
+
+def test_slerp_of_parallel_codes_is_the_line() -> None:
+    a = torch.randn(1, 3, 2, 2, 2)
+    assert torch.allclose(slerp(a, 2 * a, 0.5), lerp(a, 2 * a, 0.5), atol=1e-4)
+    assert torch.isfinite(slerp(a, -a, 0.3)).all()

@@ -1,0 +1,394 @@
+"""The stage on synthetic heads: registration, masks, grid, determinism, faults, quality control."""
+
+from __future__ import annotations
+
+import json
+import stat
+import time
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import ndimage
+
+from ldae.errors import InputError
+from ldae.preprocessing import grid_affine, preprocess_batch
+from ldae.preprocessing.bias import correct_bias
+from ldae.preprocessing.brain import check_method, external_mask, one_body, read_mask, template_mask
+from ldae.preprocessing.grid import (
+    Image,
+    apply_affine,
+    dice,
+    downsample,
+    grid_points,
+    resample_affine,
+    smooth,
+)
+from ldae.preprocessing.measures import signal_to_noise
+from ldae.preprocessing.pipeline import scale_intensity, to_grid
+from ldae.preprocessing.quality import (
+    exceeded_limits,
+    plot_quality_control,
+    quality_control,
+    rank_suspects,
+)
+from ldae.preprocessing.quality_page import write_quality_page
+from ldae.preprocessing.registration import register_brain, register_deformable
+from ldae.preprocessing.scan import read_scan
+from ldae.preprocessing.template import brain_box_mm, load_template
+
+SETTINGS: dict[str, Any] = {
+    "bias_correction": True,
+    "brain_extraction": "template",
+    "mask_pattern": "derivatives/masks/{subject}/{session}/anat/{scan}_desc-brain_mask.nii.gz",
+    "registration": "affine",
+    "intensity_percentiles": [0.5, 99.5],
+}
+GRID = {"spacing_mm": 4.0, "shape": [40, 48, 40]}
+LIMITS: dict[str, Any] = {
+    "brain_volume_ml": [800.0, 2200.0],
+    "scale": [0.8, 1.5],
+    "min_mask_dice": 0.85,
+    "min_correlation": 0.4,
+    "min_tissue_contrast": 0.05,
+    "min_signal_to_noise": 5.0,
+    "max_cropped_fraction": 0.02,
+    "max_cut_area_cm2": 20.0,
+    "max_rotation_degrees": 45.0,
+    "reference_masks": None,
+}
+SHAPE, SPACING = (50, 60, 56), 4.0
+
+
+def affine_of(seed: int) -> np.ndarray:
+    """A head's affine from template to scan: smaller than the template, turned and moved."""
+    rng = np.random.default_rng(seed)
+    turn = rng.uniform(-0.15, 0.15, 3)
+    cos, sin = np.cos(turn), np.sin(turn)
+    x = np.array([[1, 0, 0], [0, cos[0], -sin[0]], [0, sin[0], cos[0]]])
+    y = np.array([[cos[1], 0, sin[1]], [0, 1, 0], [-sin[1], 0, cos[1]]])
+    z = np.array([[cos[2], -sin[2], 0], [sin[2], cos[2], 0], [0, 0, 1]])
+    matrix = np.eye(4)
+    matrix[:3, :3] = x @ y @ z @ np.diag(rng.uniform(0.86, 0.98, 3))
+    matrix[:3, 3] = rng.uniform(-12, 12, 3)
+    return matrix
+
+
+def make_head(seed: int, bias: float = 0.25) -> tuple[Image, np.ndarray, np.ndarray]:
+    """Synthetic head at 4 mm with skull, scalp, bias field and noise; its brain; its affine."""
+    rng = np.random.default_rng(seed)
+    truth = affine_of(seed)
+    affine = np.diag([SPACING] * 3 + [1.0])
+    affine[:3, 3] = [-98.0, -140.0, -110.0]
+    template = load_template()
+    inverse = np.linalg.inv(truth)
+
+    def carry(values: np.ndarray) -> np.ndarray:
+        coarse = smooth(Image(values, template.affine), 3.5)
+        return resample_affine(coarse, inverse, SHAPE, affine, order=1)
+
+    brain = carry(template.mask) > 0.5
+    outside = ndimage.distance_transform_edt(~brain, sampling=SPACING)
+    points = apply_affine(inverse, grid_points(SHAPE, affine))
+    head = carry(template.t1) * brain + 0.05
+    head[(outside > 5.5) & (outside < 13) & (points[..., 2] > -40)] = 0.9
+    neck = (points[..., 2] < -40) & (np.abs(points[..., 0]) < 55) & (np.abs(points[..., 1]) < 75)
+    head[neck & ~brain & (outside > 5)] = 0.5
+    head[(outside > 13) & ~neck] = 0.0
+    field = np.exp(bias * np.sin(points[..., 0] / 60 + seed) * np.cos(points[..., 1] / 70))
+    noisy = np.abs(head * field + rng.normal(0, 0.02, SHAPE))
+    return Image((400 * noisy).astype(np.float32), affine), brain, truth
+
+
+def write_cohort(folder: Path, n: int) -> pd.DataFrame:
+    rows = []
+    for k in range(n):
+        name = f"sub-{k:02d}"
+        path = folder / name / "anat" / f"{name}_T1w.nii.gz"
+        path.parent.mkdir(parents=True)
+        head, _, _ = make_head(k)
+        image = nib.Nifti1Image(head.data.astype(np.int16), head.affine)
+        nib.save(image, path)
+        relative = str(path.relative_to(folder))
+        rows.append({"scan": name, "subject": name, "session": "", "path": relative})
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, Path, Path]:
+    """Four heads, the third of them broken, preprocessed by two processes."""
+    folder = tmp_path_factory.mktemp("cohort")
+    scans = write_cohort(folder / "bids", 4)
+    broken = folder / "bids" / scans.loc[2, "path"]
+    broken.write_bytes(broken.read_bytes()[:500])
+    preprocess_batch(scans, folder / "bids", folder / "out", SETTINGS, GRID, n_workers=2)
+    return scans, folder / "bids", folder / "out"
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_template_finds_brain_and_affine(seed: int) -> None:
+    head, brain, truth = make_head(seed)
+    mask, start = template_mask(correct_bias(head)[0])
+    assert dice(one_body(mask), brain) > 0.95
+    found, correlation = register_brain(head, mask, start)
+    assert correlation > 0.9
+    corners = np.array(
+        [[-60.0, 0, 0], [60, 0, 0], [0, -95, 0], [0, 60, 0], [0, 0, 70], [0, 0, -40]]
+    )
+    apart = np.linalg.norm(apply_affine(found, corners) - apply_affine(truth, corners), axis=1)
+    assert apart.max() < 5.0
+    assert apart.mean() < 2.5
+
+
+def test_brain_registers_without_a_start() -> None:
+    head, brain, truth = make_head(4, bias=0.0)
+    found, _ = register_brain(head, brain, None)
+    points = np.random.default_rng(0).uniform(-60, 60, (50, 3))
+    apart = np.linalg.norm(apply_affine(found, points) - apply_affine(truth, points), axis=1)
+    assert apart.mean() < 1.5
+
+
+def test_demons_brings_the_scan_closer() -> None:
+    head, brain, truth = make_head(5, bias=0.0)
+    off = truth @ np.diag([1.06, 0.95, 1.04, 1.0])  # an affine error that the field has to undo
+    warp = register_deformable(head, brain, off, 4.0)
+    affine = grid_affine(4.0, (40, 48, 40))
+    template = load_template()
+    target = resample_affine(
+        smooth(Image(template.t1, template.affine), 4.0), np.eye(4), (40, 48, 40), affine, order=1
+    )
+
+    def likeness(field: Image | None) -> float:
+        values, inside = to_grid(head, brain, off, field, (40, 48, 40), affine)
+        return float(np.corrcoef((values * inside).ravel(), target.ravel())[0, 1])
+
+    assert likeness(warp) > likeness(None) + 0.02
+
+
+def test_bias_field_is_found() -> None:
+    flat, brain, _ = make_head(6, bias=0.0)
+    bent, _, _ = make_head(6, bias=0.35)
+    corrected, deviation = correct_bias(bent)
+    assert deviation > 0.03
+
+    def spread(image: Image) -> float:
+        return float(np.std(np.log((image.data[brain] + 1) / (flat.data[brain] + 1))))
+
+    assert spread(corrected) < 0.75 * spread(bent)
+
+
+def test_files_of_a_scan(done: tuple[pd.DataFrame, Path, Path]) -> None:
+    _, bids, out = done
+    volume = nib.load(out / "sub-00_T1w.nii.gz")
+    mask = nib.load(out / "sub-00_mask.nii.gz")
+    native = nib.load(out / "sub-00_desc-native_mask.nii.gz")
+    raw = nib.load(bids / "sub-00" / "anat" / "sub-00_T1w.nii.gz")
+    values, inside = np.asarray(volume.dataobj), np.asarray(mask.dataobj)
+    assert volume.shape == mask.shape == (40, 48, 40)
+    assert volume.get_data_dtype() == np.float32
+    assert mask.get_data_dtype() == native.get_data_dtype() == np.uint8
+    assert nib.aff2axcodes(volume.affine) == ("R", "A", "S")
+    np.testing.assert_allclose(volume.affine, grid_affine(4.0, (40, 48, 40)))
+    middle = apply_affine(volume.affine, (np.array(volume.shape) - 1) / 2)
+    np.testing.assert_allclose(middle, brain_box_mm().mean(axis=0))
+    assert values.min() == 0.0
+    assert values.max() == 1.0
+    assert (values[inside == 0] == 0).all()
+    assert set(np.unique(inside)) == {0, 1}
+    assert native.shape == raw.shape
+    np.testing.assert_array_equal(native.affine, raw.affine)
+    assert dice(np.asarray(native.dataobj) > 0, make_head(0)[1]) > 0.95
+
+    transform = json.loads((out / "sub-00_xfm.json").read_text())
+    found, truth = np.linalg.inv(transform["affine"]), affine_of(0)
+    assert np.linalg.norm(apply_affine(found, np.zeros(3)) - apply_affine(truth, np.zeros(3))) < 4
+    record = json.loads((out / "sub-00_qc.json").read_text())
+    assert record["status"] == "ok"
+    assert record["native"]["shape"] == list(SHAPE)
+    assert (out / "sub-00_qc.jpg").is_file()
+
+
+def test_broken_scan_fails_alone(done: tuple[pd.DataFrame, Path, Path]) -> None:
+    _, bids, out = done
+    assert [p.name for p in sorted(out.glob("sub-02*"))] == ["sub-02_qc.json"]
+    record = json.loads((out / "sub-02_qc.json").read_text())
+    assert record["status"] == "failed"
+    assert record["reason"].startswith("sub-02/anat/sub-02_T1w.nii.gz: ")
+    assert str(bids) not in record["reason"]
+    assert (out / "sub-03_T1w.nii.gz").is_file()
+
+
+def test_same_bits_again(done: tuple[pd.DataFrame, Path, Path], tmp_path: Path) -> None:
+    scans, bids, out = done
+    preprocess_batch(scans.iloc[[1]], bids, tmp_path, SETTINGS, GRID, n_workers=1)
+    for ending in ("T1w.nii.gz", "mask.nii.gz", "desc-native_mask.nii.gz", "xfm.json", "qc.jpg"):
+        assert (tmp_path / f"sub-01_{ending}").read_bytes() == (
+            out / f"sub-01_{ending}"
+        ).read_bytes()
+
+
+def test_no_head_in_the_picture(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).normal(100, 1, SHAPE).astype(np.float32)
+    data[20:22, 20:22, 20:22] = 5000
+    nib.save(nib.Nifti1Image(data, np.diag([4.0, 4, 4, 1])), tmp_path / "a_T1w.nii.gz")
+    scans = pd.DataFrame([{"scan": "a", "subject": "a", "session": "", "path": "a_T1w.nii.gz"}])
+    preprocess_batch(scans, tmp_path, tmp_path / "out", SETTINGS, GRID, n_workers=1)
+    qc = quality_control(scans, [tmp_path / "out"], LIMITS)
+    assert qc.loc[0, "status"] == "excluded"
+
+
+def test_precomputed_mask(tmp_path: Path) -> None:
+    scans = write_cohort(tmp_path, 1)
+    settings = SETTINGS | {"brain_extraction": "precomputed"}
+    preprocess_batch(scans, tmp_path, tmp_path / "out", settings, GRID, n_workers=1)
+    reason = json.loads((tmp_path / "out" / "sub-00_qc.json").read_text())["reason"]
+    assert reason.startswith("derivatives/masks/sub-00/anat/sub-00_desc-brain_mask.nii.gz: ")
+
+    _, brain, _ = make_head(0)
+    path = tmp_path / "derivatives/masks/sub-00/anat/sub-00_desc-brain_mask.nii.gz"
+    path.parent.mkdir(parents=True)
+    raw = nib.load(tmp_path / scans.loc[0, "path"])
+    nib.save(nib.Nifti1Image(brain.astype(np.uint8), raw.affine), path)
+    preprocess_batch(scans, tmp_path, tmp_path / "out", settings, GRID, n_workers=1)
+    native = nib.load(tmp_path / "out" / "sub-00_desc-native_mask.nii.gz")
+    assert dice(np.asarray(native.dataobj) > 0, brain) > 0.999
+
+    moved = raw.affine.copy()
+    moved[0, 3] += 3.0
+    nib.save(nib.Nifti1Image(brain.astype(np.uint8), moved), path)
+    with pytest.raises(InputError, match=r"3\.00 mm away"):
+        read_mask(path, read_scan(tmp_path / scans.loc[0, "path"]))
+
+
+@pytest.mark.parametrize(
+    ("method", "command", "place"),
+    [("synthstrip", "mri_synthstrip", "$4"), ("hdbet", "hd-bet", "${4%.nii.gz}_bet.nii.gz")],
+)
+def test_external_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, command: str, place: str
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with pytest.raises(InputError, match="not on the PATH"):
+        check_method(method)
+    program = tmp_path / command
+    # Stands in for the real program: the "mask" is the head itself, positive everywhere.
+    program.write_text(f'#!/bin/sh\ncp "$2" "{place}"\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    check_method(method)
+    scans = write_cohort(tmp_path, 1)
+    scan = read_scan(tmp_path / scans.loc[0, "path"])
+    np.testing.assert_array_equal(external_mask(scan, method), scan.image.data > 0)
+    program.write_text("#!/bin/sh\necho out of memory >&2\nexit 3\n")
+    with pytest.raises(InputError, match="out of memory"):
+        external_mask(scan, method)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"brain_extraction": "magic"},
+        {"registration": "syn"},
+        {"intensity_percentiles": [99.0, 1.0]},
+    ],
+)
+def test_wrong_setting_stops_before_work(tmp_path: Path, change: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="preprocessing"):
+        preprocess_batch(
+            pd.DataFrame(), tmp_path, tmp_path / "out", SETTINGS | change, GRID, n_workers=1
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_downsample_keeps_place_and_mean() -> None:
+    rng = np.random.default_rng(0)
+    image = Image(
+        ndimage.gaussian_filter(rng.normal(size=(31, 40, 28)), 3), np.diag([1.0, 2, 1, 1])
+    )
+    coarse = downsample(image, 2.0)
+    assert coarse.data.shape == (15, 40, 14)
+    np.testing.assert_allclose(coarse.spacing, 2.0)
+    there = resample_affine(
+        smooth(image, np.array([1.7, 0.0, 1.7])),
+        np.eye(4),
+        coarse.data.shape,
+        coarse.affine,
+        order=1,
+    )
+    assert np.corrcoef(there.ravel(), coarse.data.ravel())[0, 1] > 0.99
+
+
+def test_intensity_scale() -> None:
+    values = np.arange(1000.0).reshape(10, 10, 10)
+    mask = values >= 100
+    scaled = scale_intensity(values, mask, [0.5, 99.5])
+    assert scaled.dtype == np.float32
+    assert (scaled[~mask] == 0).all()
+    assert scaled.max() == 1.0
+    with pytest.raises(ValueError, match="outside the study grid"):
+        scale_intensity(values, np.zeros_like(mask), [0.5, 99.5])
+    with pytest.raises(ValueError, match="contrast"):
+        scale_intensity(np.ones_like(values), mask, [0.5, 99.5])
+
+
+def test_signal_to_noise_is_the_noise_s() -> None:
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(90, 110, 30)[:, None, None] + np.zeros((30, 30, 30))
+    mask = np.zeros(ramp.shape, bool)
+    mask[2:-2, 2:-2, 2:-2] = True
+    assert signal_to_noise(ramp + rng.normal(0, 4, ramp.shape), mask) == pytest.approx(25, rel=0.05)
+
+
+def test_quality_control(done: tuple[pd.DataFrame, Path, Path], tmp_path: Path) -> None:
+    scans, _, out = done
+    qc = quality_control(scans, [tmp_path, out], LIMITS)
+    assert list(qc["scan"]) == list(scans["scan"])
+    assert list(qc["status"]) == ["pass", "pass", "excluded", "pass"]
+    assert "cannot be" in qc.loc[2, "reason"]
+    strict = quality_control(scans, [out], LIMITS | {"brain_volume_ml": [10.0, 20.0]})
+    assert (strict["status"] == "excluded").all()
+    assert "brain_volume_ml" in strict.loc[0, "reason"]
+    assert rank_suspects(qc).iloc[0]["scan"] == "sub-02"
+
+    for k in range(3):
+        _, brain, _ = make_head(k)
+        raw_affine = make_head(k)[0].affine
+        nib.save(nib.Nifti1Image(brain.astype(np.uint8), raw_affine), tmp_path / f"sub-{k:02d}.nii")
+    limits = LIMITS | {"reference_masks": "{scan}.nii"}
+    overlap = quality_control(scans, [out], limits, tmp_path)["dice_reference"]
+    assert overlap[0] > 0.95
+    assert np.isnan(overlap[2])
+    assert np.isnan(overlap[3])
+    with pytest.raises(InputError, match="reference_masks"):
+        quality_control(scans, [out], limits | {"reference_masks": "{scan}_none.nii"}, tmp_path)
+
+    plot_quality_control(qc, [out], tmp_path / "qc.png")
+    assert (tmp_path / "qc.png").stat().st_size > 20_000
+    begun = time.perf_counter()
+    write_quality_page(qc, [out], tmp_path / "qc.html")
+    assert time.perf_counter() - begun < 4 * 0.03 + 1.0
+    page = (tmp_path / "qc.html").read_text()
+    assert page.count("data:image/jpeg;base64") == 1  # the script puts it before each picture
+    assert all(scan in page for scan in scans["scan"])
+    assert "http" not in page
+    assert len(page) < 10_000 + 4 * 15_000
+
+
+def test_missing_measure_does_not_pass() -> None:
+    good = {
+        "brain_volume_ml": 1400.0,
+        "scale": 1.1,
+        "mask_dice_to_template": 0.95,
+        "correlation_to_template": 0.7,
+        "tissue_contrast": 0.2,
+        "signal_to_noise": 20.0,
+        "cropped_fraction": 0.0,
+        "cut_area_cm2": 0.0,
+        "rotation_degrees": 10.0,
+    }
+    assert exceeded_limits(good, LIMITS) == []
+    assert len(exceeded_limits(good | {"tissue_contrast": None}, LIMITS)) == 1
+    assert len(exceeded_limits({}, LIMITS)) == 8

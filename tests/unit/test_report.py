@@ -1,0 +1,57 @@
+"""The report holds everything in one file and says what is missing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ldae.errors import InputError
+from ldae.report import build_report
+from ldae.tables import tidy, write_table
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63f8ffff3f"
+    "0005fe02fea7352a2d0000000049454e44ae426082"
+)
+
+
+def build(folder: Path, **changes: object) -> str:
+    picture = folder / "f.png"
+    picture.write_bytes(PIXEL)
+    rows = [{"method": "ldae", "task": "age", "metric": "mae", "value": 4.5, "note": "years <b>"}]
+    write_table(
+        tidy(rows, "probes", cohort="toy", seed=1, split="test"), folder / "p.tsv", folder / "p.md"
+    )
+    arguments: dict[str, object] = {
+        "figures": {"age": picture, "manipulation_age": picture},
+        "tables": {"probes": folder / "p.tsv"},
+        "captions": {"age": "Ages of 3 <people>.", "manipulation_age": "Edits."},
+        "qc_png": picture,
+        "left_out": {"interpolation": "nobody has three visits"},
+        "config": {"title": "Toy study", "seed": 1},
+        "provenance": {"commit": "abc123", "made": "today", "python": "3.11"},
+        "out": folder / "report.html",
+    }
+    build_report(**(arguments | changes))  # type: ignore[arg-type]
+    return (folder / "report.html").read_text()
+
+
+def test_one_file_with_everything(tmp_path: Path) -> None:
+    page = build(tmp_path)
+    texts = ["Toy study", "abc123", "Ages of 3 &lt;people&gt;", "nobody has three visits"]
+    for text in [*texts, "4.500", "years &lt;b&gt;", "Edits.", "Quality control"]:
+        assert text in page, text
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert page.count("data:image/png;base64,") == 3
+    assert "Interpolation</h2>" not in page
+
+
+def test_nothing_disappears_silently(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no caption"):
+        build(tmp_path, captions={})
+    with pytest.raises(InputError, match="no section"):
+        build(tmp_path, figures={"stranger": tmp_path / "f.png"}, captions={"stranger": "Who?"})
+    with pytest.raises(InputError, match="cannot be read"):
+        build(tmp_path, figures={"age": tmp_path / "gone.png"})

@@ -1,0 +1,80 @@
+"""Packing preprocessed scans and reading them back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ldae.errors import InputError
+from ldae.volumes import INDEX_COLUMNS, VolumeStore, pack_volumes, read_index
+
+SHAPE = (4, 6, 8)
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> dict[str, pd.DataFrame]:
+    scans = pd.DataFrame(
+        {
+            "scan": ["a_1", "a_2", "b_1"], "subject": ["a", "a", "b"], "session": ["1", "2", "1"],
+            "months": [0.0, 12.0, 0.0], "age": [70.0, 71.0, 65.0], "sex": ["F", "F", "M"],
+            "diagnosis": ["AD", "AD", "CN"], "site": ["", "", ""], "path": "x", "sha256": "0",
+        }
+    )  # fmt: skip
+    split = pd.DataFrame({"subject": ["a", "b"], "split": ["train", "test"]})
+    qc = pd.DataFrame({"scan": ["a_1", "a_2", "b_1"], "status": ["pass", "excluded", "pass"]})
+    rng = np.random.default_rng(0)
+    for number, scan in enumerate(scans["scan"]):
+        folder = tmp_path / f"batch-{number % 2}"
+        folder.mkdir(exist_ok=True)
+        image = rng.random(SHAPE).astype(np.float32)
+        nib.Nifti1Image(image, np.eye(4)).to_filename(folder / f"{scan}_T1w.nii.gz")
+        mask = (image > 0.5).astype(np.uint8)
+        nib.Nifti1Image(mask, np.eye(4)).to_filename(folder / f"{scan}_mask.nii.gz")
+    return {"scans": scans, "split": split, "qc": qc}
+
+
+def pack(tmp_path: Path, tables: dict[str, pd.DataFrame], shape: tuple[int, ...]) -> VolumeStore:
+    paths = [tmp_path / name for name in ("v.npy", "m.npy", "i.tsv")]
+    folders = sorted(tmp_path.glob("batch-*"))
+    pack_volumes(**tables, batch_dirs=folders, shape=shape, volumes_path=paths[0],
+                 masks_path=paths[1], index_path=paths[2])  # fmt: skip
+    return VolumeStore(*paths)
+
+
+def test_packed_scans_are_the_files(tmp_path: Path, tables: dict[str, pd.DataFrame]) -> None:
+    store = pack(tmp_path, tables, SHAPE)
+    assert store.index.columns.tolist() == INDEX_COLUMNS
+    assert store.index["scan"].tolist() == ["a_1", "b_1"], "excluded scans must stay out"
+    assert store.rows("train").tolist() == [0] and store.rows("val").tolist() == []
+    image = nib.load(tmp_path / "batch-0" / "b_1_T1w.nii.gz").get_fdata()
+    x = store.batch([1])
+    assert x.shape == (1, 1, *SHAPE) and x.dtype == torch.float32
+    assert np.allclose(x[0, 0].numpy(), image, atol=1e-3)
+    assert torch.equal(store.mask_batch([1])[0, 0], torch.from_numpy(image > 0.5))
+
+
+def test_wrong_grid_and_empty_study_are_named(
+    tmp_path: Path, tables: dict[str, pd.DataFrame]
+) -> None:
+    with pytest.raises(InputError, match="a_1_T1w.nii.gz: has shape"):
+        pack(tmp_path, tables, (8, 8, 8))
+    tables["qc"]["status"] = "excluded"
+    with pytest.raises(InputError, match="no scan passed"):
+        pack(tmp_path, tables, SHAPE)
+
+
+def test_arrays_of_another_study_are_refused(
+    tmp_path: Path, tables: dict[str, pd.DataFrame]
+) -> None:
+    pack(tmp_path, tables, SHAPE)
+    np.save(tmp_path / "other.npy", np.zeros((5, *SHAPE), np.float16))
+    with pytest.raises(InputError, match="has 5 scans, its index 2"):
+        VolumeStore(tmp_path / "other.npy", tmp_path / "m.npy", tmp_path / "i.tsv")
+    (tmp_path / "bad.tsv").write_text("row\tscan\n")
+    with pytest.raises(InputError, match="lacks the columns"):
+        read_index(tmp_path / "bad.tsv")

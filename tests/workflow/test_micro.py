@@ -1,0 +1,148 @@
+"""The whole study in miniature, through Snakemake."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import jsonschema
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, copy_workflow, run_snakemake
+
+from ldae.provenance.code import code_files
+from ldae.tables import table_columns
+
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("micro")]
+
+TABLES = ["reconstruction", "stochastic", "probes", "manipulation", "interpolation", "throughput"]
+STUDY = ("--configfile", "micro.yaml")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Workflow folder in which the study in miniature has run."""
+    folder = copy_workflow(tmp_path_factory.mktemp("micro"))
+    done = run_snakemake(folder, *STUDY)
+    assert done.returncode == 0, done.stderr[-4000:]
+    (folder / "stderr.txt").write_text(done.stderr)
+    return folder
+
+
+def results(study: Path) -> Path:
+    return study / "results/micro"
+
+
+def rerun_rules(study: Path) -> set[str]:
+    """Rules that would run now."""
+    done = run_snakemake(study, "-n", *STUDY)
+    assert done.returncode == 0, done.stderr
+    table = done.stdout.partition("Job stats:")[2].partition("total")[0]
+    return set(re.findall(r"^(\w+) +\d+$", table, re.M)) - {"all"}
+
+
+def records(study: Path) -> list[dict]:
+    """Records of jobs that ended."""
+    found = sorted((results(study) / "records").rglob("*.json"))
+    return [json.loads(p.read_text()) for p in found if not p.name.endswith(".started.json")]
+
+
+def test_report_and_tables_are_there(study):
+    page = (results(study) / "report.html").read_text()
+    assert "A study in miniature" in page and "http://" not in page.replace("http://www.w3", "")
+    for name in TABLES:
+        table = pd.read_csv(results(study) / f"tables/{name}.tsv", sep="\t")
+        assert list(table.columns) == table_columns(name)
+        assert len(table) and (table["cohort"] == "micro").all()
+
+
+def test_every_figure_lies_beside_its_numbers(study):
+    pictures = sorted((results(study) / "figures").glob("*.png"))
+    assert len(pictures) >= 14
+    for picture in pictures:
+        assert picture.with_suffix(".svg").is_file() and picture.with_suffix(".tsv").is_file()
+
+
+def test_progress_is_shown(study):
+    lines = re.findall(r"^\[(\d+)/(\d+) jobs, .* left\]", (study / "stderr.txt").read_text(), re.M)
+    assert len(lines) > 50
+    assert lines[-1][0] == lines[-1][1]
+
+
+def test_a_second_run_has_nothing_to_do(study):
+    done = run_snakemake(study, *STUDY)
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stderr
+
+
+def test_every_job_left_a_valid_record(study):
+    schema = yaml.safe_load((ROOT / "schemas/record.schema.yaml").read_text())
+    made = records(study)
+    for record in made:
+        jsonschema.validate(record, schema)
+        assert record["status"] == "CompletedActionStatus"
+        assert str(study) not in json.dumps(record)
+    scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")}
+    assert {record["rule"] for record in made} == scripts
+
+
+def test_records_connect_outputs_with_inputs(study):
+    made = records(study)
+    written = {file["path"]: file["sha256"] for record in made for file in record["output"]}
+    for record in made:
+        for file in record["input"]:
+            assert written[file["path"]] == file["sha256"], (record["rule"], file["path"])
+
+
+def test_settings_as_used_are_an_output(study):
+    config = yaml.safe_load((results(study) / "config.yaml").read_text())
+    assert config["study"] == "micro" and config["diffusion"]["n_levels"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("ldae/figures/curves.py", {"plot_training", "plot_reconstruction_steps",
+         "plot_dose_response", "plot_interpolation_gap", "plot_throughput", "build_report"}),
+        ("ldae/report.py", {"build_report"}),
+        ("ldae/throughput.py", {"measure_throughput", "plot_throughput", "build_report"}),
+    ],
+)  # fmt: skip
+def test_a_change_of_the_library_runs_exactly_what_depends_on_it(study, module, expected):
+    path = study / module
+    original = path.read_text()
+    users = {s.stem for s in (study / "scripts").glob("*.py") if path in code_files(s, study)}
+    try:
+        path.write_text(original + "\n# touched\n")
+        assert users <= expected
+        assert rerun_rules(study) == expected
+    finally:
+        path.write_text(original)
+    assert rerun_rules(study) == set()
+
+
+def test_a_changed_setting_runs_what_uses_it(study):
+    text = (study / "micro.yaml").read_text()
+    try:
+        (study / "micro.yaml").write_text(text.replace("n_bootstrap: 20", "n_bootstrap: 21"))
+        rules = rerun_rules(study)
+    finally:
+        (study / "micro.yaml").write_text(text)
+    assert {"write_config", "tabulate_probes", "evaluate_reconstruction"} <= rules
+    assert not {rule for rule in rules if rule.startswith("train_")}
+
+
+def test_the_same_study_again_gives_the_same_tables(study):
+    first = results(study).rename(study / "results/first")
+    tables = [name for name in TABLES if name != "throughput"]
+    try:
+        targets = [f"results/micro/tables/{name}.tsv" for name in tables]
+        done = run_snakemake(study, *STUDY, "--", *targets)
+        assert done.returncode == 0, done.stderr[-4000:]
+        for name in tables:
+            again = (results(study) / f"tables/{name}.tsv").read_bytes()
+            assert again == (first / f"tables/{name}.tsv").read_bytes(), name
+    finally:
+        shutil.rmtree(results(study), ignore_errors=True)
+        first.rename(results(study))

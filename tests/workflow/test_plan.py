@@ -1,0 +1,125 @@
+"""What is planned for which cohort, and how mistakes are told: dry runs only."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import run_snakemake
+
+pytestmark = pytest.mark.workflow
+
+
+def make_bids(folder: Path, visits: list[str], diagnoses: list[str], n: int = 12) -> Path:
+    """BIDS folder with empty images, enough for a plan."""
+    rows = ["participant_id\tage\tsex\tdiagnosis"]
+    for number in range(n):
+        subject = f"sub-{number:03d}"
+        rows.append(
+            f"{subject}\t{60 + number}\t{'FM'[number % 2]}\t{diagnoses[number % len(diagnoses)]}"
+        )
+        for visit in visits:
+            name = f"{subject}_{visit}_T1w.nii.gz" if visit else f"{subject}_T1w.nii.gz"
+            image = folder / subject / visit / "anat" / name
+            image.parent.mkdir(parents=True)
+            image.touch()
+        if visits != [""]:
+            table = "session_id\tage\n" + "".join(
+                f"{visit}\t{60 + number + int(visit[5:]) / 12:.2f}\n" for visit in visits
+            )
+            (folder / subject / f"{subject}_sessions.tsv").write_text(table)
+    (folder / "participants.tsv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def planned(output: str) -> dict[str, int]:
+    """Jobs per rule in a dry run."""
+    table = output.partition("Job stats:")[2].partition("total")[0]
+    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+
+
+def test_default_study(plan_folder):
+    done = run_snakemake(plan_folder, "-n")
+    jobs = planned(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert jobs["fit_probe"] == 8 and jobs["plot_manipulation"] == 2
+    assert "Left out" not in done.stdout
+
+
+@pytest.mark.parametrize("study", ["adni", "ixi"])
+def test_longitudinal_patients_from_bids(plan_folder, tmp_path, study):
+    bids = make_bids(tmp_path, ["ses-M000", "ses-M012", "ses-M024"], ["CN", "AD"])
+    done = run_snakemake(
+        plan_folder,
+        "-n",
+        "--configfile",
+        f"studies/{study}.yaml",
+        "--config",
+        f"bids_folder={bids}",
+    )
+    assert done.returncode == 0, done.stderr
+    jobs = planned(done.stdout)
+    assert jobs["interpolate_gaps"] == 1 and jobs["plot_roc"] == 1
+    assert "simulate_cohort" not in jobs and "read_true_volumes" not in jobs
+    assert f"results/{study}/report.html" in done.stdout
+
+
+def test_single_visits_of_healthy_people_from_bids(plan_folder, tmp_path):
+    bids = make_bids(tmp_path, [""], ["CN"])
+    done = run_snakemake(
+        plan_folder, "-n", "--configfile", "studies/ixi.yaml", "--config", f"bids_folder={bids}"
+    )
+    assert done.returncode == 0, done.stderr
+    jobs = planned(done.stdout)
+    for rule in ("interpolate_gaps", "plot_interpolation_gap", "plot_roc", "read_true_volumes"):
+        assert rule not in jobs
+    assert jobs["plot_age"] == 1 and jobs["plot_manipulation"] == 1
+    assert "Left out: interpolation, because" in done.stdout
+    assert "Left out: task ad_vs_cn, because nobody in the cohort is diagnosed AD" in done.stdout
+
+
+def test_an_added_scan_is_noticed(plan_folder, tmp_path):
+    from ldae.plan import cohort_fingerprint
+
+    bids = make_bids(tmp_path, [""], ["CN"])
+    config = {"cohort": {"source": "bids"}, "bids_folder": str(bids)}
+    before = cohort_fingerprint(config)
+    assert cohort_fingerprint(config) == before
+    (bids / "sub-000/anat/sub-000_T1w.nii.gz").write_bytes(b"x")
+    assert cohort_fingerprint(config) != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--config", "seed=x"], ["command line", "seed", "integer"]),
+        (["--configfile", "typo.yaml"], ["typo.yaml", "prior.n_step", "Did you mean n_steps?"]),
+        (["--configfile", "studies/ixi.yaml"], ["bids_folder", "--config bids_folder=FOLDER"]),
+        (
+            ["--configfile", "studies/ixi.yaml", "--config", "bids_folder=nowhere"],
+            ["nowhere"],
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(plan_folder, arguments, words):
+    (plan_folder / "typo.yaml").write_text("prior: {n_step: 3}\n")
+    done = run_snakemake(plan_folder, "-n", *arguments)
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1 and done.stderr.rstrip().endswith(errors[0])
+    for word in words:
+        assert word in errors[0]
+    assert "Traceback" not in done.stderr and "File " not in done.stderr
+
+
+def test_slurm_profile_is_found_by_its_short_name(plan_folder):
+    done = run_snakemake(plan_folder, "-n", "--profile", "slurm")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_full_disk_is_told_before_the_work(tmp_path):
+    from ldae.errors import InputError
+    from ldae.plan import check_disk_space
+
+    check_disk_space(tmp_path / "not" / "yet", 1)
+    with pytest.raises(InputError, match="GiB are free"):
+        check_disk_space(tmp_path, 10**18)

@@ -1,0 +1,125 @@
+"""Every rule is complete, every setting is used, every name exists."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ldae.config import leaves
+from ldae.provenance.code import code_files
+
+ROOT = Path(__file__).resolve().parents[2]
+# Settings that decide the plan or the places, read where the workflow is read.
+PLAN_KEYS = {"bids_folder", "pathvars/results", "cohort/source", "preprocessing/batch_size"}
+# Shown by the report, which reads the settings as they were written down.
+REPORT_KEYS = {"title"}
+
+
+def rules() -> dict[str, str]:
+    """Text of every rule by name."""
+    found = {}
+    for path in (ROOT / "rules").glob("*.smk"):
+        for text in re.split(r"^(?=rule )", path.read_text(), flags=re.M)[1:]:
+            found[text.split()[1].rstrip(":")] = text
+    return found
+
+
+RULES = rules()
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_rule_is_complete(name):
+    text = RULES[name]
+    for directive in ("output", "log", "benchmark", "conda", "resources", "params", "message"):
+        assert re.search(rf"^    {directive}:", text, re.M), directive
+    assert f'code=code_digest("{name}")' in text
+    assert f'"../scripts/{name}.py"' in text
+    assert f'text="<results>/logs/{name}' in text
+    assert f'"<results>/benchmarks/{name}' in text
+    assert "lambda" not in text and "config[" not in text
+    environment = re.search(r'conda:\s+"\.\./(.*)"', text)
+    assert environment and (ROOT / environment[1]).is_file()
+
+
+def test_every_script_has_a_rule():
+    assert {path.stem for path in (ROOT / "scripts").glob("*.py")} == set(RULES)
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_script_uses_what_its_rule_gives(name):
+    """Named inputs, outputs and params of a script are those of its rule, and none is idle."""
+    script = (ROOT / "scripts" / f"{name}.py").read_text()
+    for directive in ("input", "output", "params"):
+        block = re.search(rf"^    {directive}:\n((?:        .*\n)+)", RULES[name], re.M)
+        given = set(re.findall(r"^        (\w+)=", block[1], re.M)) if block else set()
+        used = set(re.findall(rf"snakemake\.{directive}\.(\w+)", script))
+        if f"snakemake.{directive}.items()" in script:
+            used = given
+        idle = given - used - {"code", "seed", "fingerprint"}
+        if directive == "input":
+            idle -= {"bids"}  # orders read_bids after the simulation; the folder is a param
+        assert used <= given, f"{directive}: {used - given}"
+        assert not idle, f"{directive}: {idle}"
+
+
+def test_every_setting_reaches_a_rule_and_is_read():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    looked_up: dict[str, set[str]] = {}
+    for name, text in RULES.items():
+        for path in re.findall(r'dpath="([^"]+)"', text):
+            looked_up.setdefault(path, set()).add(name)
+    for leaf in leaves(config):
+        path = "/".join(leaf)
+        if path in PLAN_KEYS | REPORT_KEYS:
+            continue
+        takers = [n for p, n in looked_up.items() if path == p or path.startswith(f"{p}/")]
+        assert takers, f"no rule takes {path}"
+        scripts = [ROOT / "scripts" / f"{rule}.py" for names in takers for rule in names]
+        sources = {file for script in scripts for file in code_files(script)}
+        text = "\n".join(p.read_text() for p in sources if p.suffix == ".py")
+        assert re.search(rf"\b{leaf[-1]}\b", text), f"nobody reads {path}"
+
+
+def test_profiles_name_rules_that_exist():
+    for path in (ROOT / "profiles").glob("*/profile*.yaml"):
+        profile = yaml.safe_load(path.read_text())
+        for key in ("set-resources", "set-threads"):
+            assert set(profile.get(key, {})) <= set(RULES), path
+
+
+def test_expected_seconds_name_rules_that_exist():
+    lines = (ROOT / "resources/expected_seconds.tsv").read_text().splitlines()[1:]
+    assert {line.split("\t")[0] for line in lines} <= set(RULES)
+
+
+def test_environments_agree_with_the_lock():
+    lock = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "envs/local.lock").read_text(), re.M))
+    for path in (ROOT / "envs").glob("*.yaml"):
+        for name, version in re.findall(r"- ([\w-]+)==([\w.]+)", path.read_text()):
+            assert lock[name] == version, f"{path.name}: {name}"
+
+
+def test_no_place_of_a_machine_in_the_locks():
+    for path in (ROOT / "envs").glob("*.lock"):
+        assert not re.search(r"https?:|/opt|/home|--index|--find-links", path.read_text()), path
+
+
+@pytest.mark.workflow
+def test_snakemake_lint(plan_folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint"],
+        cwd=plan_folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_snakefmt():
+    command = [str(Path(sys.executable).parent / "snakefmt"), "--check", "Snakefile", "rules"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
