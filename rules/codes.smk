@@ -43,7 +43,6 @@ rule fit_voxel_pca:
         "<results>/benchmarks/fit_voxel_pca.tsv"
     conda:
         "../envs/analysis.yaml"
-    threads: BATCH_THREADS
     resources:
         mem_mb=32000,
         runtime=60,

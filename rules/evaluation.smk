@@ -14,7 +14,6 @@ rule fit_probe:
         "<results>/benchmarks/fit_probe/{method}.tsv"
     conda:
         "../envs/analysis.yaml"
-    threads: BATCH_THREADS
     resources:
         mem_mb=8000,
         runtime=60,
@@ -42,7 +41,6 @@ rule tabulate_probes:
         "<results>/benchmarks/tabulate_probes.tsv"
     conda:
         "../envs/analysis.yaml"
-    threads: BATCH_THREADS
     resources:
         mem_mb=8000,
         runtime=60,
@@ -180,7 +178,6 @@ rule interpolate_gaps:
         prior=rules.train_prior.output.model,
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
-        voxel_dae=rules.train_voxel_dae.output.model,
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,

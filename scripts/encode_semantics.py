@@ -7,6 +7,7 @@ import numpy as np
 from ldae.codes import encode_semantics
 from ldae.entry import rule_entry
 from ldae.networks.assembly import load_encoder, untrained_encoder
+from ldae.networks.standard import measure_standard
 from ldae.training.diffusion import encoder_settings
 from ldae.volumes import VolumeStore
 
@@ -15,7 +16,8 @@ with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
     if snakemake.wildcards.network == "untrained":
         settings = encoder_settings(snakemake.params.encoder, store.shape)
-        encoder = untrained_encoder(settings, run.seed, device)
+        standard = measure_standard(store) if settings["standard_shape"] else None
+        encoder = untrained_encoder(settings, standard, run.seed, device)
     else:
         encoder = load_encoder(Path(snakemake.input.model), device)
     codes = encode_semantics(encoder, store, snakemake.resources.micro_batch)

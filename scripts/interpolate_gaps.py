@@ -6,7 +6,7 @@ import numpy as np
 
 from ldae.entry import rule_entry
 from ldae.interpolation import interpolate_gaps
-from ldae.models import load_ldae, load_voxel_dae
+from ldae.models import load_ldae
 from ldae.preprocessing.pipeline import grid_affine
 from ldae.tables import write_table
 from ldae.volumes import VolumeStore
@@ -23,9 +23,6 @@ with rule_entry(snakemake) as run:
             diffusion=snakemake.params.diffusion,
             shape=store.shape,
             device=device,
-        ),
-        "voxel_dae": load_voxel_dae(
-            Path(snakemake.input.voxel_dae), snakemake.params.diffusion, store.shape, device
         ),
     }
     table, examples = interpolate_gaps(

@@ -55,6 +55,9 @@ class Autoencoder(nn.Module):
     standard_shape
         Grid (H, W, D) where scans are compressed relative to the training cohort
         (:class:`CohortStandard`); None compresses intensities, as in the paper.
+    linear_start
+        Add a linear path of patches beside encoder and decoder, which
+        :func:`ldae.training.linear_start.fit_linear_start` sets; the paper has none.
 
     Notes
     -----
@@ -69,6 +72,7 @@ class Autoencoder(nn.Module):
         latent_channels: int,
         norm_groups: int,
         standard_shape: Sequence[int] | None = None,
+        linear_start: bool = False,
     ) -> None:
         super().__init__()
         self.architecture: dict[str, Any] = {
@@ -78,6 +82,7 @@ class Autoencoder(nn.Module):
             "latent_channels": latent_channels,
             "norm_groups": norm_groups,
             "standard_shape": None if standard_shape is None else list(standard_shape),
+            "linear_start": linear_start,
         }
         self.standard = None if standard_shape is None else CohortStandard(standard_shape)
         self.fold = fold
@@ -95,6 +100,11 @@ class Autoencoder(nn.Module):
             with_encoder_nonlocal_attn=False,
             with_decoder_nonlocal_attn=False,
         )
+        self.linear_start = linear_start
+        if linear_start:
+            edge = self.downsampling
+            self.linear_encode = nn.Conv3d(1, latent_channels, edge, stride=edge)
+            self.linear_decode = nn.ConvTranspose3d(latent_channels, 1, edge, stride=edge)
         log_sigma = self.network.quant_conv_log_sigma.conv
         nn.init.zeros_(log_sigma.weight)
         nn.init.constant_(log_sigma.bias, FIRST_LOG_VARIANCE)
@@ -108,11 +118,15 @@ class Autoencoder(nn.Module):
         if self.standard is not None:
             x = self.standard(x)
         mu, sigma = self.network.encode(fold_space(x, self.fold))
+        if self.linear_start:
+            mu = mu + self.linear_encode(x)
         return mu, sigma
 
     def decode(self, z: Tensor) -> Tensor:
         """x̂ = D(z), (B, 1, H, W, D), for unscaled z (B, C, h, w, d); not clipped."""
         x = unfold_space(self.network.decode(z), self.fold)
+        if self.linear_start:
+            x = x + self.linear_decode(z)
         return x if self.standard is None else self.standard.invert(x)
 
     def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,6 +17,7 @@ from ldae.networks.assembly import adopt_standard
 from ldae.networks.standard import measure_standard
 from ldae.training.batches import Batch
 from ldae.training.fit import finish, fingerprint, fit, resolve_steps
+from ldae.training.linear_start import fit_linear_start
 from ldae.training.module import StepTraining
 from ldae.volumes import VolumeStore
 
@@ -208,6 +209,7 @@ def train_autoencoder(
         latent_channels=settings["latent_channels"],
         norm_groups=settings["norm_groups"],
         standard_shape=store.shape if settings["relative_to_cohort"] else None,
+        linear_start=settings["linear_start"],
     )
     if autoencoder.standard is not None:
         adopt_standard(autoencoder, measure_standard(store))
@@ -218,6 +220,8 @@ def train_autoencoder(
             "downsampling",
             "Change grid.shape, autoencoder.fold or autoencoder.channels.",
         )
+    if autoencoder.linear_start:
+        fit_linear_start(autoencoder, store, seed)
     settings = resolve_steps(settings, len(store.rows("train")))
     module = AutoencoderTraining(autoencoder, store, settings, seed)
     identity = fingerprint(settings, seed, store.index["scan"].tolist())

@@ -1,0 +1,59 @@
+"""A linear autoencoder of patches, from which a short training of the KL autoencoder starts."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+from torch import nn
+
+from ldae.networks.autoencoder import Autoencoder, fold_space
+from ldae.volumes import VolumeStore
+
+MAX_PATCHES = 20_000  # enough for the leading components of some hundred voxels
+
+
+def fit_linear_start(autoencoder: Autoencoder, store: VolumeStore, seed: int) -> None:
+    """Set the linear path to the principal components of training patches, the rest to zero.
+
+    Patches are cubes of the autoencoder's downsampling.  Afterwards μ(x) holds each patch's leading
+    components and D(μ) is their best linear reconstruction; what the network adds starts at zero.
+
+    Parameters
+    ----------
+    autoencoder
+        Made with ``linear_start``; changed in place.  Its standard must be measured already.
+    store
+        The packed scans; only rows of the training split are read.
+    seed
+        Draws the scans and patches.
+    """
+    edge, n_components = autoencoder.downsampling, autoencoder.latent_channels
+    rng = np.random.default_rng(seed)
+    per_scan = int(np.prod([size // edge for size in store.shape]))
+    rows = rng.permutation(store.rows("train"))[: -(-MAX_PATCHES // per_scan)]
+    x = store.batch(np.sort(rows))
+    if autoencoder.standard is not None:
+        x = autoencoder.standard(x)
+    patches = fold_space(x, edge).permute(0, 2, 3, 4, 1).reshape(-1, edge**3).numpy()
+    chosen = rng.permutation(len(patches))[:MAX_PATCHES]
+    pca = PCA(n_components, svd_solver="randomized", random_state=seed).fit(patches[chosen])
+
+    kernel = torch.from_numpy(pca.components_.astype(np.float32))
+    kernel = kernel.reshape(n_components, 1, edge, edge, edge)
+    mean = torch.from_numpy(pca.mean_.astype(np.float32)).reshape(1, -1)
+    encode, decode = autoencoder.linear_encode, autoencoder.linear_decode
+    with torch.no_grad():
+        encode.weight.copy_(kernel)
+        encode.bias.copy_(-(kernel.reshape(n_components, -1) @ mean.reshape(-1)))
+        decode.weight.copy_(kernel)
+        decode.bias.copy_(mean.mean())  # one bias for the whole patch: its mean's mean
+        network = autoencoder.network
+        for module in (network.quant_conv_mu.conv, last_convolution(network.decoder)):
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
+def last_convolution(decoder: nn.Module) -> nn.Conv3d:
+    """The convolution that makes the decoder's output."""
+    return [module for module in decoder.modules() if isinstance(module, nn.Conv3d)][-1]
