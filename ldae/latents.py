@@ -129,6 +129,6 @@ class LatentStore:
 
     def digest(self) -> str:
         """Digest of the latents and their scale, to recognise a checkpoint's data."""
-        content = hashlib.sha256(np.ascontiguousarray(self.mu))
+        content = hashlib.sha256(np.ascontiguousarray(self.mu).tobytes())
         content.update(repr(self.scale).encode())
         return content.hexdigest()[:16]

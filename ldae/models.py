@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ldae.diffusion.schedule import NoiseSchedule, per_sample
 from ldae.networks.assembly import (
@@ -50,7 +51,7 @@ class DiffusionAutoencoder(ABC):
 
     @abstractmethod
     def semantic_code(self, x: Tensor) -> Tensor | None:
-        """y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1]; None for an unconditional model."""
+        """Y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1]; None for an unconditional model."""
 
     @abstractmethod
     def to_latent(self, x: Tensor) -> Tensor:
@@ -97,17 +98,21 @@ class LatentPrior(DiffusionAutoencoder):
         self.prior = prior
         self.scale = scale
 
+    @override
     def semantic_code(self, x: Tensor) -> Tensor | None:
         return None
 
+    @override
     @torch.inference_mode()
     def to_latent(self, x: Tensor) -> Tensor:
         return self.scale * self.autoencoder.moments(x)[0]
 
+    @override
     @torch.inference_mode()
     def from_latent(self, z_0: Tensor) -> Tensor:
         return self.autoencoder.decode(z_0 / self.scale).clamp(0, 1)
 
+    @override
     @torch.inference_mode()
     def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
         eps: Tensor = self.prior(z_t, t)
@@ -136,11 +141,13 @@ class LatentDiffusionAutoencoder(LatentPrior):
         super().__init__(autoencoder, prior, schedule, scale, shape, device, name="ldae")
         self.pair = pair
 
+    @override
     @torch.inference_mode()
     def semantic_code(self, x: Tensor) -> Tensor:
         y: Tensor = self.pair.encoder(x)
         return y
 
+    @override
     @torch.inference_mode()
     def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
         if y is None:
@@ -174,17 +181,21 @@ class VoxelDiffusionAutoencoder(DiffusionAutoencoder):
         super().__init__("voxel_dae", (1, *shape), schedule, device)
         self.network = network
 
+    @override
     @torch.inference_mode()
     def semantic_code(self, x: Tensor) -> Tensor:
         y: Tensor = self.network.encoder(x)
         return y
 
+    @override
     def to_latent(self, x: Tensor) -> Tensor:
         return 2 * x - 1
 
+    @override
     def from_latent(self, z_0: Tensor) -> Tensor:
         return ((z_0 + 1) / 2).clamp(0, 1)
 
+    @override
     @torch.inference_mode()
     def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
         if y is None:

@@ -95,7 +95,7 @@ def pack_volumes(
     for row, scan in enumerate(index["scan"]):
         for array, suffix in ((volumes, "T1w"), (masks, "mask")):
             path = folder_of[scan] / f"{scan}_{suffix}.nii.gz"
-            data = np.asanyarray(nib.load(path).dataobj)
+            data = np.asanyarray(nib.Nifti1Image.from_filename(path).dataobj)
             if data.shape != tuple(shape):
                 raise InputError(
                     path, f"has shape {data.shape}, the grid is {tuple(shape)}", "Preprocess again."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ def ddim_levels(n_steps: int, n_levels: int) -> list[int]:
 
 
 def ddim_step(z_t: Tensor, eps: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor) -> Tensor:
-    """Move `z_t` (any shape) from level t to level s, up or down; eq. 12 of Song et al. 2021, η = 0."""
+    """Move `z_t` (any shape) from level t to level s (Song et al. 2021, eq. 12 with η = 0)."""
     z_0 = (z_t - (1 - alpha_bar_t).sqrt() * eps) / alpha_bar_t.sqrt()
     return alpha_bar_s.sqrt() * z_0 + (1 - alpha_bar_s).sqrt() * eps
 
@@ -58,7 +59,7 @@ def ddim_move(
     Tensor
         Sample at ``levels[-1]``, (B, …).
     """
-    for t, s in zip(levels, levels[1:], strict=False):
+    for t, s in pairwise(levels):
         level = torch.full((len(z),), max(t, 1), dtype=torch.int64, device=z.device)
         eps = predict_noise(z, level)
         z = ddim_step(z, eps, schedule.alpha_bar[t], schedule.alpha_bar[s])

@@ -184,9 +184,7 @@ def untrained_encoder(
     return network.to(device)
 
 
-def adopt_standard(
-    network: SemanticEncoder | Autoencoder, standard: CohortStandard | None
-) -> None:
+def adopt_standard(network: SemanticEncoder | Autoencoder, standard: CohortStandard | None) -> None:
     """Give `network` the measured standard, if it was made to use one."""
     if network.standard is not None and standard is not None:
         network.standard.load_state_dict(standard.state_dict())

@@ -105,9 +105,7 @@ class Autoencoder(nn.Module):
             edge = self.downsampling
             self.linear_encode = nn.Conv3d(1, latent_channels, edge, stride=edge)
             self.linear_decode = nn.ConvTranspose3d(latent_channels, 1, edge, stride=edge)
-        log_sigma = self.network.quant_conv_log_sigma.conv
-        nn.init.zeros_(log_sigma.weight)
-        nn.init.constant_(log_sigma.bias, FIRST_LOG_VARIANCE)
+        fill_convolution(self.network.quant_conv_log_sigma, FIRST_LOG_VARIANCE)
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """μ(x) and σ(x) of q(z|x), each (B, C, h, w, d), for x (B, 1, H, W, D) in [0, 1]."""
@@ -138,6 +136,14 @@ class Autoencoder(nn.Module):
         """(C, h, w, d) of the latent of a scan of shape (H, W, D)."""
         h, w, d = (size // self.downsampling for size in shape)
         return self.latent_channels, h, w, d
+
+
+def fill_convolution(module: nn.Module, bias: float) -> None:
+    """Set the weights of the last convolution inside `module` to zero and its bias to `bias`."""
+    convolution = [m for m in module.modules() if isinstance(m, nn.Conv3d)][-1]
+    nn.init.zeros_(convolution.weight)
+    if convolution.bias is not None:
+        nn.init.constant_(convolution.bias, bias)
 
 
 def kl_divergence(mu: Tensor, sigma: Tensor) -> Tensor:

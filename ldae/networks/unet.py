@@ -76,7 +76,7 @@ def scale_shift(h: Tensor, parameters: Tensor) -> Tensor:
 
 
 def rebuild_resnet_blocks(module: nn.Module, dropout: float, dim_y: int) -> None:
-    """Replace, in place, every residual block of the library inside `module` by :class:`ResnetBlock`."""
+    """Replace, in place, the library's residual blocks inside `module` by :class:`ResnetBlock`."""
     for name, child in module.named_children():
         if type(child) is DiffusionUNetResnetBlock:
             setattr(module, name, ResnetBlock(child, child.spatial_dims, dropout, dim_y))
@@ -195,7 +195,7 @@ def decode_features(
     h = middle(hidden_states=h, temb=emb)
     remaining = list(skips)
     for block in up_blocks:
-        n = len(block.resnets)
+        n = len(list(block.resnets.children()))  # type: ignore[union-attr]
         states, remaining = remaining[-n:], remaining[:-n]
         h = block(hidden_states=h, res_hidden_states_list=states, temb=emb)
     result: Tensor = out(h)

@@ -10,13 +10,14 @@ import torch
 from monai.losses import JukeboxLoss, PatchAdversarialLoss, PerceptualLoss
 from monai.networks.nets import PatchDiscriminator
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ldae.errors import InputError
-from ldae.networks.autoencoder import Autoencoder, fold_space, kl_divergence, save_autoencoder
 from ldae.networks.assembly import adopt_standard
+from ldae.networks.autoencoder import Autoencoder, fold_space, kl_divergence, save_autoencoder
 from ldae.networks.standard import measure_standard
 from ldae.training.batches import Batch
-from ldae.training.fit import finish, fingerprint, fit, resolve_steps
+from ldae.training.fit import fingerprint, finish, fit, resolve_steps
 from ldae.training.linear_start import fit_linear_start
 from ldae.training.module import StepTraining
 from ldae.volumes import VolumeStore
@@ -95,15 +96,18 @@ class AutoencoderTraining(StepTraining):
         perceptual = perceptual_loss(settings)
         self._perceptual = (perceptual,)  # in a tuple: its weights stay out of checkpoints
 
+    @override
     def on_fit_start(self) -> None:
         if self._perceptual[0] is not None:
             self._perceptual[0].to(self.device)
 
+    @override
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
         shape = (len(rows), *self.network.latent_shape(self.store.shape))  # type: ignore[operator]
         noise = torch.randn(shape, generator=generator)
         return {"x": self.store.batch(rows[part]), "noise": noise[part]}
 
+    @override
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         s = self.settings
         return [
@@ -134,11 +138,13 @@ class AutoencoderTraining(StepTraining):
             total = total + float(s["perceptual_weight"]) * losses["perceptual"]
         return losses | {"loss": total}, x_hat
 
+    @override
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         return self.reconstruction_losses(network, batch)[0]
 
+    @override
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[misc]
+        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
         adversarial_on = int(self.step) >= int(self.settings["adversarial_start"])
         weight = float(self.settings["adversarial_weight"]) if adversarial_on else 0.0
 

@@ -1,4 +1,4 @@
-"""Batches as a function of (seed, step), so that a resumed training sees what it would have seen."""
+"""Batches as a function of (seed, step): a resumed training sees what it would have seen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 Batch = dict[str, Tensor]
 MakeBatch = Callable[[np.ndarray, slice, torch.Generator], Batch]
-"""(rows of the global batch, this part of it, generator for the global batch) → this part's batch."""
+"""(rows of the global batch, the part wanted, generator for all of it) → that part's tensors."""
 
 
 def step_seed(*parts: int) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ldae.diffusion.process import diffuse, noise_loss
 from ldae.diffusion.schedule import NoiseSchedule, per_sample
@@ -25,7 +26,7 @@ from ldae.networks.semantic_encoder import SemanticEncoder, load_imagenet_backbo
 from ldae.networks.standard import measure_standard
 from ldae.networks.unet import NoiseUNet
 from ldae.training.batches import Batch
-from ldae.training.fit import finish, fingerprint, fit, resolve_steps
+from ldae.training.fit import fingerprint, finish, fit, resolve_steps
 from ldae.training.module import AveragedTraining
 from ldae.volumes import VolumeStore
 
@@ -87,11 +88,13 @@ class PriorTraining(DiffusionTraining):
         super().__init__(prior, *rows, settings, seed, schedule)
         self.latents = latents
 
+    @override
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
         t, eps = self.draw(len(rows), self.latents.shape, part, generator)
         z_0 = self.latents.sample(rows, generator)[part]
         return {"z_0": z_0, "t": t, "eps": eps}
 
+    @override
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         z_t = diffuse(batch["z_0"], batch["t"], batch["eps"], self.schedule)
         return {"loss": noise_loss(batch["eps"], network(z_t, batch["t"]))}
@@ -129,14 +132,17 @@ class LdaeTraining(DiffusionTraining):
         self.store = store
         self.latents = latents
 
+    @override
     def on_fit_start(self) -> None:
         self._prior[0].to(self.device)
 
+    @override
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
         t, eps = self.draw(len(rows), self.latents.shape, part, generator)
         z_0 = self.latents.sample(rows, generator)[part]
         return {"x": self.store.batch(rows[part]), "z_0": z_0, "t": t, "eps": eps}
 
+    @override
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         t, eps = batch["t"], batch["eps"]
         z_t = diffuse(batch["z_0"], t, eps, self.schedule)
@@ -174,10 +180,12 @@ class VoxelDaeTraining(DiffusionTraining):
         super().__init__(network, store.rows("train"), store.rows("val"), settings, seed, schedule)
         self.store = store
 
+    @override
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
         t, eps = self.draw(len(rows), (1, *self.store.shape), part, generator)
         return {"x": self.store.batch(rows[part]), "t": t, "eps": eps}
 
+    @override
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         x_t = diffuse(2 * batch["x"] - 1, batch["t"], batch["eps"], self.schedule)
         y = network.encoder(batch["x"])  # type: ignore[operator]
@@ -192,9 +200,7 @@ def encoder_settings(settings: dict[str, Any], shape: tuple[int, int, int]) -> d
     return {"n_slices": shape[2]} | {name: settings[name] for name in names} | relative
 
 
-def prepare_encoder(
-    encoder: SemanticEncoder, settings: dict[str, Any], store: VolumeStore
-) -> None:
+def prepare_encoder(encoder: SemanticEncoder, settings: dict[str, Any], store: VolumeStore) -> None:
     """Give a new encoder what it starts from: the cohort's standard and ImageNet's weights.
 
     Parameters

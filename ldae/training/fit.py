@@ -37,13 +37,13 @@ def resolve_steps(settings: dict[str, Any], n_scans: int) -> dict[str, Any]:
         raise ValueError("set exactly one of n_steps and n_epochs")
     if n_scans < 1:
         raise ValueError("the training split has no scan")
-    if steps is None:
+    if epochs is not None:
         steps = -(-int(epochs) * n_scans // int(settings["batch_size"]))
-    return {**settings, "n_steps": int(steps)}
+    return {**settings, "n_steps": steps}
 
 
 def fingerprint(*parts: Any) -> str:
-    """Digest of JSON-serialisable parts: a checkpoint is only resumed by the training it belongs to."""
+    """Digest of JSON-serialisable parts: only the training it belongs to resumes a checkpoint."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
-from torch import nn
 
-from ldae.networks.autoencoder import Autoencoder, fold_space
+from ldae.networks.autoencoder import Autoencoder, fill_convolution, fold_space
 from ldae.volumes import VolumeStore
 
 MAX_PATCHES = 20_000  # enough for the leading components of some hundred voxels
@@ -42,18 +41,9 @@ def fit_linear_start(autoencoder: Autoencoder, store: VolumeStore, seed: int) ->
     kernel = torch.from_numpy(pca.components_.astype(np.float32))
     kernel = kernel.reshape(n_components, 1, edge, edge, edge)
     mean = torch.from_numpy(pca.mean_.astype(np.float32)).reshape(1, -1)
-    encode, decode = autoencoder.linear_encode, autoencoder.linear_decode
-    with torch.no_grad():
-        encode.weight.copy_(kernel)
-        encode.bias.copy_(-(kernel.reshape(n_components, -1) @ mean.reshape(-1)))
-        decode.weight.copy_(kernel)
-        decode.bias.copy_(mean.mean())  # one bias for the whole patch: its mean's mean
-        network = autoencoder.network
-        for module in (network.quant_conv_mu.conv, last_convolution(network.decoder)):
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
-
-
-def last_convolution(decoder: nn.Module) -> nn.Conv3d:
-    """The convolution that makes the decoder's output."""
-    return [module for module in decoder.modules() if isinstance(module, nn.Conv3d)][-1]
+    start = -(kernel.reshape(n_components, -1) @ mean.reshape(-1))
+    autoencoder.linear_encode.load_state_dict({"weight": kernel, "bias": start})
+    # one bias serves the whole patch, so it is the mean patch's mean
+    autoencoder.linear_decode.load_state_dict({"weight": kernel, "bias": mean.mean()[None]})
+    fill_convolution(autoencoder.network.quant_conv_mu, 0.0)
+    fill_convolution(autoencoder.network.decoder, 0.0)

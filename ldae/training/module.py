@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
+from typing_extensions import override
 
 from ldae.training.batches import Batch, StepBatches, step_seed
 
@@ -58,7 +59,7 @@ class StepTraining(pl.LightningModule):
 
     @abstractmethod
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
-        """This rank's part of a global batch; every draw is of the global size, then cut."""
+        """Part of a global batch; every random draw is of the global size, then cut."""
 
     @abstractmethod
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -69,6 +70,7 @@ class StepTraining(pl.LightningModule):
         """The weights that will be saved."""
         return self.network
 
+    @override
     def train_dataloader(self) -> DataLoader[Batch]:
         batches = StepBatches(
             self.make_batch,
@@ -82,6 +84,7 @@ class StepTraining(pl.LightningModule):
         )
         return DataLoader(batches, batch_size=None)
 
+    @override
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # dropout draws from the global generator: make it a function of the step too
         torch.manual_seed(step_seed(self.seed, int(self.step), self.trainer.global_rank))
@@ -125,19 +128,23 @@ class AveragedTraining(StepTraining):
         self.average = AveragedModel(network, multi_avg_fn=decay, use_buffers=False)
         self.average.requires_grad_(False)
 
+    @override
     @property
     def validated_network(self) -> nn.Module:
         average: nn.Module = self.average.module
         return average
 
+    @override
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.network.parameters(), lr=float(self.settings["learning_rate"]))
 
+    @override
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self.losses(self.network, batch)
         self.record(losses)
         return losses["loss"]
 
+    @override
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
         self.average.update_parameters(self.network)

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytorch_lightning as pl
 from tqdm import tqdm
+from typing_extensions import override
 
 from ldae.training.module import StepTraining
 
@@ -52,10 +53,12 @@ class StatusLines(pl.Callback):
         self._train_count = 0
         self._bar: tqdm | None = None
 
+    @override
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows, "seconds": self._seconds(), "sums": self._train_sums,
                 "count": self._train_count}  # fmt: skip
 
+    @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = state_dict["rows"]
         self.seconds_before = state_dict["seconds"]
@@ -65,9 +68,11 @@ class StatusLines(pl.Callback):
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self._start
 
+    @override
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._start = self._last_line = time.monotonic()
 
+    @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: StepTraining) -> None:  # type: ignore[override]
         self._start = self._last_line = time.monotonic()
         self._first_step = int(pl_module.step)
@@ -81,6 +86,7 @@ class StatusLines(pl.Callback):
             len(pl_module.train_rows),
         )  # fmt: skip
 
+    @override
     def on_train_batch_end(  # type: ignore[override]
         self,
         trainer: pl.Trainer,
@@ -104,6 +110,7 @@ class StatusLines(pl.Callback):
             self._last_line = time.monotonic()
             self._report(step, n_steps, pl_module.latest["loss"])
 
+    @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._bar is not None:
             self._bar.close()

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from typing_extensions import override
 
 from ldae.networks.assembly import EncoderWithHeads, save_encoder_with_heads
 from ldae.training.batches import Batch
 from ldae.training.diffusion import encoder_settings, prepare_encoder
-from ldae.training.fit import finish, fingerprint, fit, resolve_steps
+from ldae.training.fit import fingerprint, finish, fit, resolve_steps
 from ldae.training.module import AveragedTraining
 from ldae.volumes import VolumeStore
 
@@ -66,11 +67,13 @@ class SupervisedTraining(AveragedTraining):
         self.store = store
         self.targets = targets
 
+    @override
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
         mine = rows[part]
         labels = {task: torch.from_numpy(values[mine]) for task, values in self.targets.items()}
         return {"x": self.store.batch(mine)} | labels
 
+    @override
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
         for task, output in network(batch["x"]).items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -48,7 +50,7 @@ def test_schedule_refuses_nonsense(n: int, start: float, end: float) -> None:
 def test_levels_span_the_schedule(n_steps: int) -> None:
     levels = ddim_levels(n_steps, 1000)
     assert levels[0] == 0 and levels[-1] == 1000 and len(levels) == n_steps + 1
-    assert all(a < b for a, b in zip(levels, levels[1:], strict=False))
+    assert all(a < b for a, b in pairwise(levels))
 
 
 @pytest.mark.parametrize("n_steps", [0, 1001])

@@ -114,8 +114,7 @@ def test_semantic_only_depends_on_the_generator(files: dict[str, Path]) -> None:
     voxel = load_voxel_dae(files["voxel_dae"], DIFFUSION, SHAPE, CPU)
     x = torch.rand(1, 1, *SHAPE)
     outcomes = [
-        reconstruct_semantic(voxel, x, 3, torch.Generator().manual_seed(seed))
-        for seed in (0, 0, 1)
+        reconstruct_semantic(voxel, x, 3, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
     ]
     assert torch.equal(outcomes[0], outcomes[1]) and not torch.equal(outcomes[0], outcomes[2])
 

@@ -147,10 +147,10 @@ def test_encoder_code_and_errors() -> None:
 
 def test_untrained_encoder_depends_on_the_seed_alone() -> None:
     x = torch.rand(1, 1, 16, 16, 16)
-    first = untrained_encoder(ENCODER, 3, CPU)(x)
+    first = untrained_encoder(ENCODER, None, 3, CPU)(x)
     torch.rand(7)
-    assert torch.equal(first, untrained_encoder(ENCODER, 3, CPU)(x))
-    assert not torch.equal(first, untrained_encoder(ENCODER, 4, CPU)(x))
+    assert torch.equal(first, untrained_encoder(ENCODER, None, 3, CPU)(x))
+    assert not torch.equal(first, untrained_encoder(ENCODER, None, 4, CPU)(x))
 
 
 def test_imagenet_weights_load_into_a_grey_backbone(tmp_path: Path) -> None:

@@ -10,16 +10,20 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from sklearn.decomposition import PCA
 
 from ldae.errors import InputError
 from ldae.latents import LatentStore, encode_latents, measure_latent_scale
-from ldae.networks.autoencoder import Autoencoder, load_autoencoder
+from ldae.networks.assembly import adopt_standard
+from ldae.networks.autoencoder import Autoencoder, fold_space, load_autoencoder
+from ldae.networks.standard import measure_standard
 from ldae.networks.weights import read_weights
 from ldae.training import fit as fit_module
 from ldae.training.autoencoder import AutoencoderTraining, perceptual_loss, train_autoencoder
 from ldae.training.batches import StepBatches, batch_rows
 from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
 from ldae.training.fit import fingerprint, resolve_steps
+from ldae.training.linear_start import fit_linear_start
 from ldae.training.module import AveragedTraining
 from ldae.training.status import format_duration
 from ldae.training.supervised import supervised_targets, train_supervised
@@ -33,7 +37,8 @@ AUTOENCODER: dict[str, Any] = COMMON | {
     "kl_weight": 1e-6, "spectral_weight": 0.1, "perceptual_weight": 0.0,
     "perceptual_weights_file": None, "adversarial_weight": 0.05, "adversarial_start": 2,
     "discriminator_fold": 1, "discriminator_channels": 8, "discriminator_layers": 1,
-    "discriminator_learning_rate": 1e-3, "batch_size": 4,
+    "discriminator_learning_rate": 1e-3, "batch_size": 4, "relative_to_cohort": True,
+    "linear_start": False,
 }  # fmt: skip
 UNET: dict[str, Any] = {
     "channels": [8, 16], "attention_levels": [False, True], "n_res_blocks": 1, "dropout": 0.1,
@@ -42,7 +47,7 @@ UNET: dict[str, Any] = {
 AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9, "batch_size": 4}
 ENCODER: dict[str, Any] = {
     "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4, "n_heads": 2,
-    "pretrained": None,
+    "pretrained": None, "relative_to_cohort": True,
 }  # fmt: skip
 
 
@@ -126,7 +131,7 @@ def test_steps_and_epochs_exclude_each_other(settings: dict[str, Any]) -> None:
         resolve_steps(settings, 10)
 
 
-class Interrupted(Exception):
+class EndedEarlyError(Exception):
     """Stands for whatever ends a job early."""
 
 
@@ -141,7 +146,7 @@ class Interrupt(pl.Callback):
     ) -> None:
         if int(pl_module.step) == self.step:
             trainer.save_checkpoint(self.path)
-            raise Interrupted
+            raise EndedEarlyError
 
 
 def train_stage(stage: str, store: VolumeStore, latents: LatentStore, **paths: Path) -> None:
@@ -197,7 +202,7 @@ def test_resumed_training_equals_uninterrupted(
         patch.setattr(pl.Trainer, "__init__", with_interrupt)
         for name in modules:
             patch.setattr(f"{name}.fingerprint", remembered)
-        with pytest.raises(Interrupted):
+        with pytest.raises(EndedEarlyError):
             train_stage(stage, store, latents, **resumed)
     assert not resumed["model_path"].exists()
     train_stage(stage, store, latents, **resumed)
@@ -248,9 +253,7 @@ def test_discriminator_gets_its_own_gradient_only(store: VolumeStore) -> None:
     rows = batch_rows(store.rows("train"), 4, 0, 0)
     from ldae.training.batches import step_seed
 
-    batch = module.make_batch(
-        rows, slice(None), torch.Generator().manual_seed(step_seed(0, 0))
-    )
+    batch = module.make_batch(rows, slice(None), torch.Generator().manual_seed(step_seed(0, 0)))
     _, x_hat = module.reconstruction_losses(module.network, batch)
     adversarial = module.adversarial
     fake = adversarial(module.discriminate(x_hat.detach()), False, True)
@@ -263,14 +266,47 @@ def test_discriminator_gets_its_own_gradient_only(store: VolumeStore) -> None:
 
 def test_perceptual_loss_says_what_is_missing() -> None:
     assert perceptual_loss(AUTOENCODER) is None
-    with pytest.raises(InputError, match="torchvision|no weights at"):
+    with pytest.raises(InputError, match=r"torchvision|no weights at"):
         perceptual_loss(AUTOENCODER | {"perceptual_weight": 0.1})
 
 
 def test_autoencoder_training_names_the_grid(store: VolumeStore, tmp_path: Path) -> None:
     settings = AUTOENCODER | {"fold": 4, "channels": [8, 8, 8]}
-    with pytest.raises(InputError, match="grid.shape"):
+    with pytest.raises(InputError, match=r"grid\.shape"):
         train_autoencoder(store, settings, 0, **files(tmp_path, "x"), checkpoint_minutes=60)
+
+
+def test_standard_is_of_the_training_split(store: VolumeStore) -> None:
+    standard = measure_standard(store)
+    x = store.batch(store.rows("train"))
+    assert torch.allclose(standard.mean, x.mean(0, keepdim=True), atol=1e-4)
+    expected = x.std(0, correction=0, keepdim=True).clamp_min(0.02)
+    assert torch.allclose(standard.deviation, expected, atol=1e-3)
+    assert torch.allclose(standard.invert(standard(x)), x, atol=1e-5)
+    volumes = store.volumes.copy()
+    volumes[store.rows("test")] = 1
+    store.volumes = volumes
+    assert torch.equal(measure_standard(store).mean, standard.mean)
+
+
+def test_linear_start_is_the_principal_components_of_patches(store: VolumeStore) -> None:
+    torch.manual_seed(0)
+    autoencoder = Autoencoder(2, [8, 8], 1, 3, 4, standard_shape=store.shape, linear_start=True)
+    adopt_standard(autoencoder, measure_standard(store))
+    fit_linear_start(autoencoder, store, seed=0)
+    x = store.batch(store.rows("train"))
+    with torch.inference_mode():
+        mu, _ = autoencoder.moments(x)
+        x_hat = autoencoder.decode(mu)
+    standard = autoencoder.standard
+    assert standard is not None
+    patches = fold_space(standard(x), 4).permute(0, 2, 3, 4, 1).reshape(-1, 64).numpy()
+    pca = PCA(3).fit(patches)
+    expected = pca.inverse_transform(pca.transform(patches))
+    found = fold_space(standard(x_hat), 4).permute(0, 2, 3, 4, 1).reshape(-1, 64).numpy()
+    # the mean patch becomes one bias: equal up to that
+    assert np.abs(found - expected).mean() < 0.1 * np.abs(patches).mean()
+    assert np.square(found - patches).mean() < 1.1 * np.square(expected - patches).mean() + 1e-3
 
 
 def test_latent_scale_is_of_the_training_split(store: VolumeStore) -> None:
@@ -314,7 +350,9 @@ def test_trained_autoencoder_reconstructs_better(store: VolumeStore, tmp_path: P
     assert load_autoencoder(paths["model_path"], CPU).downsampling == 4
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(5, "5 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")]
+)
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 

@@ -61,7 +61,7 @@ def test_packed_scans_are_the_files(tmp_path: Path, tables: dict[str, pd.DataFra
 def test_wrong_grid_and_empty_study_are_named(
     tmp_path: Path, tables: dict[str, pd.DataFrame]
 ) -> None:
-    with pytest.raises(InputError, match="a_1_T1w.nii.gz: has shape"):
+    with pytest.raises(InputError, match=r"a_1_T1w\.nii\.gz: has shape"):
         pack(tmp_path, tables, (8, 8, 8))
     tables["qc"]["status"] = "excluded"
     with pytest.raises(InputError, match="no scan passed"):
