@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,28 +23,25 @@ POOL_CELLS = 2
 and right, top and bottom of the brain stay apart."""
 
 
-class SemanticEncoder(Protocol):
-    """Anything that gives scans (B, 1, H, W, D) a semantic code (B, dim)."""
-
-    device: torch.device
-
-    def semantic_code(self, x: Tensor) -> Tensor | None:
-        """Y = E(x)."""
-        ...
-
-
 @torch.inference_mode()
-def encode_semantics(model: SemanticEncoder, store: VolumeStore, batch_size: int) -> np.ndarray:
+def encode_semantics(
+    encode: Callable[[Tensor], Tensor | None],
+    store: VolumeStore,
+    batch_size: int,
+    device: torch.device,
+) -> np.ndarray:
     """Semantic code of every scan, (N, dim) float32, in the order of the store's index.
 
     Parameters
     ----------
-    model
-        A diffusion autoencoder or a bare encoder.
+    encode
+        y = E(x) for scans (B, 1, H, W, D): an encoder, or a model's ``semantic_code``.
     store
         The packed scans.
     batch_size
         Scans per forward pass; changes speed and memory only.
+    device
+        Where `encode` expects its scans.
 
     Raises
     ------
@@ -52,7 +50,7 @@ def encode_semantics(model: SemanticEncoder, store: VolumeStore, batch_size: int
     """
     parts = []
     for rows in batches(store.rows(), batch_size):
-        y = model.semantic_code(store.batch(rows).to(model.device))
+        y = encode(store.batch(rows).to(device))
         if y is None:
             raise ValueError("the model has no semantic code")
         parts.append(y.float().cpu().numpy())

@@ -227,6 +227,29 @@ def read_split(path: Path) -> pd.DataFrame:
     return table[["subject", "split"]]
 
 
+def check_interpolation(scans: pd.DataFrame, split: pd.DataFrame) -> None:
+    """Stop before the long work if the test split cannot serve the interpolation of visits.
+
+    Parameters
+    ----------
+    scans, split
+        Tables of ``manifest/scans.tsv`` and ``split/split.tsv``.
+
+    Raises
+    ------
+    InputError
+        If nobody in the test split has ``VISITS_FOR_INTERPOLATION`` visits.
+    """
+    test = split.loc[split["split"] == "test", "subject"]
+    visits = scans[scans["subject"].isin(test)].groupby("subject").size()
+    if (visits < VISITS_FOR_INTERPOLATION).all():
+        raise InputError(
+            "split.test",
+            f"nobody in the test split has {VISITS_FOR_INTERPOLATION} visits to interpolate",
+            "Give the test split a larger share, or choose another seed.",
+        )
+
+
 def check_split(scans: pd.DataFrame, split: pd.DataFrame) -> None:
     """Stop if a subject is in two splits or in none.
 

@@ -70,6 +70,7 @@ rule split_subjects:
         runtime=15,
     params:
         fractions=lookup(within=config, dpath="split"),
+        interpolation="interpolation" in plan.tables,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("split_subjects"),
     message:

@@ -20,5 +20,5 @@ with rule_entry(snakemake) as run:
         encoder = untrained_encoder(settings, standard, run.seed, device)
     else:
         encoder = load_encoder(Path(snakemake.input.model), device)
-    codes = encode_semantics(encoder, store, snakemake.resources.micro_batch)
+    codes = encode_semantics(encoder, store, snakemake.resources.micro_batch, device)
     np.save(snakemake.output.codes, codes)

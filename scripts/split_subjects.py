@@ -1,8 +1,11 @@
 """Rule entry point: decide which subject is in which split."""
 
 from ldae.entry import rule_entry
-from ldae.manifest import read_scans, split_subjects
+from ldae.manifest import check_interpolation, read_scans, split_subjects
 
 with rule_entry(snakemake) as run:
-    split = split_subjects(read_scans(snakemake.input.scans), snakemake.params.fractions, run.seed)
+    scans = read_scans(snakemake.input.scans)
+    split = split_subjects(scans, snakemake.params.fractions, run.seed)
+    if snakemake.params.interpolation:
+        check_interpolation(scans, split)
     split.to_csv(snakemake.output.split, sep="\t", index=False)

@@ -20,7 +20,7 @@ from ldae.preprocessing.brain import mask_path
 from ldae.preprocessing.grid import dice
 from ldae.preprocessing.measures import MEASURES
 
-QC_COLUMNS = ("scan", "status", "reason", *MEASURES, "seconds")
+QC_COLUMNS = ("scan", "status", "reason", *MEASURES)
 
 # Which limit applies to which measure, and how an excess is put in words.
 _LOWER = {
@@ -82,7 +82,6 @@ def quality_control(
                 "reason": "; ".join(reasons),
             }
             | {key: measures.get(key) for key in MEASURES}
-            | {"seconds": round(sum(record["seconds"].values()), 2)}
         )
     qc = pd.DataFrame(rows, columns=list(QC_COLUMNS))
     if limits["reference_masks"] is not None:

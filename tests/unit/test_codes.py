@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from evaluation_toy import ToyModel, affine, make_store
 
 from ldae.codes import (
@@ -18,6 +19,8 @@ from ldae.codes import (
 from ldae.errors import InputError
 from ldae.volumes import VolumeStore
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
@@ -25,11 +28,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
 
 
 def test_semantics_do_not_depend_on_the_batch(store: VolumeStore) -> None:
-    codes = encode_semantics(ToyModel(), store, 7)
-    np.testing.assert_allclose(codes, encode_semantics(ToyModel(), store, 64), rtol=1e-6)
+    codes = encode_semantics(ToyModel().semantic_code, store, 7, CPU)
+    np.testing.assert_allclose(
+        codes, encode_semantics(ToyModel().semantic_code, store, 64, CPU), rtol=1e-6
+    )
     assert codes.shape == (len(store.index), 6 * 7 * 6) and codes.dtype == np.float32
     with pytest.raises(ValueError, match="no semantic code"):
-        encode_semantics(ToyModel(conditional=False), store, 7)
+        encode_semantics(ToyModel(conditional=False).semantic_code, store, 7, CPU)
 
 
 def test_voxel_components_come_from_training_rows(store: VolumeStore) -> None:

@@ -11,6 +11,7 @@ import pytest
 from ldae.errors import InputError
 from ldae.manifest import (
     SCAN_COLUMNS,
+    check_interpolation,
     check_split,
     read_scans,
     read_split,
@@ -123,3 +124,12 @@ def test_leak_is_refused(tmp_path: Path) -> None:
         read_split(tmp_path / "twice.tsv")
     with pytest.raises(InputError, match="is in split 'dev'"):
         check_split(scans, split.assign(split="dev"))
+
+
+def test_interpolation_needs_three_visits_of_a_test_subject() -> None:
+    scans = pd.DataFrame({"subject": ["a"] * 3 + ["b"] * 2})
+    split = pd.DataFrame({"subject": ["a", "b"], "split": ["test", "train"]})
+    check_interpolation(scans, split)
+    split["split"] = ["train", "test"]
+    with pytest.raises(InputError, match="nobody in the test split has 3 visits"):
+        check_interpolation(scans, split)

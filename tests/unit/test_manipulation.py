@@ -48,7 +48,7 @@ def test_dose_and_response(store: VolumeStore) -> None:
     table, examples = manipulate_attribute(
         store,
         model,
-        encode_semantics(model, store, 32),
+        encode_semantics(model.semantic_code, store, 32, model.device),
         affine(),
         amounts=[-0.5, -0.25, 0.25, 0.5],
         n_steps=8,
