@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,8 +14,10 @@ import torch
 from torch import Tensor
 
 from ldae.errors import InputError
-from ldae.networks.autoencoder import Autoencoder
 from ldae.volumes import VolumeStore, read_index
+
+if TYPE_CHECKING:  # importing the network takes seconds that most readers of latents can save
+    from ldae.networks.autoencoder import Autoencoder
 
 
 @torch.inference_mode()
@@ -82,6 +86,11 @@ def measure_latent_scale(mu: np.ndarray, index: pd.DataFrame) -> float:
             "The autoencoder collapsed: lower autoencoder.kl_weight or learning_rate.",
         )
     return 1 / deviation
+
+
+def read_scale(path: Path) -> float:
+    """Latent scale s from ``scale.json``."""
+    return float(json.loads(Path(path).read_text())["scale"])
 
 
 class LatentStore:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from ldae.diffusion.schedule import NoiseSchedule, per_sample
+from ldae.latents import read_scale
 from ldae.networks.assembly import (
     ConditionalUNet,
     SemanticPair,
@@ -201,11 +201,6 @@ class VoxelDiffusionAutoencoder(DiffusionAutoencoder):
         if y is None:
             raise ValueError("the voxel diffusion autoencoder needs a semantic code")
         return self.network.noise(z_t, t, y)
-
-
-def read_scale(path: Path) -> float:
-    """Latent scale s from ``scale.json``."""
-    return float(json.loads(Path(path).read_text())["scale"])
 
 
 def load_prior(

@@ -6,9 +6,8 @@ import numpy as np
 
 from ldae.codes import encode_semantics
 from ldae.entry import rule_entry
-from ldae.networks.assembly import load_encoder, untrained_encoder
+from ldae.networks.semantic_encoder import encoder_settings, load_encoder, untrained_encoder
 from ldae.networks.standard import measure_standard
-from ldae.training.diffusion import encoder_settings
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from ldae.entry import rule_entry
-from ldae.latents import LatentStore
-from ldae.models import read_scale
+from ldae.latents import LatentStore, read_scale
 from ldae.training.diffusion import train_ldae
 from ldae.volumes import VolumeStore
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ldae.networks.autoencoder import Autoencoder, fold_space, unfold_space
+from ldae.networks.autoencoder import fold_space, unfold_space
 from ldae.networks.gradient_estimator import GradientEstimator
 from ldae.networks.semantic_encoder import SemanticEncoder
-from ldae.networks.standard import CohortStandard
 from ldae.networks.unet import NoiseUNet
 from ldae.networks.weights import freeze, read_weights, save_weights
 
@@ -146,45 +145,3 @@ def load_conditional_unet(path: Path, device: torch.device) -> ConditionalUNet:
 def save_encoder_with_heads(path: Path, model: EncoderWithHeads) -> None:
     """Write the supervised encoder."""
     save_weights(path, model.state_dict(), model.architecture)
-
-
-def load_encoder(path: Path, device: torch.device) -> SemanticEncoder:
-    """The semantic encoder inside any saved model that has one, frozen and in eval mode."""
-    state, architecture = read_weights(path)
-    encoder = SemanticEncoder(**architecture["encoder"])
-    prefix = "encoder."
-    encoder.load_state_dict(
-        {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    )
-    freeze(encoder)
-    return encoder.to(device)
-
-
-def untrained_encoder(
-    encoder: dict, standard: CohortStandard | None, seed: int, device: torch.device
-) -> SemanticEncoder:
-    """The semantic encoder as initialised from `seed`, frozen: the probes' floor.
-
-    Parameters
-    ----------
-    encoder
-        Settings of :class:`SemanticEncoder`.
-    standard
-        The cohort's standard, where the settings ask for one.
-    seed
-        Of the initial weights.
-    device
-        Where to put it.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = SemanticEncoder(**encoder)
-    adopt_standard(network, standard)
-    freeze(network)
-    return network.to(device)
-
-
-def adopt_standard(network: SemanticEncoder | Autoencoder, standard: CohortStandard | None) -> None:
-    """Give `network` the measured standard, if it was made to use one."""
-    if network.standard is not None and standard is not None:
-        network.standard.load_state_dict(standard.state_dict())

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ldae.errors import InputError
-from ldae.networks.standard import CohortStandard
+from ldae.networks.standard import CohortStandard, adopt_standard
+from ldae.networks.weights import freeze, read_weights
 
 
 class SemanticEncoder(nn.Module):
@@ -161,3 +162,47 @@ def load_imagenet_backbone(encoder: SemanticEncoder, path: Path) -> None:
             "[3, 3, 27, 3] and [96, 192, 384, 768]), or pretrained to null.",
         )
     encoder.backbone.load_state_dict(tensors)
+
+
+def encoder_settings(settings: dict[str, Any], shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Arguments of `SemanticEncoder` from config section ``encoder`` and the study's grid."""
+    names = ("slab", "dim_y", "depths", "widths", "patch_size", "n_heads")
+    relative = {"standard_shape": list(shape) if settings["relative_to_cohort"] else None}
+    return {"n_slices": shape[2]} | {name: settings[name] for name in names} | relative
+
+
+def load_encoder(path: Path, device: torch.device) -> SemanticEncoder:
+    """The semantic encoder inside any saved model that has one, frozen and in eval mode."""
+    state, architecture = read_weights(path)
+    encoder = SemanticEncoder(**architecture["encoder"])
+    prefix = "encoder."
+    encoder.load_state_dict(
+        {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    )
+    freeze(encoder)
+    return encoder.to(device)
+
+
+def untrained_encoder(
+    encoder: dict[str, Any], standard: CohortStandard | None, seed: int, device: torch.device
+) -> SemanticEncoder:
+    """The semantic encoder as initialised from `seed`, frozen: the probes' floor.
+
+    Parameters
+    ----------
+    encoder
+        Settings of :class:`SemanticEncoder`.
+    standard
+        The cohort's standard, where the settings ask for one.
+    seed
+        Of the initial weights.
+    device
+        Where to put it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = SemanticEncoder(**encoder)
+    if standard is not None:
+        adopt_standard(network, standard)
+    freeze(network)
+    return network.to(device)

@@ -7,6 +7,7 @@ voxel by voxel, what differs between people is all that is left.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -50,6 +51,12 @@ class CohortStandard(nn.Module):
         return self.mean + self.deviation * standardised
 
 
+class Standardised(Protocol):
+    """A network that may see scans relative to the cohort."""
+
+    standard: CohortStandard | None
+
+
 def measure_standard(store: VolumeStore) -> CohortStandard:
     """Mean and deviation of the training scans, the deviation at least ``LEAST_DEVIATION``.
 
@@ -71,3 +78,9 @@ def measure_standard(store: VolumeStore) -> CohortStandard:
     standard.mean.copy_(torch.from_numpy(mean))
     standard.deviation.copy_(torch.from_numpy(np.maximum(deviation, LEAST_DEVIATION)))
     return standard
+
+
+def adopt_standard(network: Standardised, standard: CohortStandard) -> None:
+    """Give `network` the measured standard, if it was made to use one."""
+    if network.standard is not None:
+        network.standard.load_state_dict(standard.state_dict())

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from ldae.errors import InputError
-from ldae.networks.assembly import adopt_standard
 from ldae.networks.autoencoder import Autoencoder, fold_space, kl_divergence, save_autoencoder
-from ldae.networks.standard import measure_standard
+from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.training.batches import Batch
 from ldae.training.fit import fingerprint, finish, fit, resolve_steps
 from ldae.training.linear_start import fit_linear_start

@@ -16,14 +16,17 @@ from ldae.latents import LatentStore
 from ldae.networks.assembly import (
     ConditionalUNet,
     SemanticPair,
-    adopt_standard,
     load_prior_network,
     save_conditional_unet,
     save_prior,
     save_semantic_pair,
 )
-from ldae.networks.semantic_encoder import SemanticEncoder, load_imagenet_backbone
-from ldae.networks.standard import measure_standard
+from ldae.networks.semantic_encoder import (
+    SemanticEncoder,
+    encoder_settings,
+    load_imagenet_backbone,
+)
+from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.networks.unet import NoiseUNet
 from ldae.training.batches import Batch
 from ldae.training.fit import fingerprint, finish, fit, resolve_steps
@@ -191,13 +194,6 @@ class VoxelDaeTraining(DiffusionTraining):
         y = network.encoder(batch["x"])  # type: ignore[operator]
         eps_hat = network.noise(x_t, batch["t"], y)  # type: ignore[operator]
         return {"loss": noise_loss(batch["eps"], eps_hat)}
-
-
-def encoder_settings(settings: dict[str, Any], shape: tuple[int, int, int]) -> dict[str, Any]:
-    """Arguments of `SemanticEncoder` from config section ``encoder`` and the study's grid."""
-    names = ("slab", "dim_y", "depths", "widths", "patch_size", "n_heads")
-    relative = {"standard_shape": list(shape) if settings["relative_to_cohort"] else None}
-    return {"n_slices": shape[2]} | {name: settings[name] for name in names} | relative
 
 
 def prepare_encoder(encoder: SemanticEncoder, settings: dict[str, Any], store: VolumeStore) -> None:

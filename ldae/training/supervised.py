@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from ldae.networks.assembly import EncoderWithHeads, save_encoder_with_heads
+from ldae.networks.semantic_encoder import encoder_settings
 from ldae.training.batches import Batch
-from ldae.training.diffusion import encoder_settings, prepare_encoder
+from ldae.training.diffusion import prepare_encoder
 from ldae.training.fit import fingerprint, finish, fit, resolve_steps
 from ldae.training.module import AveragedTraining
 from ldae.volumes import VolumeStore

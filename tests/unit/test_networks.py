@@ -12,13 +12,11 @@ from ldae.networks.assembly import (
     ConditionalUNet,
     SemanticPair,
     load_conditional_unet,
-    load_encoder,
     load_prior_network,
     load_semantic_pair,
     save_conditional_unet,
     save_prior,
     save_semantic_pair,
-    untrained_encoder,
 )
 from ldae.networks.autoencoder import (
     Autoencoder,
@@ -29,7 +27,12 @@ from ldae.networks.autoencoder import (
     unfold_space,
 )
 from ldae.networks.gradient_estimator import GradientEstimator
-from ldae.networks.semantic_encoder import SemanticEncoder, load_imagenet_backbone
+from ldae.networks.semantic_encoder import (
+    SemanticEncoder,
+    load_encoder,
+    load_imagenet_backbone,
+    untrained_encoder,
+)
 from ldae.networks.unet import NoiseUNet
 from ldae.networks.weights import read_weights
 

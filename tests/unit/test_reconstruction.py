@@ -25,7 +25,14 @@ def models() -> dict[str, ToyModel]:
 
 def test_every_row_of_the_protocol_is_there(store: VolumeStore) -> None:
     table, examples = evaluate_reconstruction(
-        store, models(), steps=[5, 40], voxel_steps=[5], n_scans=None, batch_size=4, n_examples=2, **OPTIONS
+        store,
+        models(),
+        steps=[5, 40],
+        voxel_steps=[5],
+        n_scans=None,
+        batch_size=4,
+        n_examples=2,
+        **OPTIONS,
     )
     assert list(table.columns) == table_columns("reconstruction")
     assert set(table["method"]) == {"autoencoder", "ldae", "ldae_semantic", "prior"}
@@ -42,9 +49,9 @@ def test_every_row_of_the_protocol_is_there(store: VolumeStore) -> None:
 
 def test_numbers_do_not_depend_on_the_batch(store: VolumeStore) -> None:
     tables = [
-        evaluate_reconstruction(store, models(), steps=[5], voxel_steps=[5], n_scans=6, batch_size=size, **OPTIONS)[
-            0
-        ]
+        evaluate_reconstruction(
+            store, models(), steps=[5], voxel_steps=[5], n_scans=6, batch_size=size, **OPTIONS
+        )[0]
         for size in (2, 6)
     ]
     pd.testing.assert_frame_equal(*tables, rtol=1e-4)

@@ -14,9 +14,8 @@ from sklearn.decomposition import PCA
 
 from ldae.errors import InputError
 from ldae.latents import LatentStore, encode_latents, measure_latent_scale
-from ldae.networks.assembly import adopt_standard
 from ldae.networks.autoencoder import Autoencoder, fold_space, load_autoencoder
-from ldae.networks.standard import measure_standard
+from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.networks.weights import read_weights
 from ldae.training import fit as fit_module
 from ldae.training.autoencoder import AutoencoderTraining, perceptual_loss, train_autoencoder
