@@ -149,6 +149,7 @@ def evaluate_reconstruction(
     examples = {
         "scan": store.index["scan"].to_numpy(str)[example_rows],
         "steps": np.array(max(steps)),
+        "voxel_steps": np.array(max(voxel_steps)),
         "original": store.volumes[example_rows].astype(np.float32),
         "mask": np.asarray(store.masks[example_rows]),
         **{method: np.concatenate(arrays) for method, arrays in kept.items()},

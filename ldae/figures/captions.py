@@ -70,11 +70,11 @@ def _training(data: pd.DataFrame) -> str:
 
 def _reconstruction(data: pd.DataFrame) -> str:
     row = data.iloc[0]
+    steps = f"{int(row['steps'])} sampler steps (voxel DAE: {int(row['voxel_steps'])})"
     return (
-        f"Scan {row['scan']} of the test split and its reconstructions with T = "
-        f"{int(row['steps'])} "
-        "sampler steps, with their differences to the scan inside the brain mask on one colour "
-        f"scale (±{row['color_limit']:.2f} of the intensity range). {CONVENTION}"
+        f"Scan {row['scan']} of the test split and its reconstructions with {steps}, with their "
+        "differences to the scan inside the brain mask on one colour scale "
+        f"(±{row['color_limit']:.2f} of the intensity range). {CONVENTION}"
     )
 
 

@@ -160,6 +160,7 @@ def plot_reconstruction(examples: Examples, item: int = 0) -> tuple[Figure, pd.D
                         "scan": str(examples["scan"][item]),
                         "method": name,
                         "steps": int(examples["steps"]),
+                        "voxel_steps": int(examples.get("voxel_steps", examples["steps"])),
                         "mean_abs_difference_in_mask": np.abs(differences[name][mask]).mean(),
                         "color_limit": limit,
                     }
