@@ -21,9 +21,11 @@ from ldae.progress import (
 from ldae.provenance.code import code_digest as digest_of_code
 from snakemake.logging import logger
 
-# Threads that a job can use; Snakemake lowers them to the cores it is given.
-TRAINING_THREADS = 8
-BATCH_THREADS = 4
+# Threads that a job can use. Small networks gain little from a second core, two jobs side by side
+# gain a whole one: on one machine a job takes half of the cores.
+ALL_CORES = workflow.cores or 16
+TRAINING_THREADS = min(8, max(1, ALL_CORES // 2))
+BATCH_THREADS = min(4, max(1, ALL_CORES // 2))
 
 REPOSITORY = Path(workflow.basedir)
 
