@@ -26,10 +26,12 @@ $(READY): $(LOCKS)
 	@$(PYTHON) -m venv .venv
 	@command -v nvidia-smi > /dev/null || $(INSTALL) envs/torch-cpu.lock > /dev/null 2>&1 || true
 	@$(INSTALL) envs/local.lock
+	@$(BIN)/python -m ldae.provenance.environment envs/local.lock > .venv/locks
 	@if grep -q '^cuda.*= .[0-9]' $(BIN)/../lib/python3*/site-packages/torch/version.py; then \
 	    echo "Adding the CUDA libraries"; \
-	    $(INSTALL) envs/cuda.lock; fi
-	@touch $@
+	    $(INSTALL) envs/cuda.lock; \
+	    $(BIN)/python -m ldae.provenance.environment envs/cuda.lock >> .venv/locks; fi
+	@mv .venv/locks $@
 
 figures: $(READY)  ## run the study and end with results/report.html
 	@$(BIN)/snakemake $(if $(STUDY),--configfile $(STUDY)) $(if $(CONFIG),--config $(CONFIG))

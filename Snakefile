@@ -24,6 +24,18 @@ localrules:
     write_config,
 
 
+onstart:
+    seal(log)
+
+
+onsuccess:
+    seal(log)
+
+
+onerror:
+    seal(log)
+
+
 rule all:
     default_target: True
     input:

@@ -7,5 +7,7 @@ import yaml
 from ldae.entry import rule_entry
 
 with rule_entry(snakemake) as run:
-    text = yaml.safe_dump(snakemake.params.config, sort_keys=False)
+    config = run.places.plain(snakemake.params.config)
+    config["pathvars"] = {"results": Path(snakemake.params.config["pathvars"]["results"]).name}
+    text = yaml.safe_dump(config, sort_keys=False)
     Path(snakemake.output.config).write_text(text, encoding="utf-8")

@@ -27,6 +27,7 @@ class Job:
     rule, threads = "make_it", 1
     wildcards = Named(case="a")
     params = Named(seed=3, folder="/somewhere/raw")
+    config = {{"cohort": {{"source": "simulated"}}}}
     input = Named(x="in.txt")
     output = Named(y="out.txt")
     log = Named(text="results/logs/make_it/a.log")
