@@ -224,12 +224,14 @@ class History:
                 found[job.id].add(target)
         return found
 
+    def targets_of(self, jobs: Iterable[Job]) -> tuple[str, ...]:
+        """Figures, tables and report that come from any of these jobs, sorted."""
+        return tuple(sorted({t for job in jobs for t in self._targets_of.get(job.id, ())}))
+
     def descendants(self, path: str) -> tuple[str, ...]:
         """Figures, tables and report that come from a file, itself among them, sorted."""
-        found = {path} & set(self.targets)
-        for job in self._readers.get(path, []):
-            found |= self._targets_of.get(job.id, set())
-        return tuple(sorted(found))
+        readers = self._readers.get(path, [])
+        return tuple(sorted({path} & set(self.targets) | set(self.targets_of(readers))))
 
 
 def load_history(results: Path) -> History:

@@ -119,16 +119,20 @@ def git_state() -> Record:
 
 
 def git(*arguments: str, repository: Path = REPOSITORY) -> str:
-    """Output of a git command, also where the repository belongs to another user.
+    """What a git command says, without white space around it.
 
     Raises
     ------
     OSError, subprocess.SubprocessError
         If git is missing, fails, or takes longer than a minute.
     """
+    return git_bytes(*arguments, repository=repository).decode().strip()
+
+
+def git_bytes(*arguments: str, repository: Path = REPOSITORY) -> bytes:
+    """Output of a git command, also where the repository belongs to another user."""
     command = ["git", "-c", "safe.directory=*", "-C", str(repository), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    return done.stdout.strip()
+    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
 
 
 def software() -> dict[str, str]:

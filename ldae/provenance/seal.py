@@ -1,4 +1,4 @@
-"""Seals: manifests of a study's records, each bound to the one before.
+"""Seal the records of a study, so that a change in them is noticed.
 
 A seal is a file ``provenance/seals/<number>.json`` in the results folder. It lists the SHA-256 of
 every record file that no earlier seal lists, and the SHA-256 of the seal before it; so the digest
@@ -13,9 +13,11 @@ then they could be changed without a trace.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +28,8 @@ from ldae.provenance.history import RECORDS
 from ldae.provenance.record import now, write_record
 
 SEALS = Path("provenance") / "seals"
+logger = logging.getLogger(__name__)
+
 NUMBER_FORMAT = "{:06d}"
 
 
@@ -131,3 +135,18 @@ def digest_of(path: Path) -> str:
     """SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``ldae seal``."""
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Seal what is not sealed yet, and say by which digest it is known; 1 without records."""
+    seal = seal_records(options.results)
+    if seal is None:
+        logger.error("%s holds no records", options.results)
+        return 1
+    logger.info("seal %d, sha256 %s", seal.number, seal.digest)
+    return 0
