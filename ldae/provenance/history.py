@@ -102,6 +102,11 @@ class History:
     jobs: tuple[Job, ...]
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
+    def without(self, *rules: str) -> History:
+        """The same study without the jobs of some rules."""
+        jobs = tuple(job for job in self.jobs if job.rule not in rules)
+        return History(self.results, jobs, self.unreadable)
+
     @cached_property
     def current(self) -> tuple[Job, ...]:
         """The last completed attempt of every case, in order of time."""

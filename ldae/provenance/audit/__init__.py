@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from ldae.errors import InputError
@@ -45,6 +46,7 @@ def audit_study(
     seal: str | None = None,
     repository: Path = REPOSITORY,
     working: Path | None = None,
+    without: Sequence[str] = (),
 ) -> Verdict:
     """Check a study: files, chain, records, code, environment, people, Snakemake's notes.
 
@@ -64,6 +66,8 @@ def audit_study(
         Clone of the code.
     working
         Folder that the workflow ran in; by default the present one.
+    without
+        Rules whose jobs are left out: the report cannot audit itself.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def audit_study(
         If the folder holds no records.
     """
     clock = time.monotonic()
-    history = load_history(results)
+    history = load_history(results).without(*without)
     if not history.jobs and not history.unreadable:
         raise InputError(results, "holds no records of jobs", "Name the results with --results.")
     study = Study(history, study_places(history, bids), repository, working or Path.cwd())
