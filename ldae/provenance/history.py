@@ -83,6 +83,11 @@ class Job:
     def __hash__(self) -> int:
         return hash(self.id)
 
+    @cached_property
+    def written(self) -> Mapping[str, FileState]:
+        """Files written, by name."""
+        return {file.path: file for file in self.outputs}
+
 
 @dataclass(frozen=True)
 class History:
@@ -158,7 +163,7 @@ class History:
         """A file as its last writer left it, or else as its last reader saw it."""
         producer = self.producer(path)
         if producer is not None:
-            return next(file for file in producer.outputs if file.path == path)
+            return producer.written[path]
         readers = self._readers.get(path)
         if not readers:
             return None
@@ -172,7 +177,7 @@ class History:
         writers = [other for other in self._writers.get(file.path, []) if other is not job]
         before = [other for other in writers if other.end and other.end <= job.start]
         for candidates in (before, writers):
-            same = [other for other in candidates if file in other.outputs]
+            same = [other for other in candidates if other.written[file.path] == file]
             if same:
                 return same[-1]
         others = before or writers

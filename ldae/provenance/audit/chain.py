@@ -44,8 +44,8 @@ def _check_link(study: Study, job: Job, file: FileState) -> Iterator[Finding]:
                 affected,
             )
         return
-    if file not in writer.outputs:
-        left = next(other for other in writer.outputs if other.path == file.path)
+    left = writer.written[file.path]
+    if left != file:
         yield Finding(
             Level.ERROR,
             file.path,
