@@ -39,7 +39,7 @@ rule build_report:
         "../envs/analysis.yaml"
     resources:
         mem_mb=8000,
-        runtime=15,
+        runtime=120,
     params:
         figures=plan.figures,
         tables=plan.tables,
