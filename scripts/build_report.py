@@ -11,7 +11,6 @@ from ldae.provenance.audit import audit_study
 from ldae.provenance.history import load_history
 from ldae.provenance.origin import describe_origin, require_recorded
 from ldae.provenance.record import describe_run
-from ldae.provenance.seal import describe_seal, seal_records
 from ldae.provenance.seal import seal_records
 from ldae.report import build_report
 
@@ -29,7 +28,6 @@ with rule_entry(snakemake) as run:
     quality = Path(snakemake.input.quality)
     pictures = {**figures, "qc": quality}
     require_recorded(history, [*pictures.values(), *data.values(), *tables.values()])
-    seal = seal_records(run.places.results)
     build_report(
         figures=figures,
         tables=tables,

@@ -131,13 +131,6 @@ def read_seals(results: Path) -> list[Seal]:
     return found
 
 
-def describe_seal(seal: Seal | None) -> dict[str, str]:
-    """What the report says of the last seal; nothing where there is none."""
-    if seal is None:
-        return {}
-    return {"seal": f"number {seal.number} of the records, sha256 {seal.digest}"}
-
-
 def digest_of(path: Path) -> str:
     """SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
