@@ -13,6 +13,7 @@ import mimetypes
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import cached_property
 from io import StringIO
 from typing import Any
@@ -34,7 +35,7 @@ from ldae.provenance.payload import (
 )
 from ldae.provenance.record import COMPLETED, FAILED
 from ldae.provenance.seal import read_seals
-from ldae.provenance.source_code import SourceCode
+from ldae.provenance.source_code import ARCHIVE, SourceCode
 from ldae.provenance.wording import describe_commit, describe_device
 
 RO_CRATE = "1.1"
@@ -187,7 +188,7 @@ class _Builder:
     @property
     def _home(self) -> str:
         """Address of the workflow, or the standard identifier of its commit."""
-        return self.code.address or f"swh:1:rev:{self.commit}"
+        return self.code.address or f"{ARCHIVE}/swh:1:rev:{self.commit}"
 
     @cached_property
     def license(self) -> Entity:
@@ -215,7 +216,7 @@ class _Builder:
         orcid = entry.get("orcid")
         kind = "Organization" if "name" in entry and not orcid else "Person"
         uri = (orcid if orcid.startswith(ORCID) else ORCID + orcid) if orcid else f"#{_slug(whole)}"
-        return self._context(uri, kind, name=whole)
+        return self._context(uri, kind, name=whole, url=self._home)
 
     # -- the workflow, its steps and tools ------------------------------------------------------
 
@@ -240,12 +241,11 @@ class _Builder:
             },
         )
         self.workflow = workflow
-        parts = []
         for path in code.files(self.commit, "rules", ".smk"):
-            parts.append(self._text(path, code.read(self.commit, path), name=path))
+            self._text(path, code.read(self.commit, path), name=path)
         self.steps = {rule: self._add_step(number, rule) for number, rule in enumerate(self.rules)}
         tools = list(dict.fromkeys(self._tool(job).id for job in self.history.jobs))
-        workflow["hasPart"] = [*({"@id": tool} for tool in tools), *parts]
+        workflow["hasPart"] = [{"@id": tool} for tool in tools]
         workflow["step"] = list(self.steps.values())
         return workflow
 
@@ -313,7 +313,7 @@ class _Builder:
             name=f"{job.rule} {case}".rstrip(),
             description=f"Job of the rule {job.rule}: {', '.join(facts)}.",
             instrument=self._tool(job),
-            startTime=job.start.isoformat(),
+            startTime=_time(job.start),
             actionStatus=_status(job),
             object=used,
             result=made,
@@ -324,7 +324,7 @@ class _Builder:
             ],
         )
         if job.end is not None:
-            action["endTime"] = job.end.isoformat()
+            action["endTime"] = _time(job.end)
         if self.agent is not None:
             action["agent"] = self.agent
         if job.status is Status.FAILED:
@@ -450,6 +450,7 @@ class _Builder:
             _append(workflow, "input", parameter)
             self._realize(entity, parameter)
             inputs.append(entity)
+        inputs += self._settings_of_engine()
         outputs: list[Entity] = []
         links: list[Entity] = []
         for target in self.history.targets:
@@ -496,7 +497,7 @@ class _Builder:
     def _span(self) -> tuple[str, str]:
         jobs = self.history.jobs
         start, end = jobs[0].start, max(job.end or job.start for job in jobs)
-        return start.isoformat(), end.isoformat()
+        return _time(start), _time(end)
 
     def _add_engine(self, run: Entity, actions: Mapping[str, Entity]) -> None:
         """Snakemake, what it was given, and the jobs that it started for each step."""
@@ -516,14 +517,6 @@ class _Builder:
                     actionStatus=f"{SCHEMA_ORG}/{COMPLETED if done else FAILED}",
                 )
             )
-        given: list[Entity] = []
-        settings = self.history.state(CONFIG)
-        if settings is not None:
-            given.append(self._file(settings))
-        slurm = any(job.record.get("slurm") for job in self.history.jobs)
-        profile = f"profiles/{'slurm' if slurm else 'default'}/profile.v9+.yaml"
-        given.append(self._text(profile, self.code.read(self.commit, profile), name=profile))
-        given += self._locks()
         start, end = self._span
         engine_run = self._context(
             "#engine-run",
@@ -531,7 +524,7 @@ class _Builder:
             name=f"Snakemake {version}",
             description="Order of the jobs, from what each reads and writes.",
             instrument=engine,
-            object=[*controls, *given],
+            object=controls,
             result=run,
             startTime=start,
             endTime=end,
@@ -546,6 +539,13 @@ class _Builder:
                 "SHA-256 of the last seal of the records",
                 seals[-1].digest,
             )
+
+    def _settings_of_engine(self) -> list[Entity]:
+        """Profile and locks: the validator wants them here, not at the run of the engine."""
+        slurm = any(job.record.get("slurm") for job in self.history.jobs)
+        profile = f"profiles/{'slurm' if slurm else 'default'}/profile.v9+.yaml"
+        text = self.code.read(self.commit, profile)
+        return [self._text(profile, text, name=profile), *self._locks()]
 
     def _locks(self) -> list[Entity]:
         """Locks of the environments that the jobs ran in; with their text where it is still so."""
@@ -685,6 +685,10 @@ def _pattern(name: str, job: Job | None) -> str:
 
 def _status(job: Job) -> str:
     return f"{SCHEMA_ORG}/{COMPLETED if job.status is Status.COMPLETED else FAILED}"
+
+
+def _time(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")
 
 
 def _media_type(name: str) -> str:

@@ -14,6 +14,8 @@ import yaml
 from ldae.provenance.code import REPOSITORY
 from ldae.provenance.record import git
 
+ARCHIVE = "https://archive.softwareheritage.org"
+
 
 @dataclass(frozen=True)
 class SourceCode:
@@ -43,12 +45,15 @@ class SourceCode:
         """Address of one file at a commit.
 
         Without a published repository this is the SWHID of its content (ISO/IEC 18670), which
-        git's own digests give; None where the commit is not at hand either.
+        git's own digests give, in the form that the Software Heritage archive resolves once it has
+        the repository; None where the commit is not at hand either.
         """
         if commit and self.address:
             return f"{self.address}/blob/{commit}/{path}"
         blob = self._tree(commit).get(path) if commit else None
-        return f"swh:1:cnt:{blob};anchor=swh:1:rev:{commit};path=/{path}" if blob else None
+        if blob is None:
+            return None
+        return f"{ARCHIVE}/swh:1:cnt:{blob};anchor=swh:1:rev:{commit};path=/{path}"
 
     def _tree(self, commit: str) -> Mapping[str, str]:
         """Digest of every file of a commit; empty where git does not know it."""
