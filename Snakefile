@@ -21,6 +21,7 @@ include: "rules/report.smk"
 
 localrules:
     all,
+    crate,
     write_config,
 
 
@@ -41,3 +42,8 @@ rule all:
     input:
         rules.build_report.output.page,
         rules.write_config.output.config,
+
+
+rule crate:
+    input:
+        rules.make_crate.output.crate,

@@ -1,4 +1,4 @@
-# The settings as used, and the page with every figure and table.
+# The settings as used, the page with every figure and table, and the study as a research object.
 
 
 rule write_config:
@@ -49,3 +49,25 @@ rule build_report:
         "Building the report"
     script:
         "../scripts/build_report.py"
+
+
+rule make_crate:
+    input:
+        page=rules.build_report.output.page,
+    output:
+        crate=directory("<results>/crate"),
+    log:
+        text="<results>/logs/make_crate.log",
+    benchmark:
+        "<results>/benchmarks/make_crate.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=code_digest("make_crate"),
+    message:
+        "Writing the study as a research object"
+    script:
+        "../scripts/make_crate.py"

@@ -18,6 +18,12 @@ from ldae.provenance.source_code import SourceCode
 METADATA = "ro-crate-metadata.json"
 MEBIBYTE = 1024 * 1024
 
+# Figures, tables and report up to this size are copied.
+MAX_MIB = 64
+
+# The rule that writes crates; its own jobs are no part of the study.
+RULE = "make_crate"
+
 logger = logging.getLogger(__name__)
 
 
@@ -32,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-mib",
         type=float,
-        default=64,
-        help="figures, tables and report up to this size are copied (default: 64)",
+        default=MAX_MIB,
+        help=f"figures, tables and report up to this size are copied (default: {MAX_MIB})",
     )
 
 
@@ -46,7 +52,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def write_crate(
-    results: Path, output: Path, max_bytes: int, agent: Mapping[str, str] | None
+    results: Path,
+    output: Path,
+    max_bytes: int = MAX_MIB * MEBIBYTE,
+    agent: Mapping[str, str] | None = None,
 ) -> None:
     """Write the crate of a study.
 
@@ -69,7 +78,7 @@ def write_crate(
     """
     from ldae.provenance.research_object import build_research_object
 
-    history = load_history(results)
+    history = load_history(results).without(RULE)
     settings = results / CONFIG.partition("/")[2]
     if not history.current or not settings.is_file():
         raise InputError(results, "holds no finished study", "Run the workflow first.")

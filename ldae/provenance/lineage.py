@@ -13,11 +13,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from ldae.errors import InputError
 from ldae.provenance.history import History, Job
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CHANGED = "differs from its record"
 GONE = "is not there"
@@ -183,6 +185,8 @@ def trace_lineage(history: History, file: str | Path, where: Mapping[str, str]) 
 
 def _find_rows(path: Path, where: Mapping[str, str]) -> Cell:
     """Rows of a table; numbers are compared as numbers, so that 6 finds 6.0."""
+    import pandas as pd
+
     if path.suffix != ".tsv" or not path.is_file():
         raise InputError(path, "is no table", "Choose rows of a .tsv file.")
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
