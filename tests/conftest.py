@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_study import TinyStudy
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ["ldae", "rules", "scripts", "schemas", "envs", "profiles", "resources", "studies"]
@@ -39,3 +40,15 @@ def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[
 def plan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Workflow in which nothing is run, for dry runs."""
     return copy_workflow(tmp_path_factory.mktemp("plan"))
+
+
+@pytest.fixture(scope="session")
+def public_study(tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
+    """Records and files of a study whose people may be named; not to be changed."""
+    return TinyStudy(tmp_path_factory.mktemp("public"), public=True)
+
+
+@pytest.fixture(scope="session")
+def restricted_study(tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
+    """The same of a study whose people bear pseudonyms; not to be changed."""
+    return TinyStudy(tmp_path_factory.mktemp("restricted"), public=False)

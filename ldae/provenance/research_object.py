@@ -85,6 +85,9 @@ steps, tools, one action per job, and every file by its SHA-256.
 
 UNENDED_ERROR = "The job never ended: it was killed, or its machine failed."
 
+# Images are files that the workflow's own definitions are built into.
+LOCAL_IMAGES = "none (built from containers/ of the workflow)"
+
 # Resource use of a job: key of the record, name, unit in the vocabulary of QUDT.
 USES = (
     ("wall_seconds", "wall time", "http://qudt.org/vocab/unit/SEC"),
@@ -139,10 +142,10 @@ class _Builder:
         self.crate = ROCrate(version=RO_CRATE)
         self.crate.metadata.extra_contexts.append(RUN_CONTEXT)
         self.known: dict[str, Entity] = {}
-        self.agent = self._person(agent) if agent else None
         self.rules = list(dict.fromkeys(job.rule for job in history.jobs))
         # The commit of the last job stands for the workflow; every tool has its own.
         self.commit = history.jobs[-1].record["commit"]
+        self.agent = self._person(agent) if agent else None
 
     def build(self) -> ROCrate:
         """Add everything, beginning with what others refer to."""
@@ -216,7 +219,10 @@ class _Builder:
         orcid = entry.get("orcid")
         kind = "Organization" if "name" in entry and not orcid else "Person"
         uri = (orcid if orcid.startswith(ORCID) else ORCID + orcid) if orcid else f"#{_slug(whole)}"
-        return self._context(uri, kind, name=whole, url=self._home)
+        person = self._context(uri, kind, name=whole)
+        if kind == "Organization":
+            person["url"] = self._home
+        return person
 
     # -- the workflow, its steps and tools ------------------------------------------------------
 
@@ -353,6 +359,7 @@ class _Builder:
             "ContainerImage",
             additionalType={"@id": f"{RUN_TERMS}SIFImage"},
             name=container["name"],
+            registry=LOCAL_IMAGES,
         )
         if digest:
             image["sha256"] = digest
