@@ -34,6 +34,7 @@ PEOPLE = ("sub-Anna", "sub-0042", "sub-HospitalA17")
 ROWS = (
     "method\ttask\tsplit\tmetric\tvalue\n"
     "ldae\tage\ttest\tmae\t5.2\nldae\tage\tval\tmae\t5.0\nvoxel_pca\tage\ttest\tmae\t6.1\n"
+    "voxel_pca\tage\ttest\tmae_difference\t0.9\n"
 )
 
 

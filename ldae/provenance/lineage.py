@@ -21,6 +21,9 @@ from ldae.provenance.history import History, Job
 if TYPE_CHECKING:
     import pandas as pd
 
+# In the names of metrics that compare a row's method with another.
+COMPARISON = "difference"
+
 CHANGED = "differs from its record"
 GONE = "is not there"
 UNCHANGED = "as recorded"
@@ -40,6 +43,11 @@ class Cell:
 
     where: Mapping[str, str]
     rows: pd.DataFrame
+
+    @property
+    def compares(self) -> bool:
+        """Whether a row is a difference between methods, by the name of its metric."""
+        return "metric" in self.rows and bool(self.rows["metric"].str.contains(COMPARISON).any())
 
 
 @dataclass(frozen=True)
@@ -103,10 +111,10 @@ class Lineage:
         """Ids of jobs that the table was made from, but by their wildcards not the chosen rows.
 
         Where the rows have `method` ldae, a job whose wildcard `method` is another worked for other
-        rows of the same table, and so did those that only it read from. No job is dropped for this:
-        a number may compare methods.
+        rows of the same table, and so did those that only it read from. For a number that compares
+        methods none is put aside.
         """
-        if self.cell is None:
+        if self.cell is None or self.cell.compares:
             return frozenset()
         wanted = self.cell.where.items()
         matching = {

@@ -69,6 +69,13 @@ def test_a_cell_leaves_jobs_of_other_rows_aside_but_drops_none(public_study, his
     assert "other rows of the same table, by their wildcards: fit_probe, fit_voxel_pca" in text
 
 
+def test_a_difference_comes_from_both_methods(public_study, history):
+    where = {"method": "voxel_pca", "metric": "mae_difference"}
+    assert not trace_lineage(history, public_study.results / "tables/probes.tsv", where).aside
+    where["metric"] = "mae"
+    assert trace_lineage(history, public_study.results / "tables/probes.tsv", where).aside
+
+
 def test_numbers_are_found_as_numbers(public_study, history):
     table = public_study.results / "tables/probes.tsv"
     rows = trace_lineage(history, table, {"value": "5.20"}).cell.rows
