@@ -71,8 +71,9 @@ KINDS = {"train": LEARNED, "fit": LEARNED, "plot": DRAWN, "build": DRAWN}
 
 RAW_NODE = "raw files"
 
-# Rules that form a chain, one below the other in one column.
+# Rules that form a chain, one below the other in one column, and at most so many.
 Stack = tuple[str, ...]
+MAX_STACK = 4
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,10 @@ def _rule_graph(lineage: Lineage) -> nx.DiGraph[str]:
                 graph.add_edge(parent.rule, job.rule)
         if lineage.history.raw_inputs([job]):
             graph.add_edge(RAW_NODE, job.rule)
-    return nx.transitive_reduction(graph)
+    reduced: nx.DiGraph[str] = nx.DiGraph()
+    reduced.add_nodes_from(graph)
+    reduced.add_edges_from(sorted(nx.transitive_reduction(graph).edges))  # the same each time
+    return reduced
 
 
 def lay_out(graph: nx.DiGraph[str]) -> Layout:
@@ -262,6 +266,7 @@ def _stack_chains(graph: nx.DiGraph[str]) -> nx.DiGraph[Stack]:
     for node in nx.topological_sort(graph):
         before = list(graph.predecessors(node))
         follows = len(before) == 1 and graph.out_degree(before[0]) == 1
+        follows = follows and len(stacks[before[0]]) < MAX_STACK
         stack = (*stacks[before[0]], node) if follows else (node,)
         stacks.update(dict.fromkeys(stack, stack))
     whole: nx.DiGraph[Stack] = nx.DiGraph()
