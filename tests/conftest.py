@@ -20,7 +20,7 @@ def copy_workflow(folder: Path) -> Path:
     """Copy of the workflow without results, to run and to change."""
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "config.yaml"):
+    for name in ("Snakefile", "config.yaml", "CITATION.cff"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copy(ROOT / "tests/workflow/micro.yaml", folder / "micro.yaml")
     (folder / "slurm").symlink_to("profiles/slurm")

@@ -13,7 +13,7 @@ from ldae.provenance.places import RESULTS
 from ldae.provenance.seal import digest_of
 from ldae.provenance.wording import describe_commit, short_digest
 
-MODEL = re.compile(rf"{RESULTS}/(?P<name>\w+)/[^/]+\.safetensors")
+WEIGHTS = re.compile(rf"{RESULTS}/(?P<name>.+)/[^/]+\.safetensors")
 PERSON = re.compile(r"sub-[A-Za-z0-9]+")
 
 
@@ -71,7 +71,7 @@ def _facts(history: History, jobs: list[Job], job: Job, state: FileState) -> Ite
     if windows:
         yield f"SSIM windows {', '.join(map(str, windows))}"
     read = {file for one in jobs for file in one.inputs}
-    models = sorted((m["name"], f.sha256) for f in read if (m := MODEL.fullmatch(f.path)))
+    models = sorted((m["name"], f.sha256) for f in read if (m := WEIGHTS.fullmatch(f.path)))
     if models:
         yield "networks " + ", ".join(f"{model} {short_digest(sha)}" for model, sha in models)
     commits = sorted({describe_commit(one.record) for one in jobs})

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from ldae.errors import InputError
 from ldae.provenance.code import REPOSITORY
 from ldae.provenance.record import git
 
@@ -32,8 +33,22 @@ class SourceCode:
 
     @cached_property
     def citation(self) -> Mapping[str, Any]:
-        """``CITATION.cff``: title, authors, licence and, where it is published, its address."""
-        return dict(yaml.safe_load((self.folder / "CITATION.cff").read_text(encoding="utf-8")))
+        """``CITATION.cff``: title, authors, licence and, where it is published, its address.
+
+        Raises
+        ------
+        InputError
+            If it is missing, or lacks title, authors, licence or version.
+        """
+        path = self.folder / "CITATION.cff"
+        try:
+            found = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise InputError(path, "cannot be read", "Restore it: it names the authors.") from error
+        missing = [key for key in ("title", "authors", "license", "version") if key not in found]
+        if missing:
+            raise InputError(path, f"lacks {', '.join(missing)}", "Add it.")
+        return found
 
     @property
     def address(self) -> str | None:
