@@ -12,7 +12,7 @@ from ldae.errors import InputError
 
 # Each command is a module of ldae.provenance with the two functions of `Command`. Heavy packages
 # are imported inside the functions: every module here is imported for the help text.
-COMMANDS = ("audit", "seal", "trace", "crate", "verify")
+COMMANDS = ("audit", "seal", "trace", "replay", "crate", "verify")
 
 
 class Command(Protocol):

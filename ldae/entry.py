@@ -107,6 +107,7 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
         "params": places.plain(dict(snakemake.params.items())),
         "seed": seed,
         "threads": snakemake.threads,
+        "resources": _numbers(snakemake.resources),
         "start": start.isoformat(),
         "status": provenance.STARTED,
         "slurm": provenance.scheduler(),
@@ -137,6 +138,11 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     if problem is not None:
         _report_problem(snakemake.rule, problem)
         raise SystemExit(1)
+
+
+def _numbers(resources: Any) -> dict[str, int | float]:
+    """Resources that are numbers; the others are places of this machine."""
+    return {k: v for k, v in resources.items() if isinstance(v, (int, float)) and k[0] != "_"}
 
 
 def records_folder(log_path: Path) -> Path:

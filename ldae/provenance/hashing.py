@@ -81,12 +81,15 @@ class DigestCache:
             logger.warning("digests are not remembered: %s", error.strerror)
 
 
-def cache_path(results: Path) -> Path:
-    """File of the cache of one study, in the user's own cache folder.
+def cache_path(results: Path) -> Path | None:
+    """File of the cache of one study, in the user's own cache folder; None without a home.
 
     A cache inside the study would travel with it, and could be made to say anything.
     """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    home = os.path.expanduser("~/.cache")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or home)
+    if not base.is_absolute():
+        return None
     name = hashlib.sha256(os.path.abspath(results).encode()).hexdigest()[:16]
     return base / "ldae" / f"digests-{name}.json"
 

@@ -80,8 +80,9 @@ def audit_study(
         raise InputError(results, "holds no records of jobs", "Name the results with --results.")
     study = Study(history, study_places(history, bids), repository, working or Path.cwd())
     belief = read_belief(study)
-    cache = None if full else DigestCache(cache_path(results))
-    n_threads = n_threads or len(os.sched_getaffinity(0))
+    remembered = None if full else cache_path(results)
+    cache = DigestCache(remembered) if remembered else None
+    n_threads = n_threads or os.cpu_count() or 1
     checks = (
         check_files(study, belief, n_threads, cache),
         check_chain(study),
