@@ -71,3 +71,24 @@ rule make_crate:
         "Writing the study as a research object"
     script:
         "../scripts/make_crate.py"
+
+
+# Without input and output, so that it looks at what is there each time that it is asked for.
+rule audit:
+    log:
+        text="<results>/logs/audit.log",
+        verdict="<results>/provenance/audit.json",
+    benchmark:
+        "<results>/benchmarks/audit.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: TRAINING_THREADS
+    resources:
+        mem_mb=4000,
+        runtime=720,
+    params:
+        code=code_digest("audit"),
+    message:
+        "Checking that every result is still what was computed"
+    script:
+        "../scripts/audit.py"

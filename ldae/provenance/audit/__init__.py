@@ -67,7 +67,7 @@ def audit_study(
     working
         Folder that the workflow ran in; by default the present one.
     without
-        Rules whose jobs are left out: the report cannot audit itself.
+        Rules whose jobs are left out: the one that asks, which is running.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def audit_study(
     checks = (
         check_files(study, belief, n_threads, cache),
         check_chain(study),
-        check_records(study, seal),
+        check_records(study, seal, without),
         check_attempts(study),
         check_code(study),
         check_environment(study),
