@@ -44,31 +44,34 @@ def _check_locks(study: Study, recorded: Mapping[str, str], jobs: list[Job]) -> 
         found = "none: the environment did not tell"
         yield study.finding(Level.UNCHECKED, jobs, "the lock of the environment", found)
         return
-    pins: dict[str, str] = {}
+    pins: dict[str, set[str]] = defaultdict(set)
     complete = True
     for name, sha256 in recorded.items():
         content = None
-        for commit in {job.record["commit"] for job in jobs}:
-            content = _in_commit(study, commit, name)
-            if content is not None and hashlib.sha256(content).hexdigest() != sha256:
-                yield study.finding(
-                    Level.ERROR,
-                    jobs,
-                    f"{name} as in commit {commit}",
-                    f"made from another {name}, sha256 {sha256}",
-                )
-        yield from _check_present(study, name, sha256, jobs, known=content is not None)
-        if content is None and (study.repository / name).is_file():
+        for commit in sorted({str(job.record["commit"]) for job in jobs}):
+            committed = _in_commit(study, commit, name)
+            if committed is None:
+                continue
+            if hashlib.sha256(committed).hexdigest() == sha256:
+                content = committed
+            else:
+                expected = f"{name} as in commit {commit}"
+                found = f"made from another {name}, sha256 {sha256}"
+                yield study.finding(Level.ERROR, jobs, expected, found)
+        now = hashed(study.repository / name)
+        yield from _check_present(study, name, sha256, now, jobs, known=content is not None)
+        if content is None and now == sha256:
             content = (study.repository / name).read_bytes()
         complete = complete and content is not None
-        pins |= {_plain(k): v for k, v in PIN.findall((content or b"").decode("utf-8", "replace"))}
+        for package, version in PIN.findall((content or b"").decode("utf-8", "replace")):
+            pins[_plain(package)].add(_public(version))
     if complete:
         yield from _check_versions(study, pins, jobs)
 
 
-def _in_commit(study: Study, commit: str | None, name: str) -> bytes | None:
+def _in_commit(study: Study, commit: str, name: str) -> bytes | None:
     """A lock as a commit has it; None where that cannot be told."""
-    if commit is None or look_up(study.repository, commit) != "there":
+    if look_up(study.repository, commit) != "there":
         return None
     try:
         return git_bytes("show", f"{commit}:{name}", repository=study.repository)
@@ -77,19 +80,19 @@ def _in_commit(study: Study, commit: str | None, name: str) -> bytes | None:
 
 
 def _check_present(
-    study: Study, name: str, sha256: str, jobs: list[Job], known: bool
+    study: Study, name: str, sha256: str, now: str | None, jobs: list[Job], known: bool
 ) -> Iterator[Finding]:
     """The lock as it lies in the repository now.
 
     A later commit may well have another lock: the recorded one can still be looked up. A lock that
     was changed without a commit, or that nothing else vouches for, is an error.
     """
-    now = hashed(study.repository / name)
     if now == sha256:
         return
     level = Level.WARNING if known and not _is_edited(study.repository, name) else Level.ERROR
     found = f"sha256 {now}" if now else "no such file"
-    yield study.finding(level, jobs, f"{name} with sha256 {sha256}", f"{found} here and now")
+    expected = f"{name} with sha256 {sha256}"
+    yield study.finding(level, jobs, expected, f"{found} here and now")
 
 
 def _is_edited(repository: Path, name: str) -> bool:
@@ -99,16 +102,21 @@ def _is_edited(repository: Path, name: str) -> bool:
         return True
 
 
-def _check_versions(study: Study, pins: Mapping[str, str], jobs: list[Job]) -> Iterator[Finding]:
-    """Versions that the jobs ran with are those of the locks."""
+def _check_versions(
+    study: Study, pins: Mapping[str, set[str]], jobs: list[Job]
+) -> Iterator[Finding]:
+    """Versions that the jobs ran with are among those of the locks.
+
+    A lock may name several versions of a package, for several versions of Python.
+    """
     others: dict[tuple[str, str], list[Job]] = defaultdict(list)
     for job in jobs:
         for package, version in job.record.get("software", {}).items():
             pinned = pins.get(_plain(package))
-            if pinned and _public(pinned) != _public(version):
+            if pinned and _public(version) not in pinned:
                 others[package, version].append(job)
     for (package, version), some in sorted(others.items()):
-        expected = f"{package} {pins[_plain(package)]} as locked"
+        expected = f"{package} {' or '.join(sorted(pins[_plain(package)]))} as locked"
         yield study.finding(Level.ERROR, some, expected, f"{package} {version}")
 
 
