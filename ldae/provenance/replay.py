@@ -117,6 +117,7 @@ def replay_target(
     places = study_places(history, bids)
     jobs = history.ancestors(history.name(target)) if all_ancestors else [job]
     inputs = history.raw_inputs(jobs) if all_ancestors else list(job.inputs)
+    scratch.mkdir(parents=True, exist_ok=True)
     logger.info("checking %d inputs", len(inputs))
     _check_inputs(inputs, places)
     code = _prepare_code(job, scratch, repository)

@@ -22,16 +22,7 @@ def results(untouched_study, tmp_path) -> Path:
 @pytest.mark.workflow
 @pytest.mark.xdist_group("micro")
 class TestReplay:
-    def test_a_job_gives_the_same_bytes_again(self, untouched_study, results, tmp_path):
-        replay = replay_target(
-            results, "codes/voxel_pca.npy", tmp_path / "scratch", repository=untouched_study
-        )
-        assert replay.agrees and "the code of commit" in replay.code, replay.as_text()
-        assert replay.comparisons["<results>/codes/voxel_pca.npy"].likeness is Likeness.IDENTICAL
-        again = tmp_path / "scratch/results/codes/voxel_pca.npy"
-        assert again.is_file() and not again.is_symlink()
-
-    def test_a_kept_file_that_was_changed_is_not_reproduced(
+    def test_a_job_comes_out_the_same_and_a_changed_file_is_told(
         self, untouched_study, results, tmp_path
     ):
         path = results / "probes/voxel_pca.json"
@@ -39,8 +30,15 @@ class TestReplay:
         probes["age"]["intercept"] += 1
         path.write_text(json.dumps(probes, indent=1) + "\n")
         replay = replay_target(results, path, tmp_path / "scratch", repository=untouched_study)
+        assert "the code of commit" in replay.code and not replay.differences
+        found = {name: comparison.likeness for name, comparison in replay.comparisons.items()}
+        assert found == {
+            "<results>/probes/voxel_pca.json": Likeness.DIFFERENT,
+            "<results>/probes/voxel_pca.tsv": Likeness.IDENTICAL,
+        }
         assert not replay.agrees and "age/intercept" in replay.as_text()
-        assert replay.comparisons["<results>/probes/voxel_pca.tsv"].likeness is Likeness.IDENTICAL
+        again = tmp_path / "scratch/results/probes/voxel_pca.tsv"
+        assert again.is_file() and not again.is_symlink()
 
     def test_a_changed_input_stops_it(self, untouched_study, results, tmp_path):
         path = results / "codes/voxel_pca.npy"

@@ -1,5 +1,6 @@
 """The whole study in miniature, through Snakemake."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from conftest import MICRO, ROOT, run_snakemake
 
 from ldae.provenance.code import code_files
+from ldae.provenance.seal import read_seals, unsealed_records
 from ldae.tables import table_columns
 
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("micro")]
@@ -90,6 +92,27 @@ def test_records_connect_outputs_with_inputs(study):
     for record in made:
         for file in record["input"]:
             assert written[file["path"]] == file["sha256"], (record["rule"], file["path"])
+
+
+def test_a_run_ends_with_the_digest_of_its_records(study):
+    text = (study / "stderr.txt").read_text()
+    number, digest = re.findall(r"Records sealed: seal (\d+), sha256 (\w+)", text)[-1]
+    seal = results(study) / f"provenance/seals/{int(number):06d}.json"
+    assert hashlib.sha256(seal.read_bytes()).hexdigest() == digest
+    assert not unsealed_records(results(study), read_seals(results(study)))
+
+
+def test_an_audit_on_request_answers_with_its_status(study):
+    page = results(study) / "report.html"
+    kept = page.read_bytes()
+    done = run_snakemake(study, *STUDY, "audit")
+    assert done.returncode == 0 and "PASSED: 0 errors, 0 warnings" in done.stderr, done.stderr
+    page.write_bytes(kept.replace(b"0", b"1", 1))
+    done = run_snakemake(study, *STUDY, "audit")
+    page.write_bytes(kept)
+    assert done.returncode != 0 and "FAILED: 1 error" in done.stderr
+    verdict = json.loads((results(study) / "provenance/audit.json").read_text())
+    assert not verdict["passed"]
 
 
 def test_settings_as_used_are_an_output(study):
