@@ -8,6 +8,8 @@ from ldae.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     config = run.places.plain(snakemake.params.config)
-    config["pathvars"] = {"results": Path(snakemake.params.config["pathvars"]["results"]).name}
+    given = Path(snakemake.params.config["pathvars"]["results"])
+    elsewhere = given.is_absolute() or ".." in given.parts
+    config["pathvars"] = {"results": given.name if elsewhere else given.as_posix()}
     text = yaml.safe_dump(config, sort_keys=False)
     Path(snakemake.output.config).write_text(text, encoding="utf-8")

@@ -97,7 +97,15 @@ def audit_study(
 
 
 def study_places(history: History, bids: Path | None) -> Places:
-    """Where the folders of a recorded study lie."""
+    """Where the folders of a recorded study lie.
+
+    Raises
+    ------
+    InputError
+        If the folder of raw scans is none.
+    """
+    if bids is not None and not (bids / "participants.tsv").is_file():
+        raise InputError(bids, "has no participants.tsv", "Name the cohort's folder with --bids.")
     readers = [job for job in history.current if job.rule == "read_bids"]
     restricted = bool(readers) and not readers[-1].record["params"].get("public", True)
     return Places(history.results, bids, restricted)

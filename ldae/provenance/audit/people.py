@@ -88,12 +88,13 @@ def _check_scans(study: Study, split: Split) -> Iterator[Finding]:
         for path, sha256 in states.items()
     }
     for row in rows:
-        if raw.get(row["path"], row["sha256"]) != row["sha256"]:
+        path = study.places.hide(row["path"])
+        if raw.get(path, row["sha256"]) != row["sha256"]:
             yield Finding(
                 Level.ERROR,
-                row["path"],
+                path,
                 f"sha256 {row['sha256']}, as {SCANS} lists it",
-                f"sha256 {raw[row['path']]}, as it was read",
+                f"sha256 {raw[path]}, as it was read",
                 affected,
             )
 
