@@ -306,16 +306,15 @@ def test_a_killed_run_is_no_alarm(copy):
 
 
 def test_a_job_that_only_snakemake_knows_is_told(copy):
-    """The record of the last attempt is missing, and the seals were made anew."""
-    path = ended(copy, "fit_voxel_pca")
+    """It left the same bytes; with others the files themselves would tell."""
     for note in (copy.folder / ".snakemake/metadata").rglob("*"):
         content = json.loads(note.read_text()) if note.is_file() else {}
         if content.get("rule") == "fit_voxel_pca":
             content["endtime"] += 900
             note.write_text(json.dumps(content))
-    assert path.is_file()
-    found = errors(copy.audit())
-    assert "its record is missing" in found["<results>/codes/voxel_pca.npy"]
+    verdict = copy.audit()
+    assert complaints(verdict) == ["<results>/codes/voxel_pca.npy"]
+    assert "a job without a record" in verdict.findings[0].found
 
 
 # --- code, environment, people ------------------------------------------------------------------
@@ -405,20 +404,23 @@ def test_versions_that_are_not_locked_are_told(copy, clone):
 
 
 def test_a_changed_container_is_told(copy, clone):
-    image = {"name": "torch.sif", "sha256": "a" * 64}
+    digest = hashlib.sha256(b"image").hexdigest()
+    name = f"torch-{digest[:12]}.sif"
+    image = {"name": name, "sha256": digest}
     copy.change_records(lambda record: record.update(container=image))
     table = clone / "containers/digests.tsv"
     table.parent.mkdir(exist_ok=True)
-    table.write_text(f"name\tsha256\ntorch.sif\t{'a' * 64}\n")
-    assert copy.audit(repository=clone).passed
-    table.write_text(f"name\tsha256\ntorch.sif\t{'b' * 64}\n")
-    assert (
-        f"sha256 {'b' * 64} in containers/digests.tsv"
-        in errors(copy.audit(repository=clone)).values()
-    )
-    table.write_text(f"name\tsha256\ntorch.sif\t{'a' * 64}\n")
-    (table.parent / "torch.sif").write_bytes(b"another image")
-    assert "containers/torch.sif" in str(errors(copy.audit(repository=clone)).values())
+    table.write_text(f"name\tsha256\tlock\ntorch\t{digest}\t{'1' * 64}\n")
+    (clone / "containers" / name).write_bytes(b"image")
+    verdict = copy.audit(repository=clone)
+    assert verdict.passed and complaints(verdict) == [], verdict.as_text()
+    (clone / "containers" / name).write_bytes(b"another image")
+    assert f"containers/{name}" in str(errors(copy.audit(repository=clone)).values())
+    (clone / "containers" / name).unlink()
+    table.write_text(f"name\tsha256\tlock\ntorch\t{digest[:12]}{'b' * 52}\t{'1' * 64}\n")
+    assert "in containers/digests.tsv" in str(errors(copy.audit(repository=clone)).values())
+    table.write_text(f"name\tsha256\tlock\ntorch\t{'b' * 64}\t{'1' * 64}\n")
+    assert any("built since" in finding.found for finding in copy.audit(repository=clone).findings)
 
 
 def subjects_of(copy: Copy, split: str) -> list[str]:

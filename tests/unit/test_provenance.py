@@ -194,12 +194,15 @@ def test_the_container_is_known_by_its_digest(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "REPOSITORY", tmp_path)
     monkeypatch.delenv("APPTAINER_CONTAINER", raising=False)
     assert environment.container() is None
-    image, table = tmp_path / "torch.sif", tmp_path / environment.DIGESTS
+    digest = "0" * 64
+    image, table = tmp_path / f"torch-{digest[:12]}.sif", tmp_path / environment.DIGESTS
     monkeypatch.setenv("APPTAINER_CONTAINER", str(image))
-    assert environment.container() == {"name": "torch.sif", "sha256": None}
+    assert environment.container() == {"name": image.name, "sha256": None}
+    assert environment.locks(tmp_path) == {}
     table.parent.mkdir()
-    table.write_text("name\tsha256\ntorch.sif\t" + "0" * 64 + "\n")
-    assert environment.container() == {"name": "torch.sif", "sha256": "0" * 64}
+    table.write_text(f"name\tsha256\tlock\ntorch\t{digest}\t{'1' * 64}\n")
+    assert environment.container() == {"name": image.name, "sha256": digest}
+    assert environment.locks(tmp_path) == {"envs/torch.lock": "1" * 64}
     image.write_bytes(b"abc")
     os.utime(image, (table.stat().st_mtime + 9,) * 2)
     assert environment.container()["sha256"].startswith("ba7816bf"), "built after the table"

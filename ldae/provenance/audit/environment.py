@@ -13,7 +13,7 @@ from ldae.provenance.audit.code import look_up
 from ldae.provenance.audit.files import hashed
 from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.study import Study
-from ldae.provenance.environment import DIGESTS, known_digests
+from ldae.provenance.environment import DIGESTS, known_images
 from ldae.provenance.history import Job
 from ldae.provenance.record import git, git_bytes
 
@@ -121,20 +121,26 @@ def _check_versions(
 
 
 def _check_image(study: Study, name: str, sha256: str | None, jobs: list[Job]) -> Iterator[Finding]:
+    """The image of some jobs, by its file where it lies here, else by the list of images."""
     if sha256 is None:
         found = "it could not be seen from inside"
         yield study.finding(Level.UNCHECKED, jobs, f"sha256 of container {name}", found)
         return
-    built = known_digests(study.repository / DIGESTS).get(name)
-    image = study.repository / DIGESTS.parent / name
-    present = hashed(image) if image.is_file() else None
-    for where, now in ((DIGESTS.as_posix(), built), (f"{DIGESTS.parent}/{name}", present)):
-        if now is not None and now != sha256:
-            expected = f"container {name} with sha256 {sha256}"
-            yield study.finding(Level.ERROR, jobs, expected, f"sha256 {now} in {where}")
-    if built is None and present is None:
-        expected = f"container {name} with sha256 {sha256}"
-        yield study.finding(Level.UNCHECKED, jobs, expected, "neither the image nor its digest")
+    expected = f"container {name} with sha256 {sha256}"
+    images = known_images(study.repository / DIGESTS)
+    file = study.repository / DIGESTS.parent / name
+    now = hashed(file) if file.is_file() else None
+    if now is not None and now != sha256:
+        found = f"sha256 {now} in {DIGESTS.parent}/{name}"
+        yield study.finding(Level.ERROR, jobs, expected, found)
+    if name in images and images[name].sha256 != sha256:
+        found = f"sha256 {images[name].sha256} in {DIGESTS}"
+        yield study.finding(Level.ERROR, jobs, expected, found)
+    elif name not in images and now is None:
+        stages = [image for image in images.values() if name.startswith(f"{image.stage}-")]
+        level = Level.WARNING if stages else Level.UNCHECKED
+        found = f"only {stages[0].file_name}, built since" if stages else "no image and no digest"
+        yield study.finding(level, jobs, expected, found)
 
 
 def _plain(package: str) -> str:

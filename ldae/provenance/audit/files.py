@@ -12,7 +12,6 @@ from ldae.provenance.audit.study import Study
 from ldae.provenance.hashing import DigestCache, Found, hash_files
 from ldae.provenance.history import RECORDS, TARGET_FOLDERS, FileState, Job
 from ldae.provenance.places import BIDS, RESULTS
-from ldae.provenance.record import TIMESTAMP_FILE
 
 # Clocks of nodes and file servers may differ by so much.
 CLOCK_SECONDS = 120.0
@@ -158,7 +157,8 @@ def _unrecorded(study: Study) -> Iterator[Finding]:
         for path in sorted((study.results / folder).rglob("*")):
             name = f"{RESULTS}/{path.relative_to(study.results).as_posix()}"
             unknown = study.history.producer(name) is None
-            if unknown and path.is_file() and path.name != TIMESTAMP_FILE:
+            hidden = path.name.startswith(".")  # Snakemake's and file systems' own
+            if unknown and path.is_file() and not hidden:
                 yield Finding(
                     Level.ERROR, name, "a record of the job that made it", "none", (name,)
                 )
