@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ldae.errors import InputError
 from ldae.metrics import csf_fraction, template_regions, tissue_volume, ventricle_volume
+from ldae.provenance.fitted import note_fitted
 
 if TYPE_CHECKING:
     from ldae.volumes import VolumeStore
@@ -107,6 +108,7 @@ def learn_voxel_pca(store: VolumeStore, rows: np.ndarray, n_components: int, see
     rows = np.asarray(rows)
     if len(rows) < 2:
         raise ValueError(f"need at least two training scans, got {len(rows)}")
+    note_fitted("voxel PCA", store.index["subject"].iloc[rows])
     inside = store.masks[rows].mean(0, dtype=np.float64) >= 0.5
     values = store.volumes[rows][:, inside].astype(np.float32)
     n_components = min(n_components, len(rows) - 1, values.shape[1])

@@ -16,6 +16,7 @@ from ldae.codes import batches, learn_voxel_pca
 from ldae.inference import encode_stochastic, sample
 from ldae.metrics import template_regions, tissue_volume, ventricle_volume
 from ldae.probes import AD_VS_CN, Probe, fit_probe, probe_tasks, task_target
+from ldae.provenance.fitted import note_fitted
 from ldae.reconstruction import choose_rows
 from ldae.tables import tidy
 
@@ -296,6 +297,7 @@ def _group_effect(store: VolumeStore, task: str) -> np.ndarray:
     target = task_target(store.index, task)
     rows = store.rows("train")
     rows = rows[np.isfinite(target[rows])]
+    note_fitted(f"effect of {task}", store.index["subject"].iloc[rows])
     centred = target[rows] - target[rows].mean()
     # The slope on a 0/1 target is the difference of the group means, so one formula serves both.
     slope = np.zeros(store.shape)

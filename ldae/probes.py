@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ldae.bootstrap import subject_bootstrap, weighted_mean
+from ldae.provenance.fitted import note_fitted
 from ldae.tables import tidy
 
 logger = logging.getLogger(__name__)
@@ -155,6 +156,7 @@ def fit_probe(
         raise ValueError(f"{task}: a training scan has no target")
     if task == AD_VS_CN and len(np.unique(target)) != 2:
         raise ValueError(f"{task}: the training rows hold one class only")
+    note_fitted(f"probe of {task}", subjects)
     # Strongest regularisation first: small C, large alpha.
     candidates = sorted(grid, reverse=task == AGE)
     folds = list(_folds(target, subjects, task, n_folds, seed))

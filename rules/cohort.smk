@@ -46,6 +46,7 @@ rule read_bids:
         runtime=240,
     params:
         bids_dir=bids_dir,
+        public=cohort_is_public,
         fingerprint=cohort_fingerprint(config),
         code=code_digest("read_bids"),
     message:

@@ -19,6 +19,7 @@ from ldae.progress import (
     replace_messages,
 )
 from ldae.provenance.code import code_digest as digest_of_code
+from ldae.provenance.seal import seal_records
 from snakemake.logging import logger
 
 # Threads that a job can use. Small networks gain little from a second core, two jobs side by side
@@ -58,11 +59,23 @@ def bids_dir(wildcards):
     return config["bids_folder"]
 
 
+def cohort_is_public(wildcards):
+    """Whether people may be called by the labels of their cohort."""
+    return config["cohort"]["source"] == "simulated" or config["cohort"]["public"]
+
+
 def encoder_weights(wildcards):
     """Model that holds the encoder of a network; none for an untrained one."""
     if wildcards.network == "untrained":
         return []
     return f"{results(wildcards.network)}/model.safetensors"
+
+
+def seal(log):
+    """Seal the records of the jobs that ended, and say by which digest they are known."""
+    sealed = seal_records(Path(results("")))
+    if sealed:
+        logger.info(f"Records sealed: seal {sealed.number}, sha256 {sealed.digest}")
 
 
 def show_progress():

@@ -28,6 +28,7 @@ from ldae.networks.semantic_encoder import (
 )
 from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.networks.unet import NoiseUNet
+from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
 from ldae.training.fit import fingerprint, finish, fit, resolve_steps
 from ldae.training.module import AveragedTraining
@@ -89,6 +90,7 @@ class PriorTraining(DiffusionTraining):
     ) -> None:
         rows = latents.rows("train"), latents.rows("val")
         super().__init__(prior, *rows, settings, seed, schedule)
+        note_fitted("prior", latents.index["subject"].iloc[self.train_rows])
         self.latents = latents
 
     @override
@@ -131,6 +133,7 @@ class LdaeTraining(DiffusionTraining):
         schedule: NoiseSchedule,
     ) -> None:
         super().__init__(pair, store.rows("train"), store.rows("val"), settings, seed, schedule)
+        note_fitted("ldae", store.index["subject"].iloc[self.train_rows])
         self._prior = (prior,)  # in a tuple: not a submodule, so not trained, averaged or saved
         self.store = store
         self.latents = latents
@@ -181,6 +184,7 @@ class VoxelDaeTraining(DiffusionTraining):
         schedule: NoiseSchedule,
     ) -> None:
         super().__init__(network, store.rows("train"), store.rows("val"), settings, seed, schedule)
+        note_fitted("voxel_dae", store.index["subject"].iloc[self.train_rows])
         self.store = store
 
     @override

@@ -67,7 +67,7 @@ def test_files_do_not_depend_on_workers(cohort: Path, tmp_path: Path) -> None:
 
 
 def test_cohort_is_read_back(cohort: Path, truth: pd.DataFrame) -> None:
-    scans = read_bids(cohort / "bids", 1)
+    scans = read_bids(cohort / "bids", 1, public=True)
     assert list(scans["scan"]) == list(truth["scan"])
     assert describe_bids(cohort / "bids") == simulated_summary(SETTINGS, 3)
     assert set(scans["site"]) == {"site-01", "site-02", "site-03"}
