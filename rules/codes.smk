@@ -83,7 +83,9 @@ rule measure_region_volumes:
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
+        quality=rules.quality_control.output.table,
     output:
+        table="<results>/volumes/regions.tsv",
         codes="<results>/codes/region_volumes.npy",
     log:
         text="<results>/logs/measure_region_volumes.log",
@@ -99,7 +101,7 @@ rule measure_region_volumes:
         grid=lookup(within=config, dpath="grid"),
         code=code_digest("measure_region_volumes"),
     message:
-        "Measuring ventricles, hippocampi and brain in every scan"
+        "Measuring ventricles, hippocampi and tissues in every scan"
     script:
         "../scripts/measure_region_volumes.py"
 

@@ -92,4 +92,5 @@ wildcard_constraints:
     batch=r"\d+",
     method="|".join(plan.methods),
     network="|".join(plan.networks),
+    scored="|".join(plan.scored),
     task="|".join(plan.tasks) or "none",
