@@ -37,6 +37,8 @@ PRIOR_BLUR_MM = 4.0
 PRIOR_FLOOR = 0.02
 """Least prior probability of a tissue, so that no place forbids one."""
 
+MIXTURE_VOXELS = 4000
+"""Voxels that the mixture is fitted on, evenly taken from the brain; its means need no more."""
 MIXTURE_STEPS = 20
 MIXTURE_START = (3.0, 45.0, 85.0)
 """Percentiles of intensity in the brain from which fluid, grey and white matter begin."""
@@ -53,8 +55,11 @@ VENTRICLE_REACH_MM = 14.0
 VENTRICLE_DEPTH_MM = 10.0
 """Least distance to the brain's surface at which fluid may be ventricular."""
 
-HIPPOCAMPUS_CENTRE_MM = (26.0, -21.0, -14.0)
-HIPPOCAMPUS_SEMI_AXES_MM = (10.0, 18.0, 9.0)
+HIPPOCAMPUS_HEAD_MM = (25.0, -10.0, -20.0)
+HIPPOCAMPUS_TAIL_MM = (28.0, -37.0, -4.0)
+HIPPOCAMPUS_RADII_MM = (7.0, 4.5)
+"""Axis of the right hippocampus in MNI152 space (mirrored for the left), and the region's radius
+around its head and its tail."""
 
 
 @dataclass(frozen=True)
@@ -147,13 +152,23 @@ def _draw_regions(
     depth = ndimage.distance_transform_edt(brain, sampling=spacing)
     reach = ndimage.distance_transform_edt(~lateral, sampling=spacing)
     other = (fluid > 0.5) & ~ndimage.binary_dilation(lateral)
+    sides = [_along_axis(world * (side, 1, 1)) & brain for side in (-1, 1)]
     ventricles = (reach <= VENTRICLE_REACH_MM) & (depth > VENTRICLE_DEPTH_MM) & ~other
-    sides = []
-    for side in (-1, 1):
-        centre_mm = np.array(HIPPOCAMPUS_CENTRE_MM) * (side, 1, 1)
-        scaled = (world - centre_mm) / np.array(HIPPOCAMPUS_SEMI_AXES_MM)
-        sides.append(((scaled**2).sum(-1) <= 1) & brain)
+    # What a hippocampus loses turns to fluid, and is no growth of the ventricles.
+    ventricles &= ~(sides[0] | sides[1])
     return ventricles, sides[0], sides[1]
+
+
+def _along_axis(world: Float) -> NDArray[np.bool_]:
+    """Whether places (…, 3), mm, lie around the axis of the right hippocampus."""
+    head, axis = (
+        np.array(HIPPOCAMPUS_HEAD_MM),
+        np.subtract(HIPPOCAMPUS_TAIL_MM, HIPPOCAMPUS_HEAD_MM),
+    )
+    along = np.clip((world - head) @ axis / (axis @ axis), 0, 1)
+    distance = np.linalg.norm(world - head - along[..., None] * axis, axis=-1)
+    start, end = HIPPOCAMPUS_RADII_MM
+    return np.asarray(distance < start + (end - start) * along)
 
 
 def tissue_means(values: Float, prior: Float) -> Float:
@@ -166,6 +181,8 @@ def tissue_means(values: Float, prior: Float) -> Float:
     prior
         Probability of each tissue at the same voxels, (N, 3).
     """
+    every = max(1, len(values) // MIXTURE_VOXELS)
+    values, prior = values[::every], prior[::every]
     means = np.percentile(values, MIXTURE_START)
     deviations = np.full(3, MIXTURE_START_DEVIATION)
     for _ in range(MIXTURE_STEPS):
@@ -208,8 +225,10 @@ def _measure(scan: Float, inside: NDArray[np.bool_], atlas: RegionAtlas) -> dict
     fluid = np.clip((grey_mean - values) / (grey_mean - dark), 0, 1)
     white = np.clip((values - grey_mean) / (bright - grey_mean), 0, 1)
     grey = 1 - fluid - white
-    left = float(grey @ atlas.hippocampus_left[inside])
-    right = float(grey @ atlas.hippocampus_right[inside])
+    # All that is not fluid: between grey and white matter a coarse grid cannot draw the line, and
+    # what a hippocampus loses turns to fluid.
+    left = float((1 - fluid) @ atlas.hippocampus_left[inside])
+    right = float((1 - fluid) @ atlas.hippocampus_right[inside])
     return {
         "ventricles": float(fluid @ atlas.ventricles[inside]),
         "hippocampus_left": left,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from evaluation_toy import SHAPE, SPACING_MM, affine, draw_head
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from ldae import metrics
@@ -18,8 +17,6 @@ from ldae.metrics import (
     score_pairs,
     ssim,
     ssim_map,
-    template_regions,
-    ventricle_volume,
 )
 
 

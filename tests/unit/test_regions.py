@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ldae.preprocessing.grid import Image, antialias, resample_affine
 from ldae.preprocessing.pipeline import grid_affine
 from ldae.preprocessing.template import load_template
-from ldae.preprocessing.grid import Image, antialias, resample_affine
 from ldae.regions import measure_regions, region_atlas, tissue_means
 
 SHAPE, SPACING_MM = (40, 48, 40), 4.0
