@@ -22,6 +22,10 @@ BYTES_PER_VOXEL = 12
 # Models, checkpoints (weights, optimizer and average), tables and figures of one study.
 FIXED_BYTES = 2 * 1024**3
 
+# Tables made of the scores of single scans, and tables that speak to a claim of the paper.
+SCORED = ("reconstruction", "stochastic", "manipulation", "interpolation")
+CLAIMED = ("reconstruction", "probes", "manipulation", "interpolation", "throughput")
+
 
 @dataclass(frozen=True)
 class StudyPlan:
@@ -147,9 +151,14 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
             f"nobody has {VISITS_FOR_INTERPOLATION} visits, so none lies between two others"
         )
     figures += ["throughput", "comparisons"]
-    scored = tuple(t for t in tables if t not in ("probes", "throughput"))
+    if config["cohort"]["source"] == "simulated" or config["evaluation"]["reference_volumes"]:
+        tables.append("volumes")
+        figures.append("volumes")
+    else:
+        left_out["volumes"] = "there are no reference volumes (evaluation.reference_volumes)"
+    scored = tuple(t for t in tables if t in SCORED)
     compared = tuple(t for t in ("reconstruction", "interpolation") if t in tables)
-    claimed = tuple(t for t in tables if t != "stochastic")
+    claimed = tuple(t for t in tables if t in CLAIMED)
     tables += ["comparisons", "claims"]
     wanted = math.ceil(cohort.n_scans / config["preprocessing"]["batch_size"])
     return StudyPlan(

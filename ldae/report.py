@@ -30,8 +30,8 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         "Cohort and quality control",
         "Who was scanned, and what preprocessing made of it. Excluded scans are in the table of "
         "quality control.",
-        ("cohort", "qc"),
-        (),
+        ("cohort", "qc", "volumes"),
+        ("volumes",),
     ),
     (
         "training",

@@ -20,6 +20,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "manipulation": ("task", "attribute", "judge", "steps", "amount", "region"),
     "interpolation": ("steps", "target", "region", "window", "gap_months", "nearest_months"),
     "throughput": ("operation", "steps", "batch_size", "device"),
+    "volumes": ("structure",),
     "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
     "claims": (
         "claim",

@@ -106,6 +106,38 @@ rule measure_region_volumes:
         "../scripts/measure_region_volumes.py"
 
 
+rule compare_volumes:
+    input:
+        measured=rules.measure_region_volumes.output.table,
+        reference=branch(
+            lookup(within=config, dpath="cohort/source") == "simulated",
+            then=rules.simulate_cohort.output.truth,
+            otherwise=reference_volumes,
+        ),
+    output:
+        pairs="<results>/volumes/agreement.tsv",
+        table="<results>/tables/volumes.tsv",
+        text="<results>/tables/volumes.md",
+    log:
+        text="<results>/logs/compare_volumes.log",
+    benchmark:
+        "<results>/benchmarks/compare_volumes.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=15,
+    params:
+        study=lookup(within=config, dpath="study"),
+        n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("compare_volumes"),
+    message:
+        "Holding measured volumes to reference volumes"
+    script:
+        "../scripts/compare_volumes.py"
+
+
 rule read_true_volumes:
     input:
         truth=rules.simulate_cohort.output.truth,

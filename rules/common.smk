@@ -56,6 +56,12 @@ def bids_dir(wildcards):
     return config["bids_folder"]
 
 
+def reference_volumes(wildcards):
+    """Table of reference volumes of a real cohort; none if the settings name none."""
+    name = config["evaluation"]["reference_volumes"]
+    return f"{config['bids_folder']}/{name}" if name else []
+
+
 def encoder_weights(wildcards):
     """Model that holds the encoder of a network; none for an untrained one."""
     if wildcards.network == "untrained":

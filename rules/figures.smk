@@ -369,3 +369,28 @@ rule plot_edit_maps:
         "Drawing edits beside the true effects"
     script:
         "../scripts/plot_edit_maps.py"
+
+
+rule plot_volumes:
+    input:
+        pairs=rules.compare_volumes.output.pairs,
+        table=rules.compare_volumes.output.table,
+    output:
+        png="<results>/figures/volumes.png",
+        svg="<results>/figures/volumes.svg",
+        data="<results>/figures/volumes.tsv",
+    log:
+        text="<results>/logs/plot_volumes.log",
+    benchmark:
+        "<results>/benchmarks/plot_volumes.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=15,
+    params:
+        code=code_digest("plot_volumes"),
+    message:
+        "Drawing measured over reference volumes"
+    script:
+        "../scripts/plot_volumes.py"

@@ -170,6 +170,15 @@ def _comparisons(data: pd.DataFrame) -> str:
     )
 
 
+def _volumes(data: pd.DataFrame) -> str:
+    return (
+        "Volumes measured on the preprocessed scans without a segmentation network, in the "
+        "person's head, against the reference; the dotted line is equality. Cohort "
+        f"{data['cohort'].iloc[0]}, all splits, {int(data['n_subjects'].iloc[0])} subjects, "
+        f"{int(data['n_scans'].iloc[0])} scans."
+    )
+
+
 def _sequence(data: pd.DataFrame) -> str:
     row = data.iloc[0]
     return (
@@ -214,4 +223,5 @@ CAPTIONS: dict[str, Callable[[pd.DataFrame], str]] = {
     "interpolation_gap": _gap,
     "throughput": _throughput,
     "comparisons": _comparisons,
+    "volumes": _volumes,
 }

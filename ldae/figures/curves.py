@@ -187,8 +187,8 @@ def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     names = {name for name, _, _ in RESPONSES}
     data = table[table["metric"].isin(names) & on_target & table["amount"].notna()]
     data = data.reset_index(drop=True)
-    trends = table[table["metric"].str.endswith("_spearman") & on_target]
-    trends = trends.set_index(["task", "metric", "judge"])["value"]
+    ranked = table[table["metric"].str.endswith("_spearman") & on_target]
+    trends = ranked.set_index(["task", "metric", "judge"])["value"]
     tasks = list(dict.fromkeys(data["task"]))
     with theme():
         figure = new_figure(0.3 + 1.95 * len(tasks), 7.6)
@@ -335,4 +335,48 @@ def plot_throughput(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         axes[0].margins(y=0.14)
         panel_letters(axes)
         legend_below(figure, axes[0], len(methods))
+    return figure, data
+
+
+VOLUMES = {"ventricles": "lateral ventricles", "hippocampi": "hippocampi", "brain": "brain tissue"}
+
+
+def plot_volumes(pairs: pd.DataFrame, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Measured over reference volumes, one point per scan.
+
+    Parameters
+    ----------
+    pairs
+        structure, scan, subject, measured, reference, ml.
+    table
+        Table ``volumes``.
+    """
+    shown = [s for s in VOLUMES if s in set(pairs["structure"])]
+    data = pairs[pairs["structure"].isin(shown)].reset_index(drop=True)
+    value = table.set_index(["structure", "metric"])["value"]
+    with theme():
+        figure = new_figure(2.7)
+        axes = np.atleast_1d(figure.subplots(1, len(shown)))
+        for axis, structure in zip(axes, shown, strict=True):
+            part = data[data["structure"] == structure]
+            both = part[["reference", "measured"]].to_numpy(float)
+            low, high = both.min(), both.max()
+            axis.plot([low, high], [low, high], color="#b0b0b0", linewidth=0.9, linestyle=":")
+            axis.scatter(
+                both[:, 0],
+                both[:, 1],
+                s=8,
+                alpha=0.6,
+                linewidth=0,
+                color=color_of("region_volumes"),
+            )
+            axis.set_title(
+                f"r = {value[structure, 'correlation']:.3f}, mean error "
+                f"{value[structure, 'error_ml']:.3g} ml",
+                fontsize=7.5,
+            )
+            axis.set_xlabel(f"{VOLUMES[structure]}, reference (ml)")
+            axis.set_ylabel("measured (ml)")
+    for column in ("cohort", "seed", "n_subjects", "n_scans"):
+        data[column] = table[column].iloc[0]
     return figure, data

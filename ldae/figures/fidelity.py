@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -183,7 +184,7 @@ def plot_edit_maps(examples: Mapping[str, np.ndarray]) -> tuple[Figure, pd.DataF
                     line[2 * k].set_axis_off()
                     line[2 * k + 1].set_axis_off()
                     continue
-                options = {}
+                options: dict[str, Any] = {}
                 if name != "original":
                     limit = _own_limit(maps[name][mask])
                     options = {"cmap": DIFFERENCE_MAP, "vmin": -limit, "vmax": limit}

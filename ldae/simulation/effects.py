@@ -153,7 +153,7 @@ def render_true_effects(
     for i, scan in enumerate(scans):
         if scan not in population.index:
             raise InputError(scan, "is no scan of this simulated cohort", "Simulate again.")
-        visit = dict(population.loc[scan].items())
+        visit = {str(name): value for name, value in population.loc[scan].items()}
         number = int(visit["person"])
         if number not in sculptors:
             rng = random_stream(seed, STREAM_ANATOMY, number)

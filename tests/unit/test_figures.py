@@ -167,6 +167,19 @@ def comparisons() -> Drawn:
     return figure, data
 
 
+def volumes() -> Drawn:
+    rows: list[dict[str, object]] = []
+    for structure in ("ventricles", "hippocampi"):
+        common = {"method": "region_volumes", "structure": structure}
+        rows.append(common | {"metric": "correlation", "value": 0.9})
+        rows.append(common | {"metric": "error_ml", "value": 2.0})
+    pairs = pd.DataFrame(
+        {"structure": ["ventricles", "hippocampi"] * 5, "scan": "s", "subject": "p"}
+        | {"measured": np.arange(10.0), "reference": np.arange(10.0) + 1}
+    )
+    return curves.plot_volumes(pairs, numbers("volumes", rows))
+
+
 def interpolation_sequence() -> Drawn:
     example = {"subject": np.array("sub-1"), "months": np.array([0.0, 6, 12]), "mask": MASK}
     example |= {"visit_a": HEAD, "real": HEAD, "visit_b": BIG, "ldae": BIG, "nearest_visit": HEAD}
@@ -200,7 +213,7 @@ def throughput() -> Drawn:
 FIGURES: list[Callable[[], Drawn]] = [
     cohort, training, reconstruction, reconstruction_steps, stochastic, roc, age, manipulation,
     dose_response, edit_fidelity, edit_maps, interpolation_sequence, interpolation_gap, throughput,
-    comparisons,
+    comparisons, volumes,
 ]  # fmt: skip
 
 
