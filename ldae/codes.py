@@ -203,7 +203,8 @@ def measure_region_volumes(
     -------
     pandas.DataFrame
         scan, subject, and ``<structure>_ml`` of ``REGION_COLUMNS``, ``hippocampi_ml`` and
-        ``brain_ml`` in the person's head, and ``head_ml``, the volume inside the mask.
+        ``brain_ml`` in the person's head, ``head_ml``, the volume inside the mask, and ``to_head``,
+        the factor from volumes in template space.
 
     Raises
     ------
@@ -223,9 +224,16 @@ def measure_region_volumes(
         parts.append(pd.DataFrame(volumes))
     to_head = scale.loc[store.index["scan"]].to_numpy(float) ** -3
     table = pd.concat(parts, ignore_index=True).mul(to_head, axis=0).add_suffix("_ml")
+    table["to_head"] = to_head
     table.insert(0, "scan", store.index["scan"].to_numpy())
     table.insert(1, "subject", store.index["subject"].to_numpy())
     return table
+
+
+def template_volumes(table: pd.DataFrame) -> np.ndarray:
+    """Volumes in template space (N, 6), ml, of ``REGION_COLUMNS``: the person's head taken out."""
+    columns = [f"{name}_ml" for name in REGION_COLUMNS]
+    return table[columns].to_numpy(float) / table["to_head"].to_numpy(float)[:, None]
 
 
 def region_volume_codes(table: pd.DataFrame) -> np.ndarray:

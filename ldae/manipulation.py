@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ldae.codes import batches, learn_voxel_pca
+from ldae.codes import REGION_COLUMNS, VoxelPCA, batches, learn_voxel_pca
 from ldae.inference import encode_stochastic, sample
 from ldae.probes import (
     AD_VS_CN,
@@ -45,8 +45,9 @@ logger = logging.getLogger(__name__)
 ATTRIBUTES = (AD_VS_CN, AGE, SEX)
 """What is judged in every edit; an edit's own attribute is on target, the others off target."""
 
-CODE_JUDGE, VOXEL_JUDGE = "code", "voxels"
-"""Probe of the re-encoded code, and probe of voxel principal components, which never saw a code."""
+CODE_JUDGE, VOXEL_JUDGE, VOLUME_JUDGE = "code", "voxels", "volumes"
+"""Probe of the re-encoded code; and two that never saw one, of voxel principal components and of
+the volumes of structures."""
 
 TREND_METRICS = ("ventricle_change_ml", "hippocampus_change_ml", "response")
 """Responses whose dependence on the amount is summed up by rank correlation and monotone share."""
@@ -143,6 +144,7 @@ def manipulate_attribute(
     store: VolumeStore,
     model: DiffusionAutoencoder,
     codes: np.ndarray,
+    volumes: np.ndarray,
     atlas: RegionAtlas,
     effects: Effects | None,
     *,
@@ -186,6 +188,9 @@ def manipulate_attribute(
         A model with a semantic code.
     codes
         Its codes of all scans, (N, dim), row-aligned.
+    volumes
+        Volumes of structures of all scans in template space, (N, 6), ml
+        (:func:`ldae.codes.template_volumes`).
     atlas
         Regions on the study's grid.
     effects
@@ -211,14 +216,17 @@ def manipulate_attribute(
     tasks = probe_tasks(store.index)
     if not tasks:
         raise ValueError("there is neither a diagnosis nor an age to edit")
-    if len(codes) != len(store.index):
-        raise ValueError(f"{len(codes)} codes for {len(store.index)} scans")
+    if not len(codes) == len(volumes) == len(store.index):
+        raise ValueError(
+            f"{len(codes)} codes and {len(volumes)} volumes for {len(store.index)} scans"
+        )
     doses = sorted({0.0, *map(float, amounts)})
     half_a, half_b = halve_subjects(store.index, seed)
     pca = learn_voxel_pca(store, half_b, pca_components, seed)
     seen = {
         CODE_JUDGE: (codes[half_a], codes[half_b]),
         VOXEL_JUDGE: (pca.transform(store.volumes[half_a]), pca.transform(store.volumes[half_b])),
+        VOLUME_JUDGE: (volumes[half_a], volumes[half_b]),
     }
     fitting = _Fitting(store.index, c_grid, alpha_grid, n_folds, seed)
     direction = {task: fitting.fit(task, half_a, codes[half_a]) for task in tasks}
@@ -366,17 +374,18 @@ def _measure(
     model: DiffusionAutoencoder,
     atlas: RegionAtlas,
     judges: Mapping[tuple[str, str], Judge],
-    pca: object,
+    pca: VoxelPCA,
 ) -> Measures:
     """Volumes and judges' scores of scans, in absolute terms."""
     again = model.semantic_code(x.to(model.device))
     if again is None:
         raise ValueError(f"{model.name} has no semantic code")
+    volumes = measure_regions(x, mask, atlas)
     seen = {
         CODE_JUDGE: again.float().cpu().numpy(),
-        VOXEL_JUDGE: pca.transform(x[:, 0].numpy()),  # type: ignore[attr-defined]
+        VOXEL_JUDGE: pca.transform(x[:, 0].numpy()),
+        VOLUME_JUDGE: np.stack([volumes[name] for name in REGION_COLUMNS], axis=1),
     }
-    volumes = measure_regions(x, mask, atlas)
     measures: Measures = {
         ("ventricle_change_ml", "", ""): volumes["ventricles"],
         ("hippocampus_change_ml", "", ""): volumes["hippocampi"],
@@ -517,7 +526,7 @@ def _people_slopes(
             "metric": "people_slope",
             "attribute": attribute,
             "judge": kind,
-            "value": share * score,
+            "value": share * (score - score.mean()),  # the parts' mean is the slope either way
             "amount": np.nan,
         }
         parts.append(pd.DataFrame(part))

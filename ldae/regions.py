@@ -50,16 +50,18 @@ LEAST_CONTRAST = 0.02
 VENTRICLE_SEED_MM = ((12.0, 5.0), (8.0, 6.0), (15.0, 6.0))
 """Centre and half width along abs(x), y, z of a box that the lateral ventricles' bodies cross."""
 VENTRICLE_FLOOR_MM = -6.0
-VENTRICLE_REACH_MM = 14.0
+VENTRICLE_REACH_MM = 12.0
 """How far ventricles may grow beyond the template's before they leave the region."""
 VENTRICLE_DEPTH_MM = 10.0
 """Least distance to the brain's surface at which fluid may be ventricular."""
 
 HIPPOCAMPUS_HEAD_MM = (25.0, -10.0, -20.0)
 HIPPOCAMPUS_TAIL_MM = (28.0, -37.0, -4.0)
-HIPPOCAMPUS_RADII_MM = (7.0, 4.5)
+HIPPOCAMPUS_RADII_MM = (8.5, 5.5)
 """Axis of the right hippocampus in MNI152 space (mirrored for the left), and the region's radius
 around its head and its tail."""
+HIPPOCAMPUS_LEAST_SHARE = 0.25
+"""Least share of grey matter of the region at which a voxel is called hippocampal."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class RegionAtlas:
     def affected(self) -> NDArray[np.bool_]:
         """Where disease and age act first: ventricles and hippocampi, bool (H, W, D)."""
         hippocampi = self.hippocampus_left + self.hippocampus_right
-        return np.asarray((self.ventricles >= 0.5) | (hippocampi >= 0.5))
+        return np.asarray((self.ventricles >= 0.5) | (hippocampi >= HIPPOCAMPUS_LEAST_SHARE))
 
 
 def region_atlas(shape: Sequence[int], affine: Float) -> RegionAtlas:
@@ -128,8 +130,8 @@ def _region_atlas(shape: tuple[int, int, int], affine_bytes: bytes) -> RegionAtl
     return RegionAtlas(
         prior=prior / prior.sum(-1, keepdims=True),
         ventricles=on_grid(ventricles).clip(0, 1),
-        hippocampus_left=on_grid(left).clip(0, 1),
-        hippocampus_right=on_grid(right).clip(0, 1),
+        hippocampus_left=on_grid(left * grey.data).clip(0, 1),
+        hippocampus_right=on_grid(right * grey.data).clip(0, 1),
         voxel_ml=abs(float(np.linalg.det(affine[:3, :3]))) / 1000,
     )
 

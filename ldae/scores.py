@@ -146,7 +146,7 @@ def tabulate_scores(
             overall = summarise_scores(edits, conditions, n_bootstrap, seed)
             ratios = _off_target(scores, n_bootstrap, seed)
             rows = pd.concat([rows, overall, ratios], ignore_index=True)
-            rows = rows[rows["value"].notna()]
+            rows = rows[rows["value"].notna() | rows["metric"].isin(list(SLOPES.values()))]
     seeds = sorted(set(scores["seed"]))
     splits = sorted(set(scores["split"]))
     if len(splits) != 1:
@@ -222,10 +222,12 @@ def _off_target(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFra
                     seed,
                     runs,
                 )
+                note = _note_of(cell, attribute)
+                if not np.isfinite(result[0]):
+                    note = f"none: the on-target response does not rise; {note}"
                 rows.append(
                     dict(zip(keys, names, strict=True))
-                    | {"attribute": attribute, "metric": metric, "region": ""}
-                    | {"note": _note_of(cell, attribute)}
+                    | {"attribute": attribute, "metric": metric, "region": "", "note": note}
                     | dict(zip(("value", "ci_low", "ci_high"), result, strict=True))
                     | {"n_subjects": len(set(subjects)), "n_scans": len(wide.index.unique("scan"))}
                 )
@@ -237,6 +239,10 @@ def _note_of(cell: pd.DataFrame, attribute: str) -> str:
 
 
 def mean_ratio(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """|mean of column 0| / |mean of column 1| under each row of weights, (R,); values (N, 2)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.abs(weighted_mean(values[:, 0], weights) / weighted_mean(values[:, 1], weights))
+    """|mean of column 0| / mean of column 1 under each row of weights, (R,); values (N, 2).
+
+    NaN where the mean of column 1 is not positive: a response that does not rise is no measure.
+    """
+    above = np.abs(weighted_mean(values[:, 0], weights))
+    below = weighted_mean(values[:, 1], weights)
+    return above / np.where(below > 0, below, np.nan)

@@ -162,6 +162,7 @@ rule manipulate_attribute:
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
         codes="<results>/codes/ldae.npy",
+        regions=rules.measure_region_volumes.output.table,
         effects=branch(
             lookup(within=config, dpath="cohort/source") == "simulated",
             then=rules.render_true_effects.output.effects,

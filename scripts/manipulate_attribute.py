@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from ldae.codes import template_volumes
 from ldae.entry import rule_entry
 from ldae.manipulation import manipulate_attribute
 from ldae.models import load_ldae
@@ -29,6 +31,7 @@ with rule_entry(snakemake) as run:
         store=store,
         model=model,
         codes=np.load(snakemake.input.codes),
+        volumes=template_volumes(pd.read_csv(snakemake.input.regions, sep="\t")),
         atlas=region_atlas(store.shape, grid_affine(**snakemake.params.grid)),
         effects=TrueEffects.load(Path(known)) if known else None,
         batch_size=snakemake.resources.micro_batch,

@@ -22,7 +22,7 @@ from ldae.figures.theme import BLACK, GREY, color_of, label_of, new_figure, pane
 
 TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age", "sex": "sex"}
 TASK_COLORS = {"ad_vs_cn": "#D55E00", "age": "#0072B2"}
-JUDGE_LABELS = {"code": "code probe", "voxels": "voxel probe"}
+JUDGE_LABELS = {"code": "code probe", "voxels": "voxel probe", "volumes": "volume probe"}
 OFF_TARGET_BOUND = 0.2
 """Share of the on-target response that an off-target one should stay below."""
 

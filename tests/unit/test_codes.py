@@ -16,6 +16,7 @@ from ldae.codes import (
     measure_region_volumes,
     pool_latents,
     region_volume_codes,
+    template_volumes,
     true_volume_codes,
 )
 from ldae.errors import InputError
@@ -82,5 +83,6 @@ def test_region_volumes_see_the_disease_and_are_those_of_the_head(store: VolumeS
     # Stretched by 1.1 on the way to the template, a head is smaller by 1.1 cubed than it looks.
     smaller = measure_region_volumes(store, atlas, scale * 1.1)
     np.testing.assert_allclose(smaller["head_ml"], table["head_ml"] / 1.1**3, rtol=1e-6)
+    np.testing.assert_allclose(template_volumes(smaller), template_volumes(table), rtol=1e-6)
     with pytest.raises(InputError, match="lacks the scale of 1 scans"):
         measure_region_volumes(store, atlas, scale.iloc[1:])

@@ -10,7 +10,7 @@ import pytest
 import torch
 from evaluation_toy import SHAPE, ToyModel, affine, make_store
 
-from ldae.codes import encode_semantics
+from ldae.codes import encode_semantics, measure_region_volumes, template_volumes
 from ldae.manipulation import (
     _agreement,
     _ceiling,
@@ -78,6 +78,11 @@ def edited(store: VolumeStore) -> Edited:
         store,
         model,
         encode_semantics(model.semantic_code, store, 32, model.device),
+        template_volumes(
+            measure_region_volumes(
+                store, region_atlas(SHAPE, affine()), pd.Series(1.1, index=store.index["scan"])
+            )
+        ),
         region_atlas(SHAPE, affine()),
         GroupAsTruth(store),
         amounts=[-0.5, -0.25, 0.25, 0.5],
@@ -107,7 +112,7 @@ def chosen(table: pd.DataFrame, metric: str, **where: object) -> pd.Series:
 def test_dose_and_response(edited: Edited) -> None:
     _, table, examples = edited
     assert list(table.columns) == table_columns("manipulation")
-    for judge in ("code", "voxels"):
+    for judge in ("code", "voxels", "volumes"):
         response = chosen(table, "response", attribute="ad_vs_cn", judge=judge)
         assert response[0.0] == 0 and response.is_monotonic_increasing
     ventricles = chosen(table, "ventricle_change_ml")

@@ -149,6 +149,10 @@ def test_reconstructions_meet_at_the_same_steps_and_the_autoencoder_at_all() -> 
 def test_ratio_of_means_is_not_the_mean_of_ratios() -> None:
     values = np.array([[1.0, 1.0], [0.0, 3.0]])
     assert mean_ratio(values, np.ones((1, 2)))[0] == pytest.approx(0.25)
+    # Only the first person, then only one whose response falls.
+    weights = np.array([[1.0, 0.0], [0.0, 1.0]])
+    ratios = mean_ratio(np.array([[-1.0, 2.0], [1.0, -3.0]]), weights)
+    assert ratios[0] == pytest.approx(0.5) and np.isnan(ratios[1])
 
 
 def test_claims_stand_by_both_protocols() -> None:
