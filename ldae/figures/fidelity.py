@@ -26,6 +26,9 @@ JUDGE_LABELS = {"code": "code probe", "voxels": "voxel probe", "volumes": "volum
 OFF_TARGET_BOUND = 0.2
 """Share of the on-target response that an off-target one should stay below."""
 
+WIDEST_RATIO = 3.0
+"""Ratios beyond this are not drawn: nothing is learnt from how much too large they are."""
+
 MAP_METRICS = {
     "truth_correlation": "with the true effect",
     "map_correlation": "with the group difference",
@@ -49,7 +52,7 @@ def plot_edit_fidelity(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     tasks = [t for t in TASK_COLORS if t in set(table["task"])]
     ratios = table[table["metric"].isin(["off_target_ratio", "off_target_ratio_people"])]
     with theme():
-        figure = new_figure(3.2, 7.6)
+        figure = new_figure(3.9, 7.6)
         axes = figure.subplots(1, 3, width_ratios=[1.25, 1, 0.8])
         _off_target_panel(axes[0], ratios, tasks)
         shown = [ratios, *_map_panel(axes[1], table, tasks), _identity_panel(axes[2], table, tasks)]
@@ -62,6 +65,11 @@ def _off_target_panel(axis: Axes, ratios: pd.DataFrame, tasks: list[str]) -> Non
     place, names, y = [], [], 0.0
     for task in tasks:
         of_task = ratios[ratios["task"] == task]
+        axis.annotate(
+            f"editing {TASK_LABELS[task]}", (0.99, y), fontsize=7, va="center", ha="right",
+            xycoords=("axes fraction", "data"), color=TASK_COLORS[task], fontweight="bold",
+        )  # fmt: skip
+        y -= 1
         for attribute in dict.fromkeys(of_task["attribute"]):
             for judge in JUDGE_LABELS:
                 part = of_task[(of_task["attribute"] == attribute) & (of_task["judge"] == judge)]
@@ -70,28 +78,28 @@ def _off_target_panel(axis: Axes, ratios: pd.DataFrame, tasks: list[str]) -> Non
                 for _, row in part.iterrows():
                     people = row["metric"] == "off_target_ratio_people"
                     color = GREY if people else TASK_COLORS[task]
-                    at = y - 0.16 if people else y + 0.16
-                    axis.plot([row["ci_low"], row["ci_high"]], [at, at], color=color, linewidth=1.4)
+                    at = y - 0.18 if people else y + 0.18
+                    axis.plot([row["ci_low"], row["ci_high"]], [at, at], color=color, linewidth=1.2)
                     axis.plot(
                         row["value"], at, "o", color=color, mfc="white" if people else color,
+                        markersize=3.8,
                     )  # fmt: skip
                 place.append(y)
                 names.append(f"{TASK_LABELS[attribute]}, {JUDGE_LABELS[judge]}")
                 y -= 1
-        axis.annotate(
-            f"editing {TASK_LABELS[task]}", (0.99, y + 0.52), fontsize=7, va="center", ha="right",
-            xycoords=("axes fraction", "data"), color=TASK_COLORS[task],
-        )  # fmt: skip
-        y -= 0.9
     axis.axvline(OFF_TARGET_BOUND, color=BLACK, linewidth=0.8, linestyle="--")
-    top = np.nanmax([1.0, *ratios["value"].to_numpy(float)]) * 1.15 if len(ratios) else 1.0
-    axis.set_xlim(0, min(top, 3.0))
-    axis.set_yticks(place, names)
+    known = ratios["value"].to_numpy(float)
+    known = known[np.isfinite(known)]
+    axis.set_xlim(0, min(1.15 * max([1.0, *known]), WIDEST_RATIO))
+    axis.set_ylim(y + 0.4, 0.6)
+    axis.set_yticks(place, names, fontsize=6.5)
     axis.grid(visible=False, axis="y")
     axis.set_xlabel("off-target / on-target response")
     axis.plot([], [], "o", color=BLACK, label="edit")
     axis.plot([], [], "o", color=GREY, mfc="white", label="real people")
-    axis.legend(loc="lower right", handletextpad=0.1)
+    axis.legend(
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, handletextpad=0.1, borderaxespad=0
+    )
 
 
 def _map_panel(axis: Axes, table: pd.DataFrame, tasks: list[str]) -> list[pd.DataFrame]:
@@ -168,7 +176,7 @@ def plot_edit_maps(examples: Mapping[str, np.ndarray]) -> tuple[Figure, pd.DataF
     with theme():
         names = ["original", "edit", "group"]
         names += ["truth"] if any(f"{t}_truth" in examples for t in tasks) else []
-        figure = new_figure(0.4 + 1.55 * len(tasks), 7.2)
+        figure = new_figure(0.45 + 1.2 * len(tasks), 7.2)
         axes = figure.subplots(len(tasks), 2 * len(names), squeeze=False)
         for line, task in zip(axes, tasks, strict=True):
             edited = np.asarray(examples[task], float)
@@ -194,7 +202,14 @@ def plot_edit_maps(examples: Mapping[str, np.ndarray]) -> tuple[Figure, pd.DataF
                         | {"correlation_with_edit": _correlation(maps[name], maps["edit"], mask)}
                     )
                 for j, plane in enumerate(("coronal", "axial")):
-                    show_slice(line[2 * k + j], cut(maps[name], plane, centre), **options)
+                    show_slice(
+                        line[2 * k + j], cut(maps[name], plane, centre), sides=name == "original",
+                        **options,
+                    )  # fmt: skip
+                if name in ("group", "truth"):
+                    line[2 * k].set_xlabel(
+                        f"r = {rows[-1]['correlation_with_edit']:.2f} with the edit", fontsize=6.5
+                    )
             line[0].set_ylabel(TASK_LABELS[task])
         for k, name in enumerate(names):
             axes[0, 2 * k].set_title(titles[name], loc="left", fontsize=7.5)
