@@ -85,8 +85,8 @@ def evaluate_reconstruction(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Similarity of scans and their reconstructions, by model and number of sampler steps.
 
-    Rows: each model from its own stochastic code (encoded with the same number of steps); each
-    model with a semantic code also from that code alone (``<name>_semantic``, z_T ~ N(0, I)); and
+    Rows: each model from its own stochastic code (encoded with the same number of steps); the
+    latent model also from its semantic code alone (``ldae_semantic``, z_T ~ N(0, I)); and
     the autoencoder without any diffusion.
 
     Parameters
@@ -166,7 +166,7 @@ def _reconstructions(
             z_T = encode_stochastic(model, z_0, y, n_steps)  # noqa: N806
             x_hat = model.from_latent(sample(model, z_T, y, n_steps))
             results.append((name, n_steps, x_hat.cpu()))
-            if y is not None:
+            if y is not None and name in LATENT_MODELS:
                 x_hat = model.from_latent(sample(model, noise, y, n_steps))
                 results.append((f"{name}_semantic", n_steps, x_hat.cpu()))
     return results

@@ -229,8 +229,8 @@ INTERPOLATION_METRICS = {
     "hippocampus_error_ml": "hippocampus error (ml)",
 }
 SPANS = {
-    "gap_months": "gap from A to B (months)",
-    "nearest_months": "months to the nearer visit",
+    "gap_months": "gap A to B (months)",
+    "nearest_months": "to nearer visit (months)",
 }
 
 
