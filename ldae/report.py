@@ -18,12 +18,21 @@ TEMPLATE = "report.html.j2"
 
 SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
+        "claims",
+        "The paper's claims",
+        "Each claim by the paper's own protocol and by the workflow's, which scores inside the "
+        "brain, against real scans, with patients as the positive class; and what the model gains "
+        "over every other method on the same people.",
+        ("comparisons",),
+        ("claims", "comparisons"),
+    ),
+    (
         "cohort",
         "Cohort and quality control",
         "Who was scanned, and what preprocessing made of it. Excluded scans are in the table of "
         "quality control.",
-        ("cohort", "qc"),
-        (),
+        ("cohort", "qc", "volumes"),
+        ("volumes",),
     ),
     (
         "training",
@@ -54,7 +63,7 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         "Manipulation",
         "Moving the code along a probe's direction should change the anatomy that disease or age "
         "changes, in proportion, and leave the rest and the person alone.",
-        ("manipulation", "dose_response"),
+        ("manipulation", "dose_response", "edit_maps", "edit_fidelity"),
         ("manipulation",),
     ),
     (

@@ -17,13 +17,28 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "reconstruction": ("steps", "region", "window"),
     "stochastic": ("steps", "region", "window"),
     "probes": ("task",),
-    "manipulation": ("task", "steps", "amount", "region"),
+    "manipulation": ("task", "attribute", "judge", "steps", "amount", "region"),
     "interpolation": ("steps", "target", "region", "window", "gap_months", "nearest_months"),
     "throughput": ("operation", "steps", "batch_size", "device"),
+    "volumes": ("structure",),
+    "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
+    "claims": (
+        "claim",
+        "protocol",
+        "task",
+        "operation",
+        "steps",
+        "target",
+        "region",
+        "window",
+        "gap_months",
+    ),
 }
 """Conditions of each table; an empty cell: does not apply, or all of them."""
 
-INTEGER_COLUMNS = ("steps", "window", "batch_size", "seed", "n_subjects", "n_scans")
+INTEGER_COLUMNS = (
+    "steps", "window", "batch_size", "gap_months", "nearest_months", "n_subjects", "n_scans",
+)  # fmt: skip
 FLOAT_FORMAT = "%.6g"
 
 
@@ -37,7 +52,7 @@ def tidy(
     table: str,
     *,
     cohort: str,
-    seed: int,
+    seed: int | Sequence[int],
     split: str = "",
 ) -> pd.DataFrame:
     """Rows in the schema of `table`: columns complete, ordered and typed.
@@ -51,7 +66,7 @@ def tidy(
     cohort
         Name of the cohort the scans come from.
     seed
-        Seed of the study.
+        Seed of the study, or of each training that the numbers are means over.
     split
         Split that was measured, where `rows` does not name it.
 
@@ -66,7 +81,10 @@ def tidy(
     missing = {"method", "metric", "value"} - set(frame.columns)
     if unknown or missing:
         raise ValueError(f"table {table}: unknown {sorted(unknown)}, missing {sorted(missing)}")
-    defaults: dict[str, Any] = {"cohort": cohort, "seed": seed, "split": split, "note": ""}
+    seeds = [seed] if isinstance(seed, int) else list(seed)
+    defaults: dict[str, Any] = {
+        "cohort": cohort, "seed": " ".join(map(str, seeds)), "split": split, "note": "",
+    }  # fmt: skip
     for column in columns:
         if column not in frame:
             frame[column] = defaults.get(column, np.nan)
@@ -80,7 +98,7 @@ def tidy(
 
 def read_table(path: Path) -> pd.DataFrame:
     """A table written by :func:`write_table`; empty text cells are empty strings, numbers NaN."""
-    frame = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
+    frame = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype={"seed": str})
     missing = set(IDENTITY_COLUMNS) | set(RESULT_COLUMNS)
     missing -= set(frame.columns)
     if missing:

@@ -64,6 +64,12 @@ def cohort_is_public(wildcards):
     return config["cohort"]["source"] == "simulated" or config["cohort"]["public"]
 
 
+def reference_volumes(wildcards):
+    """Table of reference volumes of a real cohort; none if the settings name none."""
+    name = config["evaluation"]["reference_volumes"]
+    return f"{config['bids_folder']}/{name}" if name else []
+
+
 def encoder_weights(wildcards):
     """Model that holds the encoder of a network; none for an untrained one."""
     if wildcards.network == "untrained":
@@ -107,4 +113,5 @@ wildcard_constraints:
     batch=r"\d+",
     method="|".join(plan.methods),
     network="|".join(plan.networks),
+    scored="|".join(plan.scored),
     task="|".join(plan.tasks) or "none",

@@ -144,6 +144,23 @@ def _draw_person(
     return rows
 
 
+def healthy_growth(age: float, years: float) -> tuple[float, float, float]:
+    """Factors by which ventricles, hippocampi and cortex change in healthy life.
+
+    Parameters
+    ----------
+    age
+        Age to begin from, years.
+    years
+        How much older.
+    """
+    return (
+        float(np.exp(_healthy_ventricles(age + years) - _healthy_ventricles(age))),
+        float(np.exp(_healthy_hippocampus(age + years) - _healthy_hippocampus(age))),
+        float(np.exp(rates.CORTEX_RATE * years)),
+    )
+
+
 def _healthy_hippocampus(age: float) -> float:
     """Log of the healthy size relative to the reference age; the rate grows linearly with age."""
     slope = rates.HIPPOCAMPUS_RATE / (rates.HIPPOCAMPUS_RATE_AGE - rates.HIPPOCAMPUS_ONSET_AGE)
