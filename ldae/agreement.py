@@ -108,7 +108,8 @@ def compare_volumes(
         ``bias_ml`` (mean of measured minus reference).
     """
     rows: list[dict[str, object]] = []
-    for structure, cell in pairs.groupby("structure", sort=False):
+    for structure in pairs["structure"].unique().tolist():
+        cell = pairs[pairs["structure"] == structure]
         subjects = cell["subject"].to_numpy(str)
         values = cell[["reference", "measured"]].to_numpy(float)
         error = values[:, 1] - values[:, 0]

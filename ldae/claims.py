@@ -130,12 +130,7 @@ def _select(table: pd.DataFrame, selection: Selection) -> pd.DataFrame:
     keep = table["metric"].isin(selection.metrics)
     for mask in _conditions(table, selection.where):
         keep &= mask
-    rows = table[keep].assign(claim=selection.claim, protocol=selection.protocol)
-    if "judge" in rows:
-        judged = rows["judge"].fillna("") != ""
-        names = rows["metric"] + " (" + rows["attribute"] + " by " + rows["judge"] + ")"
-        rows["metric"] = rows["metric"].where(~judged, names)
-    return rows
+    return table[keep].assign(claim=selection.claim, protocol=selection.protocol)
 
 
 def _conditions(table: pd.DataFrame, where: Mapping[str, object]) -> Iterator[pd.Series]:

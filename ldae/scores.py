@@ -157,6 +157,7 @@ def tabulate_scores(
 def _tabulate_interpolation(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFrame:
     keys = ["method", "steps", "target", "region", "window"]
     tables = []
+    scores = scores.sort_values(["gap_months", "nearest_months"], kind="stable")
     for conditions in ([], ["gap_months"], ["nearest_months"]):
         tables.append(summarise_scores(scores, [*keys, *conditions], n_bootstrap, seed))
         tables.append(_skill(scores, conditions, n_bootstrap, seed))

@@ -26,6 +26,8 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
         "claim",
         "protocol",
         "task",
+        "attribute",
+        "judge",
         "operation",
         "steps",
         "target",
@@ -147,6 +149,16 @@ def readable(df: pd.DataFrame) -> pd.DataFrame:
     return wide.fillna("").reset_index().rename_axis(columns=None)
 
 
+def blocks(df: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Parts of a table to be shown each on its own, with their titles: one for each claim.
+
+    A table without a column ``claim`` is one part without a title.
+    """
+    if "claim" not in df:
+        return [("", df)]
+    return [(str(claim), part) for claim, part in df.groupby("claim", sort=False)]
+
+
 def _label(value: object) -> str:
     """A condition as text, numbers without a needless fraction."""
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -187,10 +199,12 @@ def write_table(df: pd.DataFrame, tsv: Path, md: Path, title: str = "") -> None:
         Heading of the Markdown file; the stem of `md` when empty.
     """
     df.to_csv(tsv, sep="\t", index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
-    wide = readable(df)
-    lines = [f"# {title or Path(md).stem.capitalize()}", "", caption_facts(df), ""]
-    lines += ["| " + " | ".join(wide.columns) + " |", "|" + " --- |" * len(wide.columns)]
-    lines += ["| " + " | ".join(row) + " |" for row in wide.astype(str).itertuples(index=False)]
+    lines = [f"# {title or Path(md).stem.capitalize()}", "", caption_facts(df)]
+    for name, part in blocks(df):
+        wide = readable(part)
+        lines += ["", f"## {name.capitalize()}"] if name else []
+        lines += ["", "| " + " | ".join(wide.columns) + " |", "|" + " --- |" * len(wide.columns)]
+        lines += ["| " + " | ".join(row) + " |" for row in wide.astype(str).itertuples(index=False)]
     notes = df.loc[df["note"] != "", ["metric", "note"]].drop_duplicates()
     if len(notes):
         lines += ["", "Notes", ""]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ldae.figures.slices import (
     DIFFERENCE_MAP,
@@ -226,23 +227,26 @@ def _correlation(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float:
     return float("nan") if u.std() == 0 or v.std() == 0 else float(np.corrcoef(u, v)[0, 1])
 
 
-PANELS: tuple[tuple[str, dict[str, object]], ...] = (
-    ("AUC, AD vs CN", {"claim": "probes", "metric": "roc_auc_gain", "split": "test"}),
-    ("age error (years)", {"claim": "probes", "metric": "mae_gain", "split": "test"}),
+PANELS: tuple[tuple[str, float, dict[str, object]], ...] = (
+    ("AUC, AD vs CN", 1, {"claim": "probes", "metric": "roc_auc_gain", "split": "test"}),
+    ("age error (years)", 1, {"claim": "probes", "metric": "mae_gain", "split": "test"}),
     (
         "reconstruction, SSIM",
+        1,
         {"claim": "reconstruction", "metric": "ssim_gain", "region": "mask", "window": 11},
     ),
     (
-        "interpolation, MSE",
+        "interpolation, MSE × 1000",
+        1000,
         {"claim": "interpolation", "metric": "mse_gain", "region": "mask", "target": "real"},
     ),
     (
         "interpolation, ventricles (ml)",
+        1,
         {"claim": "interpolation", "metric": "ventricle_error_gain_ml", "target": "real"},
     ),
 )
-"""Panels of the forest plot: what is gained, and the rows of the table that say so."""
+"""Panels of the forest plot: what is gained, its scale, and the rows of the table that say so."""
 
 MODEL = "ldae"
 COMMON_STEPS = 20
@@ -259,7 +263,7 @@ def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """
     of_model = table[table["method"] == MODEL]
     panels = []
-    for title, where in PANELS:
+    for title, scale, where in PANELS:
         rows = of_model
         for column, wanted in where.items():
             rows = rows[rows[column] == wanted]
@@ -270,28 +274,30 @@ def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             common = COMMON_STEPS if COMMON_STEPS in set(steps) else int(steps.max())
             rows = rows[rows["steps"] == common]
         if len(rows):
-            panels.append((title, rows.sort_values("value", ascending=False)))
+            panels.append((title, scale, rows.sort_values("value", ascending=False)))
     if not panels:
         raise ValueError("there is nothing to compare")
-    height = max(len(rows) for _, rows in panels)
+    height = max(len(rows) for *_, rows in panels)
     lines = -(-len(panels) // 3)
     with theme():
         figure = new_figure(0.5 + lines * (0.7 + 0.19 * height), 7.6)
         axes = np.atleast_1d(figure.subplots(lines, min(3, len(panels)), squeeze=False)).ravel()
-        for axis, (title, rows) in zip(axes, panels, strict=False):
+        for axis, (title, scale, rows) in zip(axes, panels, strict=False):
             place = np.arange(len(rows))[::-1]
             for y, (_, row) in zip(place, rows.iterrows(), strict=True):
                 color = color_of(str(row["against"]))
-                axis.plot([row["ci_low"], row["ci_high"]], [y, y], color=color, linewidth=1.6)
+                ends = np.array([row["ci_low"], row["ci_high"]], float) * scale
+                axis.plot(ends, [y, y], color=color, linewidth=1.6)
                 sure = not row["ci_low"] <= 0 <= row["ci_high"]
-                axis.plot(row["value"], y, "o", color=color, mfc=color if sure else "white")
+                face = color if sure else "white"
+                axis.plot(row["value"] * scale, y, "o", color=color, mfc=face)
             axis.axvline(0, color=BLACK, linewidth=0.8)
             axis.set_yticks(place, [label_of(str(m)) for m in rows["against"]])
             axis.set_ylim(-0.7, len(rows) - 0.3)
             axis.set_title(title, fontsize=8)
             axis.set_xlabel("gain of the LDAE")
-            axis.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3), useMathText=True)
+            axis.xaxis.set_major_locator(MaxNLocator(4))
             axis.grid(visible=False, axis="y")
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
-    return figure, pd.concat([rows.assign(panel=title) for title, rows in panels])
+    return figure, pd.concat([rows.assign(panel=title) for title, _, rows in panels])

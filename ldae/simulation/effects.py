@@ -144,16 +144,17 @@ def render_true_effects(
     """
     checked = SimulationSettings.from_mapping(settings)
     template = build_template(checked.spacing_mm)
-    population = draw_population(checked, seed).set_index("scan")
+    records: list[dict[str, Any]] = draw_population(checked, seed).to_dict("records")  # type: ignore[assignment]
+    visits = {str(record["scan"]): record for record in records}
     grid = grid_points((shape[0], shape[1], shape[2])).astype(np.float64)
     grid_mm = grid @ affine[:3, :3].T + affine[:3, 3]
     base = np.zeros((len(scans), *shape), np.float32)
     maps = {name: np.zeros_like(base) for name in CHANGES}
     sculptors: dict[int, Sculptor] = {}
     for i, scan in enumerate(scans):
-        if scan not in population.index:
+        if scan not in visits:
             raise InputError(scan, "is no scan of this simulated cohort", "Simulate again.")
-        visit = {str(name): value for name, value in population.loc[scan].items()}
+        visit = visits[scan]
         number = int(visit["person"])
         if number not in sculptors:
             rng = random_stream(seed, STREAM_ANATOMY, number)
