@@ -21,7 +21,20 @@ include: "rules/report.smk"
 
 localrules:
     all,
+    crate,
     write_config,
+
+
+onstart:
+    seal(log)
+
+
+onsuccess:
+    seal(log)
+
+
+onerror:
+    seal(log)
 
 
 rule all:
@@ -29,3 +42,8 @@ rule all:
     input:
         rules.build_report.output.page,
         rules.write_config.output.config,
+
+
+rule crate:
+    input:
+        rules.make_crate.output.crate,

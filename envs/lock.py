@@ -1,9 +1,10 @@
-"""Resolve local.in and cuda.in into locks with hashes: what everybody needs, and what GPUs need.
+"""Resolve the lists of packages (*.in) into locks with hashes.
 
     .venv/bin/python envs/lock.py
 
 The CUDA libraries are several gigabytes that a CPU build of torch has no use for, so they are kept
-in a lock of their own, which the Makefile installs only beside a CUDA build.
+in a lock of their own, which the Makefile installs only beside a CUDA build. What checks a crate
+needs older versions of some packages, and has an environment of its own.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ UNUSED = re.compile(r"(customtkinter|darkdetect)\b")
 CPU_TORCH = "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"
 
 
-def resolve() -> list[str]:
+def resolve(*lists: str) -> list[str]:
     """Requirements with their hashes, one entry per package."""
-    command = ["uv", "pip", "compile", "local.in", "cuda.in", "--universal", "--python-version"]
+    command = ["uv", "pip", "compile", *lists, "--universal", "--python-version"]
     command += ["3.11", "--generate-hashes", "--no-header", "--no-annotate", "--no-config"]
     command[0] = str(Path(sys.executable).parent / "uv")
     done = subprocess.run(command, cwd=FOLDER, stdout=subprocess.PIPE, text=True, check=True)
@@ -39,7 +40,7 @@ def write(name: str, comment: str, entries: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    entries = resolve()
+    entries = resolve("local.in", "cuda.in")
     torch = next(i for i, entry in enumerate(entries) if entry.startswith("torch=="))
     cpu = f"{entries[torch].split()[0]} \\\n    --hash=sha256:{CPU_TORCH}"
     entries[torch] += f" \\\n    --hash=sha256:{CPU_TORCH}"
@@ -51,3 +52,4 @@ if __name__ == "__main__":
     )
     write("cuda.lock", "What a CUDA build of torch needs besides local.lock.", cuda)
     write("torch-cpu.lock", "The CPU build of torch, for machines whose pip can find it.", [cpu])
+    write("crate-check.lock", "What checks a crate.", resolve("crate-check.in"))

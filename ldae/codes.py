@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ldae.errors import InputError
+from ldae.provenance.fitted import note_fitted
 from ldae.regions import RegionAtlas, measure_regions
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def learn_voxel_pca(store: VolumeStore, rows: np.ndarray, n_components: int, see
     rows = np.asarray(rows)
     if len(rows) < 2:
         raise ValueError(f"need at least two training scans, got {len(rows)}")
+    note_fitted("voxel PCA", store.index["subject"].iloc[rows])
     inside = store.masks[rows].mean(0, dtype=np.float64) >= 0.5
     values = store.volumes[rows][:, inside].astype(np.float32)
     n_components = min(n_components, len(rows) - 1, values.shape[1])

@@ -33,6 +33,7 @@ from ldae.probes import (
     weighted_auc,
     weighted_correlation,
 )
+from ldae.provenance.fitted import note_fitted
 from ldae.reconstruction import choose_rows
 from ldae.regions import RegionAtlas, measure_regions
 
@@ -493,6 +494,7 @@ def group_effect(store: VolumeStore, task: str) -> np.ndarray:
     target = task_target(store.index, task)
     rows = store.rows("train")
     rows = rows[np.isfinite(target[rows])]
+    note_fitted(f"effect of {task}", store.index["subject"].iloc[rows])
     centred = target[rows] - target[rows].mean()
     # The slope on a 0/1 target is the difference of the group means, so one formula serves both.
     slope = np.zeros(store.shape)
@@ -528,6 +530,7 @@ def _people_slopes(
             "judge": kind,
             "value": share * (score - score.mean()),  # the parts' mean is the slope either way
             "amount": np.nan,
+            "split": "train",
         }
         parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)

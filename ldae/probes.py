@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ldae.bootstrap import subject_bootstrap, weighted_mean
+from ldae.provenance.fitted import note_fitted
 from ldae.tables import tidy
 
 logger = logging.getLogger(__name__)
@@ -140,6 +141,8 @@ def fit_probe(
 ) -> Probe:
     """Fit one probe on training rows; subject-grouped cross-validation chooses its grid value.
 
+    The people it saw are noted for the job's record.
+
     Parameters
     ----------
     codes
@@ -162,6 +165,20 @@ def fit_probe(
     ValueError
         If a code is not finite, or a class is absent.
     """
+    note_fitted(f"probe of {task}", subjects)
+    return _fit_probe(codes, target, subjects, task, grid, n_folds, seed)
+
+
+def _fit_probe(
+    codes: np.ndarray,
+    target: np.ndarray,
+    subjects: np.ndarray,
+    task: str,
+    grid: Sequence[float],
+    n_folds: int,
+    seed: int,
+) -> Probe:
+    """Fit a probe without noting whom it saw; arguments as for :func:`fit_probe`."""
     codes = np.asarray(codes, np.float64)
     if not np.isfinite(codes).all():
         raise ValueError(f"{task}: codes are not finite")
@@ -324,7 +341,8 @@ def fit_probes(
             rows = np.flatnonzero(known)
             folds = _folds(target[rows], subjects[rows], task, outer_folds, seed)
             for inner, outer in ((rows[i], rows[o]) for i, o in folds):
-                fold = fit_probe(
+                # Not noted: it predicts only people whom it has not seen, and is not kept.
+                fold = _fit_probe(
                     codes[inner], target[inner], subjects[inner], task, grid, n_folds, seed
                 )
                 held_out[outer] = fold.predict(codes[outer])

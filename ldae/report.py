@@ -12,6 +12,7 @@ import jinja2
 import pandas as pd
 
 from ldae.errors import InputError
+from ldae.provenance.audit import Level, Verdict
 from ldae.tables import blocks, caption_facts, read_table, readable
 
 TEMPLATE = "report.html.j2"
@@ -88,15 +89,20 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
 OPEN_TABLE_ROWS = 20
 """Tables up to this length are shown unfolded."""
 
+SHOWN_FINDINGS = 20
+"""So many findings of the audit are shown."""
+
 
 def build_report(
     figures: Mapping[str, Path],
     tables: Mapping[str, Path],
     captions: Mapping[str, str],
+    origins: Mapping[str, str],
     qc_png: Path | None,
     left_out: Mapping[str, str],
     config: Mapping[str, Any],
     provenance: Mapping[str, str],
+    audit: Verdict,
     out: Path,
 ) -> None:
     """Write the report; sections without figures and tables are left away.
@@ -109,6 +115,9 @@ def build_report(
         TSV of each table by name (:mod:`ldae.tables`).
     captions
         Caption of each figure.
+    origins
+        What the records tell of each figure (:mod:`ldae.provenance.origin`), ``qc`` among them if
+        there is an overview.
     qc_png
         Overview of quality control, None if there is none.
     left_out
@@ -118,22 +127,25 @@ def build_report(
     provenance
         Facts about the run as text (commit, dirty flag, versions, time, …); keys are shown as they
         are.
+    audit
+        Audit of everything before the report.
     out
         HTML file to write.
 
     Raises
     ------
     InputError
-        If a figure has no caption, or no section shows a figure or table.
+        If a figure has no caption or origin, or no section shows a figure or table.
     """
     pictures = dict(figures)
     texts = dict(captions)
     if qc_png is not None:
         pictures["qc"] = qc_png
         texts.setdefault("qc", "Quality control: preprocessed scans with their brain masks.")
-    uncaptioned = sorted(set(pictures) - set(texts))
-    if uncaptioned:
-        raise InputError(pictures[uncaptioned[0]], "has no caption", "Add one to captions.py.")
+    for given, kind in ((texts, "caption"), (origins, "origin")):
+        without = sorted(set(pictures) - set(given))
+        if without:
+            raise InputError(pictures[without[0]], f"has no {kind}", "Give it one.")
     sections = []
     shown: set[str] = set()
     number = 0
@@ -147,6 +159,7 @@ def build_report(
                     "name": name,
                     "number": number,
                     "caption": texts[name],
+                    "origin": origins[name],
                     "source": _embedded(pictures[name]),
                 }
             )
@@ -177,6 +190,7 @@ def build_report(
         sections=sections,
         left_out=dict(left_out),
         provenance=dict(provenance),
+        audit=_audit(audit),
         config=json.dumps(config, indent=2, ensure_ascii=False, default=str),
     )
     Path(out).write_text(page, encoding="utf-8")
@@ -223,4 +237,25 @@ def _shown(name: str, table: pd.DataFrame) -> dict[str, Any]:
         "rows": wide.astype(str).to_numpy().tolist(),
         "notes": notes,
         "open": len(wide) <= OPEN_TABLE_ROWS,
+    }
+
+
+def _audit(verdict: Verdict) -> dict[str, Any]:
+    """What the template needs of an audit."""
+    return {
+        "summary": verdict.summary,
+        "columns": ["check", "looked at", *map(str, Level)],
+        "rows": [
+            [check.name, check.looked_at, *(check.count(level) for level in Level)]
+            for check in verdict.checks
+        ],
+        "findings": [
+            {
+                "level": str(finding.level),
+                "file": finding.file,
+                "text": f"expected {finding.expected}; found {finding.found}",
+            }
+            for finding in verdict.findings[:SHOWN_FINDINGS]
+        ],
+        "more": max(0, len(verdict.findings) - SHOWN_FINDINGS),
     }

@@ -11,7 +11,7 @@ rule simulate_cohort:
         "<results>/benchmarks/simulate_cohort.tsv"
     conda:
         "../envs/preprocess.yaml"
-    threads: TRAINING_THREADS
+    threads: min(8, ALL_CORES)
     resources:
         mem_mb=16000,
         runtime=240,
@@ -46,6 +46,7 @@ rule read_bids:
         runtime=240,
     params:
         bids_dir=bids_dir,
+        public=cohort_is_public,
         fingerprint=cohort_fingerprint(config),
         code=code_digest("read_bids"),
     message:

@@ -19,11 +19,14 @@ from ldae.progress import (
     replace_messages,
 )
 from ldae.provenance.code import code_digest as digest_of_code
+from ldae.provenance.seal import seal_records
 from snakemake.logging import logger
 
-# Threads that a job can use; Snakemake lowers them to the cores it is given.
-TRAINING_THREADS = 8
-BATCH_THREADS = 4
+# Threads that a job can use. Small networks gain little from a second core, two jobs side by side
+# gain a whole one: on one machine a job takes half of the cores.
+ALL_CORES = workflow.cores or 16
+TRAINING_THREADS = min(8, max(1, ALL_CORES // 2))
+BATCH_THREADS = min(4, max(1, ALL_CORES // 2))
 
 REPOSITORY = Path(workflow.basedir)
 
@@ -62,11 +65,23 @@ def reference_volumes(wildcards):
     return f"{config['bids_folder']}/{name}" if name else []
 
 
+def cohort_is_public(wildcards):
+    """Whether people may be called by the labels of their cohort."""
+    return config["cohort"]["source"] == "simulated" or config["cohort"]["public"]
+
+
 def encoder_weights(wildcards):
     """Model that holds the encoder of a network; none for an untrained one."""
     if wildcards.network == "untrained":
         return []
     return f"{results(wildcards.network)}/model.safetensors"
+
+
+def seal(log):
+    """Seal the records of the jobs that ended, and say by which digest they are known."""
+    sealed = seal_records(Path(results("")))
+    if sealed:
+        logger.info(f"Records sealed: seal {sealed.number}, sha256 {sealed.digest}")
 
 
 def show_progress():

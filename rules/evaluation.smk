@@ -255,7 +255,7 @@ rule measure_throughput:
         "<results>/benchmarks/measure_throughput.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: TRAINING_THREADS
+    threads: ALL_CORES
     resources:
         mem_mb=32000,
         runtime=240,

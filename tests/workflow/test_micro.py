@@ -1,5 +1,6 @@
 """The whole study in miniature, through Snakemake."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -8,9 +9,10 @@ import jsonschema
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, copy_workflow, run_snakemake
+from conftest import MICRO, ROOT, run_snakemake
 
 from ldae.provenance.code import code_files
+from ldae.provenance.seal import read_seals, unsealed_records
 from ldae.tables import table_columns
 
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("micro")]
@@ -19,19 +21,15 @@ TABLES = [
     "claims", "comparisons", "reconstruction", "stochastic", "probes", "manipulation",
     "interpolation", "throughput", "volumes",
 ]  # fmt: skip
-# Starting Python takes longer than these jobs: two at a time with one thread each.
-RULES = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
-STUDY = ("--configfile", "micro.yaml", "--set-threads", *[f"{rule}=1" for rule in RULES], "--")
+STUDY = MICRO
+# Rules that `rule all` does not ask for.
+ON_REQUEST = {"audit", "make_crate"}
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """Workflow folder in which the study in miniature has run."""
-    folder = copy_workflow(tmp_path_factory.mktemp("micro"))
-    done = run_snakemake(folder, *STUDY)
-    assert done.returncode == 0, done.stderr[-4000:]
-    (folder / "stderr.txt").write_text(done.stderr)
-    return folder
+def study(untouched_study, micro_study):
+    """Workflow folder in which the study in miniature has run; an untouched copy is made first."""
+    return micro_study
 
 
 def results(study: Path) -> Path:
@@ -88,7 +86,7 @@ def test_every_job_left_a_valid_record(study):
         assert record["status"] == "CompletedActionStatus"
         assert str(study) not in json.dumps(record)
     scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")}
-    assert {record["rule"] for record in made} == scripts
+    assert {record["rule"] for record in made} == scripts - ON_REQUEST
 
 
 def test_records_connect_outputs_with_inputs(study):
@@ -97,6 +95,27 @@ def test_records_connect_outputs_with_inputs(study):
     for record in made:
         for file in record["input"]:
             assert written[file["path"]] == file["sha256"], (record["rule"], file["path"])
+
+
+def test_a_run_ends_with_the_digest_of_its_records(study):
+    text = (study / "stderr.txt").read_text()
+    number, digest = re.findall(r"Records sealed: seal (\d+), sha256 (\w+)", text)[-1]
+    seal = results(study) / f"provenance/seals/{int(number):06d}.json"
+    assert hashlib.sha256(seal.read_bytes()).hexdigest() == digest
+    assert not unsealed_records(results(study), read_seals(results(study)))
+
+
+def test_an_audit_on_request_answers_with_its_status(study):
+    page = results(study) / "report.html"
+    kept = page.read_bytes()
+    done = run_snakemake(study, *STUDY, "audit")
+    assert done.returncode == 0 and "PASSED: 0 errors, 0 warnings" in done.stderr, done.stderr
+    page.write_bytes(kept.replace(b"0", b"1", 1))
+    done = run_snakemake(study, *STUDY, "audit")
+    page.write_bytes(kept)
+    assert done.returncode != 0 and "FAILED: 1 error" in done.stderr
+    verdict = json.loads((results(study) / "provenance/audit.json").read_text())
+    assert not verdict["passed"]
 
 
 def test_settings_as_used_are_an_output(study):
@@ -162,3 +181,20 @@ def test_the_same_trainings_again_give_the_same_bytes(study):
     assert "train_ldae done" in done.stderr
     for name in SAME:
         assert (results(study) / name).read_bytes() == before[name], name
+
+
+def test_a_crate_is_made_on_request(study):
+    done = run_snakemake(study, *STUDY, "crate")
+    assert done.returncode == 0, done.stderr[-4000:]
+    metadata = json.loads((results(study) / "crate/ro-crate-metadata.json").read_text())
+    actions = [entity for entity in metadata["@graph"] if entity["@type"] == "CreateAction"]
+    jobs = [record for record in records(study) if record["rule"] != "make_crate"]
+    assert len(actions) == len(jobs) + 1
+    copied = (results(study) / "crate/results/report.html").read_bytes()
+    assert copied == (results(study) / "report.html").read_bytes()
+
+
+def test_the_report_tells_origins_and_verdict(study):
+    page = (results(study) / "report.html").read_text()
+    assert len(re.findall(r"From \d+ raw scans of 16 people; seed 0", page)) == 14
+    assert re.search(r"<b>PASSED: 0 errors, [^<]*</b>", page)
