@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,9 @@ SCAN_NAMES = ("scan", "participant_id")
 METHOD = "region_volumes"
 
 
-def pair_volumes(measured: pd.DataFrame, reference_tsv: Path) -> pd.DataFrame:
+def pair_volumes(
+    measured: pd.DataFrame, reference_tsv: Path, hide: Callable[[str], str] = str
+) -> pd.DataFrame:
     """Measured and reference volumes of each scan that has both.
 
     Parameters
@@ -38,6 +41,8 @@ def pair_volumes(measured: pd.DataFrame, reference_tsv: Path) -> pd.DataFrame:
     reference_tsv
         Tab-separated, one row per scan: ``scan`` or ``participant_id``, and columns of
         ``STRUCTURES``, ml.
+    hide
+        Turns the reference's names into the study's (pseudonyms of a restricted cohort).
 
     Returns
     -------
@@ -61,7 +66,7 @@ def pair_volumes(measured: pd.DataFrame, reference_tsv: Path) -> pd.DataFrame:
             reference_tsv, "needs a column scan or participant_id, and volumes such as gm_ml",
             "Rename its columns.",
         )  # fmt: skip
-    reference = reference.set_index(name)
+    reference = reference.set_index(reference[name].map(hide))
     key = "scan" if name == "scan" or measured["scan"].isin(reference.index).any() else "subject"
     if key == "subject" and measured["subject"].duplicated().any():
         raise InputError(

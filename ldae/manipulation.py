@@ -530,6 +530,7 @@ def _people_slopes(
             "judge": kind,
             "value": share * (score - score.mean()),  # the parts' mean is the slope either way
             "amount": np.nan,
+            "split": "train",
         }
         parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)

@@ -141,6 +141,8 @@ def fit_probe(
 ) -> Probe:
     """Fit one probe on training rows; subject-grouped cross-validation chooses its grid value.
 
+    The people it saw are noted for the job's record.
+
     Parameters
     ----------
     codes
@@ -163,6 +165,20 @@ def fit_probe(
     ValueError
         If a code is not finite, or a class is absent.
     """
+    note_fitted(f"probe of {task}", subjects)
+    return _fit_probe(codes, target, subjects, task, grid, n_folds, seed)
+
+
+def _fit_probe(
+    codes: np.ndarray,
+    target: np.ndarray,
+    subjects: np.ndarray,
+    task: str,
+    grid: Sequence[float],
+    n_folds: int,
+    seed: int,
+) -> Probe:
+    """Fit a probe without noting whom it saw; arguments as for :func:`fit_probe`."""
     codes = np.asarray(codes, np.float64)
     if not np.isfinite(codes).all():
         raise ValueError(f"{task}: codes are not finite")
@@ -170,7 +186,6 @@ def fit_probe(
         raise ValueError(f"{task}: a training scan has no target")
     if is_classification(task) and len(np.unique(target)) != 2:
         raise ValueError(f"{task}: the training rows hold one class only")
-    note_fitted(f"probe of {task}", subjects)
     # Strongest regularisation first: small C, large alpha.
     candidates = sorted(grid, reverse=not is_classification(task))
     folds = list(_folds(target, subjects, task, n_folds, seed))
@@ -326,7 +341,8 @@ def fit_probes(
             rows = np.flatnonzero(known)
             folds = _folds(target[rows], subjects[rows], task, outer_folds, seed)
             for inner, outer in ((rows[i], rows[o]) for i, o in folds):
-                fold = fit_probe(
+                # Not noted: it predicts only people whom it has not seen, and is not kept.
+                fold = _fit_probe(
                     codes[inner], target[inner], subjects[inner], task, grid, n_folds, seed
                 )
                 held_out[outer] = fold.predict(codes[outer])

@@ -58,7 +58,7 @@ def write_scores(scores: pd.DataFrame, table: str, seed: int, split: str, path: 
     seed
         Seed of the training that was evaluated.
     split
-        Split that was measured.
+        Split that was measured, where the scores do not name it.
     path
         Tab-separated, gzip if it ends in ``.gz``.
 
@@ -68,7 +68,8 @@ def write_scores(scores: pd.DataFrame, table: str, seed: int, split: str, path: 
         If there are columns which the table does not know.
     """
     columns = score_columns(table)
-    frame = scores.assign(seed=seed, split=split)
+    frame = scores.assign(seed=seed)
+    frame["split"] = frame["split"].fillna(split) if "split" in frame else split
     unknown = set(frame.columns) - set(columns)
     if unknown:
         raise ValueError(f"scores of {table}: unknown {sorted(unknown)}")
@@ -138,7 +139,7 @@ def tabulate_scores(
     if table == "interpolation":
         rows = _tabulate_interpolation(scores, n_bootstrap, seed)
     else:
-        conditions = ["method", *CONDITION_COLUMNS[table]]
+        conditions = ["split", "method", *CONDITION_COLUMNS[table]]
         rows = summarise_scores(scores, conditions, n_bootstrap, seed)
         if table == "manipulation":
             edits = scores[scores["metric"].isin(OVERALL_METRICS) & (scores["amount"] != 0)]
@@ -148,14 +149,11 @@ def tabulate_scores(
             rows = pd.concat([rows, overall, ratios], ignore_index=True)
             rows = rows[rows["value"].notna() | rows["metric"].isin(list(SLOPES.values()))]
     seeds = sorted(set(scores["seed"]))
-    splits = sorted(set(scores["split"]))
-    if len(splits) != 1:
-        raise ValueError(f"scores of one split are needed, got {splits}")
-    return tidy(rows, table, cohort=cohort, seed=seeds, split=str(splits[0]))
+    return tidy(rows, table, cohort=cohort, seed=seeds)
 
 
 def _tabulate_interpolation(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFrame:
-    keys = ["method", "steps", "target", "region", "window"]
+    keys = ["split", "method", "steps", "target", "region", "window"]
     tables = []
     scores = scores.sort_values(["gap_months", "nearest_months"], kind="stable")
     for conditions in ([], ["gap_months"], ["nearest_months"]):
@@ -171,13 +169,14 @@ def _skill(
     errors = scores[scores["metric"] == "mse"]
     steps = scores.groupby("method")["steps"].first()
     rows: list[dict[str, object]] = []
-    for names, cell in errors.groupby(["target", "region", *conditions], sort=False):
+    for names, cell in errors.groupby(["split", "target", "region", *conditions], sort=False):
         wide = cell.pivot(
             index=["seed", "triple", "subject", "scan"], columns="method", values="value"
         )
         subjects = wide.index.get_level_values("subject").to_numpy(str)
         runs = wide.index.get_level_values("seed").to_numpy()
-        common: dict[str, object] = dict(zip(["target", "region", *conditions], names, strict=True))
+        labels = ["split", "target", "region", *conditions]
+        common: dict[str, object] = dict(zip(labels, names, strict=True))
         common |= {"metric": "skill", "n_subjects": len(set(subjects))}
         common["n_scans"] = len(wide.index.unique("scan"))
         best = min(TRIVIAL, key=lambda method: wide[method].mean())
@@ -204,7 +203,7 @@ def _skill_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _off_target(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFrame:
     """Ratio of an off-target attribute's mean slope to the on-target one's, by judge."""
     rows: list[dict[str, object]] = []
-    keys = ["method", "task", "judge", "steps"]
+    keys = ["split", "method", "task", "judge", "steps"]
     for slope, metric in SLOPES.items():
         part = scores[scores["metric"] == slope]
         for names, cell in part.groupby(keys, sort=False, dropna=False):

@@ -13,7 +13,7 @@ with rule_entry(snakemake) as run:
     if reference.is_dir():  # the truth of a simulated cohort
         reference = reference / "volumes.tsv"
     measured = pd.read_csv(snakemake.input.measured, sep="\t", dtype={"scan": str, "subject": str})
-    pairs = pair_volumes(measured, reference)
+    pairs = pair_volumes(measured, reference, run.places.hide)
     pairs.to_csv(snakemake.output.pairs, sep="\t", index=False, float_format="%.4f")
     table = compare_volumes(
         pairs,
