@@ -19,6 +19,9 @@ include: "rules/figures.smk"
 include: "rules/report.smk"
 
 
+check_profile()
+
+
 localrules:
     all,
     write_config,
@@ -29,3 +32,7 @@ rule all:
     input:
         rules.build_report.output.page,
         rules.write_config.output.config,
+
+
+onsuccess:
+    remove_checkpoints(Path(results("checkpoints")))

@@ -28,6 +28,12 @@ REPLACED_EVENTS = frozenset(
     {"run_info", "job_info", "job_started", "job_finished", "progress", "resources_info"}
 )
 
+# Resources that Snakemake adds, or that only our own code reads.
+INTERNAL_RESOURCES = frozenset(
+    {"_cores", "_nodes", "tmpdir", "mem", "mem_mib", "disk", "disk_mb", "disk_mib",
+     "checkpoint_minutes", "micro_batch"}
+)  # fmt: skip
+
 # A rule without any expectation: about what starting Python and drawing a figure takes.
 DEFAULT_SECONDS = 10.0
 
@@ -93,6 +99,28 @@ def _is_not_trace(record: logging.LogRecord) -> bool:
     event = str(getattr(record, "event", None) or "")
     failed_script = event == "error" and "CalledProcessError" in record.getMessage()
     return event != "job_error" and not failed_script
+
+
+class PlanHandler(logging.Handler):
+    """Adds to each job of a dry run what it asks of the cluster, which Snakemake leaves out.
+
+    Parameters
+    ----------
+    stream
+        Where the plan is printed.
+    """
+
+    def __init__(self, stream: TextIO = sys.stdout) -> None:
+        super().__init__(logging.INFO)
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of one of Snakemake's events."""
+        if str(getattr(record, "event", None) or "") == "job_info" and record.rule_msg:  # type: ignore[attr-defined]
+            asked = {"threads": record.threads}  # type: ignore[attr-defined]
+            asked |= dict(record.resources.items())  # type: ignore[attr-defined]
+            shown = [f"{k}={v}" for k, v in asked.items() if k not in INTERNAL_RESOURCES]
+            self._stream.write(f"{record.rule_name}: {', '.join(shown)}\n")  # type: ignore[attr-defined]
 
 
 def last_error(log: Path, since: float) -> str:

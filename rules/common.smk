@@ -1,8 +1,12 @@
 # Everything in Python that the rules share: settings, the plan of the study, and small helpers.
+import difflib
+import math
 import os
 import sys
 from pathlib import Path
 
+from ldae import containers, slurm
+from ldae.checkpoints import remove_checkpoints
 from ldae.config import complete_config
 from ldae.errors import InputError
 from ldae.plan import (
@@ -13,6 +17,7 @@ from ldae.plan import (
     summarize_cohort,
 )
 from ldae.progress import (
+    PlanHandler,
     ProgressHandler,
     expected_seconds,
     hide_traces,
@@ -20,10 +25,17 @@ from ldae.progress import (
 )
 from ldae.provenance.code import code_digest as digest_of_code
 from snakemake.logging import logger
+from snakemake.resources import Resource
+from snakemake.settings.types import DeploymentMethod
+from snakemake.shell import shell
 
 # Threads that a job can use; Snakemake lowers them to the cores it is given.
 TRAINING_THREADS = 8
 BATCH_THREADS = 4
+
+# Time that a training asks for, minutes: what most clusters allow. It stops before the limit, is
+# submitted again and goes on, as often as --retries allows.
+TRAINING_MINUTES = 1440
 
 REPOSITORY = Path(workflow.basedir)
 
@@ -63,6 +75,89 @@ def encoder_weights(wildcards):
     return f"{results(wildcards.network)}/model.safetensors"
 
 
+def image(stage):
+    """Image of a stage; used with --software-deployment-method apptainer."""
+    return containers.image_path(stage)
+
+
+def memory(base, scans=0.0):
+    """Memory that a rule asks for, MB; half as much again with every further attempt.
+
+    base is what any study needs, scans the number of copies of all scans (float32) held at a time.
+    """
+    needed = base + scans * cohort.n_scans * plan.scan_bytes / 1e6
+    return lambda wildcards, attempt: round(needed * (1 + 0.5 * (attempt - 1)))
+
+
+def minutes(base, per_scan=0.0, n_scans=None):
+    """Time that a rule asks for, minutes; as much again with every further attempt."""
+    needed = base + per_scan * (cohort.n_scans if n_scans is None else n_scans)
+    return lambda wildcards, attempt: math.ceil(needed * attempt)
+
+
+def uses(method):
+    """Whether jobs run in environments of this kind."""
+    return method in workflow.deployment_settings.deployment_method
+
+
+def submits():
+    """Whether jobs are submitted: Snakemake counts nodes then, else cores of this machine."""
+    return workflow.resource_settings.nodes is not None
+
+
+def prepare_cluster():
+    """Check what a run on a cluster or in containers needs; a plan is shown without them too."""
+    planned_only = workflow.output_settings.dryrun
+    if uses(DeploymentMethod.APPTAINER):
+        if not planned_only:
+            containers.check_images()
+        elif not containers.has_apptainer():
+            logger.info(
+                "There is no Apptainer on this machine: a plan only, without containers."
+            )
+            workflow.deployment_settings.deployment_method = frozenset()
+    if submits():
+        # profiles/default gives this machine's cores to every run; other machines have more
+        workflow.global_resources["_cores"] = Resource("_cores", sys.maxsize)
+        if not planned_only:
+            slurm.check_cluster(Path.cwd())
+
+
+def prepare_job():
+    """Tell a submitted job its end, and let it start its processes if it has several tasks."""
+    end = slurm.ask_end_time()
+    if end is not None:
+        os.environ["SLURM_JOB_END_TIME"] = end
+    if slurm.starts_processes():
+        shell.executable(str(REPOSITORY / "profiles" / "slurm" / "tasks" / "bash"))
+
+
+def check_profile():
+    """Stop when a profile names a rule that does not exist: Snakemake would ignore it."""
+    settings = workflow.resource_settings
+    for name in {*settings.overwrite_resources, *settings.overwrite_threads}:
+        if not workflow.is_rule(name):
+            near = difflib.get_close_matches(
+                name, [rule.name for rule in workflow.rules], n=1
+            )
+            mend = f"Did you mean {near[0]}?" if near else "Take it out"
+            stop_with(
+                InputError("profile or command line", f"there is no rule {name}", mend)
+            )
+
+
+def folders_outside():
+    """Folders that jobs read and that a container does not show by itself."""
+    named = [config["bids_folder"], config["encoder"]["pretrained"]]
+    named += [config["autoencoder"]["perceptual_weights_file"]]
+    found = [
+        Path(name) if Path(name).is_dir() else Path(name).parent
+        for name in named
+        if name
+    ]
+    return [path for path in found if not path.resolve().is_relative_to(Path.cwd())]
+
+
 def show_progress():
     """Show the state of the run on standard error."""
     expected = expected_seconds(
@@ -77,8 +172,14 @@ try:
     plan = plan_study(config, cohort)
     if workflow.is_main_process:
         check_disk_space(Path(results("")), disk_bytes(config, cohort))
+        prepare_cluster()
+    else:
+        prepare_job()
 except InputError as error:
     stop_with(error)
+
+if uses(DeploymentMethod.APPTAINER):
+    os.environ.update(containers.container_environment(os.environ, folders_outside()))
 
 hide_traces(logger)
 if workflow.is_main_process:
@@ -86,6 +187,8 @@ if workflow.is_main_process:
         logger.info(f"Left out: {target}, because {reason}.")
     if not workflow.output_settings.dryrun:
         show_progress()
+    elif submits():
+        logger.addHandler(PlanHandler())
 
 
 wildcard_constraints:

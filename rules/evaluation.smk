@@ -14,9 +14,11 @@ rule fit_probe:
         "<results>/benchmarks/fit_probe/{method}.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_scan=0.01),
     params:
         c_grid=lookup(within=config, dpath="probes/c_grid"),
         alpha_grid=lookup(within=config, dpath="probes/alpha_grid"),
@@ -41,9 +43,11 @@ rule tabulate_probes:
         "<results>/benchmarks/tabulate_probes.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_scan=0.01),
     params:
         study=lookup(within=config, dpath="study"),
         methods=plan.methods,
@@ -76,10 +80,12 @@ rule evaluate_reconstruction:
         "<results>/benchmarks/evaluate_reconstruction.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=32000,
-        runtime=720,
+        mem_mb=memory(32000),
+        runtime=minutes(240, per_scan=0.1),
         micro_batch=16,
     params:
         study=lookup(within=config, dpath="study"),
@@ -114,10 +120,12 @@ rule vary_stochastic:
         "<results>/benchmarks/vary_stochastic.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=32000,
-        runtime=240,
+        mem_mb=memory(32000),
+        runtime=minutes(120),
         micro_batch=16,
     params:
         study=lookup(within=config, dpath="study"),
@@ -152,10 +160,12 @@ rule manipulate_attribute:
         "<results>/benchmarks/manipulate_attribute.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=32000,
-        runtime=720,
+        mem_mb=memory(32000),
+        runtime=minutes(240, per_scan=0.1),
         micro_batch=16,
     params:
         study=lookup(within=config, dpath="study"),
@@ -191,10 +201,12 @@ rule interpolate_gaps:
         "<results>/benchmarks/interpolate_gaps.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=32000,
-        runtime=720,
+        mem_mb=memory(32000),
+        runtime=minutes(240, per_scan=0.1),
         micro_batch=16,
     params:
         study=lookup(within=config, dpath="study"),
@@ -229,10 +241,12 @@ rule measure_throughput:
         "<results>/benchmarks/measure_throughput.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=32000,
-        runtime=240,
+        mem_mb=memory(32000),
+        runtime=minutes(120),
     params:
         study=lookup(within=config, dpath="study"),
         diffusion=lookup(within=config, dpath="diffusion"),

@@ -10,9 +10,11 @@ rule write_config:
         "<results>/benchmarks/write_config.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=memory(1000),
+        runtime=minutes(5),
     params:
         config=config,
         code=code_digest("write_config"),
@@ -37,9 +39,11 @@ rule build_report:
         "<results>/benchmarks/build_report.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=8000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(10),
     params:
         figures=plan.figures,
         tables=plan.tables,

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Inside an image, while it is built: install the lock's packages into /opt/ldae.
+#
+#   install.sh auto|cpu|cuda     the build of torch; auto is the CPU build where pip can find it
+set -eu
+cd /opt/install
+if [ -f /hostpip/settings/pip.conf ]; then
+    export PIP_CONFIG_FILE=/hostpip/settings/pip.conf
+    [ ! -f /hostpip/settings/ca.crt ] || export PIP_CERT=/hostpip/settings/ca.crt
+fi
+python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "the base needs Python 3.11")'
+command -v git > /dev/null || { echo "the base needs git" >&2; exit 1; }
+python3 -m venv /opt/ldae
+install="/opt/ldae/bin/python -m pip install --disable-pip-version-check --no-cache-dir --no-deps \
+    --require-hashes --requirement"
+
+case $1 in
+    auto) $install torch-cpu.lock || true ;;
+    cpu) $install torch-cpu.lock ;;
+esac
+$install packages.lock
+version=/opt/ldae/lib/python3.11/site-packages/torch/version.py
+if grep -q '^cuda.*= .[0-9]' $version; then
+    $install cuda.lock
+elif [ "$1" = cuda ]; then
+    echo "pip found a CPU build of torch where a CUDA build is wanted" >&2
+    exit 1
+fi

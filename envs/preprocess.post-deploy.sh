@@ -1,0 +1,9 @@
+#!/bin/bash
+# Run by Snakemake inside the conda environment of this name. Made by envs/lock.py.
+# preprocess.lock: sha256 2b27d57600a37c8e695f6542eea561076862760fde372461f31d685d0437c5c0
+set -euo pipefail
+install="python -m pip install --no-deps --require-hashes --requirement"
+$install envs/preprocess.lock
+if grep -q '^cuda.*= .[0-9]' "$CONDA_PREFIX"/lib/python3*/site-packages/torch/version.py; then
+    $install envs/cuda.lock
+fi

@@ -1,0 +1,9 @@
+#!/bin/bash
+# Run by Snakemake inside the conda environment of this name. Made by envs/lock.py.
+# torch.lock: sha256 d19e32f12662482f5fb16952e9319709f572c80561f880832586b1ade774f23f
+set -euo pipefail
+install="python -m pip install --no-deps --require-hashes --requirement"
+$install envs/torch.lock
+if grep -q '^cuda.*= .[0-9]' "$CONDA_PREFIX"/lib/python3*/site-packages/torch/version.py; then
+    $install envs/cuda.lock
+fi
