@@ -25,6 +25,8 @@ from ldae.training.interruption import StopInTime, WholeCheckpoints
 from ldae.training.module import StepTraining
 from ldae.training.status import StatusLines
 
+CHECKPOINT = "last.ckpt"
+
 logger = logging.getLogger(__name__)
 # its notes on devices and tips say nothing that the record does not
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -109,41 +111,53 @@ def fit(
             "Ask for a number of GPUs that divides it",
         )
     folder = Path(work_dir) / identity
-    last = folder / "last.ckpt"
-    checkpoint = ModelCheckpoint(
-        dirpath=folder,
-        filename="last",
-        train_time_interval=timedelta(minutes=checkpoint_minutes),
-        save_top_k=1,
-        enable_version_counter=False,
-    )
-    cuda = torch.cuda.is_available()
-    whole = WholeCheckpoints()
-    stop = StopInTime(last, slurm.end_time(), whole)
-    trainer = pl.Trainer(
-        accelerator="gpu" if cuda else "cpu",
-        **_placement(n_processes, cuda),
-        plugins=[whole, _environment(n_processes)],
-        precision="bf16-mixed" if cuda else "32-true",
-        max_epochs=1,
-        logger=TensorBoardLogger(folder.parent, name=CURVES, version=identity),
-        callbacks=[StatusLines(name, metrics_path), stop, checkpoint],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-        use_distributed_sampler=False,  # the batches are cut by rank already
-    )
-    if last.exists():
-        logger.info("%s: resuming from %s", name, last.name)
+    last = folder / CHECKPOINT
     with warnings.catch_warnings():
         # batches are arrays read from memory: loader workers would only copy them once more
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # between Lightning and torch
+        # a job of one task is started as a step by Snakemake
+        warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
+        trainer = _trainer(name, metrics_path, folder, checkpoint_minutes, n_processes)
+        if last.exists():
+            logger.info("%s: resuming from %s", name, last.name)
         trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
     if int(module.step) < int(module.settings["n_steps"]):
         raise RuntimeError(f"{name} stopped at step {int(module.step)}")
     return trainer.is_global_zero
+
+
+def _trainer(
+    name: str, metrics_path: Path, folder: Path, checkpoint_minutes: float, n_processes: int
+) -> pl.Trainer:
+    """Lightning's trainer with our callbacks; checkpoints go to `folder`, curves beside it."""
+    cuda = torch.cuda.is_available()
+    whole = WholeCheckpoints()
+    callbacks = [
+        StatusLines(name, metrics_path),
+        StopInTime(folder / CHECKPOINT, slurm.end_time(), whole),
+        ModelCheckpoint(
+            dirpath=folder,
+            filename=Path(CHECKPOINT).stem,
+            train_time_interval=timedelta(minutes=checkpoint_minutes),
+            save_top_k=1,
+            enable_version_counter=False,
+        ),
+    ]
+    return pl.Trainer(
+        accelerator="gpu" if cuda else "cpu",
+        **_placement(n_processes, cuda),
+        plugins=[whole, _environment(n_processes)],
+        precision="bf16-mixed" if cuda else "32-true",
+        max_epochs=1,
+        logger=TensorBoardLogger(folder.parent, name=CURVES, version=folder.name),
+        callbacks=callbacks,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        use_distributed_sampler=False,  # the batches are cut by rank already
+    )
 
 
 def _placement(n_processes: int, cuda: bool) -> dict[str, Any]:

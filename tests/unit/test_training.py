@@ -13,7 +13,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from ldae.checkpoints import remove_checkpoints
-from ldae.errors import InputError, Interrupted
+from ldae.errors import InputError
 from ldae.latents import LatentStore, encode_latents, measure_latent_scale
 from ldae.networks.autoencoder import Autoencoder, fold_space, load_autoencoder
 from ldae.networks.standard import adopt_standard, measure_standard
