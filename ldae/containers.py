@@ -111,13 +111,15 @@ def container_environment(environment: Mapping[str, str], folders: list[Path]) -
     """
     # SingularityCE knows the same settings under its old name
     brand = "APPTAINER" if shutil.which("apptainer") else "SINGULARITY"
-    found = {f"{brand}_CLEANENV": "1", f"{brand}_NET": "1", f"{brand}_NETWORK": "none"}
-    if any(environment.get(name) for name in GPU_VARIABLES):
-        found[f"{brand}_NV"] = "1"
-    binds = [environment[f"{brand}_BIND"]] if environment.get(f"{brand}_BIND") else []
+    found = {f"{brand}_CLEANENV": "1"}
+    if f"{brand}_NETWORK" not in environment:  # the user's choice, where a site forbids ours
+        found |= {f"{brand}_NET": "1", f"{brand}_NETWORK": "none"}
+    if "SLURM_JOB_ID" in environment:
+        found[f"{brand}_NV"] = str(int(any(environment.get(name) for name in GPU_VARIABLES)))
+    binds = [place for place in environment.get(f"{brand}_BIND", "").split(",") if place]
     binds += [f"{folder.resolve()}:{folder.resolve()}:ro" for folder in folders]
     if binds:
-        found[f"{brand}_BIND"] = ",".join(binds)
+        found[f"{brand}_BIND"] = ",".join(dict.fromkeys(binds))
     for name, value in environment.items():
         if name.startswith(PASSED_VARIABLES):
             found[f"{brand}ENV_{name}"] = value

@@ -131,10 +131,11 @@ class Study:
     def start(self, *arguments: str, cluster: bool = True) -> subprocess.Popen[str]:
         """Start ``snakemake``."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+        path = f"{self.folder / 'bin'}:{environment['PATH']}"
         return subprocess.Popen(
             self.command(*arguments, cluster=cluster),
             cwd=self.folder,
-            env=environment | {"LDAE_HOST_ONLY": "secret"},
+            env=environment | {"LDAE_HOST_ONLY": "secret", "PATH": path},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ with rule_entry(snakemake):
         "connection": connection,
         "secret": os.environ.get("LDAE_HOST_ONLY"),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "driver": shutil.which("nvidia-smi") is not None,
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "host_home": Path("/root/.ldae-host-only").exists(),
         "foreign": [
