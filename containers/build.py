@@ -68,50 +68,73 @@ def main() -> None:
         if shutil.which("apptainer") is None:
             raise InputError("apptainer", "the command is not on the PATH", "Install Apptainer.")
         with tempfile.TemporaryDirectory(prefix="ldae-build-") as scratch:
-            base = base_arguments(options.base, options.mirror, Path(scratch))
-            binds = pip_binds(Path(scratch))
+            base = Base(options.base, options.mirror, Path(scratch))
+            options_of_pip = pip_options(Path(scratch))
             for stage in options.stages or STAGES:
-                build_stage(stage, options.torch or DEFAULT_TORCH[stage], base, binds)
+                build_stage(stage, options.torch or DEFAULT_TORCH[stage], base, options_of_pip)
     except InputError as error:
         sys.exit(f"Error: {error}")
 
 
-def base_arguments(base: str | None, mirror: str | None, scratch: Path) -> dict[str, str]:
-    """Build arguments that name what a stage's image stands on; empty for the default.
+class Base:
+    """What the images stand on: the definitions' own base, another one, or Debian's packages.
+
+    Parameters
+    ----------
+    name
+        None, ``SOURCE://NAME`` or ``debootstrap``.
+    mirror
+        Archive of Debian's packages; None is the definition's.
+    scratch
+        Folder to make it in.
 
     Raises
     ------
     InputError
-        If the name of the base cannot be understood.
+        If the name cannot be understood.
     """
-    if base is None:
-        return {}
-    if base == "debootstrap":
-        image = scratch / "base.sif"
-        arguments = {"MIRROR": mirror} if mirror else {}
-        logger.info("Building the base from Debian's packages")
-        build(image, BASE_DEFINITION, arguments, [])
-        return {"BOOTSTRAP": "localimage", "FROM": str(image)}
-    kind, separator, name = base.partition("://")
-    if not separator:
-        raise InputError("--base", f"{base!r} names no source", "Write docker://NAME@sha256:…")
-    return {"BOOTSTRAP": kind, "FROM": name}
+
+    def __init__(self, name: str | None, mirror: str | None, scratch: Path) -> None:
+        if name is not None and name != "debootstrap" and "://" not in name:
+            problem = f"{name!r} names no source"
+            raise InputError("--base", problem, "Write docker://NAME@sha256:DIGEST or debootstrap")
+        self.name = name
+        self.mirror = mirror
+        self.scratch = scratch
+
+    def recipe(self) -> str:
+        """What of it decides what an image holds. Archives of Debian have the same packages."""
+        return file_digest(BASE_DEFINITION) if self.name == "debootstrap" else str(self.name)
+
+    def arguments(self) -> dict[str, str]:
+        """Build arguments of a stage's image; makes the base when first asked."""
+        if self.name is None:
+            return {}
+        if self.name != "debootstrap":
+            kind, _, name = self.name.partition("://")
+            return {"BOOTSTRAP": kind, "FROM": name}
+        folder = self.scratch / "base"
+        if not folder.exists():
+            logger.info("base: building from Debian's packages")
+            given = {"MIRROR": self.mirror} if self.mirror else {}
+            build(folder, BASE_DEFINITION, given, ["--sandbox"])
+        return {"BOOTSTRAP": "localimage", "FROM": str(folder)}
 
 
-def build_stage(stage: str, torch: str, base: dict[str, str], binds: list[str]) -> None:
+def build_stage(stage: str, torch: str, base: Base, more: list[str]) -> None:
     """Build one stage's image, unless the present one was made by the same recipe."""
     lock = ROOT / "envs" / f"{stage}.lock"
     definition = IMAGES / f"{stage}.def"
-    recipe = recipe_digest([definition, IMAGES / "install.sh", lock], torch, base)
+    recipe = recipe_digest([definition, IMAGES / "install.sh", lock], torch, base.recipe())
     present = read_digests().get(stage)
     if present and present.recipe == recipe and present.path.is_file():
         logger.info("%s: %s is up to date", stage, present.path.name)
         return
     logger.info("%s: building", stage)
     start = time.monotonic()
-    arguments = base | {"TORCH": torch, "COMMIT": commit(), "LOCK": file_digest(lock)}
+    arguments = base.arguments() | {"TORCH": torch, "COMMIT": commit(), "LOCK": file_digest(lock)}
     partial = IMAGES / f".{stage}.partial.sif"
-    build(partial, definition, arguments, binds)
+    build(partial, definition, arguments, more)
     image = Image(stage, file_digest(partial), file_digest(lock), commit(), torch, recipe)
     partial.rename(image.path)
     write_digests(read_digests() | {stage: image})
@@ -121,18 +144,14 @@ def build_stage(stage: str, torch: str, base: dict[str, str], binds: list[str]) 
     )  # fmt: skip
 
 
-def recipe_digest(files: list[Path], torch: str, base: dict[str, str]) -> str:
+def recipe_digest(files: list[Path], *words: str) -> str:
     """Digest of everything that decides what an image holds."""
-    parts = [file_digest(path) for path in files] + [torch]
-    if base.get("BOOTSTRAP") == "localimage":  # made from Debian's packages in this very call
-        parts.append(file_digest(BASE_DEFINITION))
-    else:
-        parts.append(repr(sorted(base.items())))
+    parts = [*(file_digest(path) for path in files), *words]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-def build(image: Path, definition: Path, arguments: dict[str, str], binds: list[str]) -> None:
-    """Run ``apptainer build``; its words go to a log beside the definition.
+def build(image: Path, definition: Path, arguments: dict[str, str], more: list[str]) -> None:
+    """Run ``apptainer build``, with `more` options; its words go to a log beside the definition.
 
     Raises
     ------
@@ -142,25 +161,24 @@ def build(image: Path, definition: Path, arguments: dict[str, str], binds: list[
     command = ["apptainer", "build", "--force", "--mksquashfs-args", COMPRESSION]
     for name, value in arguments.items():
         command += ["--build-arg", f"{name}={value}"]
-    for bind in binds:
-        command += ["--bind", bind]
     log = definition.with_suffix(".log")
     with log.open("w", encoding="utf-8") as file:
         done = subprocess.run(
-            [*command, str(image), str(definition)],
+            [*command, *more, str(image), str(definition)],
             cwd=ROOT,
             stdout=file,
             stderr=subprocess.STDOUT,
             check=False,
         )
     if done.returncode:
-        image.unlink(missing_ok=True)
+        if image.is_file():
+            image.unlink()
         last = log.read_text("utf-8", "replace").strip().splitlines()[-1:] or [""]
         raise InputError(definition.name, f"the build failed: {last[0]}", f"See {log}")
 
 
-def pip_binds(scratch: Path) -> list[str]:
-    """Mounts that show this machine's pip settings to a build, and nothing of them to the image.
+def pip_options(scratch: Path) -> list[str]:
+    """Options that show this machine's pip settings to a build, and nothing of them to the image.
 
     Local folders with packages are mounted below ``/hostpip`` and the settings changed to match.
 
@@ -194,7 +212,8 @@ def pip_binds(scratch: Path) -> list[str]:
     if bundle.is_file():
         shutil.copy(bundle, folder / "ca.crt")
     binds = [f"{folder}:/hostpip/settings"]
-    return binds + [f"{place}:/hostpip/{number}" for number, place in enumerate(folders)]
+    binds += [f"{place}:/hostpip/{number}" for number, place in enumerate(folders)]
+    return [word for bind in binds for word in ("--bind", bind)]
 
 
 def _inside(word: str, key: str, folders: list[Path]) -> str:

@@ -157,6 +157,7 @@ class ProgressHandler(logging.Handler):
         self._counts: dict[str, int] = {}
         self._finished: list[str] = []
         self._running: dict[int, tuple[str, str, float]] = {}
+        self._failed: dict[int, str] = {}
         self._start = time.monotonic()
         self._last_line = self._start
         self._over = threading.Event()
@@ -174,8 +175,12 @@ class ProgressHandler(logging.Handler):
             self._job_failed(record)
 
     def close(self) -> None:
-        """Stop the heartbeat."""
+        """Stop the heartbeat, and end with the jobs that failed and where their logs are."""
         self._over.set()
+        for text in self._failed.values():
+            self._stream.write(f"Failed: {text}\n")
+        self._failed.clear()
+        self._stream.flush()
         super().close()
 
     def remaining(self) -> float:
@@ -209,6 +214,7 @@ class ProgressHandler(logging.Handler):
 
     def _job_finished(self, number: int) -> None:
         rule, _, since = self._running.pop(number, ("", "", 0.0))
+        self._failed.pop(number, None)
         if rule:
             self._finished.append(rule)
             self._say(f"{rule} done in {spell(time.monotonic() - since)}")
@@ -218,7 +224,9 @@ class ProgressHandler(logging.Handler):
         rule, _, since = self._running.pop(number, (str(record.rule_name), "", 0.0))  # type: ignore[attr-defined]
         since_epoch = time.time() - (time.monotonic() - since)
         problem = last_error(Path(logs[0]), since_epoch) if logs else ""
-        self._say(f"{rule} failed. {problem or 'It left no message.'} Log: {', '.join(logs)}")
+        text = f"{rule} failed. {problem or 'It left no message.'} Log: {', '.join(logs)}"
+        self._failed[number] = text
+        self._say(text)
 
     def _say(self, text: str) -> None:
         total = sum(self._counts.values())

@@ -128,8 +128,18 @@ def prepare_job():
     end = slurm.ask_end_time()
     if end is not None:
         os.environ["SLURM_JOB_END_TIME"] = end
-    if slurm.starts_processes():
+    if workflow.remote_exec and slurm.starts_processes():
         shell.executable(str(REPOSITORY / "profiles" / "slurm" / "tasks" / "bash"))
+
+
+def check_disk():
+    """Stop when the disk cannot hold the results; a plan is shown all the same."""
+    try:
+        check_disk_space(Path(results("")), disk_bytes(config, cohort))
+    except InputError as error:
+        if not workflow.output_settings.dryrun:
+            raise
+        logger.warning(f"This plan cannot be run here: {error}")
 
 
 def check_profile():
@@ -171,7 +181,7 @@ try:
     cohort = summarize_cohort(config)
     plan = plan_study(config, cohort)
     if workflow.is_main_process:
-        check_disk_space(Path(results("")), disk_bytes(config, cohort))
+        check_disk()
         prepare_cluster()
     else:
         prepare_job()
