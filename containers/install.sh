@@ -1,5 +1,5 @@
 #!/bin/sh
-# Inside an image, while it is built: install the lock's packages into /opt/ldae.
+# Inside an image, while it is built: install the lock's packages into /opt/ldae and set its variables.
 #
 #   install.sh auto|cpu|cuda     the build of torch; auto is the CPU build where pip can find it
 set -eu
@@ -26,3 +26,11 @@ elif [ "$1" = cuda ]; then
     echo "pip found a CPU build of torch where a CUDA build is wanted" >&2
     exit 1
 fi
+
+# The home folder of a job is its working folder: caches of programs go elsewhere.
+cat >> "$APPTAINER_ENVIRONMENT" << 'EOF'
+export PATH=/opt/ldae/bin:$PATH LC_ALL=C.UTF-8
+export PYTHONNOUSERSITE=1 PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1
+export XDG_CACHE_HOME=/tmp/ldae-cache-$(id -u) XDG_CONFIG_HOME=/tmp/ldae-cache-$(id -u)
+export CUDA_CACHE_PATH=/tmp/ldae-cache-$(id -u)/cuda
+EOF

@@ -144,8 +144,11 @@ def test_short_limits_leave_time_to_close(tmp_path: Path) -> None:
     assert StopInTime(tmp_path, time.time() + 3600, whole)._time_is_up() is True
 
 
-def start_pair(folder: Path, stage: str, tag: str, **changes: Any) -> list[subprocess.Popen[str]]:
-    """Two processes with the variables that SLURM would give them."""
+def test_two_processes_train_as_one(folder: Path) -> None:
+    """With the variables that SLURM would give them; tests/hpc does the same under srun."""
+    torch.set_num_threads(1)
+    for stage in STAGES:
+        train(folder, stage, f"{stage}-one")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -154,27 +157,19 @@ def start_pair(folder: Path, stage: str, tag: str, **changes: Any) -> list[subpr
         "SLURM_NNODES": "1", "SLURM_STEP_NUM_NODES": "1", "SLURM_NODEID": "0",
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "CUDA_VISIBLE_DEVICES": "",
     }  # fmt: skip
-    settings = [f"{name}={value}" for name, value in changes.items()]
-    command = [sys.executable, str(PROGRAM), str(folder), stage, tag, *settings]
-    return [
+    pair = [
         subprocess.Popen(
-            command,
+            [sys.executable, str(PROGRAM), str(folder), "two", *STAGES],
             env=os.environ | shared | {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)},
             stderr=subprocess.PIPE,
             text=True,
         )
         for rank in range(2)
     ]
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_two_processes_train_as_one(folder: Path, stage: str) -> None:
-    torch.set_num_threads(1)
-    train(folder, stage, f"{stage}-one")
-    pair = start_pair(folder, stage, f"{stage}-two")
-    errors = [process.communicate(timeout=120)[1] for process in pair]
+    errors = [process.communicate(timeout=280)[1] for process in pair]
     assert [process.returncode for process in pair] == [0, 0], errors
-    assert same(folder, f"{stage}-one", f"{stage}-two", tolerance=2e-5)
+    for stage in STAGES:
+        assert same(folder, f"{stage}-one", f"{stage}-two", tolerance=2e-5), stage
 
 
 def test_a_batch_that_cannot_be_shared_is_told(

@@ -1,9 +1,9 @@
-"""Trains one stage on toy data, alone or as one of several processes: a program for tests.
+"""Trains stages on toy data, alone or as one of several processes: a program for tests.
 
-    train_toy.py FOLDER STAGE TAG [key=value of the settings …]
+    train_toy.py FOLDER TAG STAGE…
 
-Writes FOLDER/TAG.safetensors and FOLDER/TAG.csv. Dropout is off: its masks are drawn by every
-process for itself.
+Writes FOLDER/STAGE-TAG.safetensors and FOLDER/STAGE-TAG.csv. Dropout is off: its masks are drawn by
+every process for itself.
 """
 
 from __future__ import annotations
@@ -104,6 +104,5 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    given = dict(word.split("=") for word in sys.argv[4:])
-    changes = {name: float(value) if "." in value else int(value) for name, value in given.items()}
-    train(Path(sys.argv[1]), *sys.argv[2:4], **changes)
+    for name in sys.argv[3:]:
+        train(Path(sys.argv[1]), name, f"{name}-{sys.argv[2]}")
