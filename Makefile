@@ -8,16 +8,16 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r
 # Checks crates; some packages are older there than .venv has them.
 CHECK := .crate-check
 LOCKS := envs/local.lock envs/cuda.lock envs/torch-cpu.lock
-CODE := ldae scripts tests envs
+CODE := ldae scripts tests envs containers benchmarks
 # A study of one's own: make figures STUDY=studies/ixi.yaml CONFIG="bids_folder=/data/ixi"
 STUDY ?=
 CONFIG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help figures crate test lint format types lock clean
+.PHONY: help figures crate containers test hpc-test lint format types lock clean
 
 help:  ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
 # Without an NVIDIA driver, the CPU build of torch is taken where pip can find it; else PyPI's build,
 # whose CUDA libraries are then needed even to import it.
@@ -49,19 +49,25 @@ crate: $(READY) $(CHECK)/ready  ## write the study's crate and check it
 	@$(BIN)/snakemake crate $(if $(STUDY),--configfile $(STUDY)) $(if $(CONFIG),--config $(CONFIG))
 	@$(CHECK)/bin/python envs/check_crate.py results/crate
 
-test: $(READY) $(CHECK)/ready  ## run every test
+containers: $(READY)  ## build the images of every stage with Apptainer
+	@$(BIN)/python containers/build.py $(if $(TORCH),--torch $(TORCH)) $(if $(BASE),--base $(BASE)) $(if $(MIRROR),--mirror $(MIRROR))
+
+hpc-test: $(READY) $(CHECK)/ready  ## install Apptainer and SLURM here (as root) and run the study on them
+	@$(BIN)/python -m pytest -m hpc tests/hpc
+
+test: $(READY) $(CHECK)/ready  ## run every test but hpc-test
 	@$(BIN)/python -m pytest
 
 lint: $(READY)  ## check style of code and workflow
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
-	@$(BIN)/snakefmt --check Snakefile rules
+	@$(BIN)/snakefmt --check Snakefile rules tests/hpc
 	@$(BIN)/snakemake --lint
 
 format: $(READY)  ## put code and workflow into style
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
-	@$(BIN)/snakefmt Snakefile rules
+	@$(BIN)/snakefmt Snakefile rules tests/hpc
 
 types: $(READY)  ## check types
 	@$(BIN)/mypy ldae
@@ -69,6 +75,6 @@ types: $(READY)  ## check types
 lock: $(READY)  ## resolve envs/*.in anew
 	@$(BIN)/python envs/lock.py
 
-clean:  ## remove the environment and caches; results stay
-	@rm -rf .venv $(CHECK) .pytest_cache .mypy_cache .ruff_cache .snakemake
+clean:  ## remove the environment, images and caches; results stay
+	@rm -rf .venv $(CHECK) .pytest_cache .mypy_cache .ruff_cache .snakemake containers/*.sif containers/*.log containers/digests.tsv
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,6 +19,9 @@ include: "rules/figures.smk"
 include: "rules/report.smk"
 
 
+check_profile()
+
+
 localrules:
     all,
     crate,
@@ -31,6 +34,7 @@ onstart:
 
 onsuccess:
     seal(log)
+    remove_checkpoints(Path(results("checkpoints")))
 
 
 onerror:

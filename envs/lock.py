@@ -1,55 +1,108 @@
-"""Resolve the lists of packages (*.in) into locks with hashes.
+"""Resolve the lists *.in into locks with hashes: the local environment, each stage, and GPUs.
 
     .venv/bin/python envs/lock.py
 
-The CUDA libraries are several gigabytes that a CPU build of torch has no use for, so they are kept
-in a lock of their own, which the Makefile installs only beside a CUDA build. What checks a crate
-needs older versions of some packages, and has an environment of its own.
+local.lock holds everything; preprocess.lock, torch.lock and analysis.lock what one stage's
+container or conda environment needs, in the same versions. The CUDA libraries are several
+gigabytes that a CPU build of torch has no use for, so they are kept in a lock of their own, which
+is installed only beside a CUDA build. What checks a crate needs older versions of some packages,
+and has an environment of its own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
+STAGES = ("preprocess", "torch", "analysis")
 CUDA_PACKAGE = re.compile(r"(nvidia-|cuda-|triton\b|torchvision\b)")
 # deepbet's graphical window, which the workflow does not open
 UNUSED = re.compile(r"(customtkinter|darkdetect)\b")
 # torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl, the CPU build of the same version
 CPU_TORCH = "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"
 
+# Snakemake copies the text of this script and runs it in the new environment. The digest makes a
+# changed lock a changed environment.
+POST_DEPLOY = """\
+#!/bin/bash
+# Run by Snakemake inside the conda environment of this name. Made by envs/lock.py.
+# {stage}.lock: sha256 {digest}
+set -euo pipefail
+install="python -m pip install --no-deps --require-hashes --requirement"
+$install envs/{stage}.lock
+if grep -q '^cuda.*= .[0-9]' "$CONDA_PREFIX"/lib/python3*/site-packages/torch/version.py; then
+    $install envs/cuda.lock
+fi
+"""
 
-def resolve(*lists: str) -> list[str]:
-    """Requirements with their hashes, one entry per package."""
-    command = ["uv", "pip", "compile", *lists, "--universal", "--python-version"]
-    command += ["3.11", "--generate-hashes", "--no-header", "--no-annotate", "--no-config"]
-    command[0] = str(Path(sys.executable).parent / "uv")
-    done = subprocess.run(command, cwd=FOLDER, stdout=subprocess.PIPE, text=True, check=True)
+
+def resolve(*lists: str, pins: list[str] | None = None) -> list[str]:
+    """Requirements with their hashes, one entry per package.
+
+    Parameters
+    ----------
+    lists
+        Names of *.in files.
+    pins
+        Requirements that fix the versions.
+    """
+    command = [str(Path(sys.executable).parent / "uv"), "pip", "compile", *lists, "--universal"]
+    command += ["--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate"]
+    command += ["--no-config"]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        if pins:
+            file.write("\n".join(pins))
+            file.flush()
+            command += ["--constraint", file.name]
+        done = subprocess.run(command, cwd=FOLDER, stdout=subprocess.PIPE, text=True, check=True)
     entries = re.split(r"\n(?=\S)", done.stdout.strip())
+    entries = [e for e in entries if not e.startswith(("#", "-")) and not UNUSED.match(e)]
     return [
-        entry for entry in entries if not entry.startswith(("#", "-")) and not UNUSED.match(entry)
+        f"{entry} \\\n    --hash=sha256:{CPU_TORCH}" if entry.startswith("torch==") else entry
+        for entry in entries
     ]
 
 
-def write(name: str, comment: str, entries: list[str]) -> None:
+def without_cuda(entries: list[str]) -> list[str]:
+    """Entries but those that only a CUDA build of torch needs."""
+    return [entry for entry in entries if not CUDA_PACKAGE.match(entry)]
+
+
+def write(name: str, comment: str, entries: list[str]) -> str:
+    """Write a lock and return its SHA-256."""
     text = f"# {comment}\n# Made by envs/lock.py; install with pip --no-deps --require-hashes.\n"
-    (FOLDER / name).write_text(text + "\n".join(entries) + "\n", encoding="utf-8")
+    text += "\n".join(entries) + "\n"
+    (FOLDER / name).write_text(text, encoding="utf-8")
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 if __name__ == "__main__":
     entries = resolve("local.in", "cuda.in")
-    torch = next(i for i, entry in enumerate(entries) if entry.startswith("torch=="))
-    cpu = f"{entries[torch].split()[0]} \\\n    --hash=sha256:{CPU_TORCH}"
-    entries[torch] += f" \\\n    --hash=sha256:{CPU_TORCH}"
-    cuda = [entry for entry in entries if CUDA_PACKAGE.match(entry)]
     write(
         "local.lock",
         "The whole local environment, for Python 3.11 and later.",
-        [entry for entry in entries if entry not in cuda],
+        without_cuda(entries),
     )
-    write("cuda.lock", "What a CUDA build of torch needs besides local.lock.", cuda)
-    write("torch-cpu.lock", "The CPU build of torch, for machines whose pip can find it.", [cpu])
+    write(
+        "cuda.lock",
+        "What a CUDA build of torch needs besides local.lock.",
+        [entry for entry in entries if CUDA_PACKAGE.match(entry)],
+    )
+    torch = next(entry for entry in entries if entry.startswith("torch=="))
+    write(
+        "torch-cpu.lock",
+        "The CPU build of torch, for machines whose pip can find it.",
+        [f"{torch.split()[0]} \\\n    --hash=sha256:{CPU_TORCH}"],
+    )
     write("crate-check.lock", "What checks a crate.", resolve("crate-check.in"))
+    pins = [entry.partition("\\")[0].strip() for entry in entries]
+    for stage in STAGES:
+        chosen = without_cuda(resolve(f"{stage}.in", pins=pins))
+        digest = write(f"{stage}.lock", f"What the rules of envs/{stage}.yaml need.", chosen)
+        script = POST_DEPLOY.format(stage=stage, digest=digest)
+        (FOLDER / f"{stage}.post-deploy.sh").write_text(script, encoding="utf-8")

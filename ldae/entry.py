@@ -15,7 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from ldae.errors import InputError
+from ldae import slurm
+from ldae.errors import InputError, Interrupted
 from ldae.provenance import record as provenance
 from ldae.provenance.environment import container, locks
 from ldae.provenance.fitted import fitted_on
@@ -83,24 +84,32 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     record is written under ``records/`` beside ``logs/``, once when the job starts and once when it
     ends, however it ends; a record that cannot be written fails the job.
 
+    Of several processes that SLURM has started for one job, the first does all this, and the others
+    keep a log beside its log.
+
     Parameters
     ----------
     snakemake
         The object that Snakemake hands to a script.
     """
     log_path = Path(snakemake.log.text)
-    _configure_logging(log_path)
+    rank = slurm.process_rank()
+    _configure_logging(log_path.with_suffix(f".process-{rank}.log") if rank else log_path)
     _limit_threads(snakemake.threads)
     seed = int(snakemake.params.get("seed", 0))
     _seed_everything(seed)
     signal.signal(signal.SIGTERM, _terminate)
+    places = study_places(results_folder(log_path), snakemake.config)
+    run = RuleRun(seed, snakemake.threads, places)
+    if rank:
+        with _reported(snakemake.rule):
+            yield run
+        return
 
     start = provenance.now()
     clock = time.monotonic()
     name = f"{start:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
     folder = records_folder(log_path)
-    places = study_places(results_folder(log_path), snakemake.config)
-    run = RuleRun(seed, snakemake.threads, places)
     record: provenance.Record = {
         "rule": snakemake.rule,
         "wildcards": dict(snakemake.wildcards.items()),
@@ -145,6 +154,16 @@ def _numbers(resources: Any) -> dict[str, int | float]:
     return {k: v for k, v in resources.items() if isinstance(v, (int, float)) and k[0] != "_"}
 
 
+@contextlib.contextmanager
+def _reported(rule: str) -> Iterator[None]:
+    """End the process with exit code 1 and a report in its log when something fails."""
+    try:
+        yield
+    except BaseException as error:
+        _report_problem(rule, error)
+        raise SystemExit(1) from error
+
+
 def records_folder(log_path: Path) -> Path:
     """Folder of a job's records: ``logs/rule/case.log`` becomes ``records/rule/case``."""
     results = results_folder(log_path)
@@ -167,9 +186,10 @@ def _report_problem(rule: str, problem: BaseException) -> None:
     The workflow's main process reads that line and shows it (:func:`ldae.progress.last_error`):
     it does so for jobs on other machines too.
     """
-    if not isinstance(problem, InputError):
+    foreseen = isinstance(problem, (InputError, Interrupted))
+    if not foreseen:
         logger.error("rule %s failed", rule, exc_info=problem)
-    if isinstance(problem, InputError):
+    if foreseen:
         line = str(problem)
     elif isinstance(problem, (JobTerminated, KeyboardInterrupt)):
         line = "It was ended on request before it was done."

@@ -28,3 +28,7 @@ class InputError(Exception):
 
     def __str__(self) -> str:
         return f"{self.source}: {self.problem}. {self.mend}"
+
+
+class Interrupted(Exception):  # noqa: N818  an end on purpose, not an error
+    """A job has stopped in good order before its work was done; the next attempt goes on there."""

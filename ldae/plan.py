@@ -35,6 +35,10 @@ class StudyPlan:
     ----------
     n_batches
         Jobs that share the preprocessing.
+    scans_per_batch
+        Scans of one of them, at most.
+    scan_bytes
+        Size of one preprocessed scan as float32.
     networks
         Encoders whose semantic codes are computed.
     methods
@@ -54,6 +58,8 @@ class StudyPlan:
     """
 
     n_batches: int
+    scans_per_batch: int
+    scan_bytes: int
     networks: tuple[str, ...]
     methods: tuple[str, ...]
     tasks: tuple[str, ...]
@@ -161,8 +167,11 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     claimed = tuple(t for t in tables if t in CLAIMED)
     tables += ["comparisons", "claims"]
     wanted = math.ceil(cohort.n_scans / config["preprocessing"]["batch_size"])
+    n_batches = max(1, min(wanted, cohort.n_subjects))
     return StudyPlan(
-        n_batches=max(1, min(wanted, cohort.n_subjects)),
+        n_batches=n_batches,
+        scans_per_batch=math.ceil(cohort.n_scans / n_batches),
+        scan_bytes=4 * math.prod(config["grid"]["shape"]),
         networks=tuple(networks),
         methods=tuple(methods),
         tasks=tuple(tasks),

@@ -28,6 +28,12 @@ REPLACED_EVENTS = frozenset(
     {"run_info", "job_info", "job_started", "job_finished", "progress", "resources_info"}
 )
 
+# Resources that Snakemake adds, or that only our own code reads.
+INTERNAL_RESOURCES = frozenset(
+    {"_cores", "_nodes", "tmpdir", "mem", "mem_mib", "disk", "disk_mb", "disk_mib",
+     "checkpoint_minutes", "micro_batch"}
+)  # fmt: skip
+
 # A rule without any expectation: about what starting Python and drawing a figure takes.
 DEFAULT_SECONDS = 10.0
 
@@ -95,6 +101,28 @@ def _is_not_trace(record: logging.LogRecord) -> bool:
     return event != "job_error" and not failed_script
 
 
+class PlanHandler(logging.Handler):
+    """Adds to each job of a dry run what it asks of the cluster, which Snakemake leaves out.
+
+    Parameters
+    ----------
+    stream
+        Where the plan is printed.
+    """
+
+    def __init__(self, stream: TextIO = sys.stdout) -> None:
+        super().__init__(logging.INFO)
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of one of Snakemake's events."""
+        if str(getattr(record, "event", None) or "") == "job_info" and record.rule_msg:  # type: ignore[attr-defined]
+            asked = {"threads": record.threads}  # type: ignore[attr-defined]
+            asked |= dict(record.resources.items())  # type: ignore[attr-defined]
+            shown = [f"{k}={v}" for k, v in asked.items() if k not in INTERNAL_RESOURCES]
+            self._stream.write(f"{record.rule_name}: {', '.join(shown)}\n")  # type: ignore[attr-defined]
+
+
 def last_error(log: Path, since: float) -> str:
     """Message that :mod:`ldae.entry` left at the end of a failed job's log; empty if it has none.
 
@@ -129,6 +157,7 @@ class ProgressHandler(logging.Handler):
         self._counts: dict[str, int] = {}
         self._finished: list[str] = []
         self._running: dict[int, tuple[str, str, float]] = {}
+        self._failed: dict[int, str] = {}
         self._start = time.monotonic()
         self._last_line = self._start
         self._over = threading.Event()
@@ -146,8 +175,12 @@ class ProgressHandler(logging.Handler):
             self._job_failed(record)
 
     def close(self) -> None:
-        """Stop the heartbeat."""
+        """Stop the heartbeat, and end with the jobs that failed and where their logs are."""
         self._over.set()
+        for text in self._failed.values():
+            self._stream.write(f"Failed: {text}\n")
+        self._failed.clear()
+        self._stream.flush()
         super().close()
 
     def remaining(self) -> float:
@@ -181,6 +214,7 @@ class ProgressHandler(logging.Handler):
 
     def _job_finished(self, number: int) -> None:
         rule, _, since = self._running.pop(number, ("", "", 0.0))
+        self._failed.pop(number, None)
         if rule:
             self._finished.append(rule)
             self._say(f"{rule} done in {spell(time.monotonic() - since)}")
@@ -190,7 +224,9 @@ class ProgressHandler(logging.Handler):
         rule, _, since = self._running.pop(number, (str(record.rule_name), "", 0.0))  # type: ignore[attr-defined]
         since_epoch = time.time() - (time.monotonic() - since)
         problem = last_error(Path(logs[0]), since_epoch) if logs else ""
-        self._say(f"{rule} failed. {problem or 'It left no message.'} Log: {', '.join(logs)}")
+        text = f"{rule} failed. {problem or 'It left no message.'} Log: {', '.join(logs)}"
+        self._failed[number] = text
+        self._say(text)
 
     def _say(self, text: str) -> None:
         total = sum(self._counts.values())

@@ -15,10 +15,12 @@ rule train_autoencoder:
         "<results>/benchmarks/train_autoencoder.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=32000,
-        runtime=2880,
+        mem_mb=memory(32000),
+        runtime=TRAINING_MINUTES,
         checkpoint_minutes=10,
     params:
         settings=lookup(within=config, dpath="autoencoder"),
@@ -46,10 +48,12 @@ rule encode_latents:
         "<results>/benchmarks/encode_latents.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: BATCH_THREADS
     resources:
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=memory(16000),
+        runtime=minutes(15, per_scan=0.02),
         micro_batch=16,
     params:
         code=code_digest("encode_latents"),
@@ -71,9 +75,11 @@ rule measure_latent_scale:
         "<results>/benchmarks/measure_latent_scale.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     resources:
-        mem_mb=8000,
-        runtime=15,
+        mem_mb=memory(4000, scans=0.1),
+        runtime=minutes(10),
     params:
         code=code_digest("measure_latent_scale"),
     message:

@@ -15,10 +15,12 @@ rule train_voxel_dae:
         "<results>/benchmarks/train_voxel_dae.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=64000,
-        runtime=2880,
+        mem_mb=memory(64000),
+        runtime=TRAINING_MINUTES,
         checkpoint_minutes=10,
     params:
         settings=lookup(within=config, dpath="voxel_dae"),
@@ -47,10 +49,12 @@ rule train_supervised:
         "<results>/benchmarks/train_supervised.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=32000,
-        runtime=2880,
+        mem_mb=memory(32000),
+        runtime=TRAINING_MINUTES,
         checkpoint_minutes=10,
     params:
         settings=lookup(within=config, dpath="supervised"),

@@ -15,10 +15,12 @@ rule encode_semantics:
         "<results>/benchmarks/encode_semantics/{network}.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: BATCH_THREADS
     resources:
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=memory(16000),
+        runtime=minutes(15, per_scan=0.02),
         micro_batch=16,
     params:
         encoder=lookup(within=config, dpath="encoder"),
@@ -43,9 +45,11 @@ rule fit_voxel_pca:
         "<results>/benchmarks/fit_voxel_pca.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=32000,
-        runtime=60,
+        mem_mb=memory(8000, scans=3),
+        runtime=minutes(30, per_scan=0.02),
     params:
         n_components=lookup(within=config, dpath="probes/pca_components"),
         seed=lookup(within=config, dpath="seed"),
@@ -67,9 +71,11 @@ rule pool_latents:
         "<results>/benchmarks/pool_latents.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=8000,
-        runtime=15,
+        mem_mb=memory(4000, scans=0.1),
+        runtime=minutes(10),
     params:
         code=code_digest("pool_latents"),
     message:
@@ -93,9 +99,11 @@ rule measure_region_volumes:
         "<results>/benchmarks/measure_region_volumes.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(8000),
+        runtime=minutes(15, per_scan=0.05),
         micro_batch=16,
     params:
         grid=lookup(within=config, dpath="grid"),
@@ -124,9 +132,11 @@ rule compare_volumes:
         "<results>/benchmarks/compare_volumes.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     params:
         study=lookup(within=config, dpath="study"),
         n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
@@ -150,9 +160,11 @@ rule read_true_volumes:
         "<results>/benchmarks/read_true_volumes.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=memory(2000),
+        runtime=minutes(10),
     params:
         code=code_digest("read_true_volumes"),
     message:

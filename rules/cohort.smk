@@ -11,10 +11,12 @@ rule simulate_cohort:
         "<results>/benchmarks/simulate_cohort.tsv"
     conda:
         "../envs/preprocess.yaml"
+    container:
+        image("preprocess")
     threads: min(8, ALL_CORES)
     resources:
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=memory(8000),
+        runtime=minutes(20, per_scan=0.02),
     params:
         settings=lookup(within=config, dpath="cohort/simulated"),
         seed=lookup(within=config, dpath="seed"),
@@ -40,10 +42,12 @@ rule read_bids:
         "<results>/benchmarks/read_bids.tsv"
     conda:
         "../envs/preprocess.yaml"
+    container:
+        image("preprocess")
     threads: BATCH_THREADS
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory(2000),
+        runtime=minutes(15, per_scan=0.05),
     params:
         bids_dir=bids_dir,
         public=cohort_is_public,
@@ -66,9 +70,11 @@ rule split_subjects:
         "<results>/benchmarks/split_subjects.tsv"
     conda:
         "../envs/preprocess.yaml"
+    container:
+        image("preprocess")
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=memory(2000),
+        runtime=minutes(10),
     params:
         fractions=lookup(within=config, dpath="split"),
         interpolation="interpolation" in plan.tables,

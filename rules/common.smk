@@ -1,8 +1,12 @@
 # Everything in Python that the rules share: settings, the plan of the study, and small helpers.
+import difflib
+import math
 import os
 import sys
 from pathlib import Path
 
+from ldae import containers, slurm
+from ldae.checkpoints import remove_checkpoints
 from ldae.config import complete_config
 from ldae.errors import InputError
 from ldae.plan import (
@@ -13,6 +17,7 @@ from ldae.plan import (
     summarize_cohort,
 )
 from ldae.progress import (
+    PlanHandler,
     ProgressHandler,
     expected_seconds,
     hide_traces,
@@ -21,12 +26,20 @@ from ldae.progress import (
 from ldae.provenance.code import code_digest as digest_of_code
 from ldae.provenance.seal import seal_records
 from snakemake.logging import logger
+from snakemake.resources import Resource
+from snakemake.settings.types import DeploymentMethod
+from snakemake.shell import shell
 
 # Threads that a job can use. Small networks gain little from a second core, two jobs side by side
-# gain a whole one: on one machine a job takes half of the cores.
-ALL_CORES = workflow.cores or 16
-TRAINING_THREADS = min(8, max(1, ALL_CORES // 2))
-BATCH_THREADS = min(4, max(1, ALL_CORES // 2))
+# gain a whole one: on one machine a job takes half of the cores. A submitted job has its own.
+SUBMITTED = workflow.remote_exec or workflow.resource_settings.nodes is not None
+ALL_CORES = 8 if SUBMITTED else workflow.cores
+TRAINING_THREADS = 8 if SUBMITTED else min(8, max(1, ALL_CORES // 2))
+BATCH_THREADS = min(4, TRAINING_THREADS)
+
+# Time that a training asks for, minutes: what most clusters allow. It stops before the limit, is
+# submitted again and goes on, as often as --retries allows.
+TRAINING_MINUTES = 1440
 
 REPOSITORY = Path(workflow.basedir)
 
@@ -84,6 +97,99 @@ def seal(log):
         logger.info(f"Records sealed: seal {sealed.number}, sha256 {sealed.digest}")
 
 
+def image(stage):
+    """Image of a stage; used with --software-deployment-method apptainer."""
+    return containers.image_path(stage)
+
+
+def memory(base, scans=0.0):
+    """Memory that a rule asks for, MB; half as much again with every further attempt.
+
+    base is what any study needs, scans the number of copies of all scans (float32) held at a time.
+    """
+    needed = base + scans * cohort.n_scans * plan.scan_bytes / 1e6
+    return lambda wildcards, attempt: round(needed * (1 + 0.5 * (attempt - 1)))
+
+
+def minutes(base, per_scan=0.0, n_scans=None):
+    """Time that a rule asks for, minutes; as much again with every further attempt."""
+    needed = base + per_scan * (cohort.n_scans if n_scans is None else n_scans)
+    return lambda wildcards, attempt: math.ceil(needed * attempt)
+
+
+def uses(method):
+    """Whether jobs run in environments of this kind."""
+    return method in workflow.deployment_settings.deployment_method
+
+
+def submits():
+    """Whether jobs are submitted: Snakemake counts nodes then, else cores of this machine."""
+    return workflow.resource_settings.nodes is not None
+
+
+def prepare_cluster():
+    """Check what a run on a cluster or in containers needs; a plan is shown without them too."""
+    planned_only = workflow.output_settings.dryrun
+    if uses(DeploymentMethod.APPTAINER):
+        if not planned_only:
+            containers.check_images()
+        elif not containers.has_apptainer():
+            logger.info(
+                "There is no Apptainer on this machine: a plan only, without containers."
+            )
+            workflow.deployment_settings.deployment_method = frozenset()
+    if submits():
+        # profiles/default gives this machine's cores to every run; other machines have more
+        workflow.global_resources["_cores"] = Resource("_cores", sys.maxsize)
+        if not planned_only:
+            slurm.check_cluster(Path.cwd())
+
+
+def prepare_job():
+    """Tell a submitted job its end, and let it start its processes if it has several tasks."""
+    end = slurm.ask_end_time()
+    if end is not None:
+        os.environ["SLURM_JOB_END_TIME"] = end
+    if workflow.remote_exec and slurm.starts_processes():
+        shell.executable(str(REPOSITORY / "profiles" / "slurm" / "tasks" / "bash"))
+
+
+def check_disk():
+    """Stop when the disk cannot hold the results; a plan is shown all the same."""
+    try:
+        check_disk_space(Path(results("")), disk_bytes(config, cohort))
+    except InputError as error:
+        if not workflow.output_settings.dryrun:
+            raise
+        logger.warning(f"This plan cannot be run here: {error}")
+
+
+def check_profile():
+    """Stop when a profile names a rule that does not exist: Snakemake would ignore it."""
+    settings = workflow.resource_settings
+    for name in {*settings.overwrite_resources, *settings.overwrite_threads}:
+        if not workflow.is_rule(name):
+            near = difflib.get_close_matches(
+                name, [rule.name for rule in workflow.rules], n=1
+            )
+            mend = f"Did you mean {near[0]}?" if near else "Take it out"
+            stop_with(
+                InputError("profile or command line", f"there is no rule {name}", mend)
+            )
+
+
+def folders_outside():
+    """Folders that jobs read and that a container does not show by itself."""
+    named = [config["bids_folder"], config["encoder"]["pretrained"]]
+    named += [config["autoencoder"]["perceptual_weights_file"]]
+    found = [
+        Path(name) if Path(name).is_dir() else Path(name).parent
+        for name in named
+        if name
+    ]
+    return [path for path in found if not path.resolve().is_relative_to(Path.cwd())]
+
+
 def show_progress():
     """Show the state of the run on standard error."""
     expected = expected_seconds(
@@ -97,9 +203,15 @@ try:
     cohort = summarize_cohort(config)
     plan = plan_study(config, cohort)
     if workflow.is_main_process:
-        check_disk_space(Path(results("")), disk_bytes(config, cohort))
+        check_disk()
+        prepare_cluster()
+    else:
+        prepare_job()
 except InputError as error:
     stop_with(error)
+
+if uses(DeploymentMethod.APPTAINER):
+    os.environ.update(containers.container_environment(os.environ, folders_outside()))
 
 hide_traces(logger)
 if workflow.is_main_process:
@@ -107,6 +219,8 @@ if workflow.is_main_process:
         logger.info(f"Left out: {target}, because {reason}.")
     if not workflow.output_settings.dryrun:
         show_progress()
+    elif submits():
+        logger.addHandler(PlanHandler())
 
 
 wildcard_constraints:

@@ -16,10 +16,12 @@ rule train_prior:
         "<results>/benchmarks/train_prior.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=32000,
-        runtime=2880,
+        mem_mb=memory(32000, scans=0.1),
+        runtime=TRAINING_MINUTES,
         checkpoint_minutes=10,
     params:
         settings=lookup(within=config, dpath="prior"),
@@ -51,10 +53,12 @@ rule train_ldae:
         "<results>/benchmarks/train_ldae.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=64000,
-        runtime=2880,
+        mem_mb=memory(64000),
+        runtime=TRAINING_MINUTES,
         checkpoint_minutes=10,
     params:
         settings=lookup(within=config, dpath="ldae"),

@@ -14,9 +14,11 @@ rule fit_probe:
         "<results>/benchmarks/fit_probe/{method}.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_scan=0.01),
     params:
         c_grid=lookup(within=config, dpath="probes/c_grid"),
         alpha_grid=lookup(within=config, dpath="probes/alpha_grid"),
@@ -42,9 +44,11 @@ rule tabulate_probes:
         "<results>/benchmarks/tabulate_probes.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_scan=0.01),
     params:
         study=lookup(within=config, dpath="study"),
         methods=plan.methods,
@@ -76,10 +80,12 @@ rule evaluate_reconstruction:
         "<results>/benchmarks/evaluate_reconstruction.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=32000,
-        runtime=720,
+        mem_mb=memory(32000),
+        runtime=minutes(240, per_scan=0.1),
         micro_batch=16,
     params:
         diffusion=lookup(within=config, dpath="diffusion"),
@@ -111,10 +117,12 @@ rule vary_stochastic:
         "<results>/benchmarks/vary_stochastic.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=32000,
-        runtime=240,
+        mem_mb=memory(32000),
+        runtime=minutes(120),
         micro_batch=16,
     params:
         diffusion=lookup(within=config, dpath="diffusion"),
@@ -140,9 +148,11 @@ rule render_true_effects:
         "<results>/benchmarks/render_true_effects.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory(8000),
+        runtime=minutes(240),
     params:
         cohort=lookup(within=config, dpath="cohort/simulated"),
         grid=lookup(within=config, dpath="grid"),
@@ -180,10 +190,12 @@ rule manipulate_attribute:
         "<results>/benchmarks/manipulate_attribute.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=32000,
-        runtime=720,
+        mem_mb=memory(32000),
+        runtime=minutes(240, per_scan=0.1),
         micro_batch=16,
     params:
         diffusion=lookup(within=config, dpath="diffusion"),
@@ -219,10 +231,12 @@ rule interpolate_gaps:
         "<results>/benchmarks/interpolate_gaps.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=32000,
-        runtime=720,
+        mem_mb=memory(32000),
+        runtime=minutes(240, per_scan=0.1),
         micro_batch=16,
     params:
         diffusion=lookup(within=config, dpath="diffusion"),
@@ -255,10 +269,12 @@ rule measure_throughput:
         "<results>/benchmarks/measure_throughput.tsv"
     conda:
         "../envs/torch.yaml"
+    container:
+        image("torch")
     threads: ALL_CORES
     resources:
-        mem_mb=32000,
-        runtime=240,
+        mem_mb=memory(32000),
+        runtime=minutes(120),
     params:
         study=lookup(within=config, dpath="study"),
         diffusion=lookup(within=config, dpath="diffusion"),
@@ -283,9 +299,11 @@ rule tabulate_scores:
         "<results>/benchmarks/tabulate_scores/{scored}.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(8000),
+        runtime=minutes(60),
     params:
         study=lookup(within=config, dpath="study"),
         n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
@@ -310,9 +328,11 @@ rule compare_methods:
         "<results>/benchmarks/compare_methods.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(8000),
+        runtime=minutes(60),
     params:
         study=lookup(within=config, dpath="study"),
         methods=plan.methods,
@@ -338,9 +358,11 @@ rule tabulate_claims:
         "<results>/benchmarks/tabulate_claims.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     params:
         claimed=plan.claimed,
         code=code_digest("tabulate_claims"),

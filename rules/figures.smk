@@ -16,9 +16,11 @@ rule plot_cohort:
         "<results>/benchmarks/plot_cohort.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_cohort"),
     message:
@@ -44,9 +46,11 @@ rule plot_training:
         "<results>/benchmarks/plot_training.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_training"),
     message:
@@ -68,9 +72,11 @@ rule plot_reconstruction:
         "<results>/benchmarks/plot_reconstruction.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_reconstruction"),
     message:
@@ -92,9 +98,11 @@ rule plot_reconstruction_steps:
         "<results>/benchmarks/plot_reconstruction_steps.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_reconstruction_steps"),
     message:
@@ -116,9 +124,11 @@ rule plot_stochastic:
         "<results>/benchmarks/plot_stochastic.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_stochastic"),
     message:
@@ -141,9 +151,11 @@ rule plot_roc:
         "<results>/benchmarks/plot_roc.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(10),
     params:
         methods=plan.methods,
         code=code_digest("plot_roc"),
@@ -168,9 +180,11 @@ rule plot_age:
         "<results>/benchmarks/plot_age.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_age"),
     message:
@@ -192,9 +206,11 @@ rule plot_manipulation:
         "<results>/benchmarks/plot_manipulation/{task}.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_manipulation"),
     message:
@@ -216,9 +232,11 @@ rule plot_dose_response:
         "<results>/benchmarks/plot_dose_response.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_dose_response"),
     message:
@@ -240,9 +258,11 @@ rule plot_interpolation_sequence:
         "<results>/benchmarks/plot_interpolation_sequence.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_interpolation_sequence"),
     message:
@@ -264,9 +284,11 @@ rule plot_interpolation_gap:
         "<results>/benchmarks/plot_interpolation_gap.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_interpolation_gap"),
     message:
@@ -288,9 +310,11 @@ rule plot_throughput:
         "<results>/benchmarks/plot_throughput.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_throughput"),
     message:
@@ -312,9 +336,11 @@ rule plot_edit_fidelity:
         "<results>/benchmarks/plot_edit_fidelity.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     params:
         code=code_digest("plot_edit_fidelity"),
     message:
@@ -336,9 +362,11 @@ rule plot_comparisons:
         "<results>/benchmarks/plot_comparisons.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     params:
         code=code_digest("plot_comparisons"),
     message:
@@ -360,9 +388,11 @@ rule plot_edit_maps:
         "<results>/benchmarks/plot_edit_maps.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     params:
         code=code_digest("plot_edit_maps"),
     message:
@@ -385,9 +415,11 @@ rule plot_volumes:
         "<results>/benchmarks/plot_volumes.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        mem_mb=memory(4000),
+        runtime=minutes(15),
     params:
         code=code_digest("plot_volumes"),
     message:

@@ -12,10 +12,12 @@ rule preprocess_scan:
         "<results>/benchmarks/preprocess_scan/batch-{batch}.tsv"
     conda:
         "../envs/preprocess.yaml"
+    container:
+        image("preprocess")
     threads: BATCH_THREADS
     resources:
-        mem_mb=12000,
-        runtime=720,
+        mem_mb=memory(12000),
+        runtime=minutes(30, per_scan=0.5, n_scans=plan.scans_per_batch),
     params:
         bids_dir=bids_dir,
         n_batches=plan.n_batches,
@@ -42,9 +44,11 @@ rule quality_control:
         "<results>/benchmarks/quality_control.tsv"
     conda:
         "../envs/preprocess.yaml"
+    container:
+        image("preprocess")
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(4000, scans=0.1),
+        runtime=minutes(15, per_scan=0.01),
     params:
         bids_dir=bids_dir,
         limits=lookup(within=config, dpath="quality"),
@@ -72,9 +76,11 @@ rule pack_volumes:
         "<results>/benchmarks/pack_volumes.tsv"
     conda:
         "../envs/preprocess.yaml"
+    container:
+        image("preprocess")
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=memory(4000, scans=0.1),
+        runtime=minutes(15, per_scan=0.02),
     params:
         shape=lookup(within=config, dpath="grid/shape"),
         code=code_digest("pack_volumes"),

@@ -10,9 +10,11 @@ rule write_config:
         "<results>/benchmarks/write_config.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=memory(1000),
+        runtime=minutes(5),
     params:
         config=config,
         code=code_digest("write_config"),
@@ -37,9 +39,11 @@ rule build_report:
         "<results>/benchmarks/build_report.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_scan=0.01),
     params:
         figures=plan.figures,
         tables=plan.tables,
@@ -62,9 +66,11 @@ rule make_crate:
         "<results>/benchmarks/make_crate.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
     params:
         code=code_digest("make_crate"),
     message:
@@ -82,10 +88,12 @@ rule audit:
         "<results>/benchmarks/audit.tsv"
     conda:
         "../envs/analysis.yaml"
+    container:
+        image("analysis")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=4000,
-        runtime=720,
+        mem_mb=memory(4000),
+        runtime=minutes(720),
     params:
         code=code_digest("audit"),
     message:

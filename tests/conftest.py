@@ -11,7 +11,10 @@ import pytest
 from tiny_study import TinyStudy
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ["ldae", "rules", "scripts", "schemas", "envs", "profiles", "resources", "studies"]
+PARTS = ["ldae", "rules", "scripts", "schemas", "envs", "profiles", "resources", "studies",
+         "containers"]  # fmt: skip
+# Images are large, and what is built belongs to the place where it was built.
+BUILT = ("__pycache__", "*.sif", "*.log", "digests.tsv")
 
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -19,7 +22,7 @@ Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 def copy_workflow(folder: Path) -> Path:
     """Copy of the workflow without results, to run and to change."""
     for part in PARTS:
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns(*BUILT))
     for name in ("Snakefile", "config.yaml", "CITATION.cff"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copy(ROOT / "tests/workflow/micro.yaml", folder / "micro.yaml")

@@ -17,7 +17,7 @@ from ldae.networks.autoencoder import Autoencoder, fold_space, kl_divergence, sa
 from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
-from ldae.training.fit import fingerprint, finish, fit, resolve_steps
+from ldae.training.fit import fingerprint, fit, resolve_steps
 from ldae.training.linear_start import fit_linear_start
 from ldae.training.module import StepTraining
 from ldae.volumes import VolumeStore
@@ -232,6 +232,5 @@ def train_autoencoder(
     settings = resolve_steps(settings, len(store.rows("train")))
     module = AutoencoderTraining(autoencoder, store, settings, seed)
     identity = fingerprint(settings, seed, store.index["scan"].tolist())
-    fit(module, "train_autoencoder", metrics_path, work_dir, identity, checkpoint_minutes)
-    save_autoencoder(model_path, autoencoder)
-    finish(work_dir)
+    if fit(module, "train_autoencoder", metrics_path, work_dir, identity, checkpoint_minutes):
+        save_autoencoder(model_path, autoencoder)

@@ -30,7 +30,7 @@ from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.networks.unet import NoiseUNet
 from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
-from ldae.training.fit import fingerprint, finish, fit, resolve_steps
+from ldae.training.fit import fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
 from ldae.volumes import VolumeStore
 
@@ -251,9 +251,8 @@ def train_prior(
     prior = NoiseUNet(in_channels=latents.shape[0], **unet_settings(settings, diffusion))
     module = PriorTraining(prior, latents, settings, seed, NoiseSchedule(**diffusion))
     identity = fingerprint(settings, diffusion, seed, latents.digest())
-    fit(module, "train_prior", metrics_path, work_dir, identity, checkpoint_minutes)
-    save_prior(model_path, module.validated_network)  # type: ignore[arg-type]
-    finish(work_dir)
+    if fit(module, "train_prior", metrics_path, work_dir, identity, checkpoint_minutes):
+        save_prior(model_path, module.validated_network)  # type: ignore[arg-type]
 
 
 def train_ldae(
@@ -290,9 +289,8 @@ def train_ldae(
     schedule = NoiseSchedule(**diffusion)
     module = LdaeTraining(pair, prior, store, latents, settings, seed, schedule)
     identity = fingerprint(settings, encoder, diffusion, seed, latents.digest())
-    fit(module, "train_ldae", metrics_path, work_dir, identity, checkpoint_minutes)
-    save_semantic_pair(model_path, module.validated_network)  # type: ignore[arg-type]
-    finish(work_dir)
+    if fit(module, "train_ldae", metrics_path, work_dir, identity, checkpoint_minutes):
+        save_semantic_pair(model_path, module.validated_network)  # type: ignore[arg-type]
 
 
 def train_voxel_dae(
@@ -327,6 +325,5 @@ def train_voxel_dae(
     prepare_encoder(network.encoder, encoder, store)
     module = VoxelDaeTraining(network, store, settings, seed, NoiseSchedule(**diffusion))
     identity = fingerprint(settings, encoder, diffusion, seed, store.index["scan"].tolist())
-    fit(module, "train_voxel_dae", metrics_path, work_dir, identity, checkpoint_minutes)
-    save_conditional_unet(model_path, module.validated_network)  # type: ignore[arg-type]
-    finish(work_dir)
+    if fit(module, "train_voxel_dae", metrics_path, work_dir, identity, checkpoint_minutes):
+        save_conditional_unet(model_path, module.validated_network)  # type: ignore[arg-type]

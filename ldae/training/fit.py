@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -13,11 +12,20 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy
 
+from ldae import slurm
+from ldae.checkpoints import CURVES
+from ldae.errors import InputError
+from ldae.provenance.code import code_digest
+from ldae.training.interruption import StopInTime, WholeCheckpoints
 from ldae.training.module import StepTraining
 from ldae.training.status import StatusLines
+
+CHECKPOINT = "last.ckpt"
 
 logger = logging.getLogger(__name__)
 # its notes on devices and tips say nothing that the record does not
@@ -43,8 +51,13 @@ def resolve_steps(settings: dict[str, Any], n_scans: int) -> dict[str, Any]:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Digest of JSON-serialisable parts: only the training it belongs to resumes a checkpoint."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    """Digest of JSON-serialisable parts and of the code of the trainings.
+
+    Only the training it belongs to resumes a checkpoint.
+    """
+    code = [code_digest(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
+    text = json.dumps([code, *parts], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def fit(
@@ -54,11 +67,14 @@ def fit(
     work_dir: Path,
     identity: str,
     checkpoint_minutes: float,
-) -> None:
+) -> bool:
     """Train `module` to its last step, resuming where an earlier attempt left a checkpoint.
 
-    Checkpoints (weights, average, optimizers, step, metrics) are replaced atomically and removed
-    once the training has finished and its caller has saved the weights, see :func:`finish`.
+    Checkpoints (weights, average, optimizers, step, metrics) are replaced atomically. They outlive
+    the training, see :func:`ldae.checkpoints.remove_checkpoints`.
+
+    In a SLURM job step of several tasks, the processes train together: each takes its part of every
+    global batch. The job is left in good time before its limit.
 
     Parameters
     ----------
@@ -74,43 +90,88 @@ def fit(
         From :func:`fingerprint` of settings and data.
     checkpoint_minutes
         Minutes between checkpoints.
+
+    Returns
+    -------
+    bool
+        Whether this process is the one that saves the weights.
+
+    Raises
+    ------
+    InputError
+        If the global batch cannot be shared out evenly.
+    Interrupted
+        If the training stopped before its last step, because the job's time was up or on request.
     """
+    n_processes = slurm.process_count()
+    if int(module.settings["batch_size"]) % n_processes:
+        raise InputError(
+            f"{name}: batch_size",
+            f"{module.settings['batch_size']} scans cannot be shared by {n_processes} processes",
+            "Ask for a number of GPUs that divides it",
+        )
     folder = Path(work_dir) / identity
-    last = folder / "last.ckpt"
-    checkpoint = ModelCheckpoint(
-        dirpath=folder,
-        filename="last",
-        train_time_interval=timedelta(minutes=checkpoint_minutes),
-        save_top_k=1,
-        enable_version_counter=False,
-    )
-    cuda = torch.cuda.is_available()
-    trainer = pl.Trainer(
-        accelerator="gpu" if cuda else "cpu",
-        devices="auto" if cuda else 1,
-        precision="bf16-mixed" if cuda else "32-true",
-        max_epochs=1,
-        logger=TensorBoardLogger(folder.parent, name="tensorboard", version=identity),
-        callbacks=[StatusLines(name, metrics_path), checkpoint],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-        use_distributed_sampler=False,  # the batches are cut by rank already
-    )
-    if last.exists():
-        logger.info("%s: resuming from %s", name, last.name)
+    last = folder / CHECKPOINT
     with warnings.catch_warnings():
         # batches are arrays read from memory: loader workers would only copy them once more
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # between Lightning and torch
+        # a job of one task is started as a step by Snakemake
+        warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
+        trainer = _trainer(name, metrics_path, folder, checkpoint_minutes, n_processes)
+        if last.exists():
+            logger.info("%s: resuming from %s", name, last.name)
         trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
     if int(module.step) < int(module.settings["n_steps"]):
         raise RuntimeError(f"{name} stopped at step {int(module.step)}")
+    return trainer.is_global_zero
 
 
-def finish(work_dir: Path) -> None:
-    """Remove the checkpoints of a training whose weights are saved; TensorBoard's files stay."""
-    for folder in Path(work_dir).iterdir():
-        if folder.is_dir() and folder.name != "tensorboard":
-            shutil.rmtree(folder)
+def _trainer(
+    name: str, metrics_path: Path, folder: Path, checkpoint_minutes: float, n_processes: int
+) -> pl.Trainer:
+    """Lightning's trainer with our callbacks; checkpoints go to `folder`, curves beside it."""
+    cuda = torch.cuda.is_available()
+    whole = WholeCheckpoints()
+    callbacks = [
+        StatusLines(name, metrics_path),
+        StopInTime(folder / CHECKPOINT, slurm.end_time(), whole),
+        ModelCheckpoint(
+            dirpath=folder,
+            filename=Path(CHECKPOINT).stem,
+            train_time_interval=timedelta(minutes=checkpoint_minutes),
+            save_top_k=1,
+            enable_version_counter=False,
+        ),
+    ]
+    return pl.Trainer(
+        accelerator="gpu" if cuda else "cpu",
+        **_placement(n_processes, cuda),
+        plugins=[whole, _environment(n_processes)],
+        precision="bf16-mixed" if cuda else "32-true",
+        max_epochs=1,
+        logger=TensorBoardLogger(folder.parent, name=CURVES, version=folder.name),
+        callbacks=callbacks,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        use_distributed_sampler=False,  # the batches are cut by rank already
+    )
+
+
+def _placement(n_processes: int, cuda: bool) -> dict[str, Any]:
+    """Arguments of the trainer that say how many processes there are and how they talk."""
+    if n_processes == 1:
+        return {"devices": 1, "num_nodes": 1}
+    # the discriminator and the generator take turns: either is idle in some backward passes
+    strategy = DDPStrategy(
+        find_unused_parameters=True, process_group_backend="nccl" if cuda else "gloo"
+    )
+    n_nodes = slurm.node_count()
+    return {"devices": n_processes // n_nodes, "num_nodes": n_nodes, "strategy": strategy}
+
+
+def _environment(n_processes: int) -> LightningEnvironment | SLURMEnvironment:
+    """Where the trainer learns its rank. Snakemake, not Lightning, submits an ended job again."""
+    return SLURMEnvironment(auto_requeue=False) if n_processes > 1 else LightningEnvironment()

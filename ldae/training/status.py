@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
+import torch
 from tqdm import tqdm
 from typing_extensions import override
 
@@ -76,6 +77,8 @@ class StatusLines(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: StepTraining) -> None:  # type: ignore[override]
         self._start = self._last_line = time.monotonic()
         self._first_step = int(pl_module.step)
+        if trainer.is_global_zero and self.rows:  # a resumed training may have no step left
+            self._write()
         n_steps = int(pl_module.settings["n_steps"])
         if trainer.is_global_zero and sys.stderr.isatty():
             self._bar = tqdm(total=n_steps, initial=self._first_step, desc=self.name, unit="step")
@@ -99,11 +102,11 @@ class StatusLines(pl.Callback):
         for name, value in pl_module.latest.items():
             self._train_sums[name] = self._train_sums.get(name, 0.0) + value
         self._train_count += 1
-        if not trainer.is_global_zero:
-            return
         interval = max(1, n_steps // int(pl_module.settings["n_validations"]))
         if step % interval == 0 or step == n_steps:
             self._validate(trainer, pl_module, step)
+        if not trainer.is_global_zero:
+            return
         if self._bar is not None:
             self._bar.update(step - self._bar.n)
         elif time.monotonic() - self._last_line > STATUS_INTERVAL_S or step == n_steps:
@@ -117,15 +120,23 @@ class StatusLines(pl.Callback):
 
     def _validate(self, trainer: pl.Trainer, pl_module: StepTraining, step: int) -> None:
         row = {"step": float(step), "seconds": round(self._seconds(), 1)}
-        row |= {f"train_{k}": v / self._train_count for k, v in self._train_sums.items()}
+        for name, total in self._train_sums.items():
+            mean = torch.tensor(total / self._train_count, dtype=torch.float64)
+            mean = mean.to(pl_module.device)
+            row[f"train_{name}"] = float(trainer.strategy.reduce(mean, reduce_op="mean"))
+        self._train_sums, self._train_count = {}, 0
+        if not trainer.is_global_zero:
+            return
         if len(pl_module.val_rows):
             row |= {f"val_{k}": v for k, v in pl_module.validate_now().items()}
-        self._train_sums, self._train_count = {}, 0
         self.rows.append(row)
-        table = pd.DataFrame(self.rows).astype({"step": int})
-        table.to_csv(self.metrics_path, index=False, float_format="%.6g")
+        self._write()
         for experiment in trainer.loggers:
             experiment.log_metrics({k: v for k, v in row.items() if k != "step"}, step=step)
+
+    def _write(self) -> None:
+        table = pd.DataFrame(self.rows).astype({"step": int})
+        table.to_csv(self.metrics_path, index=False, float_format="%.6g")
 
     def _report(self, step: int, n_steps: int, loss: float) -> None:
         done = max(1, step - self._first_step)

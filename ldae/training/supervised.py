@@ -16,9 +16,12 @@ from ldae.networks.semantic_encoder import encoder_settings
 from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
 from ldae.training.diffusion import prepare_encoder
-from ldae.training.fit import fingerprint, finish, fit, resolve_steps
+from ldae.training.fit import fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
 from ldae.volumes import VolumeStore
+
+# Where nobody in a batch has a label, the loss is 0 / TINY = 0.
+TINY = torch.finfo(torch.float32).tiny
 
 
 def supervised_targets(store: VolumeStore) -> dict[str, np.ndarray]:
@@ -73,8 +76,13 @@ class SupervisedTraining(AveragedTraining):
     @override
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
         mine = rows[part]
-        labels = {task: torch.from_numpy(values[mine]) for task, values in self.targets.items()}
-        return {"x": self.store.batch(mine)} | labels
+        batch = {"x": self.store.batch(mine)}
+        for task, values in self.targets.items():
+            batch[task] = torch.from_numpy(values[mine])
+            # this process's share of the labels: means over processes are those over the batch
+            known = np.count_nonzero(~np.isnan(values[rows])) * len(mine) / len(rows)
+            batch[f"{task}_known"] = torch.tensor(known, dtype=torch.float32)
+        return batch
 
     @override
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -85,7 +93,7 @@ class SupervisedTraining(AveragedTraining):
             error = F.binary_cross_entropy_with_logits if task == "ad_vs_cn" else F.mse_loss
             # a batch may hold nobody with a label: the sum over nothing is 0, the mean NaN
             total = error(output[known], target[known], reduction="sum")
-            losses[task] = total / known.sum().clamp_min(1)
+            losses[task] = total / batch[f"{task}_known"].clamp_min(TINY)
         return losses | {"loss": torch.stack(list(losses.values())).sum()}
 
 
@@ -117,6 +125,5 @@ def train_supervised(
     prepare_encoder(network.encoder, encoder, store)
     module = SupervisedTraining(network, store, targets, settings, seed)
     identity = fingerprint(settings, encoder, seed, store.index["scan"].tolist())
-    fit(module, "train_supervised", metrics_path, work_dir, identity, checkpoint_minutes)
-    save_encoder_with_heads(model_path, module.validated_network)  # type: ignore[arg-type]
-    finish(work_dir)
+    if fit(module, "train_supervised", metrics_path, work_dir, identity, checkpoint_minutes):
+        save_encoder_with_heads(model_path, module.validated_network)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ import logging
 
 from ldae.progress import (
     ERROR_MARK,
+    PlanHandler,
     ProgressHandler,
     expected_seconds,
     last_error,
@@ -57,7 +58,27 @@ def test_the_message_of_a_failed_job_is_shown(tmp_path):
     handler._running[1] = ("a", "a", handler._start - 60)
     handler.emit(event("job_error", jobid=1, rule_name="a", log=[str(log)]))
     handler.close()
-    assert "a failed. scans.tsv: is empty. Fill it. Log: " in stream.getvalue()
+    last = stream.getvalue().splitlines()[-1]
+    assert last == f"Failed: a failed. scans.tsv: is empty. Fill it. Log: {log}"
+
+
+def test_a_job_that_went_well_at_last_is_not_among_the_failed():
+    stream = io.StringIO()
+    handler = ProgressHandler({}, stream)
+    handler.emit(event("job_error", jobid=1, rule_name="a", log=[]))
+    handler.emit(event("job_finished", job_id=1))
+    handler.close()
+    assert "Failed:" not in stream.getvalue()
+
+
+def test_a_plan_tells_what_every_job_asks_for():
+    stream = io.StringIO()
+    asked = {"_cores": 8, "tmpdir": "x", "mem_mb": 100, "runtime": 5, "gpu": 1}
+    handler = PlanHandler(stream)
+    for title in ("Doing a", None):  # rules without a message show their resources themselves
+        job = event("job_info", rule_name="a", rule_msg=title, threads=8, resources=asked)
+        handler.emit(job)
+    assert stream.getvalue() == "a: threads=8, mem_mb=100, runtime=5, gpu=1\n"
 
 
 def test_an_older_log_says_nothing_of_this_job(tmp_path):

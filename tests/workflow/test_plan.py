@@ -1,6 +1,7 @@
 """What is planned for which cohort, and how mistakes are told: dry runs only."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -112,9 +113,70 @@ def test_a_mistake_is_told_in_one_line(plan_folder, arguments, words):
     assert "Traceback" not in done.stderr and "File " not in done.stderr
 
 
-def test_slurm_profile_is_found_by_its_short_name(plan_folder):
+@pytest.fixture
+def bare_path(tmp_path, monkeypatch):
+    """Folder of the programs of a machine that has neither SLURM nor Apptainer."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("bash", "sh", "git", "env", "uname", "which"):
+        (folder / name).symlink_to(shutil.which(name))
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def test_slurm_profile_shows_the_plan_with_resources_on_any_machine(plan_folder, bare_path):
     done = run_snakemake(plan_folder, "-n", "--profile", "slurm")
     assert done.returncode == 0, done.stderr
+    assert "There is no Apptainer on this machine: a plan only" in done.stdout
+    lines = dict(re.findall(r"^(\w+): (threads=.*)$", done.stdout, re.M))
+    assert set(lines) | {"all"} == set(planned(done.stdout))
+    assert "gpu=1" in lines["train_ldae"] and "gpu" not in lines["fit_probe"]
+    assert "threads=8" in lines["train_ldae"], "the cores of this machine are no limit"
+    for asked in lines.values():
+        assert re.search(r"mem_mb=\d+, runtime=\d+", asked), asked
+
+
+def test_gpus_can_be_asked_for_as_gres(plan_folder, bare_path):
+    done = run_snakemake(
+        plan_folder, "-n", "--profile", "slurm", "--profile", "profiles/slurm-gres"
+    )
+    assert done.returncode == 0, done.stderr
+    lines = dict(re.findall(r"^(\w+): (threads=.*)$", done.stdout, re.M))
+    assert "gres=gpu:1" in lines["train_ldae"] and "gpu=1" not in lines["train_ldae"]
+
+
+def test_memory_grows_with_the_number_of_scans(plan_folder, tmp_path, bare_path):
+    found = []
+    for n in (12, 48):
+        bids = make_bids(tmp_path / str(n), ["ses-M000", "ses-M012"], ["CN", "AD"], n)
+        study = ("--configfile", "studies/adni.yaml", "--config", f"bids_folder={bids}")
+        done = run_snakemake(plan_folder, "-n", "--profile", "slurm", *study)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found.append(re.search(r"^fit_voxel_pca: .*mem_mb=(\d+)", done.stdout, re.M))
+    scan = 4 * 128 * 160 * 128 / 1e6
+    assert int(found[1][1]) - int(found[0][1]) == pytest.approx(3 * 72 * scan, abs=2)
+
+
+def test_what_is_missing_is_told_in_one_line(plan_folder, bare_path):
+    def last_words(*arguments):
+        done = run_snakemake(plan_folder, "--profile", "slurm", *arguments)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        return done.stderr.rstrip().splitlines()[-1]
+
+    assert last_words().startswith("Error: Apptainer: it cannot be found on this machine. ")
+    conda = last_words("--software-deployment-method", "conda")
+    assert conda.startswith("Error: SLURM: sbatch and squeue and scancel cannot be found")
+    apptainer = bare_path / "apptainer"
+    apptainer.write_text("#!/bin/sh\necho apptainer version 1.4.5\n")
+    apptainer.chmod(0o755)
+    image = last_words()
+    assert image.startswith("Error: containers/preprocess.sif: the image is not built. Run `make")
+
+
+def test_a_rule_that_does_not_exist_is_told(plan_folder):
+    done = run_snakemake(plan_folder, "-n", "--set-resources", "train_lda:gpu=2")
+    assert done.returncode == 1
+    assert "there is no rule train_lda. Did you mean train_ldae?" in done.stderr
 
 
 def test_a_full_disk_is_told_before_the_work(tmp_path):

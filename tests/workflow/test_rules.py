@@ -1,5 +1,7 @@
 """Every rule is complete, every setting is used, every name exists."""
 
+import ast
+import hashlib
 import re
 import subprocess
 import sys
@@ -101,11 +103,65 @@ def test_expected_seconds_name_rules_that_exist():
     assert {line.split("\t")[0] for line in lines} <= set(RULES)
 
 
-def test_environments_agree_with_the_lock():
-    lock = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "envs/local.lock").read_text(), re.M))
-    for path in (ROOT / "envs").glob("*.yaml"):
-        for name, version in re.findall(r"- ([\w-]+)==([\w.]+)", path.read_text()):
-            assert lock[name] == version, f"{path.name}: {name}"
+STAGES = ["preprocess", "torch", "analysis"]
+# Modules whose package is named otherwise, and modules that a stage's rules never reach: lazy
+# imports of brain extraction where scans are only read, torchvision where there is no GPU.
+PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image", "yaml": "pyyaml",
+            "pytorch_lightning": "pytorch-lightning", "typing_extensions": "typing-extensions",
+            "lightning_fabric": "pytorch-lightning"}  # fmt: skip
+UNREACHED = {"preprocess": set(), "torch": {"deepbet", "torchvision"}, "analysis": {"deepbet"}}
+
+
+def locked(name: str) -> dict[str, str]:
+    """Version of every package of a lock."""
+    text = (ROOT / "envs" / f"{name}.lock").read_text()
+    return dict(re.findall(r"^([\w.-]+)==([\w.+]+)", text, re.M))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_has_the_versions_of_the_local_environment(stage):
+    everything, of_stage = locked("local"), locked(stage)
+    assert of_stage and of_stage.items() <= everything.items()
+    script = (ROOT / "envs" / f"{stage}.post-deploy.sh").read_text()
+    lock = (ROOT / "envs" / f"{stage}.lock").read_bytes()
+    assert hashlib.sha256(lock).hexdigest() in script, "run `make lock`"
+    assert f"envs/{stage}.lock" in script
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_has_what_its_rules_import(stage):
+    definition = (ROOT / "containers" / f"{stage}.def").read_text()
+    tested = re.search(r'python -c "import (.*)"', definition)
+    assert tested
+    needed = set()
+    for name, text in RULES.items():
+        if f"envs/{stage}.yaml" in text:
+            assert f'image("{stage}")' in text, name
+            for path in code_files(ROOT / "scripts" / f"{name}.py"):
+                needed |= imported(path) if path.suffix == ".py" else set()
+    needed -= {"ldae", "snakemake", *sys.stdlib_module_names, *UNREACHED[stage]}
+    packages = {PACKAGES.get(name, name.lower()) for name in needed}
+    assert packages <= set(locked(stage)), "add it to envs/*.in and run `make lock`"
+    assert needed - {"lightning_fabric"} <= set(tested[1].split(", ")), definition
+
+
+def imported(path: Path) -> set[str]:
+    """Top names of the modules that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(str(node.module).partition(".")[0])
+    return names
+
+
+def test_gpu_profiles_ask_for_the_same_rules():
+    profiles = [ROOT / "profiles" / name / "profile.v9+.yaml" for name in ("slurm", "slurm-gres")]
+    asked = [set(yaml.safe_load(path.read_text())["set-resources"]) for path in profiles]
+    assert asked[0] == asked[1]
+    on_torch = {name for name, text in RULES.items() if "envs/torch.yaml" in text}
+    assert on_torch - asked[0] <= {"measure_latent_scale"}
 
 
 def test_no_place_of_a_machine_in_the_locks():

@@ -1,0 +1,245 @@
+"""Build the images of the stages and write down what they are.
+
+    make containers
+    .venv/bin/python containers/build.py torch --torch cuda
+
+An image is containers/<stage>-<first digits of its SHA-256>.sif, so that a rebuilt image has a new
+name and Snakemake runs again what was made with the old one. containers/digests.tsv names the
+present image of every stage; :mod:`ldae.containers` reads it. An image whose recipe (definition,
+lock, base, build of torch) has not changed is not built again.
+
+pip inside the build uses the settings of this machine's pip: index, certificates, local folders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import configparser
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from ldae.containers import (  # noqa: E402
+    IMAGES,
+    STAGES,
+    Image,
+    file_digest,
+    read_digests,
+    write_digests,
+)
+from ldae.errors import InputError  # noqa: E402
+
+BASE_DEFINITION = IMAGES / "base.def"
+# The torch stage is meant for GPUs; the others take the CPU build where pip can find it.
+DEFAULT_TORCH = {"preprocess": "auto", "torch": "cuda", "analysis": "auto"}
+# A quarter of gzip's time at the same size.
+COMPRESSION = "-comp zstd -Xcompression-level 3"
+# Settings of pip that matter inside a build; certificates are handed over as a file.
+PIP_SETTINGS = ("index-url", "extra-index-url", "find-links", "trusted-host", "default-timeout")
+# Folders below /hostpip that the definitions provide for local package folders.
+N_FOLDERS = 8
+
+logger = logging.getLogger("containers")
+
+
+def main() -> None:
+    """Build what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"of {', '.join(STAGES)}")
+    parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), help="build of torch")
+    parser.add_argument("--base", help="docker://NAME@sha256:DIGEST, or debootstrap")
+    parser.add_argument("--mirror", help="archive of Debian packages for --base debootstrap")
+    options = parser.parse_args()
+    unknown = set(options.stages) - set(STAGES)
+    if unknown:
+        parser.error(f"unknown stage {', '.join(sorted(unknown))}")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        if shutil.which("apptainer") is None:
+            raise InputError("apptainer", "the command is not on the PATH", "Install Apptainer.")
+        with tempfile.TemporaryDirectory(prefix="ldae-build-") as scratch:
+            base = Base(options.base, options.mirror, Path(scratch))
+            options_of_pip = pip_options(Path(scratch))
+            for stage in options.stages or STAGES:
+                build_stage(stage, options.torch or DEFAULT_TORCH[stage], base, options_of_pip)
+    except InputError as error:
+        sys.exit(f"Error: {error}")
+
+
+class Base:
+    """What the images stand on: the definitions' own base, another one, or Debian's packages.
+
+    Parameters
+    ----------
+    name
+        None, ``SOURCE://NAME`` or ``debootstrap``.
+    mirror
+        Archive of Debian's packages; None is the definition's.
+    scratch
+        Folder to make it in.
+
+    Raises
+    ------
+    InputError
+        If the name cannot be understood.
+    """
+
+    def __init__(self, name: str | None, mirror: str | None, scratch: Path) -> None:
+        if name is not None and name != "debootstrap" and "://" not in name:
+            problem = f"{name!r} names no source"
+            raise InputError("--base", problem, "Write docker://NAME@sha256:DIGEST or debootstrap")
+        self.name = name
+        self.mirror = mirror
+        self.scratch = scratch
+
+    def recipe(self) -> str:
+        """What of it decides what an image holds. Archives of Debian have the same packages."""
+        return file_digest(BASE_DEFINITION) if self.name == "debootstrap" else str(self.name)
+
+    def arguments(self) -> dict[str, str]:
+        """Build arguments of a stage's image; makes the base when first asked."""
+        if self.name is None:
+            return {}
+        if self.name != "debootstrap":
+            kind, _, name = self.name.partition("://")
+            return {"BOOTSTRAP": kind, "FROM": name}
+        folder = self.scratch / "base"
+        if not folder.exists():
+            logger.info("base: building from Debian's packages")
+            given = {"MIRROR": self.mirror} if self.mirror else {}
+            build(folder, BASE_DEFINITION, given, ["--sandbox"])
+        return {"BOOTSTRAP": "localimage", "FROM": str(folder)}
+
+
+def build_stage(stage: str, torch: str, base: Base, more: list[str]) -> None:
+    """Build one stage's image, unless the present one was made by the same recipe."""
+    lock = ROOT / "envs" / f"{stage}.lock"
+    definition = IMAGES / f"{stage}.def"
+    recipe = recipe_digest([definition, IMAGES / "install.sh", lock], torch, base.recipe())
+    present = read_digests().get(stage)
+    if present and present.recipe == recipe and present.path.is_file():
+        logger.info("%s: %s is up to date", stage, present.path.name)
+        return
+    logger.info("%s: building", stage)
+    start = time.monotonic()
+    arguments = base.arguments() | {"TORCH": torch, "COMMIT": commit(), "LOCK": file_digest(lock)}
+    partial = IMAGES / f".{stage}.partial.sif"
+    build(partial, definition, arguments, more)
+    image = Image(stage, file_digest(partial), file_digest(lock), commit(), torch, recipe)
+    partial.rename(image.path)
+    write_digests(read_digests() | {stage: image})
+    logger.info(
+        "%s: %s, %.0f MiB, in %.0f s",
+        stage, image.path.name, image.path.stat().st_size / 2**20, time.monotonic() - start,
+    )  # fmt: skip
+
+
+def recipe_digest(files: list[Path], *words: str) -> str:
+    """Digest of everything that decides what an image holds."""
+    parts = [*(file_digest(path) for path in files), *words]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def build(image: Path, definition: Path, arguments: dict[str, str], more: list[str]) -> None:
+    """Run ``apptainer build``, with `more` options; its words go to a log beside the definition.
+
+    Raises
+    ------
+    InputError
+        If it fails; the message names the log.
+    """
+    command = ["apptainer", "build", "--force", "--mksquashfs-args", COMPRESSION]
+    for name, value in arguments.items():
+        command += ["--build-arg", f"{name}={value}"]
+    log = definition.with_suffix(".log")
+    with log.open("w", encoding="utf-8") as file:
+        done = subprocess.run(
+            [*command, *more, str(image), str(definition)],
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        if image.is_file():
+            image.unlink()
+        last = log.read_text("utf-8", "replace").strip().splitlines()[-1:] or [""]
+        raise InputError(definition.name, f"the build failed: {last[0]}", f"See {log}")
+
+
+def pip_options(scratch: Path) -> list[str]:
+    """Options that show this machine's pip settings to a build, and nothing of them to the image.
+
+    Local folders with packages are mounted below ``/hostpip`` and the settings changed to match.
+
+    Parameters
+    ----------
+    scratch
+        Folder for the settings.
+    """
+    settings: dict[str, str] = {}
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
+    )
+    for line in done.stdout.splitlines():
+        name, _, value = line.partition("=")
+        key = name.rpartition(".")[2]
+        if key in PIP_SETTINGS:
+            settings[key] = str(ast.literal_eval(value))
+    folders: list[Path] = []
+    for key, value in settings.items():
+        settings[key] = " ".join(_inside(word, key, folders) for word in value.split())
+    if len(folders) > N_FOLDERS:
+        problem = f"its settings name {len(folders)} local folders"
+        raise InputError("pip", problem, f"Use {N_FOLDERS} at most")
+    folder = scratch / "pip"
+    folder.mkdir()
+    config = configparser.RawConfigParser()
+    config["global"] = settings
+    with (folder / "pip.conf").open("w", encoding="utf-8") as file:
+        config.write(file)
+    bundle = Path(os.environ.get("PIP_CERT") or "/etc/ssl/certs/ca-certificates.crt")
+    if bundle.is_file():
+        shutil.copy(bundle, folder / "ca.crt")
+    binds = [f"{folder}:/hostpip/settings"]
+    binds += [f"{place}:/hostpip/{number}" for number, place in enumerate(folders)]
+    return [word for bind in binds for word in ("--bind", bind)]
+
+
+def _inside(word: str, key: str, folders: list[Path]) -> str:
+    """`word` of a pip setting as seen inside a build; a local folder is added to `folders`."""
+    path = Path(word.removeprefix("file://"))
+    if not path.is_absolute() or not path.is_dir():
+        return word
+    # the pages of an index refer to files beside it
+    place, rest = (path, "") if key == "find-links" else (path.parent, f"/{path.name}")
+    if place not in folders:
+        folders.append(place)
+    inside = f"/hostpip/{folders.index(place)}{rest}"
+    return f"file://{inside}" if word.startswith("file://") else inside
+
+
+def commit() -> str:
+    """Commit of the repository, marked where files differ from it."""
+    git = ["git", "-C", str(ROOT)]
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    if head.returncode:
+        return "unknown"
+    changes = subprocess.run(
+        [*git, "status", "--porcelain"], capture_output=True, text=True, check=True
+    )
+    return head.stdout.strip() + ("-dirty" if changes.stdout else "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+# Rules that look around in their container; added to a copy of the workflow by the tests.
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+
+
+def attempt_number(wildcards, attempt):
+    """Which attempt this is, from 1."""
+    return attempt
+
+
+rule look_around:
+    output:
+        facts="results/look_around.json",
+    log:
+        text="results/logs/look_around.log",
+    container:
+        image("preprocess")
+    params:
+        code="",
+    script:
+        "probes/look_around.py"
+
+
+rule look_around_with_gpu:
+    output:
+        facts="results/look_around_with_gpu.json",
+    log:
+        text="results/logs/look_around_with_gpu.log",
+    container:
+        image("preprocess")
+    resources:
+        gpu=1,
+    params:
+        code="",
+    script:
+        "probes/look_around.py"
+
+
+rule import_missing:
+    output:
+        facts="results/import_missing.json",
+    log:
+        text="results/logs/import_missing.log",
+    container:
+        image("preprocess")
+    params:
+        code="",
+    script:
+        "probes/import_missing.py"
+
+
+rule fail_at_first:
+    output:
+        facts="results/fail_at_first.json",
+    log:
+        text="results/logs/fail_at_first.log",
+    container:
+        image("preprocess")
+    resources:
+        mem_mb=memory(100),
+        attempt=attempt_number,
+    params:
+        code="",
+    script:
+        "probes/fail_at_first.py"

@@ -1,0 +1,11 @@
+"""Import a package that the host has and the image lacks."""
+
+import json
+from pathlib import Path
+
+from ldae.entry import rule_entry
+
+with rule_entry(snakemake):
+    import pytest
+
+    Path(snakemake.output.facts).write_text(json.dumps({"found": bool(pytest.__version__)}))

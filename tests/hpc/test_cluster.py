@@ -1,0 +1,421 @@
+"""The micro study on a real SLURM, in real containers, and the faults of clusters."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pandas as pd
+import pytest
+import torch
+import yaml
+from cluster import Cluster, run
+from hpc_fixtures import HERE, RULES, Study, wait_until, what_is_missing
+
+from ldae.containers import file_digest, read_digests
+from ldae.networks.weights import read_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+pytest_plugins = ["hpc_fixtures"]
+pytestmark = [
+    pytest.mark.hpc,
+    pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing()),
+]
+
+TABLES = ["reconstruction", "stochastic", "probes", "manipulation", "interpolation"]
+LOCAL_RULES = {"write_config"}
+
+
+def records(study: Study, rule: str = "*") -> list[dict[str, Any]]:
+    """Records of ended jobs, in the order of their ends."""
+    paths = (study.results / "records").glob(f"{rule}/**/*.json")
+    found = [json.loads(p.read_text()) for p in paths if not p.name.endswith(".started.json")]
+    return sorted(found, key=lambda record: record["end"])
+
+
+# --- images ---------------------------------------------------------------------------------------
+
+
+def test_images_are_what_the_table_says(images: Path) -> None:
+    found = read_digests()
+    assert set(found) == {"preprocess", "torch", "analysis"}
+    for stage, image in found.items():
+        assert file_digest(image.path) == image.sha256
+        assert image.lock == file_digest(ROOT / "envs" / f"{stage}.lock")
+        labels = run("apptainer", "inspect", str(image.path)).stdout
+        assert f"ldae.lock.sha256: {image.lock}" in labels
+        assert f"org.opencontainers.image.revision: {image.commit}" in labels
+
+
+def test_images_hold_nothing_of_this_machine(images: Path) -> None:
+    """Neither pip's settings nor its package folders, but for empty mount points."""
+    look = "find /hostpip -type f; cat /etc/pip.conf /root/.config/pip/pip.conf 2> /dev/null; true"
+    for image in read_digests().values():
+        said = run("apptainer", "-s", "exec", "--no-home", str(image.path), "sh", "-c", look).stdout
+        assert said == ""
+
+
+# --- the study ------------------------------------------------------------------------------------
+
+
+def test_tables_equal_those_of_a_local_run(local: Study, on_cluster: Study) -> None:
+    for name in TABLES:
+        tables = [
+            (study.results / f"tables/{name}.tsv").read_text() for study in (local, on_cluster)
+        ]
+        assert tables[0] == tables[1], name
+    columns = ["method", "metric"]
+    speeds = [
+        pd.read_csv(study.results / "tables/throughput.tsv", sep="\t")[columns]
+        for study in (local, on_cluster)
+    ]
+    pd.testing.assert_frame_equal(*speeds)
+
+
+def test_models_equal_those_of_a_local_run(local: Study, on_cluster: Study) -> None:
+    for path in local.results.glob("*/model.safetensors"):
+        other = on_cluster.results / path.relative_to(local.results)
+        assert path.read_bytes() == other.read_bytes(), path
+
+
+def test_every_job_ran_in_its_image_on_the_cluster(on_cluster: Study) -> None:
+    schema = yaml.safe_load((ROOT / "schemas/record.schema.yaml").read_text())
+    found = records(on_cluster)
+    names = {stage: image.path.name for stage, image in read_digests().items()}
+    text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    for record in found:
+        jsonschema.validate(record, schema)
+        rule = re.search(rf'rule {record["rule"]}:.*?image\("(\w+)"\)', text, re.S)
+        assert rule and record["container"] == names[rule[1]], record["rule"]
+        assert record["status"] == "CompletedActionStatus"
+        assert (record["commit"], record["dirty"]) == (on_cluster.commit, False)
+        assert bool(record["slurm"]) == (record["rule"] not in LOCAL_RULES), record["rule"]
+    assert {record["rule"] for record in found} == set(RULES)
+
+
+def test_a_second_run_has_nothing_to_do(on_cluster: Study) -> None:
+    assert "Nothing to be done" in on_cluster.run()
+
+
+def test_a_new_image_runs_what_was_made_with_the_old_one(on_cluster: Study) -> None:
+    table = on_cluster.folder / "containers/digests.tsv"
+    kept = table.read_text()
+    image = read_digests()["analysis"]
+    renamed = on_cluster.folder / "containers" / f"analysis-{'0' * 12}.sif"
+    try:
+        renamed.symlink_to(image.path)
+        table.unlink()
+        table.write_text(kept.replace(image.sha256, "0" * 64))
+        said = on_cluster.run("--dry-run")
+    finally:
+        table.unlink()
+        table.symlink_to(ROOT / "containers/digests.tsv")
+        renamed.unlink()
+    planned = set(re.findall(r"^(\w+) +\d+$", said, re.M))
+    assert {"fit_probe", "plot_roc"} <= planned and "train_prior" not in planned
+    assert "Software environment definition has changed" in said
+
+
+# --- a container is closed ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def probes(place: Path, images: Path, cluster: Cluster) -> Study:
+    """A workflow of rules that look around."""
+    study = Study(place / "probes", images)
+    shutil.copy(HERE / "probe.smk", study.folder / "probe.smk")
+    shutil.copytree(HERE / "probes", study.folder / "probes")
+    # Apptainer's --nv shows a container the driver's programs that it finds on the PATH
+    driver = study.folder / "bin/nvidia-smi"
+    driver.parent.mkdir()
+    driver.write_text("#!/bin/sh\n")
+    driver.chmod(0o755)
+    site = yaml.safe_load((study.folder / "site/profile.v9+.yaml").read_text())
+    del site["set-threads"]
+    site["set-resources"] = {}
+    (study.folder / "site/profile.v9+.yaml").write_text(yaml.safe_dump(site))
+    return study
+
+
+def probe(study: Study, rule: str, *arguments: str, code: int = 0) -> tuple[str, Path]:
+    """Run one of the probes and return what Snakemake said, and its output."""
+    target = f"results/{rule}.json"
+    said = study.end(study.start("--snakefile", "probe.smk", *arguments, "--", target), 300, code)
+    return said, study.folder / target
+
+
+def test_a_job_sees_neither_host_nor_network(probes: Study) -> None:
+    at_home = Path.home() / ".ldae-host-only"
+    at_home.touch()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        (probes.folder / "port").write_text(str(server.getsockname()[1]))
+        _, output = probe(probes, "look_around")
+    at_home.unlink()
+    facts = json.loads(output.read_text())
+    assert facts["interfaces"] == ["lo"]
+    assert facts["connection"] != "made"
+    assert facts["secret"] is None, "variables of the host came in"
+    assert facts["slurm_job"], "those of SLURM did not"
+    assert facts["host_home"] is False
+    assert facts["foreign"] == []
+    assert not facts["gpu"] and not facts["driver"]
+    _, output = probe(probes, "look_around_with_gpu")
+    facts = json.loads(output.read_text())
+    assert facts["gpu"] in ("0", "1") and facts["driver"]
+
+
+def test_a_package_that_the_image_lacks_is_not_taken_from_the_host(probes: Study) -> None:
+    said, output = probe(probes, "import_missing", "--retries", "0", code=1)
+    assert not output.exists()
+    log = (probes.folder / "results/logs/import_missing.log").read_text()
+    assert "No module named 'pytest'" in log
+    # the same rule on the host finds it
+    local = (sys.executable, "-m", "snakemake", "--cores", "1", "--snakefile", "probe.smk")
+    subprocess.run([*local, str(output.relative_to(probes.folder))], cwd=probes.folder, check=True)
+    assert json.loads(output.read_text())["found"] is True
+    # a person finds the log from what Snakemake said last
+    last = said.strip().splitlines()[-12:]
+    assert any("results/logs/import_missing.log" in line for line in last), said
+
+
+def test_a_job_that_fails_is_tried_again_with_more_memory(probes: Study) -> None:
+    said, output = probe(probes, "fail_at_first")
+    facts = json.loads(output.read_text())
+    assert facts == {"attempt": 2, "mem_mb": 150}
+    assert "It fails at first" in said
+
+
+# --- several processes ----------------------------------------------------------------------------
+
+
+def weights_agree(one: Path, other: Path, tolerance: float) -> bool:
+    a, b = read_weights(one)[0], read_weights(other)[0]
+    return a.keys() == b.keys() and all(
+        torch.allclose(a[name], b[name], rtol=0, atol=tolerance) for name in a
+    )
+
+
+def test_a_training_of_two_tasks_gives_the_result_of_one(
+    place: Path, local: Study, images: Path, cluster: Cluster
+) -> None:
+    """Through Snakemake, srun and Apptainer; gloo on processors stands for NCCL on GPUs."""
+    study = Study(place / "pair", images)
+    shutil.copytree(local.results, study.results)
+    shutil.copytree(local.folder / ".snakemake", study.folder / ".snakemake")
+    (study.folder / "even.yaml").write_text("prior: {dropout: 0.0}\n")
+    arguments = ("micro.yaml", "even.yaml", "--rerun-triggers", "params", "--allowed-rules",
+                 "train_prior")  # fmt: skip
+    model = study.results / "prior/model.safetensors"
+    target = str(model.relative_to(study.folder))
+    study.run(*arguments, "--", target, cluster=False)
+    alone = model.rename(study.folder / "alone.safetensors")
+    tasks = [f"train_prior:{name}" for name in ("mpi=srun", "tasks=2", "mem_mb=500")]
+    study.run(*arguments, "--set-resources", *tasks, "--", target)
+    assert weights_agree(alone, model, 1e-5)
+    record = records(study, "train_prior")[-1]
+    assert record["slurm"] and record["container"]
+    other = (study.results / "logs/train_prior.process-1.log").read_text()
+    assert "MEMBER: 2/2" in other or "steps of" in other
+
+
+# --- faults ---------------------------------------------------------------------------------------
+
+STEPS = 3000
+PRIOR = "results/micro/prior/model.safetensors"
+
+
+class Training:
+    """A long training of the prior on the cluster, in a copy of the finished micro study."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.arguments = ("micro.yaml", "long.yaml", "--rerun-triggers", "params",
+                          "--allowed-rules", "train_prior")  # fmt: skip
+
+    def begin(self, *resources: str, retries: int = 3) -> subprocess.Popen[str]:
+        """Start it from nothing."""
+        shutil.rmtree(self.study.results / "prior", ignore_errors=True)
+        shutil.rmtree(self.study.results / "checkpoints", ignore_errors=True)
+        shutil.rmtree(self.study.results / "records/train_prior", ignore_errors=True)
+        return self.resume(*resources, retries=retries)
+
+    def resume(self, *resources: str, retries: int = 3) -> subprocess.Popen[str]:
+        """Start it from where it is."""
+        asked = [f"train_prior:{text}" for text in ("mem_mb=500", *resources)]
+        more = ("--set-resources", *asked, "--retries", str(retries), "--", PRIOR)
+        return self.study.start(*self.arguments, *more)
+
+    def checkpoint(self) -> Path | None:
+        """Its checkpoint, if there is one."""
+        found = list((self.study.results / "checkpoints/prior").glob("*/last.ckpt"))
+        return found[0] if found else None
+
+    def step(self) -> int:
+        """Step of its checkpoint."""
+        path = self.checkpoint()
+        assert path is not None
+        return int(torch.load(path, weights_only=True)["state_dict"]["step"])
+
+    def job(self) -> str:
+        """Number of its running SLURM job; empty if there is none."""
+        lines = run("squeue", "-h", "--states=running", "--format=%i %k").stdout.splitlines()
+        return next((line.split()[0] for line in lines if "rule_train_prior" in line), "")
+
+    def process(self) -> int:
+        """Number of the process that trains; 0 if there is none."""
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if words[0] == "python" and words[-2].endswith("train_prior.py"):
+                return int(path.parent.name)
+        return 0
+
+    def wait_for_checkpoint(self) -> None:
+        wait_until("a checkpoint", lambda: self.checkpoint() and self.step() > 0)
+
+    def first_step(self) -> int:
+        """Step at which the last attempt began."""
+        log = (self.study.results / "logs/train_prior.log").read_text()
+        begun = re.findall(r"steps of \d+ scans from step (\d+)", log)
+        return int(begun[-1])
+
+
+@pytest.fixture(scope="module")
+def training(place: Path, local: Study, images: Path, cluster: Cluster) -> Training:
+    """The training, once run on this machine without a break for comparison."""
+    study = Study(place / "faults", images)
+    shutil.copytree(local.results, study.results)
+    shutil.copytree(local.folder / ".snakemake", study.folder / ".snakemake")
+    (study.folder / "long.yaml").write_text(f"prior: {{n_steps: {STEPS}}}\n")
+    rules = study.folder / "rules/diffusion.smk"
+    rules.write_text(rules.read_text().replace("checkpoint_minutes=10", "checkpoint_minutes=0.05"))
+    training = Training(study)
+    study.run(*training.arguments, "--", PRIOR, cluster=False)
+    (study.results / "prior").rename(study.folder / "straight")
+    return training
+
+
+def same_result(training: Training) -> bool:
+    """Whether the training ended as it does without a break, bit for bit."""
+    tables = []
+    for folder in (training.study.folder / "straight", training.study.results / "prior"):
+        tables.append(pd.read_csv(folder / "metrics.csv").drop(columns="seconds"))
+    pd.testing.assert_frame_equal(*tables)
+    straight = training.study.folder / "straight/model.safetensors"
+    return straight.read_bytes() == (training.study.folder / PRIOR).read_bytes()
+
+
+def test_time_limit(training: Training) -> None:
+    """Every attempt saves and ends itself before the limit, and the next goes on there."""
+    said = training.study.end(training.begin("runtime=1", retries=8), 900)
+    attempts = records(training.study, "train_prior")
+    assert len(attempts) >= 2
+    assert [a["status"] for a in attempts[:-1]] == ["FailedActionStatus"] * (len(attempts) - 1)
+    assert {a["error"]["type"] for a in attempts[:-1]} == {"Interrupted"}
+    assert attempts[-1]["status"] == "CompletedActionStatus"
+    assert "It stopped before its time limit after step" in said
+    assert "TIMEOUT" not in run("squeue", "-h", "--states=all", "--format=%T %k").stdout
+    assert same_result(training)
+
+
+def test_cancelled_job(training: Training) -> None:
+    process = training.begin()
+    training.wait_for_checkpoint()
+    before = training.step()
+    run("scancel", training.job())
+    training.study.end(process, 400)
+    assert training.first_step() >= before > 0
+    assert same_result(training)
+
+
+def test_killed_process(training: Training) -> None:
+    """kill -9 leaves no time for anything: the last checkpoint counts."""
+    process = training.begin()
+    training.wait_for_checkpoint()
+    before = training.step()
+    os.kill(training.process(), signal.SIGKILL)
+    said = training.study.end(process, 400)
+    assert "train_prior failed" in said
+    assert training.first_step() >= before > 0
+    assert same_result(training)
+
+
+def test_requeued_job(training: Training) -> None:
+    """Pre-emption: SLURM ends the job and starts it again under the same number."""
+    process = training.begin()
+    training.wait_for_checkpoint()
+    before, job = training.step(), training.job()
+    run("scontrol", "requeue", job)
+    # SLURM waits two minutes before a requeued job is started again, unless it is told otherwise
+    wait_until("the requeue", lambda: "PENDING" in run("squeue", "-h", "-j", job, "-o%T").stdout)
+    run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    training.study.end(process, 600)
+    assert training.first_step() >= before > 0
+    assert records(training.study, "train_prior")[-1]["slurm"]["slurm_job_id"] == job
+    assert same_result(training)
+
+
+def test_full_disk(training: Training) -> None:
+    """The checkpoint that does not fit is not half there; with space the training goes on."""
+    folder = training.study.results / "checkpoints"
+    process = training.begin()
+    training.wait_for_checkpoint()
+    size = training.checkpoint().stat().st_size  # type: ignore[union-attr]
+    run("scancel", training.job())
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=120)
+    kept = training.study.folder / "kept"
+    shutil.copytree(folder, kept)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    run("mount", "-t", "tmpfs", "-o", f"size={int(size * 1.5)}", "tmpfs", str(folder))
+    try:
+        shutil.copytree(kept, folder, dirs_exist_ok=True)
+        before = training.step()
+        process = training.resume(retries=3)
+        wait_until("a failure", lambda: "No space left" in last_error(training), 200)
+        assert training.step() == before
+        run("mount", "-o", "remount,size=1g", str(folder))
+        training.study.end(process, 400)
+        assert training.first_step() == before
+    finally:
+        run("umount", str(folder))
+        shutil.rmtree(kept)
+    assert same_result(training)
+
+
+def last_error(training: Training) -> str:
+    found = records(training.study, "train_prior")
+    return str(found[-1]["error"]) if found else ""
+
+
+def test_killed_snakemake(training: Training) -> None:
+    """The next run names the jobs that are left and says how to go on, and then goes on."""
+    process = training.begin()
+    training.wait_for_checkpoint()
+    job = training.job()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert training.job() == job, "the job goes on without Snakemake"
+    said = training.study.end(training.resume(), 60, code=1)
+    last = said.strip().splitlines()[-1]
+    assert last.startswith("Error: SLURM: jobs of an earlier run still work in this folder")
+    assert f"scancel {job}" in last and "train_prior" in last
+    before = training.step()
+    run("scancel", job)
+    wait_until("the end of the job", lambda: not training.job())
+    training.study.run("--unlock", cluster=False)
+    training.study.end(training.resume(), 400)
+    assert training.first_step() >= before > 0
+    assert same_result(training)

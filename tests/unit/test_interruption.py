@@ -1,0 +1,187 @@
+"""Trainings that stop in time, go on, and are shared by several processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+import torch
+from train_toy import STAGES, train, write_data
+
+from ldae.checkpoints import remove_checkpoints
+from ldae.errors import InputError, Interrupted
+from ldae.networks.weights import read_weights
+from ldae.training.interruption import StopInTime, WholeCheckpoints
+from ldae.training.status import StatusLines
+
+PROGRAM = Path(__file__).with_name("train_toy.py")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Toy data and a trained prior."""
+    place = tmp_path_factory.mktemp("toy")
+    write_data(place)
+    train(place, "prior", "prior")
+    return place
+
+
+def same(folder: Path, one: str, other: str, tolerance: float = 0.0) -> bool:
+    """Whether two trainings have the same weights and metrics."""
+    a, b = (read_weights(folder / f"{tag}.safetensors")[0] for tag in (one, other))
+    tables = [pd.read_csv(folder / f"{tag}.csv").drop(columns="seconds") for tag in (one, other)]
+    return (
+        a.keys() == b.keys()
+        and all(torch.allclose(a[name], b[name], rtol=0, atol=tolerance) for name in a)
+        and tables[0].shape == tables[1].shape
+        and np.allclose(*tables, rtol=max(tolerance, 1e-9) * 100, atol=tolerance, equal_nan=True)
+    )
+
+
+def checkpoints(folder: Path, tag: str) -> list[Path]:
+    return sorted((folder / f"{tag}-work").glob("*/last.ckpt"))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_training_stops_before_its_time_limit_and_goes_on(
+    folder: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(folder, stage, f"{stage}-straight")
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(time.time()))
+    tag = f"{stage}-limited"
+    for step in (1, 2):
+        with pytest.raises(Interrupted, match=rf"before its time limit after step {step} of 6"):
+            train(folder, stage, tag)
+        assert not (folder / f"{tag}.safetensors").exists()
+        assert len(checkpoints(folder, tag)) == 1
+    monkeypatch.delenv("SLURM_JOB_END_TIME")
+    train(folder, stage, tag)
+    assert same(folder, f"{stage}-straight", tag)
+
+
+def test_a_finished_training_whose_result_is_lost_is_there_at_once(folder: Path) -> None:
+    """The job was killed between its last step and the moment Snakemake saw its result."""
+    train(folder, "prior", "lost", checkpoint_minutes=1e-9)
+    kept = (folder / "lost.safetensors").read_bytes()
+    metrics = (folder / "lost.csv").read_bytes()
+    for name in ("lost.safetensors", "lost.csv"):
+        (folder / name).unlink()
+    start = os.stat(checkpoints(folder, "lost")[0]).st_mtime_ns
+    train(folder, "prior", "lost", checkpoint_minutes=1e-9)
+    assert (folder / "lost.safetensors").read_bytes() == kept
+    assert (folder / "lost.csv").read_bytes() == metrics
+    assert os.stat(checkpoints(folder, "lost")[0]).st_mtime_ns == start, "no step was repeated"
+
+
+def test_checkpoints_go_and_curves_stay(tmp_path: Path) -> None:
+    for name in ("prior/0a1b", "prior/tensorboard", "ldae/2c3d"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").touch()
+    remove_checkpoints(tmp_path)
+    assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.glob("*/*"))] == [
+        "prior/tensorboard"
+    ]
+    remove_checkpoints(tmp_path / "nowhere")
+
+
+class Ask(pl.Callback):
+    """Sends the process the signal by which SLURM asks it to end."""
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if int(pl_module.step) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_training_that_is_asked_to_end_saves_first(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = pl.Trainer.__init__
+
+    def asked(self: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **{**kwargs, "callbacks": [*kwargs["callbacks"], Ask()]})
+
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(pl.Trainer, "__init__", asked)
+        with pytest.raises(Interrupted, match="on request after step 4 of 6"):
+            train(folder, "prior", "asked")
+    assert signal.getsignal(signal.SIGTERM) is before
+    train(folder, "prior", "asked")
+    assert same(folder, "prior", "asked")
+
+
+def test_half_a_checkpoint_is_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, path = WholeCheckpoints(), tmp_path / "last.ckpt"
+    whole.save_checkpoint({"step": 1}, path)
+
+    def cut(checkpoint: Any, file: Any) -> None:
+        file.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(torch, "save", cut)
+    with pytest.raises(OSError, match="No space"):
+        whole.save_checkpoint({"step": 2}, path)
+    assert whole.load_checkpoint(path, weights_only=True) == {"step": 1}
+
+
+def test_short_limits_leave_time_to_close(tmp_path: Path) -> None:
+    whole = WholeCheckpoints()
+    assert StopInTime(tmp_path, None, whole)._time_is_up() is False
+    assert StopInTime(tmp_path, time.time() + 3600, whole)._time_is_up() is False
+    whole.seconds = 2000.0
+    assert StopInTime(tmp_path, time.time() + 3600, whole)._time_is_up() is True
+
+
+def test_two_processes_train_as_one(folder: Path) -> None:
+    """With the variables that SLURM would give them; tests/hpc does the same under srun."""
+    torch.set_num_threads(1)
+    for stage in STAGES:
+        train(folder, stage, f"{stage}-one")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {
+        "SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS_PER_NODE": "2",
+        "SLURM_NNODES": "1", "SLURM_STEP_NUM_NODES": "1", "SLURM_NODEID": "0",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "CUDA_VISIBLE_DEVICES": "",
+    }  # fmt: skip
+    pair = [
+        subprocess.Popen(
+            [sys.executable, str(PROGRAM), str(folder), "two", *STAGES],
+            env=os.environ | shared | {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    errors = [process.communicate(timeout=280)[1] for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], errors
+    for stage in STAGES:
+        assert same(folder, f"{stage}-one", f"{stage}-two", tolerance=2e-5), stage
+
+
+def test_a_batch_that_cannot_be_shared_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "3")
+    with pytest.raises(InputError, match=r"train_prior: batch_size: 4 scans .* 3 processes"):
+        train(folder, "prior", "uneven")
+
+
+def test_metrics_of_earlier_attempts_are_written_at_once(tmp_path: Path) -> None:
+    lines = StatusLines("x", tmp_path / "metrics.csv")
+    lines.rows = [{"step": 1.0, "seconds": 2.0, "train_loss": 0.5}]
+    lines._write()
+    assert pd.read_csv(tmp_path / "metrics.csv")["step"].tolist() == [1]

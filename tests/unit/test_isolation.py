@@ -1,0 +1,93 @@
+"""What a script in a container or conda environment can import; what its container may see."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ldae.containers import Image, container_environment, write_digests
+from ldae.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# As Snakemake begins a script: its own folders at the end of the path, and the object `snakemake`.
+SCRIPT = """
+import sys
+sys.path.extend([{host!r}, {root!r}])
+import early_package
+snakemake = object()
+import ldae
+for name in ("early_package", "host_package"):
+    try:
+        __import__(name)
+        print(name, "found")
+    except ModuleNotFoundError:
+        print(name, "missing")
+import ldae.errors, json, numpy
+print("rest found")
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"APPTAINER_CONTAINER": "/images/torch-0123.sif"}, ["missing", "missing"]),
+        ({}, ["found", "found"]),
+    ],
+)
+def test_host_packages_stay_outside_a_container(
+    tmp_path: Path, variables: dict[str, str], words: list[str]
+) -> None:
+    host = tmp_path / "item_0"
+    host.mkdir()
+    for name in ("early_package", "host_package"):
+        (host / f"{name}.py").touch()
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(host=str(host), root=str(ROOT)))
+    done = subprocess.run(
+        [sys.executable, str(script)], env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.split("\n")
+    assert [line.split()[1] for line in lines[:2]] == words
+    assert lines[2] == "rest found"
+
+
+def test_a_container_gets_what_a_job_needs_and_no_more(tmp_path: Path) -> None:
+    found = container_environment({"SECRET": "x", "HOME": "/home/me"}, [])
+    assert sorted(found) == ["APPTAINER_CLEANENV", "APPTAINER_NET", "APPTAINER_NETWORK"] or sorted(
+        found
+    ) == ["SINGULARITY_CLEANENV", "SINGULARITY_NET", "SINGULARITY_NETWORK"]
+    in_job = {"SLURM_JOB_ID": "7", "SLURM_STEP_GPUS": "0", "CUDA_VISIBLE_DEVICES": "0"}
+    found = container_environment(in_job, [tmp_path, tmp_path])
+    found = {name.replace("SINGULARITY", "APPTAINER"): value for name, value in found.items()}
+    assert found["APPTAINER_NV"] == "1"
+    assert found["APPTAINERENV_CUDA_VISIBLE_DEVICES"] == "0"
+    assert found["APPTAINER_BIND"] == f"{tmp_path}:{tmp_path}:ro"
+    without = container_environment({"SLURM_JOB_ID": "7"}, [])
+    assert "0" in (without.get("APPTAINER_NV"), without.get("SINGULARITY_NV"))
+
+
+def test_images_are_checked_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ldae import containers
+
+    monkeypatch.setattr(containers, "IMAGES", tmp_path)
+    monkeypatch.setattr(containers, "DIGESTS", tmp_path / "digests.tsv")
+    monkeypatch.setattr(containers, "has_apptainer", lambda: True)
+    with pytest.raises(InputError, match="the image is not built"):
+        containers.check_images()
+    locks = {s: containers.file_digest(ROOT / f"envs/{s}.lock") for s in containers.STAGES}
+    images = {s: Image(s, "a" * 64, locks[s], "c", "cpu", "r") for s in containers.STAGES}
+    for image in images.values():
+        image.path.touch()
+    write_digests(images)
+    containers.check_images()
+    assert containers.image_path("torch").endswith("torch-aaaaaaaaaaaa.sif")
+    write_digests(images | {"torch": Image("torch", "a" * 64, "old", "c", "cpu", "r")})
+    with pytest.raises(InputError, match=r"built from another envs/torch\.lock"):
+        containers.check_images()

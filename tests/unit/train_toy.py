@@ -1,0 +1,108 @@
+"""Trains stages on toy data, alone or as one of several processes: a program for tests.
+
+    train_toy.py FOLDER TAG STAGE…
+
+Writes FOLDER/STAGE-TAG.safetensors and FOLDER/STAGE-TAG.csv. Dropout is off: its masks are drawn by
+every process for itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from ldae.latents import LatentStore, encode_latents, measure_latent_scale
+from ldae.networks.autoencoder import Autoencoder
+from ldae.training.autoencoder import train_autoencoder
+from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
+from ldae.training.supervised import train_supervised
+from ldae.volumes import VolumeStore
+
+STAGES = ("autoencoder", "prior", "ldae", "voxel_dae", "supervised")
+DIFFUSION = {"n_levels": 50, "beta_start": 1e-4, "beta_end": 0.2}
+COMMON: dict[str, Any] = {"learning_rate": 1e-3, "n_steps": 6, "n_validations": 3, "batch_size": 4}
+AUTOENCODER: dict[str, Any] = COMMON | {
+    "fold": 2, "channels": [8, 16], "n_res_blocks": 1, "latent_channels": 3, "norm_groups": 4,
+    "kl_weight": 1e-6, "spectral_weight": 0.1, "perceptual_weight": 0.0,
+    "perceptual_weights_file": None, "adversarial_weight": 0.05, "adversarial_start": 2,
+    "discriminator_fold": 1, "discriminator_channels": 8, "discriminator_layers": 1,
+    "discriminator_learning_rate": 1e-3, "relative_to_cohort": True, "linear_start": False,
+}  # fmt: skip
+UNET: dict[str, Any] = {
+    "channels": [8, 16], "attention_levels": [False, True], "n_res_blocks": 1, "dropout": 0.0,
+    "norm_groups": 4,
+}  # fmt: skip
+AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9}
+ENCODER: dict[str, Any] = {
+    "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4, "n_heads": 2,
+    "pretrained": None, "relative_to_cohort": True,
+}  # fmt: skip
+
+
+def write_data(folder: Path) -> None:
+    """Write the packed scans and latents of 14 toy brains."""
+    folder.mkdir(parents=True, exist_ok=True)
+    n, shape = 14, (8, 8, 8)
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(0, 1, 8)[:, None, None] * np.ones(shape)
+    strength = rng.uniform(0.5, 1, (n, 1, 1, 1))
+    np.save(folder / "v.npy", (strength * ramp).astype(np.float16))
+    np.save(folder / "m.npy", np.ones((n, *shape), np.uint8))
+    table = {
+        "row": range(n), "scan": [f"s{i}" for i in range(n)],
+        "subject": [f"p{i}" for i in range(n)], "session": "", "months": 0.0,
+        "age": rng.uniform(60, 80, n), "sex": "F", "site": "",
+        "diagnosis": ["AD", "CN", "MCI", "AD", "CN", "CN", "AD"] * 2,
+        "split": ["train"] * 9 + ["val"] * 3 + ["test"] * 2,
+    }  # fmt: skip
+    pd.DataFrame(table).to_csv(folder / "i.tsv", sep="\t", index=False)
+    torch.manual_seed(0)
+    autoencoder = Autoencoder(2, [8], 1, 3, 4).eval()
+    paths = folder / "mu.npy", folder / "sigma.npy"
+    encode_latents(autoencoder, read_store(folder), 5, torch.device("cpu"), *paths)
+
+
+def read_store(folder: Path) -> VolumeStore:
+    """The toy brains."""
+    return VolumeStore(folder / "v.npy", folder / "m.npy", folder / "i.tsv")
+
+
+def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
+    """Train one stage; the LDAE needs the prior of tag ``prior``."""
+    store = read_store(folder)
+    scale = measure_latent_scale(np.load(folder / "mu.npy"), store.index)
+    latents = LatentStore(folder / "mu.npy", folder / "sigma.npy", folder / "i.tsv", scale)
+    minutes = changes.pop("checkpoint_minutes", 60)
+    paths: dict[str, Any] = {
+        "seed": 0, "model_path": folder / f"{tag}.safetensors",
+        "metrics_path": folder / f"{tag}.csv", "work_dir": folder / f"{tag}-work",
+        "checkpoint_minutes": minutes,
+    }  # fmt: skip
+    averaged = AVERAGED | changes
+    if stage == "autoencoder":
+        train_autoencoder(store, AUTOENCODER | changes, **paths)
+    elif stage == "prior":
+        train_prior(latents, DIFFUSION, UNET | averaged, **paths)
+    elif stage == "ldae":
+        prior, settings = folder / "prior.safetensors", averaged | {"snr_gamma": 0.1}
+        train_ldae(store, latents, prior, DIFFUSION, ENCODER, settings, **paths)
+    elif stage == "voxel_dae":
+        train_voxel_dae(store, DIFFUSION, ENCODER, UNET | averaged | {"fold": 2}, **paths)
+    else:
+        train_supervised(store, ENCODER, averaged, **paths)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    for name in sys.argv[3:]:
+        train(Path(sys.argv[1]), name, f"{name}-{sys.argv[2]}")
