@@ -92,7 +92,7 @@ def show_progress():
     expected = expected_seconds(
         REPOSITORY / "resources" / "expected_seconds.tsv", Path(results("benchmarks"))
     )
-    replace_messages(logger, ProgressHandler(expected))
+    replace_messages(logger, ProgressHandler(expected, ALL_CORES // TRAINING_THREADS))
 
 
 try:
