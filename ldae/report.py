@@ -9,21 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 
 from ldae.errors import InputError
 from ldae.provenance.audit import Level, Verdict
-from ldae.tables import caption_facts, read_table, readable
+from ldae.tables import blocks, caption_facts, read_table, readable
 
 TEMPLATE = "report.html.j2"
 
 SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
+        "claims",
+        "The paper's claims",
+        "Each claim by the paper's own protocol and by the workflow's, which scores inside the "
+        "brain, against real scans, with patients as the positive class; and what the model gains "
+        "over every other method on the same people.",
+        ("comparisons",),
+        ("claims", "comparisons"),
+    ),
+    (
         "cohort",
         "Cohort and quality control",
         "Who was scanned, and what preprocessing made of it. Excluded scans are in the table of "
         "quality control.",
-        ("cohort", "qc"),
-        (),
+        ("cohort", "qc", "volumes"),
+        ("volumes",),
     ),
     (
         "training",
@@ -54,7 +64,7 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         "Manipulation",
         "Moving the code along a probe's direction should change the anatomy that disease or age "
         "changes, in proportion, and leave the rest and the person alone.",
-        ("manipulation", "dose_response"),
+        ("manipulation", "dose_response", "edit_maps", "edit_fidelity"),
         ("manipulation",),
     ),
     (
@@ -153,7 +163,8 @@ def build_report(
                     "source": _embedded(pictures[name]),
                 }
             )
-        in_tables = [_table(name, Path(tables[name])) for name in table_names if name in tables]
+        shown_tables = [name for name in table_names if name in tables]
+        in_tables = [part for name in shown_tables for part in _tables(name, Path(tables[name]))]
         shown |= {name for name in table_names if name in tables}
         if in_section or in_tables:
             sections.append(
@@ -205,9 +216,14 @@ def _embedded(picture: Path) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _table(name: str, path: Path) -> dict[str, Any]:
-    """What the template needs of a table."""
+def _tables(name: str, path: Path) -> list[dict[str, Any]]:
+    """What the template needs of a table, part by part."""
     table = read_table(path)
+    return [_shown(f"{name}: {title}" if title else name, part) for title, part in blocks(table)]
+
+
+def _shown(name: str, table: pd.DataFrame) -> dict[str, Any]:
+    """What the template needs of one part of a table."""
     wide = readable(table)
     noted = table.loc[table["note"] != "", ["metric", "note"]].drop_duplicates()
     notes = [

@@ -11,7 +11,7 @@ rule simulate_cohort:
         "<results>/benchmarks/simulate_cohort.tsv"
     conda:
         "../envs/preprocess.yaml"
-    threads: TRAINING_THREADS
+    threads: min(8, ALL_CORES)
     resources:
         mem_mb=16000,
         runtime=240,

@@ -22,9 +22,11 @@ from ldae.provenance.code import code_digest as digest_of_code
 from ldae.provenance.seal import seal_records
 from snakemake.logging import logger
 
-# Threads that a job can use; Snakemake lowers them to the cores it is given.
-TRAINING_THREADS = 8
-BATCH_THREADS = 4
+# Threads that a job can use. Small networks gain little from a second core, two jobs side by side
+# gain a whole one: on one machine a job takes half of the cores.
+ALL_CORES = workflow.cores or 16
+TRAINING_THREADS = min(8, max(1, ALL_CORES // 2))
+BATCH_THREADS = min(4, max(1, ALL_CORES // 2))
 
 REPOSITORY = Path(workflow.basedir)
 
@@ -60,6 +62,12 @@ def bids_dir(wildcards):
 def cohort_is_public(wildcards):
     """Whether people may be called by the labels of their cohort."""
     return config["cohort"]["source"] == "simulated" or config["cohort"]["public"]
+
+
+def reference_volumes(wildcards):
+    """Table of reference volumes of a real cohort; none if the settings name none."""
+    name = config["evaluation"]["reference_volumes"]
+    return f"{config['bids_folder']}/{name}" if name else []
 
 
 def encoder_weights(wildcards):
@@ -105,4 +113,5 @@ wildcard_constraints:
     batch=r"\d+",
     method="|".join(plan.methods),
     network="|".join(plan.networks),
+    scored="|".join(plan.scored),
     task="|".join(plan.tasks) or "none",

@@ -21,8 +21,8 @@ from ldae.provenance.history import History, Job
 if TYPE_CHECKING:
     import pandas as pd
 
-# In the names of metrics that compare a row's method with another.
-COMPARISON = "difference"
+# Pattern in the names of metrics that compare a row's method with another.
+COMPARISON = r"difference|_gain|share_of_ceiling|skill|speed_ratio"
 
 CHANGED = "differs from its record"
 GONE = "is not there"

@@ -218,10 +218,11 @@ def prepare_encoder(encoder: SemanticEncoder, settings: dict[str, Any], store: V
         load_imagenet_backbone(encoder, Path(settings["pretrained"]))
 
 
-def unet_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of `NoiseUNet` that a config section gives."""
+def unet_settings(settings: dict[str, Any], diffusion: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of `NoiseUNet` that a network's config section and section ``diffusion`` give."""
     names = ("channels", "n_res_blocks", "attention_levels", "dropout", "norm_groups")
-    return {name: settings[name] for name in names}
+    schedule = dict(diffusion) if settings["preconditioned"] else None
+    return {name: settings[name] for name in names} | {"schedule": schedule}
 
 
 def train_prior(
@@ -247,7 +248,7 @@ def train_prior(
     """
     torch.manual_seed(seed)
     settings = resolve_steps(settings, len(latents.rows("train")))
-    prior = NoiseUNet(in_channels=latents.shape[0], **unet_settings(settings))
+    prior = NoiseUNet(in_channels=latents.shape[0], **unet_settings(settings, diffusion))
     module = PriorTraining(prior, latents, settings, seed, NoiseSchedule(**diffusion))
     identity = fingerprint(settings, diffusion, seed, latents.digest())
     fit(module, "train_prior", metrics_path, work_dir, identity, checkpoint_minutes)
@@ -319,7 +320,9 @@ def train_voxel_dae(
     torch.manual_seed(seed)
     settings = resolve_steps(settings, len(store.rows("train")))
     network = ConditionalUNet(
-        encoder_settings(encoder, store.shape), unet_settings(settings), int(settings["fold"])
+        encoder_settings(encoder, store.shape),
+        unet_settings(settings, diffusion),
+        int(settings["fold"]),
     )
     prepare_encoder(network.encoder, encoder, store)
     module = VoxelDaeTraining(network, store, settings, seed, NoiseSchedule(**diffusion))

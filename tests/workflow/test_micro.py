@@ -17,7 +17,10 @@ from ldae.tables import table_columns
 
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("micro")]
 
-TABLES = ["reconstruction", "stochastic", "probes", "manipulation", "interpolation", "throughput"]
+TABLES = [
+    "claims", "comparisons", "reconstruction", "stochastic", "probes", "manipulation",
+    "interpolation", "throughput", "volumes",
+]  # fmt: skip
 STUDY = MICRO
 # Rules that `rule all` does not ask for.
 ON_REQUEST = {"audit", "make_crate"}
@@ -58,7 +61,7 @@ def test_report_and_tables_are_there(study):
 
 def test_every_figure_lies_beside_its_numbers(study):
     pictures = sorted((results(study) / "figures").glob("*.png"))
-    assert len(pictures) == 13
+    assert len(pictures) == 17
     for picture in pictures:
         assert picture.with_suffix(".svg").is_file() and picture.with_suffix(".tsv").is_file()
 
@@ -124,9 +127,11 @@ def test_settings_as_used_are_an_output(study):
     ("module", "expected"),
     [
         ("ldae/figures/curves.py", {"plot_training", "plot_reconstruction_steps",
-         "plot_dose_response", "plot_interpolation_gap", "plot_throughput", "build_report"}),
+         "plot_dose_response", "plot_interpolation_gap", "plot_throughput", "plot_volumes",
+         "build_report"}),
         ("ldae/report.py", {"build_report"}),
-        ("ldae/throughput.py", {"measure_throughput", "plot_throughput", "build_report"}),
+        ("ldae/throughput.py", {"measure_throughput", "plot_throughput", "tabulate_claims",
+         "build_report"}),
     ],
 )  # fmt: skip
 def test_a_change_of_the_library_runs_exactly_what_depends_on_it(study, module, expected):
@@ -149,8 +154,17 @@ def test_a_changed_setting_runs_what_uses_it(study):
         rules = rerun_rules(study)
     finally:
         (study / "micro.yaml").write_text(text)
-    assert {"write_config", "tabulate_probes", "evaluate_reconstruction"} <= rules
-    assert not {rule for rule in rules if rule.startswith("train_")}
+    assert {"write_config", "tabulate_probes", "tabulate_scores", "compare_methods"} <= rules
+    # Intervals are made from scores: no model runs again.
+    assert not {rule for rule in rules if rule.startswith(("train_", "evaluate_", "encode_"))}
+
+
+def test_edits_are_held_to_the_true_effects(study):
+    scores = pd.read_csv(results(study) / "scores/manipulation.tsv.gz", sep="\t")
+    truth = scores[scores["metric"] == "truth_correlation"]
+    assert set(truth["method"]) == {"ldae", "group_difference"}
+    assert truth["value"].between(-1, 1).all()
+    assert {"age", "sex"} <= set(scores.loc[scores["task"] == "ad_vs_cn", "attribute"].dropna())
 
 
 SAME = ["latents/mu.npy", "latents/scale.json", "prior/model.safetensors", "ldae/model.safetensors",

@@ -14,8 +14,10 @@ from ldae.provenance.code import code_files
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_OUTPUT = {"audit"}
 # Settings that decide the plan or the places, read where the workflow is read.
-PLAN_KEYS = {"bids_folder", "pathvars/results", "cohort/source", "cohort/public",
-             "preprocessing/batch_size"}  # fmt: skip
+PLAN_KEYS = {
+    "bids_folder", "pathvars/results", "cohort/source", "cohort/public",
+    "preprocessing/batch_size", "evaluation/reference_volumes",
+}  # fmt: skip
 # Shown by the report, which reads the settings as they were written down.
 REPORT_KEYS = {"title"}
 
