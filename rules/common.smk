@@ -59,15 +59,15 @@ def bids_dir(wildcards):
     return config["bids_folder"]
 
 
+def cohort_is_public(wildcards):
+    """Whether people may be called by the labels of their cohort."""
+    return config["cohort"]["source"] == "simulated" or config["cohort"]["public"]
+
+
 def reference_volumes(wildcards):
     """Table of reference volumes of a real cohort; none if the settings name none."""
     name = config["evaluation"]["reference_volumes"]
     return f"{config['bids_folder']}/{name}" if name else []
-
-
-def cohort_is_public(wildcards):
-    """Whether people may be called by the labels of their cohort."""
-    return config["cohort"]["source"] == "simulated" or config["cohort"]["public"]
 
 
 def encoder_weights(wildcards):
