@@ -13,6 +13,7 @@ rule train_autoencoder:
         text="<results>/logs/train_autoencoder.log",
     benchmark:
         "<results>/benchmarks/train_autoencoder.tsv"
+    priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
     threads: TRAINING_THREADS
@@ -44,6 +45,7 @@ rule encode_latents:
         text="<results>/logs/encode_latents.log",
     benchmark:
         "<results>/benchmarks/encode_latents.tsv"
+    priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
     threads: BATCH_THREADS
@@ -69,6 +71,7 @@ rule measure_latent_scale:
         text="<results>/logs/measure_latent_scale.log",
     benchmark:
         "<results>/benchmarks/measure_latent_scale.tsv"
+    priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
     resources:

@@ -28,6 +28,9 @@ ALL_CORES = workflow.cores or 16
 TRAINING_THREADS = min(8, max(1, ALL_CORES // 2))
 BATCH_THREADS = min(4, max(1, ALL_CORES // 2))
 
+# Priority of the rules that the rest waits for longest: they go first where cores are few.
+LONGEST_WAY = 10
+
 REPOSITORY = Path(workflow.basedir)
 
 
