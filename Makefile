@@ -50,7 +50,7 @@ crate: $(READY) $(CHECK)/ready  ## write the study's crate and check it
 	@$(CHECK)/bin/python envs/check_crate.py results/crate
 
 test: $(READY) $(CHECK)/ready  ## run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(READY)  ## check style of code and workflow
 	@$(BIN)/ruff check $(CODE)
