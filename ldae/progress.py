@@ -146,13 +146,18 @@ class ProgressHandler(logging.Handler):
     ----------
     expected
         Seconds per job of each rule.
+    side_by_side
+        Jobs that usually run at a time.
     stream
         Where the lines go.
     """
 
-    def __init__(self, expected: dict[str, float], stream: TextIO = sys.stderr) -> None:
+    def __init__(
+        self, expected: dict[str, float], side_by_side: int = 1, stream: TextIO = sys.stderr
+    ) -> None:
         super().__init__(logging.INFO)
         self._expected = expected
+        self._side_by_side = side_by_side
         self._stream = stream
         self._counts: dict[str, int] = {}
         self._finished: list[str] = []
@@ -192,7 +197,7 @@ class ProgressHandler(logging.Handler):
             done += min(time.monotonic() - since, 0.95 * self._of(rule))
         if not total or not elapsed:
             return 0.0
-        pace = done / elapsed if done > PACE_FROM_SHARE * total else 1.0
+        pace = done / elapsed if done > PACE_FROM_SHARE * total else self._side_by_side
         return (total - done) / pace
 
     def _of(self, rule: str) -> float:

@@ -41,6 +41,9 @@ BATCH_THREADS = min(4, TRAINING_THREADS)
 # submitted again and goes on, as often as --retries allows.
 TRAINING_MINUTES = 1440
 
+# Priority of the rules that the rest waits for longest: they go first where cores are few.
+LONGEST_WAY = 10
+
 REPOSITORY = Path(workflow.basedir)
 
 
@@ -195,7 +198,7 @@ def show_progress():
     expected = expected_seconds(
         REPOSITORY / "resources" / "expected_seconds.tsv", Path(results("benchmarks"))
     )
-    replace_messages(logger, ProgressHandler(expected))
+    replace_messages(logger, ProgressHandler(expected, ALL_CORES // TRAINING_THREADS))
 
 
 try:

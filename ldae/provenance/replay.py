@@ -27,7 +27,7 @@ from ldae.provenance.audit.code import export_commit, look_up
 from ldae.provenance.code import REPOSITORY, code_digest
 from ldae.provenance.compare import Comparison, compare_files
 from ldae.provenance.history import FileState, History, Job, Status, load_history
-from ldae.provenance.places import RESULTS, Places
+from ldae.provenance.places import BIDS, EXTERNAL, RESULTS, Places
 from ldae.provenance.record import CODE_FOLDERS
 from ldae.provenance.seal import digest_of
 
@@ -123,8 +123,8 @@ def replay_target(
     code = _prepare_code(job, scratch, repository)
     _prepare_settings(results, bids, scratch)
     for file in inputs:
-        if file.path.startswith(f"{RESULTS}/"):
-            _link(places.find(file.path), scratch / SCRATCH_RESULTS / _inside(file.path))
+        if not file.path.startswith(f"{BIDS}/"):
+            _link(places.find(file.path), scratch / _inside(file.path))
     _run(job, [one.rule for one in jobs], scratch, whole=all_ancestors)
     again = load_history(scratch / SCRATCH_RESULTS)
     return Replay(job, code, _differences(job, again), _compare(job, places, scratch))
@@ -133,6 +133,12 @@ def replay_target(
 def _check_inputs(inputs: Iterable[FileState], places: Places) -> None:
     for file in inputs:
         path = places.find(file.path)
+        if file.path.startswith(f"{EXTERNAL}/"):
+            raise InputError(
+                file.path,
+                "the input lies outside the study, and no record says where",
+                "Put it into a folder of the repository, and run the study with it.",
+            )
         if path is None or not path.is_file():
             mend = "Name its folder with --bids." if path is None else "Restore it."
             raise InputError(file.path, "the input is not here", mend)
@@ -170,13 +176,17 @@ def _prepare_settings(results: Path, bids: Path | None, scratch: Path) -> None:
         raise InputError(path, "the study's settings are missing", "Let the workflow write them.")
     config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     config["pathvars"] = {"results": SCRATCH_RESULTS}
+    if config["cohort"]["source"] == "bids" and bids is None:
+        raise InputError(
+            results, "the study is of a cohort that lies elsewhere", "Name its folder with --bids."
+        )
     if bids is not None:
         config["bids_folder"] = os.path.abspath(bids)
     (scratch / SETTINGS).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
 def _link(source: Path | None, place: Path) -> None:
-    if source is not None:
+    if source is not None and not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(os.path.abspath(source))
 
@@ -226,13 +236,13 @@ def _compare(job: Job, places: Places, scratch: Path) -> dict[str, Comparison]:
     found = {}
     for file in job.outputs:
         kept = places.find(file.path) or Path()
-        found[file.path] = compare_files(kept, scratch / SCRATCH_RESULTS / _inside(file.path))
+        found[file.path] = compare_files(kept, scratch / _inside(file.path))
     return found
 
 
 def _inside(name: str) -> str:
-    """Name of a file of the results without the folder."""
-    return name.removeprefix(f"{RESULTS}/")
+    """Place of a file in the scratch folder."""
+    return name.replace(RESULTS, SCRATCH_RESULTS, 1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -36,7 +36,7 @@ def test_benchmarks_replace_expectations(tmp_path):
 
 def test_lines_count_jobs_and_estimate_the_rest():
     stream = io.StringIO()
-    handler = ProgressHandler({"a": 30.0, "b": 90.0}, stream)
+    handler = ProgressHandler({"a": 30.0, "b": 90.0}, stream=stream)
     handler.emit(event("run_info", stats={"a": 2, "b": 1, "all": 1, "total": 4}))
     handler.emit(event("job_info", jobid=1, rule_name="a", rule_msg="Doing a"))
     handler.emit(event("job_finished", job_id=1))
@@ -49,11 +49,19 @@ def test_lines_count_jobs_and_estimate_the_rest():
     assert len(lines) == 3
 
 
+def test_jobs_side_by_side_shorten_the_first_estimate():
+    stream = io.StringIO()
+    handler = ProgressHandler({"a": 30.0}, side_by_side=2, stream=stream)
+    handler.emit(event("run_info", stats={"a": 4}))
+    handler.close()
+    assert "about 1 min 00 s left" in stream.getvalue()
+
+
 def test_the_message_of_a_failed_job_is_shown(tmp_path):
     log = tmp_path / "a.log"
     log.write_text(f"12:00 INFO x: y\n12:01{ERROR_MARK}scans.tsv: is empty. Fill it.\n")
     stream = io.StringIO()
-    handler = ProgressHandler({}, stream)
+    handler = ProgressHandler({}, stream=stream)
     handler.emit(event("run_info", stats={"a": 1}))
     handler._running[1] = ("a", "a", handler._start - 60)
     handler.emit(event("job_error", jobid=1, rule_name="a", log=[str(log)]))

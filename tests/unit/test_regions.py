@@ -63,9 +63,8 @@ def test_tissues_of_the_template_are_measured(tissues, atlas) -> None:  # type: 
     true_grey = (tissues[1] * mask).sum() * SPACING_MM**3 / 1000
     assert volumes["grey"][0] == pytest.approx(true_grey, rel=0.2)
     assert 10 < volumes["ventricles"][0] < 26  # the template's have 17 ml
-    assert (
-        volumes["hippocampi"][0] == volumes["hippocampus_left"][0] + volumes["hippocampus_right"][0]
-    )
+    sides = volumes["hippocampus_left"][0] + volumes["hippocampus_right"][0]
+    assert volumes["hippocampi"][0] == pytest.approx(sides)
     assert volumes["brain"][0] == pytest.approx(volumes["grey"][0] + volumes["white"][0])
 
 
@@ -82,7 +81,8 @@ def test_growth_of_the_ventricles_is_measured_and_contrast_is_not(tissues, atlas
 
 
 def test_regions_do_not_overlap_and_have_two_sides(atlas) -> None:  # type: ignore[no-untyped-def]
-    assert not ((atlas.ventricles > 0.5) & (atlas.hippocampus_left > 0.25)).any()
+    # shares of a voxel: two regions may meet in one, but not hold more than all of it
+    assert (atlas.ventricles + atlas.hippocampus_left).max() < 1 + 1e-6
     left, right = (
         np.argwhere(h > 0.25)[:, 0] for h in (atlas.hippocampus_left, atlas.hippocampus_right)
     )

@@ -41,12 +41,12 @@ def test_rule_is_complete(name):
     text = RULES[name]
     if name not in WITHOUT_OUTPUT:
         assert re.search(r"^    output:", text, re.M)
-    for directive in ("log", "benchmark", "conda", "resources", "params", "message"):
+        assert f'"<results>/benchmarks/{name}' in text
+    for directive in ("log", "conda", "resources", "params", "message"):
         assert re.search(rf"^    {directive}:", text, re.M), directive
     assert f'code=code_digest("{name}")' in text
     assert f'"../scripts/{name}.py"' in text
     assert f'text="<results>/logs/{name}' in text
-    assert f'"<results>/benchmarks/{name}' in text
     assert "lambda" not in text and "config[" not in text
     environment = re.search(r'conda:\s+"\.\./(.*)"', text)
     assert environment and (ROOT / environment[1]).is_file()

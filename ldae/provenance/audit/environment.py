@@ -85,11 +85,17 @@ def _check_present(
     """The lock as it lies in the repository now.
 
     A later commit may well have another lock: the recorded one can still be looked up. A lock that
-    was changed without a commit, or that nothing else vouches for, is an error.
+    was changed without a commit, or that nothing else vouches for, is an error.  Where there is
+    neither a clone nor the file, nothing can be told.
     """
     if now == sha256:
         return
-    level = Level.WARNING if known and not _is_edited(study.repository, name) else Level.ERROR
+    if now is None and not (study.repository / ".git").exists():
+        level = Level.UNCHECKED
+    elif known and not _is_edited(study.repository, name):
+        level = Level.WARNING
+    else:
+        level = Level.ERROR
     found = f"sha256 {now}" if now else "no such file"
     expected = f"{name} with sha256 {sha256}"
     yield study.finding(level, jobs, expected, f"{found} here and now")
