@@ -5,6 +5,8 @@ PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v)))
 BIN := .venv/bin
 READY := .venv/ready
 INSTALL := $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r
+# Checks crates; some packages are older there than .venv has them.
+CHECK := .crate-check
 LOCKS := envs/local.lock envs/cuda.lock envs/torch-cpu.lock
 CODE := ldae scripts tests envs containers benchmarks
 # A study of one's own: make figures STUDY=studies/ixi.yaml CONFIG="bids_folder=/data/ixi"
@@ -12,7 +14,7 @@ STUDY ?=
 CONFIG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help figures containers test hpc-test lint format types lock clean
+.PHONY: help figures crate containers test hpc-test lint format types lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -26,13 +28,26 @@ $(READY): $(LOCKS)
 	@$(PYTHON) -m venv .venv
 	@command -v nvidia-smi > /dev/null || $(INSTALL) envs/torch-cpu.lock > /dev/null 2>&1 || true
 	@$(INSTALL) envs/local.lock
+	@$(BIN)/python -m ldae.provenance.environment envs/local.lock > .venv/locks
 	@if grep -q '^cuda.*= .[0-9]' $(BIN)/../lib/python3*/site-packages/torch/version.py; then \
 	    echo "Adding the CUDA libraries"; \
-	    $(INSTALL) envs/cuda.lock; fi
+	    $(INSTALL) envs/cuda.lock; \
+	    $(BIN)/python -m ldae.provenance.environment envs/cuda.lock >> .venv/locks; fi
+	@mv .venv/locks $@
+
+$(CHECK)/ready: envs/crate-check.lock
+	@echo "Setting up $(CHECK) (once, half a minute)"
+	@rm -rf $(CHECK)
+	@$(PYTHON) -m venv $(CHECK)
+	@$(CHECK)/bin/python -m pip install --quiet --no-deps --require-hashes -r envs/crate-check.lock
 	@touch $@
 
 figures: $(READY)  ## run the study and end with results/report.html
 	@$(BIN)/snakemake $(if $(STUDY),--configfile $(STUDY)) $(if $(CONFIG),--config $(CONFIG))
+
+crate: $(READY) $(CHECK)/ready  ## write the study's crate and check it
+	@$(BIN)/snakemake crate $(if $(STUDY),--configfile $(STUDY)) $(if $(CONFIG),--config $(CONFIG))
+	@$(CHECK)/bin/python envs/check_crate.py results/crate
 
 containers: $(READY)  ## build the images of every stage with Apptainer
 	@$(BIN)/python containers/build.py $(if $(TORCH),--torch $(TORCH)) $(if $(BASE),--base $(BASE)) $(if $(MIRROR),--mirror $(MIRROR))
@@ -40,7 +55,7 @@ containers: $(READY)  ## build the images of every stage with Apptainer
 hpc-test: $(READY)  ## install Apptainer and SLURM here (as root) and run the study on them
 	@$(BIN)/python -m pytest -m hpc tests/hpc
 
-test: $(READY)  ## run every test but hpc-test
+test: $(READY) $(CHECK)/ready  ## run every test but hpc-test
 	@$(BIN)/python -m pytest
 
 lint: $(READY)  ## check style of code and workflow
@@ -61,5 +76,6 @@ lock: $(READY)  ## resolve envs/*.in anew
 	@$(BIN)/python envs/lock.py
 
 clean:  ## remove the environment, images and caches; results stay
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .snakemake containers/*.sif containers/*.log containers/digests.tsv
+	@rm -rf .venv $(CHECK) .pytest_cache .mypy_cache .ruff_cache .snakemake
+	@rm -f containers/*.sif containers/*.log containers/digests.tsv
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

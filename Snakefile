@@ -24,7 +24,21 @@ check_profile()
 
 localrules:
     all,
+    crate,
     write_config,
+
+
+onstart:
+    seal(log)
+
+
+onsuccess:
+    seal(log)
+    remove_checkpoints(Path(results("checkpoints")))
+
+
+onerror:
+    seal(log)
 
 
 rule all:
@@ -34,5 +48,6 @@ rule all:
         rules.write_config.output.config,
 
 
-onsuccess:
-    remove_checkpoints(Path(results("checkpoints")))
+rule crate:
+    input:
+        rules.make_crate.output.crate,

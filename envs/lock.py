@@ -5,7 +5,8 @@
 local.lock holds everything; preprocess.lock, torch.lock and analysis.lock what one stage's
 container or conda environment needs, in the same versions. The CUDA libraries are several
 gigabytes that a CPU build of torch has no use for, so they are kept in a lock of their own, which
-is installed only beside a CUDA build.
+is installed only beside a CUDA build. What checks a crate needs older versions of some packages,
+and has an environment of its own.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ $install envs/{stage}.lock
 if grep -q '^cuda.*= .[0-9]' "$CONDA_PREFIX"/lib/python3*/site-packages/torch/version.py; then
     $install envs/cuda.lock
 fi
+# by which the records of jobs name the lock
+python -m ldae.provenance.environment envs/{stage}.lock > "$CONDA_PREFIX/ready"
 """
 
 
@@ -104,3 +107,4 @@ if __name__ == "__main__":
         digest = write(f"{stage}.lock", f"What the rules of envs/{stage}.yaml need.", chosen)
         script = POST_DEPLOY.format(stage=stage, digest=digest)
         (FOLDER / f"{stage}.post-deploy.sh").write_text(script, encoding="utf-8")
+    write("crate-check.lock", "What checks a crate.", resolve("crate-check.in"))

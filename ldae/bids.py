@@ -34,6 +34,7 @@ import pandas as pd
 
 from ldae.errors import InputError
 from ldae.manifest import SCAN_COLUMNS, CohortSummary, summarise_scans
+from ldae.provenance.pseudonyms import cohort_key, hide_labels
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class _Participant:
     site: str
 
 
-def read_bids(bids_dir: Path, n_workers: int) -> pd.DataFrame:
+def read_bids(bids_dir: Path, n_workers: int, public: bool) -> pd.DataFrame:
     """Table of all T1-weighted scans of a BIDS folder.
 
     Parameters
@@ -113,6 +114,9 @@ def read_bids(bids_dir: Path, n_workers: int) -> pd.DataFrame:
         has sessions, ``sub-*/sub-*_sessions.tsv`` is read if it is there.
     n_workers
         Threads that compute checksums.
+    public
+        Whether the people's own labels are kept; else scans and subjects bear pseudonyms
+        (:mod:`ldae.provenance.pseudonyms`), and only the paths tell who they are.
 
     Returns
     -------
@@ -134,8 +138,17 @@ def read_bids(bids_dir: Path, n_workers: int) -> pd.DataFrame:
     root = Path(bids_dir)
     with ThreadPoolExecutor(max_workers=max(1, n_workers)) as pool:
         scans["sha256"] = list(pool.map(_checksum, (root / path for path in scans["path"])))
+    if not public:
+        key = cohort_key(root)
+        for column in ("scan", "subject"):
+            scans[column] = [hide_labels(label, key) for label in scans[column]]
     logger.info("Found %d scans of %d people", len(scans), scans["subject"].nunique())
     return scans[list(SCAN_COLUMNS)]
+
+
+def cohort_tables(bids_dir: Path) -> list[Path]:
+    """Tables of a BIDS folder that `read_bids` reads."""
+    return [bids_dir / "participants.tsv", *sorted(bids_dir.glob("sub-*/sub-*_sessions.tsv"))]
 
 
 def describe_bids(bids_dir: Path) -> CohortSummary:

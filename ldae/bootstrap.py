@@ -1,9 +1,14 @@
-"""Confidence intervals from a bootstrap over subjects.
+"""Confidence intervals from a bootstrap over subjects, and over seeds where there are several.
 
 People are drawn with replacement, never scans: a person's scans resemble each other, and an
 interval that treats them as independent is too narrow.  A replicate is a vector of integer weights,
 one per row, so every statistic here is a weighted statistic and all replicates are computed at
 once.
+
+Seeds are trainings of the same models on the same people.  A number over seeds is the mean of each
+seed's own number; a replicate draws people once for all seeds, and seeds too.  With few seeds the
+second draw is coarse (three seeds have ten distinct draws), so such an interval shows the order of
+the spread between trainings, not its exact size.
 """
 
 from __future__ import annotations
@@ -36,9 +41,13 @@ def replicate_weights(subjects: Sequence[str] | np.ndarray, n: int, seed: int) -
     names, inverse = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
     if n < 1 or len(names) == 0:
         raise ValueError(f"need replicates and subjects, got {n} and {len(names)}")
-    rng = np.random.default_rng(seed)
-    share = np.full(len(names), 1 / len(names))
-    return rng.multinomial(len(names), share, size=n).astype(np.float64)[:, inverse]
+    return _draws(len(names), n, np.random.default_rng(seed))[:, inverse]
+
+
+def _draws(n_units: int, n: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each of `n_units` is drawn in each of `n` replicates, (n, n_units) float64."""
+    share = np.full(n_units, 1 / n_units)
+    return rng.multinomial(n_units, share, size=n).astype(np.float64)
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -53,6 +62,7 @@ def subject_bootstrap(
     statistic: Statistic = weighted_mean,
     n: int = 1000,
     seed: int = 0,
+    runs: Sequence[int] | np.ndarray | None = None,
 ) -> tuple[float, float, float]:
     """Statistic and its 95 % percentile interval over subjects: (value, low, high).
 
@@ -67,6 +77,9 @@ def subject_bootstrap(
         Weighted statistic; called with weights of ones for the value itself.
     n, seed
         As for :func:`replicate_weights`.
+    runs
+        Seed of the training that each row comes from, (N,).  With more than one the statistic is
+        the mean over them, and the interval is over seeds and subjects.  None is one.
 
     Returns
     -------
@@ -76,14 +89,26 @@ def subject_bootstrap(
         others.
     """
     values = np.asarray(values, dtype=np.float64)
-    if len(values) != len(subjects):
-        raise ValueError(f"{len(values)} values for {len(subjects)} subjects")
+    names = np.asarray(subjects, dtype=str)
+    if len(values) != len(names):
+        raise ValueError(f"{len(values)} values for {len(names)} subjects")
     if len(values) == 0:
         return float("nan"), float("nan"), float("nan")
-    value = float(statistic(values, np.ones((1, len(values))))[0])
-    if len(set(subjects)) < 2:
+    labels = np.zeros(len(values)) if runs is None else np.asarray(runs)
+    if len(labels) != len(values):
+        raise ValueError(f"{len(values)} values for {len(labels)} runs")
+    parts = [labels == run for run in np.unique(labels)]
+    value = float(np.mean([statistic(values[p], np.ones((1, p.sum())))[0] for p in parts]))
+    if len(np.unique(names)) < 2:
         return value, float("nan"), float("nan")
-    replicates = statistic(values, replicate_weights(subjects, n, seed))
+    weights = replicate_weights(names, n, seed)
+    of_runs = np.stack([statistic(values[p], weights[:, p]) for p in parts], axis=1)  # (R, runs)
+    if len(parts) > 1:
+        # A stream of its own: the people drawn must not depend on how many seeds there are.
+        drawn = _draws(len(parts), n, np.random.default_rng([seed, len(parts)]))
+        replicates = np.where(drawn > 0, of_runs * drawn, 0).sum(axis=1) / len(parts)
+    else:
+        replicates = of_runs[:, 0]
     replicates = replicates[np.isfinite(replicates)]
     if not np.isfinite(value) or len(replicates) == 0:
         return value, float("nan"), float("nan")
@@ -100,8 +125,9 @@ def summarise_scores(
     Parameters
     ----------
     scores
-        One row per measured number: subject, scan, metric, value, note and the `conditions`.
-        NaN values are left out; a cell without any number keeps its note.
+        One row per measured number: subject, scan, metric, value, note and the `conditions`; also
+        `seed`, where there are several trainings.  NaN values are left out; a cell without any
+        number keeps its note.
     conditions
         Columns to group by; missing entries form a group of their own.
 
@@ -116,7 +142,11 @@ def summarise_scores(
     for names, cell in scores.groupby(keys, sort=False, dropna=False):
         known = cell[cell["value"].notna()]
         value, low, high = subject_bootstrap(
-            known["value"].to_numpy(), known["subject"].to_numpy(str), n=n_bootstrap, seed=seed
+            known["value"].to_numpy(),
+            known["subject"].to_numpy(str),
+            n=n_bootstrap,
+            seed=seed,
+            runs=known["seed"].to_numpy() if "seed" in known else None,
         )
         notes = [note for note in cell["note"].drop_duplicates() if note]
         rows.append(

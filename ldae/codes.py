@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ldae.errors import InputError
-from ldae.metrics import csf_fraction, template_regions, tissue_volume, ventricle_volume
+from ldae.provenance.fitted import note_fitted
+from ldae.regions import RegionAtlas, measure_regions
 
 if TYPE_CHECKING:
     from ldae.volumes import VolumeStore
@@ -107,6 +108,7 @@ def learn_voxel_pca(store: VolumeStore, rows: np.ndarray, n_components: int, see
     rows = np.asarray(rows)
     if len(rows) < 2:
         raise ValueError(f"need at least two training scans, got {len(rows)}")
+    note_fitted("voxel PCA", store.index["subject"].iloc[rows])
     inside = store.masks[rows].mean(0, dtype=np.float64) >= 0.5
     values = store.volumes[rows][:, inside].astype(np.float32)
     n_components = min(n_components, len(rows) - 1, values.shape[1])
@@ -176,36 +178,67 @@ def true_volume_codes(truth_tsv: Path, index: pd.DataFrame) -> np.ndarray:
     return truth.set_index("scan").loc[index["scan"], volumes].to_numpy(np.float32)
 
 
-def region_volume_codes(store: VolumeStore, affine: np.ndarray, batch_size: int = 32) -> np.ndarray:
-    """Volumes read off the intensities, (N, 5) float32, ml.
+REGION_COLUMNS = (
+    "ventricles", "hippocampus_left", "hippocampus_right", "grey", "white", "fluid",
+)  # fmt: skip
+"""Structures whose volumes are the code; the others are their sums."""
 
-    Ventricles, tissue at the left and the right hippocampus, tissue of the whole brain, and all CSF
-    inside the brain mask; measures of the image (:func:`ldae.metrics.ventricle_volume`).
+
+def measure_region_volumes(
+    store: VolumeStore, atlas: RegionAtlas, scale: pd.Series, batch_size: int = 32
+) -> pd.DataFrame:
+    """Volumes of structures in every scan, in the order of the store's index.
 
     Parameters
     ----------
     store
         The packed scans.
-    affine
-        Voxel to MNI152 mm of the study's grid, 4 x 4.
+    atlas
+        Regions on the study's grid.
+    scale
+        Mean stretch of each scan's affine to the template, by scan (``scale`` of ``qc.tsv``); its
+        cube brings volumes back to the person's head.
     batch_size
         Scans at a time.
+
+    Returns
+    -------
+    pandas.DataFrame
+        scan, subject, and ``<structure>_ml`` of ``REGION_COLUMNS``, ``hippocampi_ml`` and
+        ``brain_ml`` in the person's head, ``head_ml``, the volume inside the mask, and ``to_head``,
+        the factor from volumes in template space.
+
+    Raises
+    ------
+    InputError
+        If a scan has no scale.
     """
-    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
-    regions = template_regions(store.shape, affine)
-    middle = np.round(np.linalg.inv(affine) @ [0, 0, 0, 1])[0]
-    right = np.arange(store.shape[0])[:, None, None] > middle
+    missing = set(store.index["scan"]) - set(scale.dropna().index)
+    if missing:
+        raise InputError(
+            "qc.tsv", f"lacks the scale of {len(missing)} scans, first {min(missing)}",
+            "Preprocess again.",
+        )  # fmt: skip
     parts = []
     for rows in batches(store.rows(), batch_size):
-        x, mask = store.batch(rows), store.mask_batch(rows)
-        csf = csf_fraction(x, mask).flatten(1).sum(1) * voxel_ml
-        brain = mask.flatten(1).sum(1) * voxel_ml
-        columns = [
-            ventricle_volume(x, mask, regions["ventricle"], voxel_ml),
-            tissue_volume(x, mask, regions["hippocampus"] & ~right, voxel_ml),
-            tissue_volume(x, mask, regions["hippocampus"] & right, voxel_ml),
-            brain - csf,
-            csf,
-        ]
-        parts.append(torch.stack(columns, 1).numpy())
-    return np.concatenate(parts).astype(np.float32)
+        volumes = measure_regions(store.volumes[rows], store.masks[rows], atlas)
+        volumes["head"] = store.masks[rows].sum((1, 2, 3)) * atlas.voxel_ml
+        parts.append(pd.DataFrame(volumes))
+    to_head = scale.loc[store.index["scan"]].to_numpy(float) ** -3
+    table = pd.concat(parts, ignore_index=True).mul(to_head, axis=0).add_suffix("_ml")
+    table["to_head"] = to_head
+    table.insert(0, "scan", store.index["scan"].to_numpy())
+    table.insert(1, "subject", store.index["subject"].to_numpy())
+    return table
+
+
+def template_volumes(table: pd.DataFrame) -> np.ndarray:
+    """Volumes in template space (N, 6), ml, of ``REGION_COLUMNS``: the person's head taken out."""
+    columns = [f"{name}_ml" for name in REGION_COLUMNS]
+    return table[columns].to_numpy(float) / table["to_head"].to_numpy(float)[:, None]
+
+
+def region_volume_codes(table: pd.DataFrame) -> np.ndarray:
+    """Codes (N, 7) float32, ml, of :func:`measure_region_volumes`: the structures and the head."""
+    columns = [f"{name}_ml" for name in (*REGION_COLUMNS, "head")]
+    return table[columns].to_numpy(np.float32)

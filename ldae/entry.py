@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 from ldae import slurm
 from ldae.errors import InputError, Interrupted
 from ldae.provenance import record as provenance
+from ldae.provenance.environment import container, locks
+from ldae.provenance.fitted import fitted_on
+from ldae.provenance.places import Places, study_places
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,11 +45,14 @@ class RuleRun:
         The study's seed, or 0 for a rule without one.
     threads
         Processor threads that the job may use.
+    places
+        Where the study's folders lie, to name files without naming this machine.
     """
 
-    def __init__(self, seed: int, threads: int) -> None:
+    def __init__(self, seed: int, threads: int, places: Places) -> None:
         self.seed = seed
         self.threads = threads
+        self.places = places
         self._inputs: list[Path] = []
 
     def generator(self) -> np.random.Generator:
@@ -61,9 +67,12 @@ class RuleRun:
 
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-    def add_inputs(self, paths: list[Path]) -> None:
-        """Name files that the job read besides its declared inputs, for the record."""
-        self._inputs.extend(paths)
+    def add_inputs(self, paths: Iterable[str | Path | None]) -> None:
+        """Name files that the job reads besides its declared inputs, for the record.
+
+        None, as a setting without a file is, and files that are missing are left out.
+        """
+        self._inputs.extend(Path(path) for path in paths if path is not None)
 
 
 @contextlib.contextmanager
@@ -91,7 +100,8 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     _seed_everything(seed)
     signal.signal(signal.SIGTERM, _terminate)
 
-    run = RuleRun(seed, snakemake.threads)
+    places = study_places(results_folder(log_path), snakemake.config)
+    run = RuleRun(seed, snakemake.threads, places)
     if rank:
         with _reported(snakemake.rule):
             yield run
@@ -103,30 +113,33 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     record: provenance.Record = {
         "rule": snakemake.rule,
         "wildcards": dict(snakemake.wildcards.items()),
-        "params": provenance.plain(dict(snakemake.params.items())),
+        "params": places.plain(dict(snakemake.params.items())),
         "seed": seed,
         "threads": snakemake.threads,
+        "resources": _numbers(snakemake.resources),
         "start": start.isoformat(),
         "status": provenance.STARTED,
         "slurm": provenance.scheduler(),
-        "container": provenance.container(),
+        "container": container(),
+        "locks": locks(),
         **provenance.git_state(),
     }
     provenance.write_record(folder, f"{name}.started", record)
 
     problem: BaseException | None = None
     try:
-        record["input"] = provenance.describe_files(snakemake.input)
+        record["input"] = provenance.describe_files(snakemake.input, places)
         yield run
     except BaseException as error:  # noqa: BLE001  recorded, and the job fails below
         problem = error
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the record is written whatever comes
     record["end"] = provenance.now().isoformat()
     record["wall_seconds"] = round(time.monotonic() - clock, 3)
-    record["input"] = record.get("input", []) + provenance.describe_files(run._inputs)
-    record["output"] = provenance.describe_files(snakemake.output)
+    record["input"] = record.get("input", []) + provenance.describe_files(run._inputs, places)
+    record["output"] = provenance.describe_files(snakemake.output, places)
+    record["fitted_on"] = fitted_on()
     record["status"] = provenance.COMPLETED if problem is None else provenance.FAILED
-    record["error"] = None if problem is None else _describe_error(problem)
+    record["error"] = None if problem is None else _describe_error(problem, places)
     record["peak_memory"] = provenance.peak_memory()
     record["device"] = provenance.device()
     record["software"] = provenance.software()
@@ -146,16 +159,25 @@ def _reported(rule: str) -> Iterator[None]:
         raise SystemExit(1) from error
 
 
+def _numbers(resources: Any) -> dict[str, int | float]:
+    """Resources that are numbers; the others are places of this machine."""
+    return {k: v for k, v in resources.items() if isinstance(v, (int, float)) and k[0] != "_"}
+
+
 def records_folder(log_path: Path) -> Path:
     """Folder of a job's records: ``logs/rule/case.log`` becomes ``records/rule/case``."""
-    parts = list(log_path.with_suffix("").parts)
-    place = len(parts) - 1 - parts[::-1].index("logs")
-    parts[place] = "records"
-    return Path(*parts)
+    results = results_folder(log_path)
+    return results / "records" / log_path.with_suffix("").relative_to(results / "logs")
 
 
-def _describe_error(problem: BaseException) -> dict[str, str]:
-    return {"type": type(problem).__name__, "message": provenance.scrub(str(problem))}
+def results_folder(log_path: Path) -> Path:
+    """Folder of a study's results: ``results`` for ``results/logs/rule/case.log``."""
+    parts = log_path.parts
+    return Path(*parts[: len(parts) - 1 - parts[::-1].index("logs")])
+
+
+def _describe_error(problem: BaseException, places: Places) -> dict[str, str]:
+    return {"type": type(problem).__name__, "message": places.scrub(str(problem))}
 
 
 def _report_problem(rule: str, problem: BaseException) -> None:

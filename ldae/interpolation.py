@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ldae.bootstrap import subject_bootstrap, summarise_scores, weighted_mean
 from ldae.codes import batches
 from ldae.inference import encode_stochastic, lerp, sample, slerp
-from ldae.metrics import score_pairs, template_regions, ventricle_volume
-from ldae.tables import tidy
+from ldae.metrics import score_pairs
+from ldae.regions import RegionAtlas, measure_regions
+from ldae.scores import NOTHING, TRIVIAL
 
 if TYPE_CHECKING:
     from ldae.models import DiffusionAutoencoder
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TRIVIAL = ("nearest_visit", "voxel_average", "latent_average")
-"""Methods that need no diffusion model; the best of them is what a model has to beat."""
-
 BIN_MONTHS = 6
 """Gaps are tabulated in bins of half a year, the interval at which such studies plan visits."""
 
 TARGETS = ("real", "autoencoder")
+
+COMPARED_REGIONS = {"ventricle": "ventricles", "hippocampus": "hippocampi"}
+"""Structures whose volume is compared, by the stem of the metric."""
 
 
 @dataclass(frozen=True)
@@ -113,15 +113,13 @@ def _bin(months: float) -> int:
 def interpolate_gaps(
     store: VolumeStore,
     models: Mapping[str, DiffusionAutoencoder],
-    affine: np.ndarray,
+    atlas: RegionAtlas,
     *,
     n_steps: int,
     max_triples: int | None,
     windows: Sequence[int],
     batch_size: int,
-    n_bootstrap: int,
     seed: int,
-    cohort: str,
     split: str = "test",
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Middle visits from their neighbours, against the real scan and the trivial answers.
@@ -130,8 +128,8 @@ def interpolate_gaps(
     ``nearest_visit``, a copy of the visit closer in time (the earlier on a tie); ``voxel_average``
     and ``latent_average``, weighted by time, of intensities and of autoencoder latents.  The target
     ``real`` is the scan; ``autoencoder`` is its autoencoder reconstruction, as the method's authors
-    scored.  Metric ``skill`` = 1 - MSE/MSE of the best trivial answer, chosen anew in each
-    replicate. ``ventricle_error_ml`` is |V̂ - V|, ``ventricle_bias_ml`` V̂ - V.
+    scored.  ``ventricle_error_ml`` is |V̂ - V| and ``ventricle_bias_ml`` V̂ - V, in template space
+    (:func:`ldae.regions.measure_regions`); the same for the hippocampi.
 
     Parameters
     ----------
@@ -139,21 +137,21 @@ def interpolate_gaps(
         The packed scans.
     models
         ``ldae``, whose autoencoder also gives the latent average; others (``voxel_dae``) add rows.
-    affine
-        Voxel to MNI152 mm of the study's grid, 4 x 4.
+    atlas
+        Regions on the study's grid.
     n_steps
         Sampler steps, each way.
     max_triples
         See :func:`find_triples`.
     windows
         SSIM windows, voxels.
-    batch_size, n_bootstrap, seed, cohort, split
+    batch_size, seed, split
         As for :func:`ldae.reconstruction.evaluate_reconstruction`.
 
     Returns
     -------
     tuple
-        Table ``interpolation``; empty gap or distance means all.  Arrays of the triple with the
+        Scores of every triple (:mod:`ldae.scores`).  Arrays of the triple with the
         longest distance to its nearer visit: ``subject``, ``months`` (3,), ``alpha``, ``visit_a``,
         ``real``, ``visit_b``, ``mask`` and one per method, all (H, W, D); and ``sequence`` (n, H,
         W, D) of the model at ``sequence_alpha`` (n,).
@@ -177,8 +175,6 @@ def interpolate_gaps(
         latent = reference.to_latent(store.batch(piece).to(reference.device))
         seen |= dict(zip(piece.tolist(), reference.from_latent(latent).cpu(), strict=True))
 
-    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
-    region = template_regions(store.shape, affine)["ventricle"]
     longest = max(range(len(triples)), key=lambda i: (triples[i].nearest, triples[i].gap, -i))
     parts: list[pd.DataFrame] = []
     examples: dict[str, np.ndarray] = {}
@@ -208,20 +204,18 @@ def interpolate_gaps(
         answers["voxel_average"] = lerp(x_a, x_b, share)
         average = lerp(_rows(z_0, a), _rows(z_0, b), share.to(reference.device))
         answers["latent_average"] = reference.from_latent(average).cpu()
-        true_ml = {t: ventricle_volume(x, mask, region, voxel_ml) for t, x in middle.items()}
+        true_ml = {t: measure_regions(x, mask, atlas) for t, x in middle.items()}
         for name, x_hat in answers.items():
-            ml = ventricle_volume(x_hat, mask, region, voxel_ml)
+            ml = measure_regions(x_hat, mask, atlas)
             for target in TARGETS:
                 scores = score_pairs(x_hat, middle[target], mask, windows, full=False)
-                error = (ml - true_ml[target]).numpy().astype(float)
-                for metric, value in (
-                    ("ventricle_error_ml", abs(error)),
-                    ("ventricle_bias_ml", error),
-                ):
-                    extra = {"sample": np.arange(len(error)), "region": "", "window": 0}
-                    frame = pd.DataFrame(extra | {"metric": metric, "value": value, "note": ""})
-                    scores = pd.concat([scores, frame], ignore_index=True)
+                errors = [
+                    _volume_errors(stem, ml[region] - true_ml[target][region])
+                    for stem, region in COMPARED_REGIONS.items()
+                ]
+                scores = pd.concat([scores, *errors], ignore_index=True)
                 where = positions[scores["sample"].to_numpy()]
+                scores = scores.drop(columns="sample")
                 parts.append(scores.assign(triple=where, method=name, target=target))
         if longest in positions:
             k = int(np.flatnonzero(positions == longest)[0])
@@ -241,14 +235,21 @@ def interpolate_gaps(
     scores = pd.concat(parts, ignore_index=True)
     number = scores["triple"].to_numpy()
     scores["subject"] = np.array([t.subject for t in triples])[number]
-    scores["scan"] = np.array([t.rows[1] for t in triples])[number]
+    scores["scan"] = store.index["scan"].to_numpy(str)[[t.rows[1] for t in triples]][number]
     scores["gap_months"] = np.array([_bin(t.gap) for t in triples])[number]
     scores["nearest_months"] = np.array([_bin(t.nearest) for t in triples])[number]
-    table = _tabulate(scores, n_bootstrap, seed).assign(steps=n_steps)
-    table.loc[table["method"].isin(TRIVIAL), "steps"] = 0
-    for column in ("steps", "window"):
-        table[column] = table[column].astype("Int64").mask(table[column] == 0)
-    return tidy(table, "interpolation", cohort=cohort, seed=seed, split=split), examples
+    scores["steps"] = np.where(scores["method"].isin(TRIVIAL), NOTHING, n_steps)
+    return scores, examples
+
+
+def _volume_errors(stem: str, error: np.ndarray) -> pd.DataFrame:
+    """|error| and error of a structure's volume in each sample, as rows of scores."""
+    metrics = {f"{stem}_error_ml": np.abs(error), f"{stem}_bias_ml": error}
+    rows = {"sample": np.arange(len(error)), "region": "", "window": NOTHING, "note": ""}
+    return pd.concat(
+        [pd.DataFrame(rows | {"metric": name, "value": value}) for name, value in metrics.items()],
+        ignore_index=True,
+    )
 
 
 def decode_between(
@@ -311,46 +312,3 @@ def _sequence(
         model, _rows(y, a), _rows(y, b), _rows(z_T, a), _rows(z_T, b), alpha, n_steps
     )
     return {"sequence": x[:, 0].cpu().numpy(), "sequence_alpha": alpha.cpu().numpy()}
-
-
-def _tabulate(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFrame:
-    """Means over all triples, by gap, and by distance to the nearer visit; then the skills."""
-    keys = ["method", "target", "region", "window"]
-    tables = []
-    for conditions in ([], ["gap_months"], ["nearest_months"]):
-        table = summarise_scores(scores, [*keys, *conditions], n_bootstrap, seed)
-        tables += [table, _skill(scores, conditions, n_bootstrap, seed)]
-    result = pd.concat(tables, ignore_index=True)
-    for column in ("gap_months", "nearest_months"):
-        result[column] = result[column].astype("Int64")
-    return result
-
-
-def _skill(
-    scores: pd.DataFrame, conditions: list[str], n_bootstrap: int, seed: int
-) -> pd.DataFrame:
-    """1 - MSE/MSE of the best trivial answer, for every method that is not trivial."""
-    errors = scores[scores["metric"] == "mse"]
-    rows: list[dict[str, object]] = []
-    for names, cell in errors.groupby(["target", "region", *conditions], sort=False):
-        wide = cell.pivot(index=["triple", "subject", "scan"], columns="method", values="value")
-        subjects = wide.index.get_level_values("subject").to_numpy(str)
-        common: dict[str, object] = dict(zip(["target", "region", *conditions], names, strict=True))
-        common |= {"window": 0, "metric": "skill", "n_subjects": len(set(subjects))}
-        common["n_scans"] = len(wide.index.unique("scan"))
-        best = min(TRIVIAL, key=lambda method: wide[method].mean())
-        for method in [m for m in wide.columns if m not in TRIVIAL]:
-            values = wide[[method, *TRIVIAL]].to_numpy(float)
-            value, low, high = subject_bootstrap(values, subjects, _skill_of, n_bootstrap, seed)
-            rows.append(
-                common
-                | {"method": method, "value": value, "ci_low": low, "ci_high": high}
-                | {"note": f"best trivial answer: {best}"}
-            )
-    return pd.DataFrame(rows)
-
-
-def _skill_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Skill (R,) from squared errors (N, 1 + trivial); the first column is the model's."""
-    means = np.stack([weighted_mean(column, weights) for column in values.T])
-    return 1 - means[0] / means[1:].min(0)

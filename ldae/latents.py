@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ldae.errors import InputError
+from ldae.provenance.fitted import note_fitted
 from ldae.volumes import VolumeStore, read_index
 
 if TYPE_CHECKING:  # importing the network takes seconds that most readers of latents can save
@@ -78,6 +79,7 @@ def measure_latent_scale(mu: np.ndarray, index: pd.DataFrame) -> float:
         If the deviation is zero or not finite: the autoencoder collapsed.
     """
     train = (index["split"] == "train").to_numpy()
+    note_fitted("latent scale", index.loc[train, "subject"])
     deviation = float(np.std(mu[train], dtype=np.float64))
     if not np.isfinite(deviation) or deviation < 1e-8:
         raise InputError(

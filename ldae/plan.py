@@ -22,6 +22,10 @@ BYTES_PER_VOXEL = 12
 # Models, checkpoints (weights, optimizer and average), tables and figures of one study.
 FIXED_BYTES = 2 * 1024**3
 
+# Tables made of the scores of single scans, and tables that speak to a claim of the paper.
+SCORED = ("reconstruction", "stochastic", "manipulation", "interpolation")
+CLAIMED = ("reconstruction", "probes", "manipulation", "interpolation", "throughput")
+
 
 @dataclass(frozen=True)
 class StudyPlan:
@@ -41,6 +45,12 @@ class StudyPlan:
         All sources of codes that probes are fitted on.
     tasks
         What the probes predict and the manipulation changes.
+    scored
+        Tables that are made of the scores of single scans.
+    compared
+        Evaluations whose scores are compared between methods.
+    claimed
+        Tables that the paper's claims are gathered from.
     tables, figures
         Names under ``tables/`` and ``figures/``.
     left_out
@@ -53,6 +63,9 @@ class StudyPlan:
     networks: tuple[str, ...]
     methods: tuple[str, ...]
     tasks: tuple[str, ...]
+    scored: tuple[str, ...]
+    compared: tuple[str, ...]
+    claimed: tuple[str, ...]
     tables: tuple[str, ...]
     figures: tuple[str, ...]
     left_out: dict[str, str] = field(default_factory=dict)
@@ -133,7 +146,8 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     figures = ["cohort", "training", "reconstruction", "reconstruction_steps", "stochastic"]
     if tasks:
         tables += ["probes", "manipulation"]
-        figures += [f"manipulation_{task}" for task in tasks] + ["dose_response"]
+        figures += [f"manipulation_{task}" for task in tasks]
+        figures += ["dose_response", "edit_fidelity", "edit_maps"]
         figures += [{"ad_vs_cn": "roc", "age": "age"}[task] for task in tasks]
     if cohort.longitudinal:
         tables.append("interpolation")
@@ -142,7 +156,16 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         left_out["interpolation"] = (
             f"nobody has {VISITS_FOR_INTERPOLATION} visits, so none lies between two others"
         )
-    figures.append("throughput")
+    figures += ["throughput", "comparisons"]
+    if config["cohort"]["source"] == "simulated" or config["evaluation"]["reference_volumes"]:
+        tables.append("volumes")
+        figures.append("volumes")
+    else:
+        left_out["volumes"] = "there are no reference volumes (evaluation.reference_volumes)"
+    scored = tuple(t for t in tables if t in SCORED)
+    compared = tuple(t for t in ("reconstruction", "interpolation") if t in tables)
+    claimed = tuple(t for t in tables if t in CLAIMED)
+    tables += ["comparisons", "claims"]
     wanted = math.ceil(cohort.n_scans / config["preprocessing"]["batch_size"])
     n_batches = max(1, min(wanted, cohort.n_subjects))
     return StudyPlan(
@@ -152,6 +175,9 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         networks=tuple(networks),
         methods=tuple(methods),
         tasks=tuple(tasks),
+        scored=scored,
+        compared=compared,
+        claimed=claimed,
         tables=tuple(tables),
         figures=tuple(figures),
         left_out=left_out,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,20 +16,29 @@ import numpy as np
 import pandas as pd
 
 from ldae.bootstrap import subject_bootstrap, weighted_mean
+from ldae.provenance.fitted import note_fitted
 from ldae.tables import tidy
 
 logger = logging.getLogger(__name__)
 
 AD_VS_CN = "ad_vs_cn"
 AGE = "age"
+SEX = "sex"
 POSITIVE, NEGATIVE = "AD", "CN"
 """Alzheimer's disease is the positive class, so that sensitivity is the share of patients found."""
+
+CLASSES = {AD_VS_CN: ("diagnosis", NEGATIVE, POSITIVE), SEX: ("sex", "F", "M")}
+"""Column of the index, and labels of targets 0 and 1, of each classification.  Sex is no claim of
+the paper: it is what a code should carry without being moved by an edit of disease or age."""
+
+CROSS_VALIDATED = "cv"
+"""Split of predictions by probes of all people but those predicted."""
 
 DECISION = 0.5
 """Probability from which a scan is called AD; the training classes are balanced by weight."""
 
-MAX_ITERATIONS = 5000
-"""Bound on solver iterations, far above what standardised codes need."""
+MAX_ITERATIONS = 500
+"""Bound on Newton steps, far above what standardised codes need."""
 
 PREDICTION_COLUMNS = ("task", "scan", "subject", "split", "target", "prediction", "label")
 
@@ -41,13 +50,13 @@ class Probe:
     Attributes
     ----------
     task
-        ``ad_vs_cn`` or ``age``.
+        ``ad_vs_cn``, ``age`` or ``sex``.
     mean, std
         Standardisation from the training rows, (dim,); 1 where the code is constant.
     weights
         w in standardised code space, (dim,).
     intercept
-        Constant term; log-odds for ad_vs_cn, years for age.
+        Constant term; log-odds of a classification, years for age.
     hyper_parameter
         Chosen C (logistic regression) or alpha (ridge).
     n_subjects, n_scans
@@ -67,13 +76,13 @@ class Probe:
     cv_score: float
 
     def score(self, codes: np.ndarray) -> np.ndarray:
-        """Linear response (N,): log-odds of AD, or age in years."""
+        """Linear response (N,): log-odds of AD or of a man's brain, or age in years."""
         return (np.asarray(codes, float) - self.mean) / self.std @ self.weights + self.intercept
 
     def predict(self, codes: np.ndarray) -> np.ndarray:
-        """Probability of AD, or age in years, (N,)."""
+        """Probability of class 1, or age in years, (N,)."""
         response = self.score(codes)
-        return 1 / (1 + np.exp(-response)) if self.task == AD_VS_CN else response
+        return 1 / (1 + np.exp(-response)) if is_classification(self.task) else response
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -89,6 +98,11 @@ class Probe:
         return cls(**(values | arrays))
 
 
+def is_classification(task: str) -> bool:
+    """Whether a task's targets are classes (else they are years)."""
+    return task in CLASSES
+
+
 def probe_tasks(index: pd.DataFrame) -> list[str]:
     """Tasks the training split allows: ``ad_vs_cn`` with both groups, ``age`` with known ages."""
     train = index[index["split"] == "train"]
@@ -101,10 +115,11 @@ def probe_tasks(index: pd.DataFrame) -> list[str]:
 
 
 def task_target(index: pd.DataFrame, task: str) -> np.ndarray:
-    """Target of each scan, (N,): 1 for AD and 0 for CN, or age in years; NaN for other scans."""
-    if task == AGE:
+    """Target of each scan, (N,): 0 or 1 as in ``CLASSES``, or age in years; NaN if it has none."""
+    if not is_classification(task):
         return index["age"].to_numpy(float)
-    return index["diagnosis"].map({POSITIVE: 1.0, NEGATIVE: 0.0}).to_numpy(float)
+    column, negative, positive = CLASSES[task]
+    return index[column].map({positive: 1.0, negative: 0.0}).to_numpy(float)
 
 
 def subject_weights(subjects: Sequence[str] | np.ndarray) -> np.ndarray:
@@ -126,6 +141,8 @@ def fit_probe(
 ) -> Probe:
     """Fit one probe on training rows; subject-grouped cross-validation chooses its grid value.
 
+    The people it saw are noted for the job's record.
+
     Parameters
     ----------
     codes
@@ -135,7 +152,7 @@ def fit_probe(
     subjects
         Subject of each row, (N,).
     task
-        ``ad_vs_cn``: logistic regression with both classes of equal weight; ``age``: ridge.
+        A classification: logistic regression with both classes of equal weight; ``age``: ridge.
     grid
         Candidates for C or alpha.  Of equally good ones the strongest regularisation is taken.
     n_folds
@@ -148,15 +165,29 @@ def fit_probe(
     ValueError
         If a code is not finite, or a class is absent.
     """
+    note_fitted(f"probe of {task}", subjects)
+    return _fit_probe(codes, target, subjects, task, grid, n_folds, seed)
+
+
+def _fit_probe(
+    codes: np.ndarray,
+    target: np.ndarray,
+    subjects: np.ndarray,
+    task: str,
+    grid: Sequence[float],
+    n_folds: int,
+    seed: int,
+) -> Probe:
+    """Fit a probe without noting whom it saw; arguments as for :func:`fit_probe`."""
     codes = np.asarray(codes, np.float64)
     if not np.isfinite(codes).all():
         raise ValueError(f"{task}: codes are not finite")
     if not np.isfinite(target).all():
         raise ValueError(f"{task}: a training scan has no target")
-    if task == AD_VS_CN and len(np.unique(target)) != 2:
+    if is_classification(task) and len(np.unique(target)) != 2:
         raise ValueError(f"{task}: the training rows hold one class only")
     # Strongest regularisation first: small C, large alpha.
-    candidates = sorted(grid, reverse=task == AGE)
+    candidates = sorted(grid, reverse=not is_classification(task))
     folds = list(_folds(target, subjects, task, n_folds, seed))
     scores = np.full((len(candidates), len(folds)), np.nan)
     for j, (inner, outer) in enumerate(folds):
@@ -167,7 +198,7 @@ def fit_probe(
             response = x_outer @ w + b
             weights = subject_weights(subjects[outer])[None]
             both = np.column_stack([target[outer], response])
-            measure = weighted_auc if task == AD_VS_CN else _negative_mse
+            measure = weighted_auc if is_classification(task) else _negative_mse
             scores[i, j] = measure(both, weights)[0]
     mean_score = np.array([_mean_or_low(row) for row in scores])
     best = int(np.argmax(mean_score))
@@ -203,7 +234,7 @@ def _folds(
     """Folds that keep a subject together; of a classification, with each class in every fold."""
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-    if task == AD_VS_CN:
+    if is_classification(task):
         per_class = [len(np.unique(subjects[target == label])) for label in (0, 1)]
         n = max(2, min(n_folds, *per_class))
         splitter = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
@@ -216,7 +247,9 @@ def _folds(
         # A class with one subject cannot be in every fold; such folds get no score.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         folds = list(splitter.split(target[:, None], target, subjects))
-    return [(i, o) for i, o in folds if task == AGE or len(np.unique(target[i])) == 2]
+    return [
+        (i, o) for i, o in folds if not is_classification(task) or len(np.unique(target[i])) == 2
+    ]
 
 
 def _solve(
@@ -226,13 +259,14 @@ def _solve(
     from sklearn.linear_model import LogisticRegression, Ridge
 
     weights = subject_weights(subjects)
-    if task == AGE:
+    if not is_classification(task):
         ridge = Ridge(alpha=strength).fit(x, target, sample_weight=weights)
         return ridge.coef_.astype(float), float(ridge.intercept_)
     # Balanced in people, not in scans: patients often come for fewer visits.
     for label in (0.0, 1.0):
         weights[target == label] *= 0.5 * len(target) / weights[target == label].sum()
-    model = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS)
+    # Newton steps converge in tens of iterations where codes are correlated; lbfgs takes thousands.
+    model = LogisticRegression(C=strength, solver="newton-cholesky", max_iter=MAX_ITERATIONS)
     model.fit(x, target.astype(int), sample_weight=weights)
     return model.coef_[0].astype(float), float(model.intercept_[0])
 
@@ -244,9 +278,12 @@ def fit_probes(
     c_grid: Sequence[float],
     alpha_grid: Sequence[float],
     n_folds: int,
+    outer_folds: int | None,
     seed: int,
 ) -> tuple[dict[str, dict[str, Any]], pd.DataFrame]:
     """Fit a probe for every task the data allow, and predict every scan.
+
+    The tasks are those of the study and, where the index knows it, sex.
 
     Parameters
     ----------
@@ -258,6 +295,10 @@ def fit_probes(
         Candidates for logistic and ridge regularisation.
     n_folds
         Folds of the inner choice.
+    outer_folds
+        If given, every scan is also predicted by probes of the other folds' people, of all splits,
+        each with its own inner choice: for cohorts whose test split is small.  The codes
+        themselves come from training people's scans, without their labels.
     seed
         Seed of the folds.
 
@@ -265,7 +306,8 @@ def fit_probes(
     -------
     tuple
         Probes by task, as JSON can hold them (:class:`Probe`); predictions with columns
-        ``PREDICTION_COLUMNS`` for every scan that has a target, of every split.
+        ``PREDICTION_COLUMNS`` for every scan that has a target, of every split (and of the split
+        ``cv``).
 
     Raises
     ------
@@ -278,20 +320,13 @@ def fit_probes(
         raise ValueError("a subject is in two splits")
     probes: dict[str, dict[str, Any]] = {}
     parts = []
-    for task in probe_tasks(index):
+    subjects = index["subject"].to_numpy(str)
+    for task in [*probe_tasks(index), *([SEX] if _has_both_sexes(index) else [])]:
         target = task_target(index, task)
         known = np.isfinite(target)
         train = known & (index["split"] == "train").to_numpy()
-        grid = c_grid if task == AD_VS_CN else alpha_grid
-        probe = fit_probe(
-            codes[train],
-            target[train],
-            index.loc[train, "subject"].to_numpy(str),
-            task,
-            grid,
-            n_folds,
-            seed,
-        )
+        grid = c_grid if is_classification(task) else alpha_grid
+        probe = fit_probe(codes[train], target[train], subjects[train], task, grid, n_folds, seed)
         logger.info(
             "%s: chose %g, cross-validated score %.3f", task, probe.hyper_parameter, probe.cv_score
         )
@@ -300,18 +335,34 @@ def fit_probes(
         part.insert(0, "task", task)
         part["target"] = target[known]
         part["prediction"] = probe.predict(codes[known])
-        part["label"] = _labels(index.loc[known], part["prediction"], task)
         parts.append(part)
+        if outer_folds is not None:
+            held_out = np.full(len(index), np.nan)
+            rows = np.flatnonzero(known)
+            folds = _folds(target[rows], subjects[rows], task, outer_folds, seed)
+            for inner, outer in ((rows[i], rows[o]) for i, o in folds):
+                # Not noted: it predicts only people whom it has not seen, and is not kept.
+                fold = _fit_probe(
+                    codes[inner], target[inner], subjects[inner], task, grid, n_folds, seed
+                )
+                held_out[outer] = fold.predict(codes[outer])
+            crossed = part.assign(split=CROSS_VALIDATED, prediction=held_out[known])
+            parts.append(crossed[np.isfinite(crossed["prediction"])])
     if not parts:
         return probes, pd.DataFrame(columns=list(PREDICTION_COLUMNS))
-    return probes, pd.concat(parts, ignore_index=True)[list(PREDICTION_COLUMNS)]
+    predictions = pd.concat(parts, ignore_index=True)
+    predictions["label"] = [
+        CLASSES[task][1 + (p >= DECISION)] if is_classification(task) else ""
+        for task, p in zip(predictions["task"], predictions["prediction"], strict=True)
+    ]
+    return probes, predictions[list(PREDICTION_COLUMNS)]
 
 
-def _labels(index: pd.DataFrame, prediction: pd.Series, task: str) -> np.ndarray:
-    """Predicted group of each scan, empty for age."""
-    if task == AGE:
-        return np.full(len(index), "")
-    return np.where(prediction.to_numpy() >= DECISION, POSITIVE, NEGATIVE)
+def _has_both_sexes(index: pd.DataFrame) -> bool:
+    """Whether at least two men and two women are among the training people."""
+    people = index[index["split"] == "train"].drop_duplicates("subject")
+    counts = people["sex"].value_counts() if "sex" in people else pd.Series(dtype=int)
+    return min(counts.get("F", 0), counts.get("M", 0)) > 1
 
 
 # --- Measures, each of (target, prediction) pairs (N, 2) under weights (R, N) -------------------
@@ -390,6 +441,32 @@ def _r2(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return 1 - _ratio(-_negative_mse(values, weights), np.where(variance > 1e-9, variance, np.nan))
 
 
+def weighted_correlation(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Pearson correlation of target and prediction, (R,)."""
+    means = weights @ values / weights.sum(1, keepdims=True)  # (R, 2)
+    products = np.stack([values[:, 0] ** 2, values[:, 1] ** 2, values.prod(1)], 1)
+    second = weights @ products / weights.sum(1, keepdims=True)
+    variance = np.maximum(second[:, :2] - means**2, 1e-12)
+    return np.asarray((second[:, 2] - means.prod(1)) / np.sqrt(variance.prod(1)))
+
+
+def _of_controls(
+    measure: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The same measure with class 0 as the positive one, as the paper has it."""
+
+    def swapped(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        called = values[:, 1] >= DECISION
+        return measure(np.column_stack([1 - values[:, 0], ~called]), weights)
+
+    return swapped
+
+
+def _precision(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    tp, fp, _, _ = _confusion(values, weights)
+    return _ratio(tp, tp + fp)
+
+
 MEASURES: dict[str, dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
     AD_VS_CN: {
         "roc_auc": weighted_auc,
@@ -397,87 +474,127 @@ MEASURES: dict[str, dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] =
         "balanced_accuracy": _balanced_accuracy,
         "sensitivity": _sensitivity,
         "specificity": _specificity,
+        "precision": _precision,
         "f1": _f1,
         "mcc": _mcc,
+        "precision_cn_positive": _of_controls(_precision),
+        "recall_cn_positive": _of_controls(_sensitivity),
+        "f1_cn_positive": _of_controls(_f1),
     },
     AGE: {"mae": _mae, "rmse": _rmse, "r2": _r2},
+    SEX: {"roc_auc": weighted_auc, "balanced_accuracy": _balanced_accuracy},
 }
 MAIN_MEASURE = {AD_VS_CN: "roc_auc", AGE: "mae"}
-REFERENCE = "ldae"
+CEILING = "true_volumes"
+CHANCE_AUC = 0.5
 
 
 def tabulate_probes(
-    predictions: dict[str, pd.DataFrame], *, cohort: str, seed: int, n_bootstrap: int
+    predictions: Mapping[str, pd.DataFrame], *, cohort: str, seed: int, n_bootstrap: int
 ) -> pd.DataFrame:
     """Performance of every method's probes on the validation and the test split.
 
     Parameters
     ----------
     predictions
-        Predictions of :func:`fit_probes` by method.  Every scan counts; intervals are over
-        subjects.
+        Predictions of :func:`fit_probes` by method, with a column ``seed`` if they are of several
+        trainings.  Every scan counts; intervals are over subjects (and seeds).
     cohort, seed
-        For the table.
+        For the table; `seed` also seeds the bootstrap.
     n_bootstrap
         Replicates.
 
     Returns
     -------
     pandas.DataFrame
-        Table ``probes``.  Metrics ``roc_auc_difference`` and ``mae_difference`` are method minus
-        ldae on the same replicates.
+        Table ``probes``.  ``share_of_ceiling`` is how far the area under the curve has come from
+        0.5 to that of the true volumes, on the same replicates.
     """
     rows: list[dict[str, object]] = []
     for method, frame in predictions.items():
-        for split in ("val", "test"):
+        for split in ("val", "test", CROSS_VALIDATED):
             for task, measures in MEASURES.items():
-                part = _evaluated(frame, split, task)
+                part = evaluated(frame, split, task)
                 if part.empty:
                     continue
-                subjects = part["subject"].to_numpy(str)
+                subjects, runs = part["subject"].to_numpy(str), part["seed"].to_numpy()
                 values = part[["target", "prediction"]].to_numpy(float)
                 common: dict[str, object] = {
                     "split": split,
                     "method": method,
                     "task": task,
                     "n_subjects": len(set(subjects)),
-                    "n_scans": len(part),
+                    "n_scans": part["scan"].nunique(),
                 }
                 for metric, measure in measures.items():
-                    result = subject_bootstrap(values, subjects, measure, n_bootstrap, seed)
+                    result = subject_bootstrap(values, subjects, measure, n_bootstrap, seed, runs)
                     rows.append(common | {"metric": metric} | _result(result))
-                if method == REFERENCE or REFERENCE not in predictions:
-                    continue
-                other = _evaluated(predictions[REFERENCE], split, task)
-                if list(other["scan"]) != list(part["scan"]):
-                    raise ValueError(f"{method} and {REFERENCE} predict different scans")
-                paired = np.column_stack([values, other["prediction"].to_numpy(float)])
-                main = MAIN_MEASURE[task]
-                result = subject_bootstrap(
-                    paired, subjects, _difference(measures[main]), n_bootstrap, seed
-                )
-                note = {"note": f"method minus {REFERENCE}, paired over subjects"}
-                rows.append(common | {"metric": f"{main}_difference"} | _result(result) | note)
+                if task == AD_VS_CN and CEILING in predictions and method != CEILING:
+                    both = paired_predictions(frame, predictions[CEILING], split, task)
+                    result = subject_bootstrap(
+                        both[["target", "prediction", "other"]].to_numpy(float),
+                        both["subject"].to_numpy(str),
+                        _share_of_ceiling,
+                        n_bootstrap,
+                        seed,
+                        both["seed"].to_numpy(),
+                    )
+                    note = {"note": "(AUC - 0.5) / (AUC of the true volumes - 0.5)"}
+                    rows.append(common | {"metric": "share_of_ceiling"} | _result(result) | note)
     if not rows:
         rows = [{"method": "none", "metric": "none", "value": np.nan, "note": "no task"}]
-    return tidy(rows, "probes", cohort=cohort, seed=seed)
+    seeds = sorted({int(s) for frame in predictions.values() for s in frame.get("seed", [seed])})
+    return tidy(rows, "probes", cohort=cohort, seed=seeds)
 
 
-def _evaluated(frame: pd.DataFrame, split: str, task: str) -> pd.DataFrame:
-    return frame[(frame["split"] == split) & (frame["task"] == task)]
+def evaluated(frame: pd.DataFrame, split: str, task: str) -> pd.DataFrame:
+    """Predictions of one task and split, with a column ``seed``."""
+    part = frame[(frame["split"] == split) & (frame["task"] == task)]
+    return part if "seed" in part else part.assign(seed=0)
+
+
+def paired_predictions(
+    frame: pd.DataFrame, against: pd.DataFrame, split: str, task: str
+) -> pd.DataFrame:
+    """Predictions with those of another method for the same scans in column ``other``.
+
+    A method without trainings (one set of predictions) is paired with every seed of the first.
+
+    Raises
+    ------
+    ValueError
+        If the two do not predict the same scans.
+    """
+    ours, theirs = evaluated(frame, split, task), evaluated(against, split, task)
+    keys = ["scan"] if theirs["seed"].nunique() == 1 else ["scan", "seed"]
+    other = theirs[[*keys, "prediction"]].rename(columns={"prediction": "other"})
+    both = ours.merge(other, on=keys, how="left", validate="many_to_one")
+    if both["other"].isna().any() or set(ours["scan"]) != set(theirs["scan"]):
+        raise ValueError(f"{task}: the two methods predict different scans of the split {split}")
+    return both
 
 
 def _result(result: tuple[float, float, float]) -> dict[str, object]:
     return dict(zip(("value", "ci_low", "ci_high"), result, strict=True))
 
 
-def _difference(
-    measure: Callable[[np.ndarray, np.ndarray], np.ndarray],
-) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Measure of column 1 minus measure of column 2, both against column 0."""
+def _share_of_ceiling(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share (R,) of the way from chance to the AUC of column 2 that column 1 has come."""
+    ours = weighted_auc(values[:, [0, 1]], weights) - CHANCE_AUC
+    return _ratio(ours, weighted_auc(values[:, [0, 2]], weights) - CHANCE_AUC)
+
+
+def prediction_gain(task: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Statistic of (target, ours, theirs) rows: how much better ours are, in the main measure.
+
+    The area under the curve minus theirs, or their mean absolute error minus ours (years).
+    """
+    measure = MEASURES[task][MAIN_MEASURE[task]]
+    sign = 1 if is_classification(task) else -1
 
     def statistic(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return measure(values[:, [0, 1]], weights) - measure(values[:, [0, 2]], weights)
+        ours, theirs = values[:, [0, 1]], values[:, [0, 2]]
+        return sign * (measure(ours, weights) - measure(theirs, weights))
 
     return statistic
 

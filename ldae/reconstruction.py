@@ -11,11 +11,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ldae.bootstrap import summarise_scores
 from ldae.codes import batches
 from ldae.inference import encode_stochastic, sample
 from ldae.metrics import score_pairs, ssim
-from ldae.tables import tidy
+from ldae.scores import NOTHING
 
 if TYPE_CHECKING:
     from ldae.models import DiffusionAutoencoder
@@ -26,8 +25,8 @@ logger = logging.getLogger(__name__)
 LATENT_MODELS = ("ldae", "prior")
 """Models whose latents are the autoencoder's, so either can stand for it alone."""
 
-NO_STEPS = 0
-"""`steps` of what does not diffuse; an empty cell in the table."""
+VOXEL_MODEL = "voxel_dae"
+"""Its steps cost many times more, so it takes fewer, and only those that the claims ask for."""
 
 PAIRWISE_WINDOW = 3
 
@@ -83,16 +82,14 @@ def evaluate_reconstruction(
     n_scans: int | None,
     windows: Sequence[int],
     batch_size: int,
-    n_bootstrap: int,
     seed: int,
-    cohort: str,
     split: str = "test",
     n_examples: int = 1,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Similarity of scans and their reconstructions, by model and number of sampler steps.
 
-    Rows: each model from its own stochastic code (encoded with the same number of steps); each
-    model with a semantic code also from that code alone (``<name>_semantic``, z_T ~ N(0, I)); and
+    Rows: each model from its own stochastic code (encoded with the same number of steps); the
+    latent model also from its semantic code alone (``ldae_semantic``, z_T ~ N(0, I)); and
     the autoencoder without any diffusion.
 
     Parameters
@@ -111,21 +108,24 @@ def evaluate_reconstruction(
         SSIM windows, voxels.
     batch_size
         Scans at a time.
-    n_bootstrap, seed, cohort, split
-        Replicates; seed of the study (which also draws z_T and the scans); names for the table.
+    seed
+        Draws z_T and the scans.
+    split
+        Split evaluated.
     n_examples
         Scans kept as examples.
 
     Returns
     -------
     tuple
-        Table ``reconstruction``, and arrays for the figure: ``scan`` names, ``original`` and
-        ``mask`` (n, H, W, D), and one array per method at its largest number of steps.
+        Scores of every scan (:mod:`ldae.scores`), and arrays for the figure: ``scan`` names,
+        ``original`` and ``mask`` (n, H, W, D), and one array per method at its largest number of
+        steps.
     """
     rows = choose_rows(store.index, split, n_scans, seed)
     if len(rows) == 0:
         raise ValueError(f"no scan in the split {split}")
-    steps_of = {name: voxel_steps if name == "voxel_dae" else steps for name in models}
+    steps_of = {name: voxel_steps if name == VOXEL_MODEL else steps for name in models}
     # Noise belongs to a scan, not to a batch: another batch size must not change the numbers.
     parts: list[pd.DataFrame] = []
     kept: dict[str, list[np.ndarray]] = {}
@@ -135,17 +135,10 @@ def evaluate_reconstruction(
         for method, n_steps, x_hat in _reconstructions(x, models, steps_of, piece, seed):
             scores = with_scans(score_pairs(x_hat, x, mask, windows), store.index, piece)
             parts.append(scores.assign(method=method, steps=n_steps))
-            if n_steps == NO_STEPS or n_steps == max(steps_of[method.removesuffix("_semantic")]):
+            if n_steps == NOTHING or n_steps == max(steps_of[method.removesuffix("_semantic")]):
                 shown = np.isin(piece, example_rows)
                 kept.setdefault(method, []).append(x_hat[shown, 0].numpy())
         logger.info("reconstructed %d of %d scans", np.searchsorted(rows, piece[-1]) + 1, len(rows))
-    table = summarise_scores(
-        pd.concat(parts, ignore_index=True),
-        ["method", "steps", "region", "window"],
-        n_bootstrap,
-        seed,
-    )
-    table = tidy(_blank(table), "reconstruction", cohort=cohort, seed=seed, split=split)
     examples = {
         "scan": store.index["scan"].to_numpy(str)[example_rows],
         "steps": np.array(max(steps)),
@@ -154,14 +147,7 @@ def evaluate_reconstruction(
         "mask": np.asarray(store.masks[example_rows]),
         **{method: np.concatenate(arrays) for method, arrays in kept.items()},
     }
-    return table, examples
-
-
-def _blank(table: pd.DataFrame) -> pd.DataFrame:
-    """Conditions that do not apply as empty cells."""
-    for column in ("steps", "window"):
-        table[column] = table[column].astype("Int64").mask(table[column] == 0)
-    return table
+    return pd.concat(parts, ignore_index=True), examples
 
 
 def _reconstructions(
@@ -177,13 +163,13 @@ def _reconstructions(
         on_device = x.to(model.device)
         y, z_0 = model.semantic_code(on_device), model.to_latent(on_device)
         if name in LATENT_MODELS and not any(m == "autoencoder" for m, *_ in results):
-            results.append(("autoencoder", NO_STEPS, model.from_latent(z_0).cpu()))
+            results.append(("autoencoder", NOTHING, model.from_latent(z_0).cpu()))
         noise = scan_noise(model.latent_shape, rows, seed).to(model.device)
         for n_steps in steps_of[name]:
             z_T = encode_stochastic(model, z_0, y, n_steps)  # noqa: N806
             x_hat = model.from_latent(sample(model, z_T, y, n_steps))
             results.append((name, n_steps, x_hat.cpu()))
-            if y is not None:
+            if y is not None and name != VOXEL_MODEL:
                 x_hat = model.from_latent(sample(model, noise, y, n_steps))
                 results.append((f"{name}_semantic", n_steps, x_hat.cpu()))
     return results
@@ -215,9 +201,7 @@ def vary_stochastic(
     n_scans: int,
     n_samples: int,
     batch_size: int,
-    n_bootstrap: int,
     seed: int,
-    cohort: str,
     split: str = "test",
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """What remains open when the semantic code is fixed: one y, many z_T.
@@ -238,13 +222,13 @@ def vary_stochastic(
         Scans whose code is fixed, from different people.
     n_samples
         Draws of z_T for each, at least 2.
-    batch_size, n_bootstrap, seed, cohort, split
+    batch_size, seed, split
         As for :func:`evaluate_reconstruction`.
 
     Returns
     -------
     tuple
-        Table ``stochastic``, and arrays of the first scan and the first model: ``scan``,
+        Scores of every scan, and arrays of the first scan and the first model: ``scan``,
         ``original`` and ``mask`` (H, W, D), ``samples`` (n, H, W, D), ``mean`` and ``std`` (H, W,
         D).
     """
@@ -318,12 +302,8 @@ def vary_stochastic(
                     "mean": samples[:, 0].mean(0).numpy(),
                     "std": deviation[0].numpy(),
                 }
-    table = summarise_scores(
-        pd.DataFrame(scores), ["method", "region", "window"], n_bootstrap, seed
-    ).assign(steps=n_steps)
     many = f"{n_samples} draws of z_T per scan"
-    table["note"] = many
-    return tidy(_blank(table), "stochastic", cohort=cohort, seed=seed, split=split), examples
+    return pd.DataFrame(scores).assign(steps=n_steps, note=many), examples
 
 
 def _distance_between_people(y: Tensor, subjects: np.ndarray) -> float:

@@ -9,20 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 
 from ldae.errors import InputError
-from ldae.tables import caption_facts, read_table, readable
+from ldae.provenance.audit import Level, Verdict
+from ldae.tables import blocks, caption_facts, read_table, readable
 
 TEMPLATE = "report.html.j2"
 
 SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
+        "claims",
+        "The paper's claims",
+        "Each claim by the paper's own protocol and by the workflow's, which scores inside the "
+        "brain, against real scans, with patients as the positive class; and what the model gains "
+        "over every other method on the same people.",
+        ("comparisons",),
+        ("claims", "comparisons"),
+    ),
+    (
         "cohort",
         "Cohort and quality control",
         "Who was scanned, and what preprocessing made of it. Excluded scans are in the table of "
         "quality control.",
-        ("cohort", "qc"),
-        (),
+        ("cohort", "qc", "volumes"),
+        ("volumes",),
     ),
     (
         "training",
@@ -53,7 +64,7 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         "Manipulation",
         "Moving the code along a probe's direction should change the anatomy that disease or age "
         "changes, in proportion, and leave the rest and the person alone.",
-        ("manipulation", "dose_response"),
+        ("manipulation", "dose_response", "edit_maps", "edit_fidelity"),
         ("manipulation",),
     ),
     (
@@ -78,15 +89,20 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
 OPEN_TABLE_ROWS = 20
 """Tables up to this length are shown unfolded."""
 
+SHOWN_FINDINGS = 20
+"""So many findings of the audit are shown."""
+
 
 def build_report(
     figures: Mapping[str, Path],
     tables: Mapping[str, Path],
     captions: Mapping[str, str],
+    origins: Mapping[str, str],
     qc_png: Path | None,
     left_out: Mapping[str, str],
     config: Mapping[str, Any],
     provenance: Mapping[str, str],
+    audit: Verdict,
     out: Path,
 ) -> None:
     """Write the report; sections without figures and tables are left away.
@@ -99,6 +115,9 @@ def build_report(
         TSV of each table by name (:mod:`ldae.tables`).
     captions
         Caption of each figure.
+    origins
+        What the records tell of each figure (:mod:`ldae.provenance.origin`), ``qc`` among them if
+        there is an overview.
     qc_png
         Overview of quality control, None if there is none.
     left_out
@@ -108,22 +127,25 @@ def build_report(
     provenance
         Facts about the run as text (commit, dirty flag, versions, time, …); keys are shown as they
         are.
+    audit
+        Audit of everything before the report.
     out
         HTML file to write.
 
     Raises
     ------
     InputError
-        If a figure has no caption, or no section shows a figure or table.
+        If a figure has no caption or origin, or no section shows a figure or table.
     """
     pictures = dict(figures)
     texts = dict(captions)
     if qc_png is not None:
         pictures["qc"] = qc_png
         texts.setdefault("qc", "Quality control: preprocessed scans with their brain masks.")
-    uncaptioned = sorted(set(pictures) - set(texts))
-    if uncaptioned:
-        raise InputError(pictures[uncaptioned[0]], "has no caption", "Add one to captions.py.")
+    for given, kind in ((texts, "caption"), (origins, "origin")):
+        without = sorted(set(pictures) - set(given))
+        if without:
+            raise InputError(pictures[without[0]], f"has no {kind}", "Give it one.")
     sections = []
     shown: set[str] = set()
     number = 0
@@ -137,10 +159,12 @@ def build_report(
                     "name": name,
                     "number": number,
                     "caption": texts[name],
+                    "origin": origins[name],
                     "source": _embedded(pictures[name]),
                 }
             )
-        in_tables = [_table(name, Path(tables[name])) for name in table_names if name in tables]
+        shown_tables = [name for name in table_names if name in tables]
+        in_tables = [part for name in shown_tables for part in _tables(name, Path(tables[name]))]
         shown |= {name for name in table_names if name in tables}
         if in_section or in_tables:
             sections.append(
@@ -166,6 +190,7 @@ def build_report(
         sections=sections,
         left_out=dict(left_out),
         provenance=dict(provenance),
+        audit=_audit(audit),
         config=json.dumps(config, indent=2, ensure_ascii=False, default=str),
     )
     Path(out).write_text(page, encoding="utf-8")
@@ -191,9 +216,14 @@ def _embedded(picture: Path) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _table(name: str, path: Path) -> dict[str, Any]:
-    """What the template needs of a table."""
+def _tables(name: str, path: Path) -> list[dict[str, Any]]:
+    """What the template needs of a table, part by part."""
     table = read_table(path)
+    return [_shown(f"{name}: {title}" if title else name, part) for title, part in blocks(table)]
+
+
+def _shown(name: str, table: pd.DataFrame) -> dict[str, Any]:
+    """What the template needs of one part of a table."""
     wide = readable(table)
     noted = table.loc[table["note"] != "", ["metric", "note"]].drop_duplicates()
     notes = [
@@ -207,4 +237,25 @@ def _table(name: str, path: Path) -> dict[str, Any]:
         "rows": wide.astype(str).to_numpy().tolist(),
         "notes": notes,
         "open": len(wide) <= OPEN_TABLE_ROWS,
+    }
+
+
+def _audit(verdict: Verdict) -> dict[str, Any]:
+    """What the template needs of an audit."""
+    return {
+        "summary": verdict.summary,
+        "columns": ["check", "looked at", *map(str, Level)],
+        "rows": [
+            [check.name, check.looked_at, *(check.count(level) for level in Level)]
+            for check in verdict.checks
+        ],
+        "findings": [
+            {
+                "level": str(finding.level),
+                "file": finding.file,
+                "text": f"expected {finding.expected}; found {finding.found}",
+            }
+            for finding in verdict.findings[:SHOWN_FINDINGS]
+        ],
+        "more": max(0, len(verdict.findings) - SHOWN_FINDINGS),
     }

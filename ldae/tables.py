@@ -17,13 +17,30 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "reconstruction": ("steps", "region", "window"),
     "stochastic": ("steps", "region", "window"),
     "probes": ("task",),
-    "manipulation": ("task", "steps", "amount", "region"),
+    "manipulation": ("task", "attribute", "judge", "steps", "amount", "region"),
     "interpolation": ("steps", "target", "region", "window", "gap_months", "nearest_months"),
     "throughput": ("operation", "steps", "batch_size", "device"),
+    "volumes": ("structure",),
+    "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
+    "claims": (
+        "claim",
+        "protocol",
+        "task",
+        "attribute",
+        "judge",
+        "operation",
+        "steps",
+        "target",
+        "region",
+        "window",
+        "gap_months",
+    ),
 }
 """Conditions of each table; an empty cell: does not apply, or all of them."""
 
-INTEGER_COLUMNS = ("steps", "window", "batch_size", "seed", "n_subjects", "n_scans")
+INTEGER_COLUMNS = (
+    "steps", "window", "batch_size", "gap_months", "nearest_months", "n_subjects", "n_scans",
+)  # fmt: skip
 FLOAT_FORMAT = "%.6g"
 
 
@@ -37,7 +54,7 @@ def tidy(
     table: str,
     *,
     cohort: str,
-    seed: int,
+    seed: int | Sequence[int],
     split: str = "",
 ) -> pd.DataFrame:
     """Rows in the schema of `table`: columns complete, ordered and typed.
@@ -51,7 +68,7 @@ def tidy(
     cohort
         Name of the cohort the scans come from.
     seed
-        Seed of the study.
+        Seed of the study, or of each training that the numbers are means over.
     split
         Split that was measured, where `rows` does not name it.
 
@@ -66,7 +83,10 @@ def tidy(
     missing = {"method", "metric", "value"} - set(frame.columns)
     if unknown or missing:
         raise ValueError(f"table {table}: unknown {sorted(unknown)}, missing {sorted(missing)}")
-    defaults: dict[str, Any] = {"cohort": cohort, "seed": seed, "split": split, "note": ""}
+    seeds = [seed] if isinstance(seed, int) else list(seed)
+    defaults: dict[str, Any] = {
+        "cohort": cohort, "seed": " ".join(map(str, seeds)), "split": split, "note": "",
+    }  # fmt: skip
     for column in columns:
         if column not in frame:
             frame[column] = defaults.get(column, np.nan)
@@ -80,7 +100,7 @@ def tidy(
 
 def read_table(path: Path) -> pd.DataFrame:
     """A table written by :func:`write_table`; empty text cells are empty strings, numbers NaN."""
-    frame = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
+    frame = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype={"seed": str})
     missing = set(IDENTITY_COLUMNS) | set(RESULT_COLUMNS)
     missing -= set(frame.columns)
     if missing:
@@ -129,6 +149,16 @@ def readable(df: pd.DataFrame) -> pd.DataFrame:
     return wide.fillna("").reset_index().rename_axis(columns=None)
 
 
+def blocks(df: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Parts of a table to be shown each on its own, with their titles: one for each claim.
+
+    A table without a column ``claim`` is one part without a title.
+    """
+    if "claim" not in df:
+        return [("", df)]
+    return [(str(claim), part) for claim, part in df.groupby("claim", sort=False)]
+
+
 def _label(value: object) -> str:
     """A condition as text, numbers without a needless fraction."""
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -169,10 +199,12 @@ def write_table(df: pd.DataFrame, tsv: Path, md: Path, title: str = "") -> None:
         Heading of the Markdown file; the stem of `md` when empty.
     """
     df.to_csv(tsv, sep="\t", index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
-    wide = readable(df)
-    lines = [f"# {title or Path(md).stem.capitalize()}", "", caption_facts(df), ""]
-    lines += ["| " + " | ".join(wide.columns) + " |", "|" + " --- |" * len(wide.columns)]
-    lines += ["| " + " | ".join(row) + " |" for row in wide.astype(str).itertuples(index=False)]
+    lines = [f"# {title or Path(md).stem.capitalize()}", "", caption_facts(df)]
+    for name, part in blocks(df):
+        wide = readable(part)
+        lines += ["", f"## {name.capitalize()}"] if name else []
+        lines += ["", "| " + " | ".join(wide.columns) + " |", "|" + " --- |" * len(wide.columns)]
+        lines += ["| " + " | ".join(row) + " |" for row in wide.astype(str).itertuples(index=False)]
     notes = df.loc[df["note"] != "", ["metric", "note"]].drop_duplicates()
     if len(notes):
         lines += ["", "Notes", ""]

@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from ldae.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 INDEX_COLUMNS = [
     "row", "scan", "subject", "session", "months", "age", "sex", "diagnosis", "site", "split",
@@ -150,8 +152,12 @@ class VolumeStore:
 
     def batch(self, rows: Sequence[int] | np.ndarray) -> Tensor:
         """Scans x, shape (B, 1, H, W, D), float32 in [0, 1]."""
+        import torch  # here: readers of the index alone save the seconds that it takes
+
         return torch.from_numpy(self.volumes[np.asarray(rows)].astype(np.float32))[:, None]
 
     def mask_batch(self, rows: Sequence[int] | np.ndarray) -> Tensor:
         """Brain masks, shape (B, 1, H, W, D), bool."""
+        import torch
+
         return torch.from_numpy(self.masks[np.asarray(rows)].astype(bool))[:, None]

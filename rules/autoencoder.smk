@@ -13,6 +13,7 @@ rule train_autoencoder:
         text="<results>/logs/train_autoencoder.log",
     benchmark:
         "<results>/benchmarks/train_autoencoder.tsv"
+    priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
     container:
@@ -46,6 +47,7 @@ rule encode_latents:
         text="<results>/logs/encode_latents.log",
     benchmark:
         "<results>/benchmarks/encode_latents.tsv"
+    priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
     container:
@@ -73,6 +75,7 @@ rule measure_latent_scale:
         text="<results>/logs/measure_latent_scale.log",
     benchmark:
         "<results>/benchmarks/measure_latent_scale.tsv"
+    priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
     container:

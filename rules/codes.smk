@@ -89,7 +89,9 @@ rule measure_region_volumes:
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
+        quality=rules.quality_control.output.table,
     output:
+        table="<results>/volumes/regions.tsv",
         codes="<results>/codes/region_volumes.npy",
     log:
         text="<results>/logs/measure_region_volumes.log",
@@ -107,9 +109,43 @@ rule measure_region_volumes:
         grid=lookup(within=config, dpath="grid"),
         code=code_digest("measure_region_volumes"),
     message:
-        "Measuring ventricles, hippocampi and brain in every scan"
+        "Measuring ventricles, hippocampi and tissues in every scan"
     script:
         "../scripts/measure_region_volumes.py"
+
+
+rule compare_volumes:
+    input:
+        measured=rules.measure_region_volumes.output.table,
+        reference=branch(
+            lookup(within=config, dpath="cohort/source") == "simulated",
+            then=rules.simulate_cohort.output.truth,
+            otherwise=reference_volumes,
+        ),
+    output:
+        pairs="<results>/volumes/agreement.tsv",
+        table="<results>/tables/volumes.tsv",
+        text="<results>/tables/volumes.md",
+    log:
+        text="<results>/logs/compare_volumes.log",
+    benchmark:
+        "<results>/benchmarks/compare_volumes.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(10),
+    params:
+        study=lookup(within=config, dpath="study"),
+        n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("compare_volumes"),
+    message:
+        "Holding measured volumes to reference volumes"
+    script:
+        "../scripts/compare_volumes.py"
 
 
 rule read_true_volumes:

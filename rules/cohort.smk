@@ -13,7 +13,7 @@ rule simulate_cohort:
         "../envs/preprocess.yaml"
     container:
         image("preprocess")
-    threads: TRAINING_THREADS
+    threads: min(8, ALL_CORES)
     resources:
         mem_mb=memory(8000),
         runtime=minutes(20, per_scan=0.02),
@@ -50,6 +50,7 @@ rule read_bids:
         runtime=minutes(15, per_scan=0.05),
     params:
         bids_dir=bids_dir,
+        public=cohort_is_public,
         fingerprint=cohort_fingerprint(config),
         code=code_digest("read_bids"),
     message:

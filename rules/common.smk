@@ -24,14 +24,25 @@ from ldae.progress import (
     replace_messages,
 )
 from ldae.provenance.code import code_digest as digest_of_code
+from ldae.provenance.seal import seal_records
 from snakemake.logging import logger
 from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod
 from snakemake.shell import shell
 
-# Threads that a job can use; Snakemake lowers them to the cores it is given.
-TRAINING_THREADS = 8
-BATCH_THREADS = 4
+# Jobs that are submitted run on nodes of at least so many cores.
+NODE_CORES = 16
+# Snakemake counts nodes where jobs are submitted, and cores where they run on this machine.
+SUBMITTED = workflow.remote_exec or workflow.resource_settings.nodes is not None
+
+# Threads that a job can use. Small networks gain little from a second core, two jobs side by side
+# gain a whole one: on one machine a job takes half of the cores.
+ALL_CORES = NODE_CORES if SUBMITTED else workflow.cores or NODE_CORES
+TRAINING_THREADS = min(8, max(1, ALL_CORES // 2))
+BATCH_THREADS = min(4, max(1, ALL_CORES // 2))
+
+# Priority of the rules that the rest waits for longest: they go first where cores are few.
+LONGEST_WAY = 10
 
 # Time that a training asks for, minutes: what most clusters allow. It stops before the limit, is
 # submitted again and goes on, as often as --retries allows.
@@ -68,6 +79,17 @@ def bids_dir(wildcards):
     return config["bids_folder"]
 
 
+def cohort_is_public(wildcards):
+    """Whether people may be called by the labels of their cohort."""
+    return config["cohort"]["source"] == "simulated" or config["cohort"]["public"]
+
+
+def reference_volumes(wildcards):
+    """Table of reference volumes of a real cohort; none if the settings name none."""
+    name = config["evaluation"]["reference_volumes"]
+    return f"{config['bids_folder']}/{name}" if name else []
+
+
 def encoder_weights(wildcards):
     """Model that holds the encoder of a network; none for an untrained one."""
     if wildcards.network == "untrained":
@@ -100,11 +122,6 @@ def uses(method):
     return method in workflow.deployment_settings.deployment_method
 
 
-def submits():
-    """Whether jobs are submitted: Snakemake counts nodes then, else cores of this machine."""
-    return workflow.resource_settings.nodes is not None
-
-
 def prepare_cluster():
     """Check what a run on a cluster or in containers needs; a plan is shown without them too."""
     planned_only = workflow.output_settings.dryrun
@@ -116,7 +133,7 @@ def prepare_cluster():
                 "There is no Apptainer on this machine: a plan only, without containers."
             )
             workflow.deployment_settings.deployment_method = frozenset()
-    if submits():
+    if SUBMITTED:
         # profiles/default gives this machine's cores to every run; other machines have more
         workflow.global_resources["_cores"] = Resource("_cores", sys.maxsize)
         if not planned_only:
@@ -168,6 +185,13 @@ def folders_outside():
     return [path for path in found if not path.resolve().is_relative_to(Path.cwd())]
 
 
+def seal(log):
+    """Seal the records of the jobs that ended, and say by which digest they are known."""
+    sealed = seal_records(Path(results("")))
+    if sealed:
+        logger.info(f"Records sealed: seal {sealed.number}, sha256 {sealed.digest}")
+
+
 def show_progress():
     """Show the state of the run on standard error."""
     expected = expected_seconds(
@@ -197,7 +221,7 @@ if workflow.is_main_process:
         logger.info(f"Left out: {target}, because {reason}.")
     if not workflow.output_settings.dryrun:
         show_progress()
-    elif submits():
+    elif SUBMITTED:
         logger.addHandler(PlanHandler())
 
 
@@ -205,4 +229,5 @@ wildcard_constraints:
     batch=r"\d+",
     method="|".join(plan.methods),
     network="|".join(plan.networks),
+    scored="|".join(plan.scored),
     task="|".join(plan.tasks) or "none",

@@ -14,6 +14,7 @@ rule train_prior:
         text="<results>/logs/train_prior.log",
     benchmark:
         "<results>/benchmarks/train_prior.tsv"
+    priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
     container:
@@ -51,6 +52,7 @@ rule train_ldae:
         text="<results>/logs/train_ldae.log",
     benchmark:
         "<results>/benchmarks/train_ldae.tsv"
+    priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
     container:

@@ -23,6 +23,7 @@ rule fit_probe:
         c_grid=lookup(within=config, dpath="probes/c_grid"),
         alpha_grid=lookup(within=config, dpath="probes/alpha_grid"),
         n_folds=lookup(within=config, dpath="probes/n_folds"),
+        outer_folds=lookup(within=config, dpath="probes/outer_folds"),
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("fit_probe"),
     message:
@@ -71,8 +72,7 @@ rule evaluate_reconstruction:
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        table="<results>/tables/reconstruction.tsv",
-        text="<results>/tables/reconstruction.md",
+        scores="<results>/scores/reconstruction.tsv.gz",
         examples="<results>/examples/reconstruction.npz",
     log:
         text="<results>/logs/evaluate_reconstruction.log",
@@ -88,10 +88,8 @@ rule evaluate_reconstruction:
         runtime=minutes(240, per_scan=0.1),
         micro_batch=16,
     params:
-        study=lookup(within=config, dpath="study"),
         diffusion=lookup(within=config, dpath="diffusion"),
         settings=lookup(within=config, dpath="evaluation/reconstruction"),
-        n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("evaluate_reconstruction"),
     message:
@@ -111,8 +109,7 @@ rule vary_stochastic:
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        table="<results>/tables/stochastic.tsv",
-        text="<results>/tables/stochastic.md",
+        scores="<results>/scores/stochastic.tsv.gz",
         examples="<results>/examples/stochastic.npz",
     log:
         text="<results>/logs/vary_stochastic.log",
@@ -128,16 +125,44 @@ rule vary_stochastic:
         runtime=minutes(120),
         micro_batch=16,
     params:
-        study=lookup(within=config, dpath="study"),
         diffusion=lookup(within=config, dpath="diffusion"),
         settings=lookup(within=config, dpath="evaluation/stochastic"),
-        n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("vary_stochastic"),
     message:
         "Decoding one semantic code from many stochastic codes"
     script:
         "../scripts/vary_stochastic.py"
+
+
+rule render_true_effects:
+    input:
+        truth=rules.simulate_cohort.output.truth,
+        batches=rules.quality_control.input.batches,
+        index=rules.pack_volumes.output.index,
+    output:
+        effects="<results>/truth/effects.npz",
+    log:
+        text="<results>/logs/render_true_effects.log",
+    benchmark:
+        "<results>/benchmarks/render_true_effects.tsv"
+    conda:
+        "../envs/torch.yaml"
+    container:
+        image("torch")
+    resources:
+        mem_mb=memory(8000),
+        runtime=minutes(60, per_scan=0.05),
+    params:
+        cohort=lookup(within=config, dpath="cohort/simulated"),
+        grid=lookup(within=config, dpath="grid"),
+        n_scans=lookup(within=config, dpath="evaluation/manipulation/n_scans"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("render_true_effects"),
+    message:
+        "Rendering what disease and age would do to the simulated people"
+    script:
+        "../scripts/render_true_effects.py"
 
 
 rule manipulate_attribute:
@@ -147,12 +172,17 @@ rule manipulate_attribute:
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
         codes="<results>/codes/ldae.npy",
+        regions=rules.measure_region_volumes.output.table,
+        effects=branch(
+            lookup(within=config, dpath="cohort/source") == "simulated",
+            then=rules.render_true_effects.output.effects,
+            otherwise=[],
+        ),
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        table="<results>/tables/manipulation.tsv",
-        text="<results>/tables/manipulation.md",
+        scores="<results>/scores/manipulation.tsv.gz",
         examples="<results>/examples/manipulation.npz",
     log:
         text="<results>/logs/manipulate_attribute.log",
@@ -168,12 +198,13 @@ rule manipulate_attribute:
         runtime=minutes(240, per_scan=0.1),
         micro_batch=16,
     params:
-        study=lookup(within=config, dpath="study"),
         diffusion=lookup(within=config, dpath="diffusion"),
         grid=lookup(within=config, dpath="grid"),
         settings=lookup(within=config, dpath="evaluation/manipulation"),
-        probes=lookup(within=config, dpath="probes"),
-        n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
+        c_grid=lookup(within=config, dpath="probes/c_grid"),
+        alpha_grid=lookup(within=config, dpath="probes/alpha_grid"),
+        n_folds=lookup(within=config, dpath="probes/n_folds"),
+        pca_components=lookup(within=config, dpath="probes/pca_components"),
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("manipulate_attribute"),
     message:
@@ -192,8 +223,7 @@ rule interpolate_gaps:
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        table="<results>/tables/interpolation.tsv",
-        text="<results>/tables/interpolation.md",
+        scores="<results>/scores/interpolation.tsv.gz",
         examples="<results>/examples/interpolation.npz",
     log:
         text="<results>/logs/interpolate_gaps.log",
@@ -209,11 +239,9 @@ rule interpolate_gaps:
         runtime=minutes(240, per_scan=0.1),
         micro_batch=16,
     params:
-        study=lookup(within=config, dpath="study"),
         diffusion=lookup(within=config, dpath="diffusion"),
         grid=lookup(within=config, dpath="grid"),
         settings=lookup(within=config, dpath="evaluation/interpolation"),
-        n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("interpolate_gaps"),
     message:
@@ -243,7 +271,7 @@ rule measure_throughput:
         "../envs/torch.yaml"
     container:
         image("torch")
-    threads: TRAINING_THREADS
+    threads: ALL_CORES
     resources:
         mem_mb=memory(32000),
         runtime=minutes(120),
@@ -257,3 +285,88 @@ rule measure_throughput:
         "Measuring time and memory per scan"
     script:
         "../scripts/measure_throughput.py"
+
+
+rule tabulate_scores:
+    input:
+        scores="<results>/scores/{scored}.tsv.gz",
+    output:
+        table="<results>/tables/{scored}.tsv",
+        text="<results>/tables/{scored}.md",
+    log:
+        text="<results>/logs/tabulate_scores/{scored}.log",
+    benchmark:
+        "<results>/benchmarks/tabulate_scores/{scored}.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=memory(8000),
+        runtime=minutes(60, per_scan=0.01),
+    params:
+        study=lookup(within=config, dpath="study"),
+        n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("tabulate_scores"),
+    message:
+        "Tabulating the scores of {wildcards.scored}"
+    script:
+        "../scripts/tabulate_scores.py"
+
+
+rule compare_methods:
+    input:
+        predictions=rules.tabulate_probes.input.predictions,
+        scores=expand("<results>/scores/{scored}.tsv.gz", scored=plan.compared),
+    output:
+        table="<results>/tables/comparisons.tsv",
+        text="<results>/tables/comparisons.md",
+    log:
+        text="<results>/logs/compare_methods.log",
+    benchmark:
+        "<results>/benchmarks/compare_methods.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=memory(8000),
+        runtime=minutes(60, per_scan=0.01),
+    params:
+        study=lookup(within=config, dpath="study"),
+        methods=plan.methods,
+        compared=plan.compared,
+        n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("compare_methods"),
+    message:
+        "Comparing the model with every other method on the same people"
+    script:
+        "../scripts/compare_methods.py"
+
+
+rule tabulate_claims:
+    input:
+        tables=expand("<results>/tables/{name}.tsv", name=plan.claimed),
+    output:
+        table="<results>/tables/claims.tsv",
+        text="<results>/tables/claims.md",
+    log:
+        text="<results>/logs/tabulate_claims.log",
+    benchmark:
+        "<results>/benchmarks/tabulate_claims.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(10),
+    params:
+        claimed=plan.claimed,
+        code=code_digest("tabulate_claims"),
+    message:
+        "Gathering the paper's claims, by its protocol and by ours"
+    script:
+        "../scripts/tabulate_claims.py"

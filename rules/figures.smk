@@ -87,7 +87,7 @@ rule plot_reconstruction:
 
 rule plot_reconstruction_steps:
     input:
-        table=rules.evaluate_reconstruction.output.table,
+        table="<results>/tables/reconstruction.tsv",
     output:
         png="<results>/figures/reconstruction_steps.png",
         svg="<results>/figures/reconstruction_steps.svg",
@@ -221,7 +221,7 @@ rule plot_manipulation:
 
 rule plot_dose_response:
     input:
-        table=rules.manipulate_attribute.output.table,
+        table="<results>/tables/manipulation.tsv",
     output:
         png="<results>/figures/dose_response.png",
         svg="<results>/figures/dose_response.svg",
@@ -273,7 +273,7 @@ rule plot_interpolation_sequence:
 
 rule plot_interpolation_gap:
     input:
-        table=rules.interpolate_gaps.output.table,
+        table="<results>/tables/interpolation.tsv",
     output:
         png="<results>/figures/interpolation_gap.png",
         svg="<results>/figures/interpolation_gap.svg",
@@ -321,3 +321,108 @@ rule plot_throughput:
         "Drawing time and memory per scan"
     script:
         "../scripts/plot_throughput.py"
+
+
+rule plot_edit_fidelity:
+    input:
+        table="<results>/tables/manipulation.tsv",
+    output:
+        png="<results>/figures/edit_fidelity.png",
+        svg="<results>/figures/edit_fidelity.svg",
+        data="<results>/figures/edit_fidelity.tsv",
+    log:
+        text="<results>/logs/plot_edit_fidelity.log",
+    benchmark:
+        "<results>/benchmarks/plot_edit_fidelity.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(10),
+    params:
+        code=code_digest("plot_edit_fidelity"),
+    message:
+        "Drawing what edits keep and what they move"
+    script:
+        "../scripts/plot_edit_fidelity.py"
+
+
+rule plot_comparisons:
+    input:
+        table=rules.compare_methods.output.table,
+    output:
+        png="<results>/figures/comparisons.png",
+        svg="<results>/figures/comparisons.svg",
+        data="<results>/figures/comparisons.tsv",
+    log:
+        text="<results>/logs/plot_comparisons.log",
+    benchmark:
+        "<results>/benchmarks/plot_comparisons.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(10),
+    params:
+        code=code_digest("plot_comparisons"),
+    message:
+        "Drawing the differences between methods"
+    script:
+        "../scripts/plot_comparisons.py"
+
+
+rule plot_edit_maps:
+    input:
+        examples=rules.manipulate_attribute.output.examples,
+    output:
+        png="<results>/figures/edit_maps.png",
+        svg="<results>/figures/edit_maps.svg",
+        data="<results>/figures/edit_maps.tsv",
+    log:
+        text="<results>/logs/plot_edit_maps.log",
+    benchmark:
+        "<results>/benchmarks/plot_edit_maps.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(10),
+    params:
+        code=code_digest("plot_edit_maps"),
+    message:
+        "Drawing edits beside the true effects"
+    script:
+        "../scripts/plot_edit_maps.py"
+
+
+rule plot_volumes:
+    input:
+        pairs=rules.compare_volumes.output.pairs,
+        table=rules.compare_volumes.output.table,
+    output:
+        png="<results>/figures/volumes.png",
+        svg="<results>/figures/volumes.svg",
+        data="<results>/figures/volumes.tsv",
+    log:
+        text="<results>/logs/plot_volumes.log",
+    benchmark:
+        "<results>/benchmarks/plot_volumes.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(10),
+    params:
+        code=code_digest("plot_volumes"),
+    message:
+        "Drawing measured over reference volumes"
+    script:
+        "../scripts/plot_volumes.py"

@@ -1,4 +1,4 @@
-# The settings as used, and the page with every figure and table.
+# The settings as used, the page with every figure and table, and the study as a research object.
 
 
 rule write_config:
@@ -43,7 +43,7 @@ rule build_report:
         image("analysis")
     resources:
         mem_mb=memory(4000),
-        runtime=minutes(10),
+        runtime=minutes(120),
     params:
         figures=plan.figures,
         tables=plan.tables,
@@ -53,3 +53,50 @@ rule build_report:
         "Building the report"
     script:
         "../scripts/build_report.py"
+
+
+rule make_crate:
+    input:
+        page=rules.build_report.output.page,
+    output:
+        crate=directory("<results>/crate"),
+    log:
+        text="<results>/logs/make_crate.log",
+    benchmark:
+        "<results>/benchmarks/make_crate.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(60, per_scan=0.01),
+    params:
+        code=code_digest("make_crate"),
+    message:
+        "Writing the study as a research object"
+    script:
+        "../scripts/make_crate.py"
+
+
+# Without input and output, so that it looks at what is there each time that it is asked for.
+rule audit:
+    log:
+        text="<results>/logs/audit.log",
+        verdict="<results>/provenance/audit.json",
+    benchmark:
+        "<results>/benchmarks/audit.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    threads: TRAINING_THREADS
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(60, per_scan=0.05),
+    params:
+        code=code_digest("audit"),
+    message:
+        "Checking that every result is still what was computed"
+    script:
+        "../scripts/audit.py"

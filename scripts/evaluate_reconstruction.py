@@ -7,7 +7,7 @@ import numpy as np
 from ldae.entry import rule_entry
 from ldae.models import load_ldae, load_prior, load_voxel_dae
 from ldae.reconstruction import evaluate_reconstruction
-from ldae.tables import write_table
+from ldae.scores import write_scores
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
@@ -35,14 +35,12 @@ with rule_entry(snakemake) as run:
             Path(snakemake.input.voxel_dae), snakemake.params.diffusion, store.shape, device
         ),
     }
-    table, examples = evaluate_reconstruction(
+    scores, examples = evaluate_reconstruction(
         store=store,
         models=models,
         batch_size=snakemake.resources.micro_batch,
-        n_bootstrap=snakemake.params.n_bootstrap,
         seed=run.seed,
-        cohort=snakemake.params.study,
         **snakemake.params.settings,
     )
-    write_table(table, Path(snakemake.output.table), Path(snakemake.output.text))
+    write_scores(scores, "reconstruction", run.seed, "test", Path(snakemake.output.scores))
     np.savez_compressed(snakemake.output.examples, **examples)

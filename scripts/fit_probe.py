@@ -16,6 +16,7 @@ with rule_entry(snakemake) as run:
         c_grid=snakemake.params.c_grid,
         alpha_grid=snakemake.params.alpha_grid,
         n_folds=snakemake.params.n_folds,
+        outer_folds=snakemake.params.outer_folds,
         seed=run.seed,
     )
     Path(snakemake.output.weights).write_text(json.dumps(probes, indent=1) + "\n")

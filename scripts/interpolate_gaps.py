@@ -8,7 +8,8 @@ from ldae.entry import rule_entry
 from ldae.interpolation import interpolate_gaps
 from ldae.models import load_ldae
 from ldae.preprocessing.pipeline import grid_affine
-from ldae.tables import write_table
+from ldae.regions import region_atlas
+from ldae.scores import write_scores
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
@@ -25,15 +26,13 @@ with rule_entry(snakemake) as run:
             device=device,
         ),
     }
-    table, examples = interpolate_gaps(
+    scores, examples = interpolate_gaps(
         store=store,
         models=models,
-        affine=grid_affine(**snakemake.params.grid),
+        atlas=region_atlas(store.shape, grid_affine(**snakemake.params.grid)),
         batch_size=snakemake.resources.micro_batch,
-        n_bootstrap=snakemake.params.n_bootstrap,
         seed=run.seed,
-        cohort=snakemake.params.study,
         **snakemake.params.settings,
     )
-    write_table(table, Path(snakemake.output.table), Path(snakemake.output.text))
+    write_scores(scores, "interpolation", run.seed, "test", Path(snakemake.output.scores))
     np.savez_compressed(snakemake.output.examples, **examples)

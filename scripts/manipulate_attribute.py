@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from ldae.codes import template_volumes
 from ldae.entry import rule_entry
 from ldae.manipulation import manipulate_attribute
 from ldae.models import load_ldae
 from ldae.preprocessing.pipeline import grid_affine
-from ldae.tables import write_table
+from ldae.regions import region_atlas
+from ldae.scores import write_scores
+from ldae.simulation.effects import TrueEffects
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
@@ -22,17 +26,21 @@ with rule_entry(snakemake) as run:
         shape=store.shape,
         device=run.torch_device(),
     )
-    table, examples = manipulate_attribute(
+    known = snakemake.input.effects  # nothing for real people
+    scores, examples = manipulate_attribute(
         store=store,
         model=model,
         codes=np.load(snakemake.input.codes),
-        affine=grid_affine(**snakemake.params.grid),
+        volumes=template_volumes(pd.read_csv(snakemake.input.regions, sep="\t")),
+        atlas=region_atlas(store.shape, grid_affine(**snakemake.params.grid)),
+        effects=TrueEffects.load(Path(known)) if known else None,
         batch_size=snakemake.resources.micro_batch,
-        n_bootstrap=snakemake.params.n_bootstrap,
-        **snakemake.params.probes,
+        c_grid=snakemake.params.c_grid,
+        alpha_grid=snakemake.params.alpha_grid,
+        n_folds=snakemake.params.n_folds,
+        pca_components=snakemake.params.pca_components,
         seed=run.seed,
-        cohort=snakemake.params.study,
         **snakemake.params.settings,
     )
-    write_table(table, Path(snakemake.output.table), Path(snakemake.output.text))
+    write_scores(scores, "manipulation", run.seed, "test", Path(snakemake.output.scores))
     np.savez_compressed(snakemake.output.examples, **examples)

@@ -1,15 +1,27 @@
-"""Rule entry point: volumes of regions read off every scan, as codes."""
+"""Rule entry point: volumes of structures read off every scan, as a table and as codes."""
+
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from ldae.codes import region_volume_codes
+from ldae.codes import measure_region_volumes, region_volume_codes
 from ldae.entry import rule_entry
 from ldae.preprocessing.pipeline import grid_affine
+from ldae.regions import region_atlas
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
-    codes = region_volume_codes(
-        store, grid_affine(**snakemake.params.grid), snakemake.resources.micro_batch
+    quality = pd.read_csv(snakemake.input.quality, sep="\t", dtype={"scan": str})
+    table = measure_region_volumes(
+        store,
+        region_atlas(store.shape, grid_affine(**snakemake.params.grid)),
+        quality.set_index("scan")["scale"],
+        snakemake.resources.micro_batch,
     )
-    np.save(snakemake.output.codes, codes)
+    table.to_csv(
+        Path(snakemake.output.table), sep="\t", index=False, float_format="%.4f",
+        lineterminator="\n",
+    )  # fmt: skip
+    np.save(snakemake.output.codes, region_volume_codes(table))

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from ldae.bids import read_bids
+from ldae.bids import cohort_tables, read_bids
 from ldae.entry import rule_entry
 from ldae.manifest import write_scans
 
 with rule_entry(snakemake) as run:
-    scans = read_bids(Path(snakemake.params.bids_dir), n_workers=run.threads)
+    bids_dir = Path(snakemake.params.bids_dir)
+    run.add_inputs(cohort_tables(bids_dir))
+    scans = read_bids(bids_dir, n_workers=run.threads, public=snakemake.params.public)
     write_scans(scans, Path(snakemake.output.scans))

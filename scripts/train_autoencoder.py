@@ -7,6 +7,7 @@ from ldae.training.autoencoder import train_autoencoder
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
+    run.add_inputs([snakemake.params.settings["perceptual_weights_file"]])
     train_autoencoder(
         store=VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index),
         settings=snakemake.params.settings,

@@ -8,6 +8,7 @@ from ldae.training.diffusion import train_ldae
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
+    run.add_inputs([snakemake.params.encoder["pretrained"]])
     train_ldae(
         store=VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index),
         latents=LatentStore(

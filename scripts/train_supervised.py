@@ -7,6 +7,7 @@ from ldae.training.supervised import train_supervised
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
+    run.add_inputs([snakemake.params.encoder["pretrained"]])
     train_supervised(
         store=VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index),
         encoder=snakemake.params.encoder,

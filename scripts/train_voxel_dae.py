@@ -7,6 +7,7 @@ from ldae.training.diffusion import train_voxel_dae
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
+    run.add_inputs([snakemake.params.encoder["pretrained"]])
     train_voxel_dae(
         store=VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index),
         diffusion=snakemake.params.diffusion,

@@ -7,5 +7,9 @@ import yaml
 from ldae.entry import rule_entry
 
 with rule_entry(snakemake) as run:
-    text = yaml.safe_dump(snakemake.params.config, sort_keys=False)
+    config = run.places.plain(snakemake.params.config)
+    given = Path(snakemake.params.config["pathvars"]["results"])
+    elsewhere = given.is_absolute() or ".." in given.parts
+    config["pathvars"] = {"results": given.name if elsewhere else given.as_posix()}
+    text = yaml.safe_dump(config, sort_keys=False)
     Path(snakemake.output.config).write_text(text, encoding="utf-8")

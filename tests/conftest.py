@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_study import TinyStudy
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ["ldae", "rules", "scripts", "schemas", "envs", "profiles", "resources", "studies",
@@ -22,7 +23,7 @@ def copy_workflow(folder: Path) -> Path:
     """Copy of the workflow without results, to run and to change."""
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns(*BUILT))
-    for name in ("Snakefile", "config.yaml"):
+    for name in ("Snakefile", "config.yaml", "CITATION.cff"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copy(ROOT / "tests/workflow/micro.yaml", folder / "micro.yaml")
     (folder / "slurm").symlink_to("profiles/slurm")
@@ -38,7 +39,53 @@ def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[
     )
 
 
+def commit_workflow(folder: Path) -> None:
+    """Make the copy a clone with one commit, so that its jobs record one."""
+    ignored = ["results/", ".snakemake/", "__pycache__/", "*.txt", "*.yaml.orig"]
+    (folder / ".gitignore").write_text("\n".join(ignored) + "\n")
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    for arguments in (("init", "-q"), ("add", "."), (*identity, "commit", "-qm", "Workflow")):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+
+
+# Starting Python takes longer than the jobs of the small study: two at a time, one thread each.
+RULES = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
+MICRO = ("--configfile", "micro.yaml", "--set-threads", *[f"{rule}=1" for rule in RULES], "--")
+
+
+@pytest.fixture(scope="session")
+def micro_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clone of the workflow in which the study in miniature has run, for tests that change it."""
+    folder = copy_workflow(tmp_path_factory.mktemp("micro"))
+    commit_workflow(folder)
+    done = run_snakemake(folder, *MICRO)
+    assert done.returncode == 0, done.stderr[-4000:]
+    (folder / "stderr.txt").write_text(done.stderr)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def untouched_study(micro_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with its results and Snakemake's notes, never changed: copy what is to change."""
+    folder = tmp_path_factory.mktemp("untouched") / "study"
+    ignored = shutil.ignore_patterns("log", "locks", "scripts")
+    shutil.copytree(micro_study, folder, symlinks=True, ignore=ignored)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def plan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Workflow in which nothing is run, for dry runs."""
     return copy_workflow(tmp_path_factory.mktemp("plan"))
+
+
+@pytest.fixture(scope="session")
+def public_study(tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
+    """Records and files of a study whose people may be named; not to be changed."""
+    return TinyStudy(tmp_path_factory.mktemp("public"), public=True)
+
+
+@pytest.fixture(scope="session")
+def restricted_study(tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
+    """The same of a study whose people bear pseudonyms; not to be changed."""
+    return TinyStudy(tmp_path_factory.mktemp("restricted"), public=False)

@@ -164,14 +164,14 @@ def plot_reconstruction_steps(table: pd.DataFrame, window: int = 11) -> tuple[Fi
 
 
 RESPONSES = (
-    ("ventricle_change_ml", "ventricle change (ml)"),
-    ("hippocampus_change_ml", "tissue at hippocampi, change (ml)"),
-    ("probe_response", "independent probe"),
-    ("pca_response", "voxel-PCA judge"),
+    ("ventricle_change_ml", "", "ventricle change (ml)"),
+    ("hippocampus_change_ml", "", "hippocampi, change (ml)"),
+    ("response", "code", "probe of other people\n(deviations)"),
+    ("response", "voxels", "voxel probe\n(deviations)"),
 )
+"""Metric, judge and label of each panel."""
 TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age"}
 TASK_COLORS = {"ad_vs_cn": "#D55E00", "age": "#0072B2"}
-RESPONSE_UNITS = {"ad_vs_cn": "log-odds of AD", "age": "years"}
 
 
 def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -182,18 +182,21 @@ def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     table
         Table ``manipulation``.
     """
-    names = [name for name, _ in RESPONSES]
-    data = table[table["metric"].isin(names) & table["amount"].notna()].reset_index(drop=True)
-    trends = table[table["metric"].str.endswith("_spearman")].set_index(["task", "metric"])["value"]
+    table = table.assign(judge=table["judge"].fillna(""), attribute=table["attribute"].fillna(""))
+    on_target = (table["attribute"] == "") | (table["attribute"] == table["task"])
+    names = {name for name, _, _ in RESPONSES}
+    data = table[table["metric"].isin(names) & on_target & table["amount"].notna()]
+    data = data.reset_index(drop=True)
+    ranked = table[table["metric"].str.endswith("_spearman") & on_target]
+    trends = ranked.set_index(["task", "metric", "judge"])["value"]
     tasks = list(dict.fromkeys(data["task"]))
     with theme():
         figure = new_figure(0.3 + 1.95 * len(tasks), 7.6)
         axes = figure.subplots(len(tasks), len(RESPONSES), squeeze=False)
         for row, task in zip(axes, tasks, strict=True):
-            for axis, (name, text) in zip(row, RESPONSES, strict=True):
-                curve = data[(data["task"] == task) & (data["metric"] == name)].sort_values(
-                    "amount"
-                )
+            for axis, (name, judge, text) in zip(row, RESPONSES, strict=True):
+                of_panel = (data["metric"] == name) & (data["judge"] == judge)
+                curve = data[(data["task"] == task) & of_panel].sort_values("amount")
                 x = curve["amount"].to_numpy(float)
                 color = TASK_COLORS.get(task, BLACK)
                 axis.fill_between(
@@ -203,9 +206,8 @@ def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
                 axis.plot(x, curve["value"], marker="o", color=color)
                 axis.axhline(0, color=BLACK, linewidth=0.6)
                 axis.axvline(0, color=BLACK, linewidth=0.6)
-                unit = "" if name.endswith("_ml") else f"\n({RESPONSE_UNITS[task]})"
-                axis.set_ylabel(text.replace(", ", ",\n") + unit)
-                rho = trends.get((task, f"{name.removesuffix('_ml')}_spearman"))
+                axis.set_ylabel(text)
+                rho = trends.get((task, f"{name.removesuffix('_ml')}_spearman", judge))
                 if rho is not None and np.isfinite(rho):
                     axis.set_title(f"mean Spearman {rho:.2f}", fontsize=7.5)
             row[0].annotate(
@@ -220,52 +222,59 @@ def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 INTERPOLATION_ORDER = ("ldae", "voxel_dae", "latent_average", "voxel_average", "nearest_visit")
 
 
-def plot_interpolation_gap(table: pd.DataFrame, window: int = 11) -> tuple[Figure, pd.DataFrame]:
-    """SSIM, MSE and skill inside the mask by the gap t_B - t_A, against the real middle scan.
+INTERPOLATION_METRICS = {
+    "mse": "MSE in the mask",
+    "skill": "skill (best trivial = 0)",
+    "ventricle_error_ml": "ventricle error (ml)",
+    "hippocampus_error_ml": "hippocampus error (ml)",
+}
+SPANS = {
+    "gap_months": "gap A to B (months)",
+    "nearest_months": "to nearer visit (months)",
+}
+
+
+def plot_interpolation_gap(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Errors of filled-in visits against the real scan, by gap and by distance to the nearer visit.
 
     Parameters
     ----------
     table
         Table ``interpolation``.
-    window
-        SSIM window, voxels; the largest there is if it was not measured.
     """
-    measured = table.loc[table["metric"] == "ssim", "window"].dropna().astype(int)
-    window = window if window in set(measured) else int(measured.max())
     part = table[
-        (table["target"] == "real") & (table["region"] == "mask") & table["gap_months"].notna()
+        (table["target"] == "real")
+        & table["metric"].isin(INTERPOLATION_METRICS)
+        & table["region"].fillna("").isin(["mask", ""])
     ]
-    keep = part["metric"].isin(["mse", "skill"])
-    keep |= (part["metric"] == "ssim") & (part["window"] == window)
-    data = part[keep].reset_index(drop=True)
-    gaps = sorted(data["gap_months"].astype(int).unique())
+    spans = {span: text for span, text in SPANS.items() if part[span].notna().any()}
+    data = part[part[list(spans)].notna().any(axis=1)].reset_index(drop=True)
     methods = [m for m in INTERPOLATION_ORDER if m in set(data["method"])]
-    texts = {
-        "ssim": f"SSIM in the mask (window {window})",
-        "mse": "MSE in the mask",
-        "skill": "skill (best trivial answer = 0)",
-    }
+    methods += sorted(set(data["method"]) - set(methods))
     with theme():
-        figure = new_figure(2.9)
-        axes = figure.subplots(1, 3)
-        for axis, (metric, text) in zip(axes, texts.items(), strict=True):
-            for k, method in enumerate(methods):
-                of_method = data[(data["metric"] == metric) & (data["method"] == method)]
-                if of_method.empty:
-                    continue
-                curve = of_method.sort_values("gap_months")
-                x = np.array([gaps.index(int(g)) for g in curve["gap_months"]], float)
-                shift = 0.08 * (k - (len(methods) - 1) / 2)
-                errorbars(axis, x + shift, curve, method)
-            axis.set_xticks(range(len(gaps)), [str(g) for g in gaps])
-            axis.margins(x=0.12)
-            axis.set_xlabel("gap from A to B (months)")
-            axis.set_ylabel(text)
-            if metric == "mse":
-                axis.set_yscale("log")
-        axes[2].axhline(0, color=BLACK, linewidth=0.8)
-        panel_letters(axes)
-        legend_below(figure, axes[0], len(methods))
+        figure = new_figure(0.5 + 1.95 * len(spans), 7.6)
+        axes = figure.subplots(len(spans), len(INTERPOLATION_METRICS), squeeze=False)
+        for line, (span, label) in zip(axes, spans.items(), strict=True):
+            of_span = data[data[span].notna()]
+            places = sorted(of_span[span].astype(int).unique())
+            for axis, (metric, text) in zip(line, INTERPOLATION_METRICS.items(), strict=True):
+                for k, method in enumerate(methods):
+                    curve = of_span[(of_span["metric"] == metric) & (of_span["method"] == method)]
+                    if curve.empty:
+                        continue
+                    curve = curve.sort_values(span)
+                    x = np.array([places.index(int(g)) for g in curve[span]], float)
+                    errorbars(axis, x + 0.08 * (k - (len(methods) - 1) / 2), curve, method)
+                axis.set_xticks(range(len(places)), [str(g) for g in places])
+                axis.margins(x=0.12)
+                axis.set_xlabel(label)
+                axis.set_ylabel(text)
+                if metric == "mse":
+                    axis.set_yscale("log")
+                if metric == "skill":
+                    axis.axhline(0, color=BLACK, linewidth=0.8)
+        panel_letters(axes.ravel())
+        legend_below(figure, axes[0, 0], len(methods))
     return figure, data
 
 
@@ -326,4 +335,48 @@ def plot_throughput(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         axes[0].margins(y=0.14)
         panel_letters(axes)
         legend_below(figure, axes[0], len(methods))
+    return figure, data
+
+
+VOLUMES = {"ventricles": "lateral ventricles", "hippocampi": "hippocampi", "brain": "brain tissue"}
+
+
+def plot_volumes(pairs: pd.DataFrame, table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Measured over reference volumes, one point per scan.
+
+    Parameters
+    ----------
+    pairs
+        structure, scan, subject, measured, reference, ml.
+    table
+        Table ``volumes``.
+    """
+    shown = [s for s in VOLUMES if s in set(pairs["structure"])]
+    data = pairs[pairs["structure"].isin(shown)].reset_index(drop=True)
+    value = table.set_index(["structure", "metric"])["value"]
+    with theme():
+        figure = new_figure(2.7)
+        axes = np.atleast_1d(figure.subplots(1, len(shown)))
+        for axis, structure in zip(axes, shown, strict=True):
+            part = data[data["structure"] == structure]
+            both = part[["reference", "measured"]].to_numpy(float)
+            low, high = both.min(), both.max()
+            axis.plot([low, high], [low, high], color="#b0b0b0", linewidth=0.9, linestyle=":")
+            axis.scatter(
+                both[:, 0],
+                both[:, 1],
+                s=8,
+                alpha=0.6,
+                linewidth=0,
+                color=color_of("region_volumes"),
+            )
+            axis.set_title(
+                f"r = {value[structure, 'correlation']:.3f}, mean error "
+                f"{value[structure, 'error_ml']:.3g} ml",
+                fontsize=7.5,
+            )
+            axis.set_xlabel(f"{VOLUMES[structure]}, reference (ml)")
+            axis.set_ylabel("measured (ml)")
+    for column in ("cohort", "seed", "n_subjects", "n_scans"):
+        data[column] = table[column].iloc[0]
     return figure, data

@@ -29,7 +29,6 @@ METHOD_LABELS = {
     "autoencoder": "autoencoder alone",
     "prior": "prior alone",
     "voxel_dae": "voxel DAE",
-    "voxel_dae_semantic": "voxel DAE, semantic code only",
     "supervised": "supervised encoder",
     "untrained": "untrained encoder",
     "voxel_pca": "voxel PCA",
@@ -46,7 +45,6 @@ METHOD_COLORS = {
     "autoencoder": BLACK,
     "prior": BLUE,
     "voxel_dae": GREEN,
-    "voxel_dae_semantic": SKY,
     "supervised": BLUE,
     "untrained": GREY,
     "voxel_pca": ORANGE,
@@ -59,7 +57,7 @@ METHOD_COLORS = {
 }
 METHOD_MARKERS = {
     "ldae": "o", "ldae_semantic": "D", "autoencoder": "_", "prior": "s", "voxel_dae": "^",
-    "voxel_dae_semantic": "v", "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
+    "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
 }  # fmt: skip
 
 STYLE: dict[Any, Any] = {

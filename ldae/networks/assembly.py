@@ -47,8 +47,8 @@ class SemanticPair(nn.Module):
         with torch.no_grad():
             emb = prior.embed(z_t, t, None)
             h, skips = prior.down(z_t, emb)
-            eps: Tensor = prior.decode(h, skips, emb)
-        gradient: Tensor = self.estimator(h, skips, emb, y)
+            eps = prior.to_noise(prior.decode(h, skips, emb), z_t, t)
+        gradient = prior.to_gradient(self.estimator(h, skips, emb, y), t)
         return eps + shift_weight * gradient
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ldae.provenance.fitted import note_fitted
 from ldae.volumes import VolumeStore
 
 # Deviations below this (of an intensity range of 1) are noise and background, not anatomy.
@@ -66,6 +67,7 @@ def measure_standard(store: VolumeStore) -> CohortStandard:
         The packed scans; only rows of the training split are read.
     """
     rows = store.rows("train")
+    note_fitted("cohort standard", store.index["subject"].iloc[rows])
     total = np.zeros(store.shape)
     squares = np.zeros(store.shape)
     for chunk in np.array_split(rows, -(-len(rows) // SCANS_AT_ONCE)):

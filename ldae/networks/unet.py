@@ -13,6 +13,8 @@ from monai.networks.nets.diffusion_model_unet import (
 )
 from torch import Tensor, nn
 
+from ldae.diffusion.schedule import NoiseSchedule, per_sample
+
 
 class ResnetBlock(DiffusionUNetResnetBlock):
     """MONAI's residual block with dropout, modulated by the level t and by a semantic code y.
@@ -103,6 +105,11 @@ class NoiseUNet(DiffusionModelUNet):
         Groups of the group normalisation; divides every width.
     dim_y
         Length of the semantic code; 0 is an unconditional network.
+    schedule
+        Settings of :class:`NoiseSchedule` where the output is preconditioned: the layers then give
+        the velocity v̂ (Salimans & Ho 2022) and ε̂ = √(1-ᾱ_t)·z_t + √ᾱ_t·v̂.  Near t = T, where a
+        small error of ε̂ is a large one of z_0 (a hundredfold at ᾱ_T = 4e-5), it is small by
+        construction; the loss stays the one on ε̂.  None is ε̂ itself, as in the paper.
 
     Raises
     ------
@@ -119,6 +126,7 @@ class NoiseUNet(DiffusionModelUNet):
         dropout: float,
         norm_groups: int,
         dim_y: int = 0,
+        schedule: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(
             spatial_dims=3,
@@ -139,7 +147,9 @@ class NoiseUNet(DiffusionModelUNet):
             "dropout": dropout,
             "norm_groups": norm_groups,
             "dim_y": dim_y,
+            "schedule": schedule,
         }
+        self.schedule = None if schedule is None else NoiseSchedule(**schedule)
         self.dim_y = dim_y
         self.granularity = 2 ** (len(channels) - 1)
         rebuild_resnet_blocks(self, dropout, dim_y)
@@ -163,14 +173,30 @@ class NoiseUNet(DiffusionModelUNet):
         return h, skips
 
     def decode(self, h: Tensor, skips: list[Tensor], emb: Tensor) -> Tensor:
-        """ε̂ from the features and the embedding."""
+        """Output of the last layer from the features and the embedding."""
         return decode_features(self.middle_block, self.up_blocks, self.out, h, skips, emb)
+
+    def to_noise(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
+        """ε̂ of the layers' output for z_t of the same shape at levels t (B,)."""
+        if self.schedule is None:
+            return output
+        alpha_bar = per_sample(self.schedule.alpha_bar[t], z_t)
+        return (1 - alpha_bar).sqrt() * z_t + alpha_bar.sqrt() * output
+
+    def to_gradient(self, output: Tensor, t: Tensor) -> Tensor:
+        """G_ψ of an estimator's output: √ᾱ_t times it where the prior is preconditioned.
+
+        ∇ log p(y | z_t) fades with √ᾱ_t; so does what the estimator may add to ε̂.
+        """
+        if self.schedule is None:
+            return output
+        return per_sample(self.schedule.alpha_bar[t].sqrt(), output) * output
 
     def forward(self, z_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """ε̂ of the shape of z_t (B, C, h, w, d), for int64 levels t (B,) and y (B, dim_y)."""
         emb = self.embed(z_t, t, y)
         h, skips = self.down(z_t, emb)
-        return self.decode(h, skips, emb)
+        return self.to_noise(self.decode(h, skips, emb), z_t, t)
 
 
 def decode_features(

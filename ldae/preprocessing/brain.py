@@ -150,10 +150,22 @@ def deepbet_mask(image: Image) -> Mask:
 
 
 def mask_path(pattern: str, row: pd.Series, bids_dir: Path) -> Path:
-    """Path under the BIDS folder: ``pattern`` with {scan}, {subject} and {session} filled in."""
+    """Path under the BIDS folder: ``pattern`` with {scan}, {subject} and {session} filled in.
+
+    The labels are those of the raw scan's own path: a table may bear pseudonyms.
+    """
     session = "" if pd.isna(row["session"]) else row["session"]
-    filled = pattern.format(scan=row["scan"], subject=row["subject"], session=session)
+    path = Path(row["path"])
+    scan = path.name.partition("_T1w.")[0]
+    filled = pattern.format(scan=scan, subject=path.parts[0], session=session)
     return bids_dir / Path(filled)  # Path drops the empty part that a missing session leaves
+
+
+def mask_paths(pattern: str | None, scans: pd.DataFrame, bids_dir: Path) -> list[Path]:
+    """Path of every scan's mask; empty without a pattern."""
+    if pattern is None:
+        return []
+    return [mask_path(pattern, row, bids_dir) for _, row in scans.iterrows()]
 
 
 def read_mask(path: Path, scan: Scan) -> Mask:

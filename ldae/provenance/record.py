@@ -2,8 +2,8 @@
 
 A record is one JSON file per attempt, never overwritten: ``<time>-<id>.started.json`` when the job
 begins and ``<time>-<id>.json`` when it ends. A started record without its partner is a job that was
-killed. Paths inside are relative, and neither host nor user is named. The fields are described in
-``schemas/record.schema.yaml``.
+killed. Files are named by :mod:`ldae.provenance.places`, and neither host nor user is. The fields
+are described in ``schemas/record.schema.yaml``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import resource
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import packages_distributions, version
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ldae.provenance.code import REPOSITORY
+from ldae.provenance.places import Places
 
 Record = dict[str, Any]
 
@@ -37,6 +38,9 @@ TIMESTAMP_FILE = ".snakemake_timestamp"
 
 # Packages whose versions the report names; the records name all.
 MAIN_SOFTWARE = ("python", "snakemake", "torch", "monai", "numpy", "pandas", "matplotlib")
+
+# Where a file that git does not know is code.
+CODE_FOLDERS = ("Snakefile", "envs", "ldae", "resources", "rules", "schemas", "scripts")
 
 # Reading is bound by the disk; a few threads keep it busy while others hash.
 HASH_THREADS = 4
@@ -77,61 +81,58 @@ def write_record(folder: Path, name: str, record: Record) -> Path:
     return target
 
 
-def describe_files(paths: Iterable[str | Path]) -> list[Record]:
-    """Path, size in bytes and SHA-256 of every file, folders walked; sorted by path."""
-    files: list[Path] = []
+def describe_files(paths: Iterable[str | Path], places: Places) -> list[Record]:
+    """Name, size in bytes and SHA-256 of every file, folders walked; sorted by name."""
+    files: set[Path] = set()
     for path in map(Path, paths):
         if path.is_dir():
-            files.extend(p for p in path.rglob("*") if p.is_file() and p.name != TIMESTAMP_FILE)
+            files.update(p for p in path.rglob("*") if p.is_file() and p.name != TIMESTAMP_FILE)
         elif path.is_file():
-            files.append(path)
+            files.add(path)
     with ThreadPoolExecutor(HASH_THREADS) as pool:
-        return list(pool.map(_describe_file, sorted(set(files))))
+        found = pool.map(lambda path: _describe_file(path, places), files)
+        return sorted(found, key=lambda file: str(file["path"]))
 
 
-def _describe_file(path: Path) -> Record:
+def _describe_file(path: Path, places: Places) -> Record:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"path": scrub(str(path)), "size": path.stat().st_size, "sha256": digest}
-
-
-def scrub(text: str) -> str:
-    """`text` without the places of this machine: working folder, repository and home."""
-    places = [(os.getcwd(), "."), (str(REPOSITORY), "<repository>"), (str(Path.home()), "~")]
-    for place, name in places:
-        if len(place) > 1:
-            text = text.replace(place + "/", "" if name == "." else name + "/").replace(place, name)
-    return text
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON can hold it, with absolute paths scrubbed to their last part."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
-    if isinstance(value, (bool, int, float)) or value is None:
-        return value
-    text = scrub(str(value))
-    return f"<external>/{Path(text).name}" if text.startswith("/") else text
+    return {"path": places.name(path), "size": path.stat().st_size, "sha256": digest}
 
 
 def git_state() -> Record:
-    """Commit of the repository and whether files differ from it; nulls outside a clone."""
+    """Commit of the repository and whether its code differs from it; nulls outside a clone.
+
+    Files that git does not know count in the folders of code only: notes or settings of one's own
+    beside it change nothing.
+    """
     unknown: Record = {"commit": None, "dirty": None}
     if not (REPOSITORY / ".git").exists():
         return unknown
     try:
-        commit = _git("rev-parse", "--verify", "HEAD")
-        return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
+        commit = git("rev-parse", "--verify", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        added = git("status", "--porcelain", "--untracked-files=all", "--", *CODE_FOLDERS)
     except (OSError, subprocess.SubprocessError):
         return unknown
+    return {"commit": commit, "dirty": bool(changed or added)}
 
 
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(REPOSITORY), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-    return done.stdout.strip()
+def git(*arguments: str, repository: Path = REPOSITORY) -> str:
+    """What a git command says, without white space around it.
+
+    Raises
+    ------
+    OSError, subprocess.SubprocessError
+        If git is missing, fails, or takes longer than a minute.
+    """
+    return git_bytes(*arguments, repository=repository).decode().strip()
+
+
+def git_bytes(*arguments: str, repository: Path = REPOSITORY) -> bytes:
+    """Output of a git command, also where the repository belongs to another user."""
+    command = ["git", "-c", "safe.directory=*", "-C", str(repository), *arguments]
+    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
 
 
 def software() -> dict[str, str]:
@@ -182,12 +183,6 @@ def scheduler() -> Record | None:
     """What SLURM calls this job, or nothing outside SLURM."""
     found = {name.lower(): os.environ[name] for name in SLURM_VARIABLES if name in os.environ}
     return found or None
-
-
-def container() -> str | None:
-    """File name of the container image that this process runs in, if any."""
-    image = os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")
-    return Path(image).name if image else None
 
 
 def describe_run(study: str) -> dict[str, str]:

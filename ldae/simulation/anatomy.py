@@ -47,9 +47,10 @@ class Person:
 
     def to_template(self, points_mm: Array) -> Array:
         """Template places (N, 3), mm, of places in this person's head (N, 3), mm."""
-        return self._bend(points_mm / self.scale)
+        return self.bend(points_mm / self.scale)
 
-    def _bend(self, scaled: Array) -> Array:
+    def bend(self, scaled: Array) -> Array:
+        """Template places (N, 3), mm, of places (N, 3) already divided by the head's scale."""
         moved = sample_linear(self.warp, (scaled - self.warp_origin_mm) / np.float32(WARP_STEP_MM))
         return scaled + moved
 
@@ -138,7 +139,7 @@ class Sculptor:
         self.template = template
         self.person = person
         points, cell_ml = _brain_grid(template, BRAIN_LOW_MM, BRAIN_HIGH_MM)
-        places = person._bend(points)
+        places = person.bend(points)
         inside = sample_linear(template.head[..., :1], template.to_voxels(places))[:, 0]
         self.places = places[inside > 0]
         self.cell_ml = cell_ml * person.volume_factor

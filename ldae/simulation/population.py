@@ -75,7 +75,10 @@ def _draw_person(
 ) -> list[dict[str, object]]:
     rng = random_stream(seed, STREAM_PERSON, person)
     gap, icv_z, hippocampus_z, ventricles_z, cortex_z, severity_z, pace_z = rng.standard_normal(7)
-    attended = [0, *(m for m in settings.months[1:] if rng.random() >= settings.missing_visit_rate)]
+    asked_back = rng.random() < settings.follow_up_share
+    shown_up = rng.random(len(settings.months) - 1) >= settings.missing_visit_rate
+    later = np.array(settings.months[1:], int)
+    attended = {0, *later[shown_up & asked_back].tolist()}
 
     icv = rates.ICV_ML_WOMEN * (rates.ICV_RATIO_MEN if sex == "M" else 1.0)
     icv *= np.exp(rates.ICV_LOG_SD * icv_z)
@@ -139,6 +142,23 @@ def _draw_person(
             }
         )  # fmt: skip
     return rows
+
+
+def healthy_growth(age: float, years: float) -> tuple[float, float, float]:
+    """Factors by which ventricles, hippocampi and cortex change in healthy life.
+
+    Parameters
+    ----------
+    age
+        Age to begin from, years.
+    years
+        How much older.
+    """
+    return (
+        float(np.exp(_healthy_ventricles(age + years) - _healthy_ventricles(age))),
+        float(np.exp(_healthy_hippocampus(age + years) - _healthy_hippocampus(age))),
+        float(np.exp(rates.CORTEX_RATE * years)),
+    )
 
 
 def _healthy_hippocampus(age: float) -> float:

@@ -26,8 +26,10 @@ class SimulationSettings:
         People in the cohort, at least 6.
     months
         Planned visits in months since the first one; ascending, starting with 0.
+    follow_up_share
+        Chance that a person was asked back after the first visit, in [0, 1].
     missing_visit_rate
-        Chance that a visit after the first did not take place, in [0, 1).
+        Chance that a visit of a person asked back did not take place, in [0, 1).
     shares
         Share of each diagnosis (CN, MCI, AD); they sum to 1.
     age_years
@@ -40,6 +42,7 @@ class SimulationSettings:
 
     n_subjects: int
     months: tuple[int, ...]
+    follow_up_share: float
     missing_visit_rate: float
     shares: dict[str, float]
     age_years: tuple[float, float]
@@ -76,6 +79,9 @@ class SimulationSettings:
                 f"{months!r} is not an ascending list of whole months that starts with 0",
                 f"Give for example [0, 6, 12, 24], at most {MAX_MONTHS}",
             )
+        follow_up = _number(settings, "follow_up_share")
+        if not 0 <= follow_up <= 1:
+            raise _fault("follow_up_share", f"{follow_up} is not in [0, 1]", "Give e.g. 1.0")
         missing = _number(settings, "missing_visit_rate")
         if not 0 <= missing < 1:
             raise _fault("missing_visit_rate", f"{missing} is not in [0, 1)", "Give e.g. 0.25")
@@ -110,6 +116,7 @@ class SimulationSettings:
         return cls(
             n_subjects=n_subjects,
             months=tuple(months),
+            follow_up_share=follow_up,
             missing_visit_rate=missing,
             shares=weights,
             age_years=(float(ages[0]), float(ages[1])),

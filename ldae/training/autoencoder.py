@@ -15,6 +15,7 @@ from typing_extensions import override
 from ldae.errors import InputError
 from ldae.networks.autoencoder import Autoencoder, fold_space, kl_divergence, save_autoencoder
 from ldae.networks.standard import adopt_standard, measure_standard
+from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
 from ldae.training.fit import fingerprint, fit, resolve_steps
 from ldae.training.linear_start import fit_linear_start
@@ -80,6 +81,7 @@ class AutoencoderTraining(StepTraining):
         self, autoencoder: Autoencoder, store: VolumeStore, settings: dict[str, Any], seed: int
     ) -> None:
         super().__init__(autoencoder, store.rows("train"), store.rows("val"), settings, seed)
+        note_fitted("autoencoder", store.index["subject"].iloc[self.train_rows])
         self.automatic_optimization = False
         self.store = store
         self.discriminator_fold = int(settings["discriminator_fold"])

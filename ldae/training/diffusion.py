@@ -28,6 +28,7 @@ from ldae.networks.semantic_encoder import (
 )
 from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.networks.unet import NoiseUNet
+from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
 from ldae.training.fit import fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
@@ -89,6 +90,7 @@ class PriorTraining(DiffusionTraining):
     ) -> None:
         rows = latents.rows("train"), latents.rows("val")
         super().__init__(prior, *rows, settings, seed, schedule)
+        note_fitted("prior", latents.index["subject"].iloc[self.train_rows])
         self.latents = latents
 
     @override
@@ -131,6 +133,7 @@ class LdaeTraining(DiffusionTraining):
         schedule: NoiseSchedule,
     ) -> None:
         super().__init__(pair, store.rows("train"), store.rows("val"), settings, seed, schedule)
+        note_fitted("ldae", store.index["subject"].iloc[self.train_rows])
         self._prior = (prior,)  # in a tuple: not a submodule, so not trained, averaged or saved
         self.store = store
         self.latents = latents
@@ -181,6 +184,7 @@ class VoxelDaeTraining(DiffusionTraining):
         schedule: NoiseSchedule,
     ) -> None:
         super().__init__(network, store.rows("train"), store.rows("val"), settings, seed, schedule)
+        note_fitted("voxel_dae", store.index["subject"].iloc[self.train_rows])
         self.store = store
 
     @override
@@ -214,10 +218,11 @@ def prepare_encoder(encoder: SemanticEncoder, settings: dict[str, Any], store: V
         load_imagenet_backbone(encoder, Path(settings["pretrained"]))
 
 
-def unet_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of `NoiseUNet` that a config section gives."""
+def unet_settings(settings: dict[str, Any], diffusion: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of `NoiseUNet` that a network's config section and section ``diffusion`` give."""
     names = ("channels", "n_res_blocks", "attention_levels", "dropout", "norm_groups")
-    return {name: settings[name] for name in names}
+    schedule = dict(diffusion) if settings["preconditioned"] else None
+    return {name: settings[name] for name in names} | {"schedule": schedule}
 
 
 def train_prior(
@@ -243,7 +248,7 @@ def train_prior(
     """
     torch.manual_seed(seed)
     settings = resolve_steps(settings, len(latents.rows("train")))
-    prior = NoiseUNet(in_channels=latents.shape[0], **unet_settings(settings))
+    prior = NoiseUNet(in_channels=latents.shape[0], **unet_settings(settings, diffusion))
     module = PriorTraining(prior, latents, settings, seed, NoiseSchedule(**diffusion))
     identity = fingerprint(settings, diffusion, seed, latents.digest())
     if fit(module, "train_prior", metrics_path, work_dir, identity, checkpoint_minutes):
@@ -313,7 +318,9 @@ def train_voxel_dae(
     torch.manual_seed(seed)
     settings = resolve_steps(settings, len(store.rows("train")))
     network = ConditionalUNet(
-        encoder_settings(encoder, store.shape), unet_settings(settings), int(settings["fold"])
+        encoder_settings(encoder, store.shape),
+        unet_settings(settings, diffusion),
+        int(settings["fold"]),
     )
     prepare_encoder(network.encoder, encoder, store)
     module = VoxelDaeTraining(network, store, settings, seed, NoiseSchedule(**diffusion))

@@ -7,6 +7,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from ldae.networks.autoencoder import Autoencoder, fill_convolution, fold_space
+from ldae.provenance.fitted import note_fitted
 from ldae.volumes import VolumeStore
 
 MAX_PATCHES = 20_000  # enough for the leading components of some hundred voxels
@@ -31,6 +32,7 @@ def fit_linear_start(autoencoder: Autoencoder, store: VolumeStore, seed: int) ->
     rng = np.random.default_rng(seed)
     per_scan = int(np.prod([size // edge for size in store.shape]))
     rows = rng.permutation(store.rows("train"))[: -(-MAX_PATCHES // per_scan)]
+    note_fitted("linear start", store.index["subject"].iloc[rows])
     x = store.batch(np.sort(rows))
     if autoencoder.standard is not None:
         x = autoencoder.standard(x)

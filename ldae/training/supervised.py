@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from ldae.networks.assembly import EncoderWithHeads, save_encoder_with_heads
 from ldae.networks.semantic_encoder import encoder_settings
+from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
 from ldae.training.diffusion import prepare_encoder
 from ldae.training.fit import fingerprint, fit, resolve_steps
@@ -68,6 +69,7 @@ class SupervisedTraining(AveragedTraining):
         seed: int,
     ) -> None:
         super().__init__(network, store.rows("train"), store.rows("val"), settings, seed)
+        note_fitted("supervised", store.index["subject"].iloc[self.train_rows])
         self.store = store
         self.targets = targets
 

@@ -51,7 +51,7 @@ def cohort(tmp_path: Path) -> Path:
 
 
 def test_scans_are_found(cohort: Path) -> None:
-    scans = read_bids(cohort, 2)
+    scans = read_bids(cohort, 2, public=True)
     assert list(scans["scan"]) == [
         "sub-01_ses-M000", "sub-01_ses-M012", "sub-02_ses-M000", "sub-02_ses-M012", "sub-03",
     ]  # fmt: skip
@@ -80,11 +80,11 @@ def test_other_spellings_are_understood(cohort: Path) -> None:
         "ses-M000\t2020-01-01T10:00:00",
         "ses-M012\t2021-01-01T10:00:00",
     )
-    scans = read_bids(cohort, 1).set_index("scan")
+    scans = read_bids(cohort, 1, public=True).set_index("scan")
     assert list(scans["sex"]) == ["F", "F", "M", "M", "F"]
     assert scans.loc["sub-02_ses-M012", "months"] == pytest.approx(12, abs=0.05)
     write(cohort / "sub-02" / "sub-02_sessions.tsv", "session_id\tdays", "M000\t0", "M012\t730.5")
-    scans = read_bids(cohort, 1).set_index("scan")
+    scans = read_bids(cohort, 1, public=True).set_index("scan")
     assert scans.loc["sub-02_ses-M012", "months"] == 24
 
 
@@ -151,7 +151,7 @@ def test_each_fault_names_file_and_mend(
         describe_bids(cohort)
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match=message):
-        read_bids(cohort, 1)
+        read_bids(cohort, 1, public=True)
 
 
 def test_many_faults_are_reported_together(tmp_path: Path) -> None:

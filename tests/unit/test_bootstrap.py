@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from ldae.bootstrap import replicate_weights, subject_bootstrap, summarise_scores
 from ldae.probes import weighted_auc
@@ -78,3 +79,52 @@ def test_summary_counts_people_and_keeps_the_reason_of_an_empty_cell() -> None:
     assert summary.loc["mse", ["n_subjects", "n_scans"]].tolist() == [2, 3]
     assert np.isnan(summary.loc["lpips", "value"])
     assert summary.loc["lpips", "note"] == "no weights"
+
+
+def test_seeds_are_averaged_and_add_their_own_spread() -> None:
+    rng = np.random.default_rng(0)
+    subjects = np.arange(40).astype(str)
+    people = rng.normal(size=40)
+    values, names, runs = [], [], []
+    for seed, shift in ((0, -1.0), (1, 0.0), (2, 1.0)):
+        values.append(people + shift)
+        names.append(subjects)
+        runs.append(np.full(40, seed))
+    many = subject_bootstrap(
+        np.concatenate(values), np.concatenate(names), runs=np.concatenate(runs), seed=0
+    )
+    one = subject_bootstrap(people, subjects, seed=0)
+    assert many[0] == pytest.approx(one[0])
+    assert many[2] - many[1] > 1.5 * (one[2] - one[1])
+    # Seeds that agree add nothing, and a single seed changes nothing.
+    same = subject_bootstrap(
+        np.tile(people, 3), np.tile(subjects, 3), runs=np.repeat([0, 1, 2], 40), seed=0
+    )
+    np.testing.assert_allclose(same, one)
+    assert subject_bootstrap(people, subjects, runs=np.full(40, 7), seed=0) == one
+
+
+def test_an_interval_over_seeds_covers_the_mean_over_trainings() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for repeat in range(150):
+        people, trainings = rng.normal(size=30), rng.normal(size=8)
+        values = (people[None] + trainings[:, None]).ravel()
+        _, low, high = subject_bootstrap(
+            values, np.tile(np.arange(30).astype(str), 8), n=300, seed=repeat,
+            runs=np.repeat(np.arange(8), 30),
+        )  # fmt: skip
+        covered += low <= 0 <= high
+    assert 0.84 <= covered / 150 <= 1.0
+
+
+def test_statistics_of_several_seeds_are_means_of_each_seeds_own() -> None:
+    target = np.tile([0.0, 1.0], 20)
+    good, bad = target.copy(), 1 - target
+    values = np.column_stack([np.tile(target, 2), np.concatenate([good, bad])])
+    subjects = np.tile(np.arange(40).astype(str), 2)
+    value, low, high = subject_bootstrap(
+        values, subjects, weighted_auc, 200, 0, runs=np.repeat([0, 1], 40)
+    )
+    # Pooled, the two would give an area of 0.5 too; their spread tells them apart.
+    assert (value, low, high) == (0.5, 0.0, 1.0)

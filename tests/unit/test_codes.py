@@ -5,18 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from evaluation_toy import ToyModel, affine, make_store
+from evaluation_toy import SHAPE, ToyModel, affine, make_store
 
 from ldae.codes import (
     encode_semantics,
     fit_voxel_pca,
+    measure_region_volumes,
     pool_latents,
     region_volume_codes,
+    template_volumes,
     true_volume_codes,
 )
 from ldae.errors import InputError
+from ldae.regions import region_atlas
 from ldae.volumes import VolumeStore
 
 CPU = torch.device("cpu")
@@ -67,8 +71,18 @@ def test_true_volumes_follow_the_index(store: VolumeStore, tmp_path: Path) -> No
         true_volume_codes(tmp_path / "volumes.tsv", store.index)
 
 
-def test_region_volumes_see_the_disease(store: VolumeStore) -> None:
-    codes = region_volume_codes(store, affine())
+def test_region_volumes_see_the_disease_and_are_those_of_the_head(store: VolumeStore) -> None:
+    atlas = region_atlas(SHAPE, affine())
+    scale = pd.Series(1.0, index=store.index["scan"])
+    table = measure_region_volumes(store, atlas, scale)
+    assert table["scan"].tolist() == store.index["scan"].tolist()
     sick = (store.index["diagnosis"] == "AD").to_numpy()
-    assert codes.shape == (len(store.index), 5)
-    assert codes[sick, 0].mean() > codes[~sick, 0].mean() + 3
+    ventricles = table["ventricles_ml"].to_numpy()
+    assert ventricles[sick].mean() > ventricles[~sick].mean() + 3
+    assert region_volume_codes(table).shape == (len(store.index), 7)
+    # Stretched by 1.1 on the way to the template, a head is smaller by 1.1 cubed than it looks.
+    smaller = measure_region_volumes(store, atlas, scale * 1.1)
+    np.testing.assert_allclose(smaller["head_ml"], table["head_ml"] / 1.1**3, rtol=1e-6)
+    np.testing.assert_allclose(template_volumes(smaller), template_volumes(table), rtol=1e-6)
+    with pytest.raises(InputError, match="lacks the scale of 1 scans"):
+        measure_region_volumes(store, atlas, scale.iloc[1:])

@@ -27,6 +27,8 @@ class Job:
     rule, threads = "make_it", 1
     wildcards = Named(case="a")
     params = Named(seed=3, folder="/somewhere/raw")
+    config = {{"cohort": {{"source": "simulated"}}}}
+    resources = Named(mem_mb=100, tmpdir="/somewhere/tmp", _cores=1)
     input = Named(x="in.txt")
     output = Named(y="out.txt")
     log = Named(text="results/logs/make_it/a.log")
@@ -82,6 +84,7 @@ def test_success(tmp_path):
     assert [f["path"] for f in ended["input"]] == ["in.txt"]
     assert [f["path"] for f in ended["output"]] == ["out.txt"]
     assert ended["params"]["folder"] == "<external>/raw"
+    assert ended["resources"] == {"mem_mb": 100}
     assert ended["seed"] == 3 and ended["peak_memory"]["process_mib"] > 1
     assert str(tmp_path) not in json.dumps(ended)
 

@@ -13,7 +13,7 @@ import pytest
 from evaluation_toy import draw_head
 from matplotlib.figure import Figure
 
-from ldae.figures import curves, images, probes
+from ldae.figures import curves, fidelity, images, probes
 from ldae.figures.captions import CAPTIONS, caption
 from ldae.figures.slices import brain_centre, cut, difference_limit
 from ldae.figures.theme import save_figure
@@ -110,14 +110,74 @@ def manipulation() -> Drawn:
 
 def dose_response() -> Drawn:
     rows: list[dict[str, object]] = []
-    for name, _ in curves.RESPONSES:
+    for name, judge, _ in curves.RESPONSES:
+        common = {"method": "ldae", "task": "age", "judge": judge}
+        common["attribute"] = "age" if judge else ""
         for amount in (-1, 0, 1):
-            rows.append(
-                {"method": "ldae", "task": "age", "metric": name, "amount": amount, "value": amount}
-            )
-        trend = f"{name.removesuffix('_ml')}_spearman"
-        rows.append({"method": "ldae", "task": "age", "metric": trend, "value": 0.9})
-    return curves.plot_dose_response(numbers("manipulation", rows))
+            rows.append(common | {"metric": name, "amount": amount, "value": amount})
+        rows.append(common | {"metric": f"{name.removesuffix('_ml')}_spearman", "value": 0.9})
+    figure, data = curves.plot_dose_response(numbers("manipulation", rows))
+    assert len(data) == 3 * len(curves.RESPONSES)
+    return figure, data
+
+
+def edit_fidelity() -> Drawn:
+    rows: list[dict[str, object]] = []
+    for task, others in (("ad_vs_cn", ("age", "sex")), ("age", ("ad_vs_cn", "sex"))):
+        common = {"method": "ldae", "task": task}
+        for attribute in others:
+            for judge in ("code", "voxels"):
+                judged = common | {"attribute": attribute, "judge": judge}
+                rows.append(judged | {"metric": "off_target_ratio", "value": 0.3})
+                rows.append(judged | {"metric": "off_target_ratio_people", "value": 0.4})
+        for amount in (-1, 1):
+            for metric in ("truth_correlation", "identity_kept"):
+                rows.append(common | {"metric": metric, "amount": amount, "value": 0.6})
+        rows.append(common | {"metric": "truth_ceiling", "value": 0.9})
+        rows.append(
+            common | {"method": "group_difference", "metric": "truth_correlation", "value": 0.5}
+        )
+    return fidelity.plot_edit_fidelity(numbers("manipulation", rows))
+
+
+def edit_maps() -> Drawn:
+    example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK}
+    example |= {"original": HEAD, "age": np.stack([0.9 * HEAD, HEAD, BIG])}
+    figure, data = fidelity.plot_edit_maps(
+        example | {"age_group": BIG - HEAD, "age_truth": HEAD - BIG}
+    )
+    value = data.set_index("map")["correlation_with_edit"]
+    assert value["group"] == pytest.approx(1) and value["truth"] == pytest.approx(-1)
+    return figure, data
+
+
+def comparisons() -> Drawn:
+    rows: list[dict[str, object]] = []
+    for against in ("voxel_pca", "untrained"):
+        common = {"method": "ldae", "against": against, "split": "test"}
+        for task, metric in (("ad_vs_cn", "roc_auc_gain"), ("age", "mae_gain")):
+            rows.append(common | {"claim": "probes", "task": task, "metric": metric, "value": 0.1})
+    for steps in (10, 20):
+        rows.append(
+            {"claim": "reconstruction", "method": "ldae", "against": "voxel_dae", "steps": steps}
+            | {"metric": "ssim_gain", "region": "mask", "window": 11, "value": steps / 100}
+        )
+    figure, data = fidelity.plot_comparisons(numbers("comparisons", rows))
+    assert data.loc[data["claim"] == "reconstruction", "value"].tolist() == [0.2]
+    return figure, data
+
+
+def volumes() -> Drawn:
+    rows: list[dict[str, object]] = []
+    for structure in ("ventricles", "hippocampi"):
+        common = {"method": "region_volumes", "structure": structure}
+        rows.append(common | {"metric": "correlation", "value": 0.9})
+        rows.append(common | {"metric": "error_ml", "value": 2.0})
+    pairs = pd.DataFrame(
+        {"structure": ["ventricles", "hippocampi"] * 5, "scan": "s", "subject": "p"}
+        | {"measured": np.arange(10.0), "reference": np.arange(10.0) + 1}
+    )
+    return curves.plot_volumes(pairs, numbers("volumes", rows))
 
 
 def interpolation_sequence() -> Drawn:
@@ -129,12 +189,14 @@ def interpolation_sequence() -> Drawn:
 
 def interpolation_gap() -> Drawn:
     rows: list[dict[str, object]] = []
-    for gap in (12, 24):
-        for method in ("ldae", "nearest_visit"):
-            common = {"method": method, "target": "real", "region": "mask", "gap_months": gap}
-            rows.append(common | {"metric": "ssim", "window": 4, "value": 0.9})
-            rows.append(common | {"metric": "mse", "value": 0.02})
-            rows.append(common | {"metric": "skill", "value": -0.1})
+    for span in ("gap_months", "nearest_months"):
+        for months in (12, 24):
+            for method in ("ldae", "nearest_visit"):
+                common = {"method": method, "target": "real", span: months}
+                rows.append(common | {"region": "mask", "metric": "mse", "value": 0.02})
+                rows.append(common | {"region": "mask", "metric": "skill", "value": -0.1})
+                rows.append(common | {"metric": "ventricle_error_ml", "value": 2.0})
+                rows.append(common | {"metric": "hippocampus_error_ml", "value": 0.3})
     return curves.plot_interpolation_gap(numbers("interpolation", rows))
 
 
@@ -150,7 +212,8 @@ def throughput() -> Drawn:
 
 FIGURES: list[Callable[[], Drawn]] = [
     cohort, training, reconstruction, reconstruction_steps, stochastic, roc, age, manipulation,
-    dose_response, interpolation_sequence, interpolation_gap, throughput,
+    dose_response, edit_fidelity, edit_maps, interpolation_sequence, interpolation_gap, throughput,
+    comparisons, volumes,
 ]  # fmt: skip
 
 
@@ -197,7 +260,7 @@ def test_slice_helpers_survive_empty_input() -> None:
 
 def test_drawing_loads_no_learning_library() -> None:
     code = (
-        "import sys; from ldae.figures import captions, curves, images, probes; import "
+        "import sys; from ldae.figures import captions, curves, fidelity, images; import "
         "ldae.report; sys.exit(bool({'torch', 'sklearn', 'monai', 'lightning'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

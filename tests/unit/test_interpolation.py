@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from evaluation_toy import ToyModel, affine, make_store
+from evaluation_toy import SHAPE, ToyModel, affine, make_store
 
 from ldae.interpolation import find_triples, interpolate_gaps
+from ldae.regions import measure_regions, region_atlas
+from ldae.scores import tabulate_scores
 from ldae.tables import table_columns
 from ldae.volumes import VolumeStore
 
@@ -19,18 +21,19 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
 
 @pytest.fixture(scope="module")
 def result(store: VolumeStore) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    return interpolate_gaps(
+    scores, examples = interpolate_gaps(
         store,
         {"ldae": ToyModel()},
-        affine(),
+        region_atlas(SHAPE, affine()),
         n_steps=50,
         max_triples=None,
         windows=[3, 4],
         batch_size=7,
-        n_bootstrap=50,
         seed=0,
-        cohort="toy",
     )
+    scores = scores.assign(seed=0, split="test")
+    table = tabulate_scores(scores, "interpolation", cohort="toy", n_bootstrap=50, seed=0)
+    return table, examples
 
 
 def test_every_triple_of_every_person_is_found(store: VolumeStore) -> None:
@@ -92,6 +95,26 @@ def test_nobody_with_three_visits_stops(tmp_path: object) -> None:
     small = make_store(tmp_path, n_subjects=10, n_visits=2)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="three visits"):
         interpolate_gaps(
-            small, {"ldae": ToyModel()}, affine(), n_steps=2, max_triples=None, windows=[3],
-            batch_size=4, n_bootstrap=10, seed=0, cohort="toy",
+            small, {"ldae": ToyModel()}, region_atlas(SHAPE, affine()), n_steps=2,
+            max_triples=None, windows=[3], batch_size=4, seed=0,
         )  # fmt: skip
+
+
+def test_copying_a_visit_errs_by_its_difference_in_volume(
+    store: VolumeStore, result: tuple[pd.DataFrame, dict[str, np.ndarray]]
+) -> None:
+    table, _ = result
+    chosen = (table["target"] == "real") & table["gap_months"].isna()
+    rows = table[chosen & table["nearest_months"].isna() & (table["method"] == "nearest_visit")]
+    value = rows.set_index("metric")["value"]
+    atlas = region_atlas(SHAPE, affine())
+    errors = []
+    for triple in find_triples(store.index, "test"):
+        a, m, b = triple.rows
+        near = a if triple.alpha <= 0.5 else b
+        ml = [measure_regions(store.batch([r]), store.mask_batch([m]), atlas) for r in (near, m)]
+        errors.append([ml[0][k][0] - ml[1][k][0] for k in ("ventricles", "hippocampi")])
+    expected = np.abs(errors).mean(0)
+    assert value["ventricle_error_ml"] == pytest.approx(expected[0], rel=1e-4)
+    assert value["hippocampus_error_ml"] == pytest.approx(expected[1], rel=1e-4)
+    assert value["ventricle_bias_ml"] == pytest.approx(np.mean(errors, 0)[0], rel=1e-4)

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from ldae.diffusion.ddim import ddim_levels, ddim_move
+from ldae.diffusion.process import diffuse
+from ldae.diffusion.schedule import NoiseSchedule
 from ldae.errors import InputError
 from ldae.networks.assembly import (
     ConditionalUNet,
@@ -37,6 +40,7 @@ from ldae.networks.unet import NoiseUNet
 from ldae.networks.weights import read_weights
 
 CPU = torch.device("cpu")
+SCHEDULE = {"n_levels": 1000, "beta_start": 1e-4, "beta_end": 0.02}
 ENCODER = {
     "n_slices": 16, "slab": 4, "dim_y": 16, "depths": [1, 1], "widths": [8, 16], "patch_size": 4,
     "n_heads": 2,
@@ -100,6 +104,29 @@ def test_unet_shapes_and_dependence(shape: tuple[int, ...]) -> None:
     assert not torch.allclose(out, unet(z, t, y + 1))
     one_by_one = torch.cat([unet(z[i : i + 1], t[i : i + 1], y[i : i + 1]) for i in range(2)])
     assert torch.allclose(out, one_by_one, atol=1e-4)
+
+
+def test_preconditioned_unet_keeps_samples_in_range_before_training() -> None:
+    schedule = NoiseSchedule(**SCHEDULE)
+    head_is_zero = [NoiseUNet(in_channels=3, **UNET, schedule=s).eval() for s in (SCHEDULE, None)]
+    z_T = torch.randn(2, 3, 4, 4, 4)  # noqa: N806
+    levels = ddim_levels(10, schedule.n_levels)[::-1]
+    with torch.no_grad():
+        tame, wild = (ddim_move(z_T, unet, levels, schedule).std() for unet in head_is_zero)
+    assert tame < z_T.std() and wild > 100
+
+
+def test_preconditioning_turns_velocity_into_noise_and_fades_the_gradient() -> None:
+    schedule = NoiseSchedule(**SCHEDULE)
+    unet = NoiseUNet(in_channels=3, **UNET, schedule=SCHEDULE)
+    z_0, eps, t = torch.randn(2, 3, 4, 4, 4), torch.randn(2, 3, 4, 4, 4), torch.tensor([40, 990])
+    alpha_bar = schedule.alpha_bar[t].reshape(-1, 1, 1, 1, 1)
+    velocity = alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * z_0
+    z_t = diffuse(z_0, t, eps, schedule)
+    assert torch.allclose(unet.to_noise(velocity, z_t, t), eps, atol=1e-5)
+    assert torch.allclose(unet.to_gradient(eps, t), alpha_bar.sqrt() * eps)
+    plain = NoiseUNet(in_channels=3, **UNET)
+    assert plain.to_noise(eps, z_t, t) is eps and plain.to_gradient(eps, t) is eps
 
 
 def test_unet_refuses_what_it_cannot_halve() -> None:

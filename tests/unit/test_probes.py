@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from ldae.probes import (
     AD_VS_CN,
     AGE,
     MEASURES,
+    SEX,
     Probe,
     fit_probe,
     fit_probes,
@@ -21,7 +23,10 @@ from ldae.probes import (
     tabulate_probes,
 )
 
-GRIDS = {"c_grid": [0.01, 0.1, 1.0], "alpha_grid": [1.0, 10.0, 100.0], "n_folds": 4, "seed": 0}
+GRIDS: dict[str, Any] = {
+    "c_grid": [0.01, 0.1, 1.0], "alpha_grid": [1.0, 10.0, 100.0], "n_folds": 4, "seed": 0,
+    "outer_folds": None,
+}  # fmt: skip
 
 
 def cohort(seed: int = 0, n_subjects: int = 90) -> tuple[np.ndarray, pd.DataFrame]:
@@ -35,6 +40,7 @@ def cohort(seed: int = 0, n_subjects: int = 90) -> tuple[np.ndarray, pd.DataFram
             "subject": [f"sub-{i:03d}" for i in range(n_subjects)],
             "diagnosis": np.where(sick, "AD", "CN"),
             "age": age,
+            "sex": np.array(["F", "M"])[np.arange(n_subjects) // 2 % 2],
             "split": split,
         }
     )
@@ -50,11 +56,11 @@ def cohort(seed: int = 0, n_subjects: int = 90) -> tuple[np.ndarray, pd.DataFram
 def test_probes_find_what_is_there() -> None:
     codes, index = cohort()
     probes, predictions = fit_probes(codes, index, **GRIDS)
-    assert set(probes) == {AD_VS_CN, AGE}
+    assert set(probes) == {AD_VS_CN, AGE, SEX}
     table = tabulate_probes({"ldae": predictions}, cohort="toy", seed=0, n_bootstrap=200)
-    test = table[table["split"] == "test"].set_index("metric")
-    assert test.loc["roc_auc", "value"] > 0.85
-    assert test.loc["mae", "value"] < 4
+    test = table[table["split"] == "test"].set_index(["task", "metric"])
+    assert test.loc[(AD_VS_CN, "roc_auc"), "value"] > 0.85
+    assert test.loc[(AGE, "mae"), "value"] < 4
     assert (test["ci_low"] <= test["value"]).all() and (test["value"] <= test["ci_high"]).all()
     # Patients are the positive class: a higher response is a sicker scan.
     assert probes[AD_VS_CN]["weights"][0] > 0
@@ -116,7 +122,11 @@ def test_measures_agree_with_scikit_learn() -> None:
         "balanced_accuracy": reference.balanced_accuracy_score(target, called),
         "sensitivity": reference.recall_score(target, called),
         "specificity": reference.recall_score(target, called, pos_label=0),
+        "precision": reference.precision_score(target, called),
         "f1": reference.f1_score(target, called),
+        "precision_cn_positive": reference.precision_score(target, called, pos_label=0),
+        "recall_cn_positive": reference.recall_score(target, called, pos_label=0),
+        "f1_cn_positive": reference.f1_score(target, called, pos_label=0),
         "mcc": reference.matthews_corrcoef(target, called),
     }
     values = np.column_stack([target, score])
@@ -152,18 +162,38 @@ def test_roc_curve_ends_in_the_corners_and_has_its_area() -> None:
     assert area == pytest.approx(reference.roc_auc_score(target, score))
 
 
-def test_paired_difference_to_the_model() -> None:
+def test_share_of_the_way_to_the_true_volumes() -> None:
     codes, index = cohort()
     _, good = fit_probes(codes, index, **GRIDS)
     _, bad = fit_probes(np.random.default_rng(9).normal(size=codes.shape), index, **GRIDS)
-    predictions = {"ldae": good, "untrained": bad}
+    predictions = {"ldae": bad, "voxel_pca": good, "true_volumes": good}
     table = tabulate_probes(predictions, cohort="toy", seed=0, n_bootstrap=200)
-    row = table[(table["metric"] == "roc_auc_difference") & (table["split"] == "test")].iloc[0]
-    assert row["method"] == "untrained" and row["ci_high"] < 0
+    rows = table[(table["metric"] == "share_of_ceiling") & (table["split"] == "test")]
+    share = rows.set_index("method")
+    assert set(share.index) == {"ldae", "voxel_pca"}
+    assert share.loc["voxel_pca", ["value", "ci_low", "ci_high"]].tolist() == [1, 1, 1]
+    area = table[(table["metric"] == "roc_auc") & (table["split"] == "test")]
+    area = area[area["task"] == AD_VS_CN].set_index("method")["value"]
+    expected = (area["ldae"] - 0.5) / (area["true_volumes"] - 0.5)
+    assert share.loc["ldae", "value"] == pytest.approx(expected)
+
+
+def test_everyone_is_predicted_once_by_probes_of_others() -> None:
+    codes, index = cohort()
+    _, predictions = fit_probes(codes, index, **(GRIDS | {"outer_folds": 5}))
+    crossed = predictions[(predictions["split"] == "cv") & (predictions["task"] == AGE)]
+    assert sorted(crossed["scan"]) == sorted(index["scan"])
+    # A code that is each person's own label, and noise to others, must not help.
+    own = np.zeros((len(index), len(index) // 2))
+    own[np.arange(len(index)), np.arange(len(index)) // 2] = 1
+    _, leaking = fit_probes(own, index, **(GRIDS | {"outer_folds": 5}))
+    rows = leaking[(leaking["split"] == "cv") & (leaking["task"] == AGE)]
+    error = np.abs(rows["target"] - rows["prediction"]).mean()
+    assert error > 0.9 * np.abs(index["age"] - index["age"].mean()).mean()
 
 
 def test_cohort_without_patients_has_the_age_task_only() -> None:
     codes, index = cohort()
     index["diagnosis"] = ""
     probes, predictions = fit_probes(codes, index, **GRIDS)
-    assert set(probes) == {AGE} and set(predictions["task"]) == {AGE}
+    assert set(probes) == {AGE, SEX} and set(predictions["task"]) == {AGE, SEX}

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ldae.provenance import environment
 from ldae.provenance import record as provenance
 from ldae.provenance.code import code_digest, code_files
+from ldae.provenance.places import Places
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -101,7 +103,7 @@ def test_folders_are_walked_and_hashed(tmp_path, monkeypatch):
     Path("folder/deep").mkdir(parents=True)
     Path("folder/deep/x.txt").write_bytes(b"abc")
     Path("folder", provenance.TIMESTAMP_FILE).touch()
-    (found,) = provenance.describe_files(["folder", "folder/deep/x.txt"])
+    (found,) = provenance.describe_files(["folder", "folder/deep/x.txt"], Places(Path("results")))
     assert found == {
         "path": "folder/deep/x.txt",
         "size": 3,
@@ -109,12 +111,98 @@ def test_folders_are_walked_and_hashed(tmp_path, monkeypatch):
     }
 
 
+@pytest.fixture
+def restricted(tmp_path, monkeypatch) -> Places:
+    """Working folder of a study whose people may not be named, with results and scans elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw/sub-01/anat").mkdir(parents=True)
+    (tmp_path / "raw/sub-01/anat/sub-01_T1w.nii.gz").write_bytes(b"scan")
+    (tmp_path / "raw/participants.tsv").write_text("participant_id\tage\nsub-01\t70\n")
+    return Places(tmp_path / "elsewhere/results", tmp_path / "raw", restricted=True)
+
+
 def test_no_place_of_the_machine_in_a_record(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     home = Path.home()
-    value = {"a": str(tmp_path / "x.tsv"), "b": [str(home / "y"), "/data/secret/z"], "c": 3}
-    plain = provenance.plain(value)
+    places = Places(Path("/disk/of/jane/results"), Path("../../jane/adni"))
+    value = {
+        "a": str(tmp_path / "x.tsv"),
+        "b": [str(home / "y"), "/data/secret/z"],
+        "c": 3,
+        "results": "/disk/of/jane/results/cohort/bids",
+        "bids": "../../jane/adni",
+    }
+    text = f"../../jane/adni/sub-1/x.nii: cannot be read, see {tmp_path}/log and {home}/y"
+    plain = places.plain(value)
     assert plain["a"] == "x.tsv"
-    assert plain["b"][1] == "<external>/z"
-    assert str(tmp_path) not in json.dumps(plain) and f"{home}/" not in json.dumps(plain)
+    assert plain["b"][1] == "<external>/z" and plain["c"] == 3
+    assert plain["results"] == "<results>/cohort/bids" and plain["bids"] == "<bids>"
+    assert places.scrub(text) == "<bids>/sub-1/x.nii: cannot be read, see log and ~/y"
     assert os.uname().nodename not in json.dumps(provenance.device())
+
+
+def test_words_are_not_taken_for_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    places = Places(Path("results"), Path("data"))
+    assert places.plain("results of the data") == "results of the data"
+    assert places.plain({"title": "new results/old"}) == {"title": "new results/old"}
+
+
+def test_names_lead_back_to_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    places = Places(Path("results/ixi"), Path("/data/ixi"))
+    for path in ("results/ixi/tables/x.tsv", "/data/ixi/sub-1/x.nii", "resources/w.pt"):
+        found = places.find(places.name(path))
+        assert found is not None and os.path.abspath(found) == os.path.abspath(path)
+    assert places.name("/opt/weights/w.pt") == "<external>/w.pt"
+    assert places.find("<external>/w.pt") is None
+    assert Places(Path("results")).find("<bids>/sub-1/x.nii") is None
+
+
+def test_people_of_a_restricted_cohort_bear_pseudonyms(restricted):
+    scan = restricted.bids / "sub-01/anat/sub-01_T1w.nii.gz"
+    name = restricted.name(scan)
+    assert "sub-01" not in name and name.startswith("<bids>/sub-p")
+    assert restricted.find(name) == scan
+    message = restricted.scrub(f"{scan}: sub-01 is too short")
+    assert "sub-01" not in message and message.startswith(name)
+    assert restricted.scrub(message) == message, "a pseudonym stays as it is"
+
+
+def test_pseudonyms_depend_on_the_cohort(restricted):
+    before = restricted.name(restricted.bids / "sub-01")
+    (restricted.bids / "participants.tsv").write_text("participant_id\tage\nsub-01\t71\n")
+    assert Places(restricted.results, restricted.bids, True).name("raw/sub-01") != before
+
+
+def test_a_public_cohort_keeps_its_labels(restricted):
+    public = Places(restricted.results, restricted.bids)
+    assert public.name("raw/sub-01/x.nii") == "<bids>/sub-01/x.nii"
+
+
+def test_an_environment_names_its_locks(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.lock").write_bytes(b"abc")
+    environment.main(["a.lock"])
+    (tmp_path / environment.READY_FILE).write_text(capsys.readouterr().out)
+    (digest,) = environment.locks(tmp_path).values()
+    assert digest.startswith("ba7816bf") and set(environment.locks(tmp_path)) == {"a.lock"}
+    assert environment.locks(tmp_path / "other") == {}
+
+
+def test_the_container_is_known_by_its_digest(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "REPOSITORY", tmp_path)
+    monkeypatch.delenv("APPTAINER_CONTAINER", raising=False)
+    assert environment.container() is None
+    digest = "0" * 64
+    image, table = tmp_path / f"torch-{digest[:12]}.sif", tmp_path / environment.DIGESTS
+    monkeypatch.setenv("APPTAINER_CONTAINER", str(image))
+    assert environment.container() == {"name": image.name, "sha256": None}
+    assert environment.locks(tmp_path) == {}
+    table.parent.mkdir()
+    table.write_text(f"name\tsha256\tlock\ntorch\t{digest}\t{'1' * 64}\n")
+    assert environment.container() == {"name": image.name, "sha256": digest}
+    assert environment.locks(tmp_path) == {"envs/torch.lock": "1" * 64}
+    image.write_bytes(b"abc")
+    os.utime(image, (table.stat().st_mtime + 9,) * 2)
+    assert environment.container()["sha256"].startswith("ba7816bf"), "built after the table"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from evaluation_toy import SHAPE, ToyModel, make_store
 
 from ldae.reconstruction import choose_rows, evaluate_reconstruction, vary_stochastic
+from ldae.scores import read_scores, tabulate_scores, write_scores
 from ldae.tables import table_columns
 from ldae.volumes import VolumeStore
 
-OPTIONS = {"n_bootstrap": 50, "seed": 0, "cohort": "toy", "windows": [3, 4, 11]}
+OPTIONS = {"seed": 0, "windows": [3, 4, 11]}
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +26,8 @@ def models() -> dict[str, ToyModel]:
     return {"ldae": ToyModel(), "prior": ToyModel("prior", conditional=False)}
 
 
-def test_every_row_of_the_protocol_is_there(store: VolumeStore) -> None:
-    table, examples = evaluate_reconstruction(
+def test_every_row_of_the_protocol_is_there(store: VolumeStore, tmp_path: Path) -> None:
+    scores, examples = evaluate_reconstruction(
         store,
         models(),
         steps=[5, 40],
@@ -34,6 +37,9 @@ def test_every_row_of_the_protocol_is_there(store: VolumeStore) -> None:
         n_examples=2,
         **OPTIONS,
     )
+    write_scores(scores, "reconstruction", 0, "test", tmp_path / "scores.tsv.gz")
+    read = read_scores([tmp_path / "scores.tsv.gz"], "reconstruction")
+    table = tabulate_scores(read, "reconstruction", cohort="toy", n_bootstrap=50, seed=0)
     assert list(table.columns) == table_columns("reconstruction")
     assert set(table["method"]) == {"autoencoder", "ldae", "ldae_semantic", "prior"}
     chosen = table[(table["metric"] == "mse") & (table["region"] == "mask")]
@@ -48,13 +54,15 @@ def test_every_row_of_the_protocol_is_there(store: VolumeStore) -> None:
 
 
 def test_numbers_do_not_depend_on_the_batch(store: VolumeStore) -> None:
-    tables = [
+    scores = [
         evaluate_reconstruction(
             store, models(), steps=[5], voxel_steps=[5], n_scans=6, batch_size=size, **OPTIONS
         )[0]
         for size in (2, 6)
     ]
-    pd.testing.assert_frame_equal(*tables, rtol=1e-4)
+    keys = ["method", "steps", "region", "window", "scan", "metric"]
+    ordered = [s.sort_values(keys).reset_index(drop=True) for s in scores]
+    pd.testing.assert_frame_equal(*ordered, rtol=1e-4)
 
 
 def test_scans_are_spread_over_people_and_reproducible(store: VolumeStore) -> None:
@@ -69,20 +77,18 @@ def test_scans_are_spread_over_people_and_reproducible(store: VolumeStore) -> No
 def test_stochastic_variation_shrinks_with_what_the_code_knows(store: VolumeStore) -> None:
     spread = []
     for deviation in (0.2, 0.6):
-        table, examples = vary_stochastic(
+        scores, examples = vary_stochastic(
             store,
             {"ldae": ToyModel(deviation=deviation)},
             n_steps=100,
             n_scans=3,
             n_samples=4,
             batch_size=3,
-            n_bootstrap=50,
             seed=0,
-            cohort="toy",
         )
-        row = table[(table["metric"] == "std") & (table["region"] == "mask")].iloc[0]
-        spread.append(row["value"])
-        assert row["n_scans"] == 3
+        rows = scores[(scores["metric"] == "std") & (scores["region"] == "mask")]
+        spread.append(rows["value"].mean())
+        assert rows["scan"].nunique() == 3
     assert spread[0] < 0.5 * spread[1]
     # z_0 | y has deviation s, and a unit of latent is 0.3 of intensity.
     assert spread[0] == pytest.approx(0.2 * 0.3, rel=0.15)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ldae.errors import InputError
+from ldae.provenance.audit import Check, Finding, Level, Verdict
 from ldae.report import build_report
 from ldae.tables import tidy, write_table
 
@@ -15,6 +16,9 @@ PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63f8ffff3f"
     "0005fe02fea7352a2d0000000049454e44ae426082"
 )
+
+CHANGED = Finding(Level.ERROR, "tables/probes.tsv", "sha256 1234", "sha256 <5678>")
+VERDICT = Verdict((Check("files", "12 files", (CHANGED,)), Check("code", "3 jobs")), {}, 1.5)
 
 
 def build(folder: Path, **changes: object) -> str:
@@ -28,10 +32,12 @@ def build(folder: Path, **changes: object) -> str:
         "figures": {"age": picture, "manipulation_age": picture},
         "tables": {"probes": folder / "p.tsv"},
         "captions": {"age": "Ages of 3 <people>.", "manipulation_age": "Edits."},
+        "origins": {"age": "From 7 scans.", "manipulation_age": "From 8.", "qc": "From 9."},
         "qc_png": picture,
         "left_out": {"interpolation": "nobody has three visits"},
         "config": {"title": "Toy study", "seed": 1},
         "provenance": {"commit": "abc123", "made": "today", "python": "3.11"},
+        "audit": VERDICT,
         "out": folder / "report.html",
     }
     build_report(**(arguments | changes))  # type: ignore[arg-type]
@@ -43,6 +49,8 @@ def test_one_file_with_everything(tmp_path: Path) -> None:
     texts = ["Toy study", "abc123", "Ages of 3 &lt;people&gt;", "nobody has three visits"]
     for text in [*texts, "4.500", "years &lt;b&gt;", "Edits.", "Quality control"]:
         assert text in page, text
+    for text in ["From 7 scans.", "From 9.", "FAILED: 1 error", "12 files", "sha256 &lt;5678&gt;"]:
+        assert text in page, text
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert page.count("data:image/png;base64,") == 3
     assert "Interpolation</h2>" not in page
@@ -51,7 +59,10 @@ def test_one_file_with_everything(tmp_path: Path) -> None:
 def test_nothing_disappears_silently(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no caption"):
         build(tmp_path, captions={})
+    with pytest.raises(InputError, match="no origin"):
+        build(tmp_path, origins={"age": "From 7 scans."})
+    named = {"captions": {"stranger": "Who?"}, "origins": {"stranger": "Where?", "qc": "There."}}
     with pytest.raises(InputError, match="no section"):
-        build(tmp_path, figures={"stranger": tmp_path / "f.png"}, captions={"stranger": "Who?"})
+        build(tmp_path, figures={"stranger": tmp_path / "f.png"}, **named)
     with pytest.raises(InputError, match="cannot be read"):
         build(tmp_path, figures={"age": tmp_path / "gone.png"})

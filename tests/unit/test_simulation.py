@@ -19,6 +19,7 @@ from ldae.simulation.sampling import refine_linear, sample_linear
 SETTINGS = {
     "n_subjects": 8,
     "months": [0, 12, 24],
+    "follow_up_share": 1.0,
     "missing_visit_rate": 0.3,
     "shares": {"CN": 0.5, "MCI": 0.0, "AD": 0.5},
     "age_years": [55, 90],
@@ -53,13 +54,20 @@ def people(n: int, seed: int = 0) -> pd.DataFrame:
     return draw_population(SimulationSettings.from_mapping(settings), seed)
 
 
+def test_follow_up_share_decides_who_comes_back() -> None:
+    settings = {**SETTINGS, "n_subjects": 400, "follow_up_share": 0.3, "missing_visit_rate": 0.0}
+    visits = draw_population(SimulationSettings.from_mapping(settings), 0)["subject"].value_counts()
+    assert set(visits) == {1, len(SETTINGS["months"])}
+    assert (visits > 1).mean() == pytest.approx(0.3, abs=0.07)
+
+
 def test_files_do_not_depend_on_workers(cohort: Path, tmp_path: Path) -> None:
     simulate_cohort(SETTINGS, 3, tmp_path / "bids", tmp_path / "truth", 2)
     assert digests(tmp_path) == digests(cohort)
 
 
 def test_cohort_is_read_back(cohort: Path, truth: pd.DataFrame) -> None:
-    scans = read_bids(cohort / "bids", 1)
+    scans = read_bids(cohort / "bids", 1, public=True)
     assert list(scans["scan"]) == list(truth["scan"])
     assert describe_bids(cohort / "bids") == simulated_summary(SETTINGS, 3)
     assert set(scans["site"]) == {"site-01", "site-02", "site-03"}
@@ -175,7 +183,8 @@ def test_rates_are_the_published_ones() -> None:
     ("key", "value"),
     [
         ("n_subjects", 3), ("n_subjects", 10.5), ("months", [6, 12]), ("months", [0, 12, 6]),
-        ("missing_visit_rate", 1.0), ("missing_visit_rate", "x"), ("shares", {"CN": 0.5}),
+        ("follow_up_share", 1.5), ("missing_visit_rate", 1.0), ("missing_visit_rate", "x"),
+        ("shares", {"CN": 0.5}),
         ("shares", {"CN": 0.5, "FTD": 0.5}), ("age_years", [90, 55]), ("age_years", [55]),
         ("n_sites", 0), ("spacing_mm", 0.5),
     ],

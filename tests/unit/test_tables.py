@@ -9,7 +9,15 @@ import pandas as pd
 import pytest
 
 from ldae.errors import InputError
-from ldae.tables import CONDITION_COLUMNS, read_table, readable, table_columns, tidy, write_table
+from ldae.tables import (
+    CONDITION_COLUMNS,
+    blocks,
+    read_table,
+    readable,
+    table_columns,
+    tidy,
+    write_table,
+)
 
 
 def example() -> pd.DataFrame:
@@ -64,6 +72,20 @@ def test_empty_cell_and_its_reason_are_shown(tmp_path: Path) -> None:
     assert (
         "–" in (tmp_path / "t.md").read_text() and "no weights" in (tmp_path / "t.md").read_text()
     )
+
+
+def test_claims_are_shown_one_by_one(tmp_path: Path) -> None:
+    rows = [
+        {"method": "ldae", "claim": "age", "metric": "mae", "value": 5.0},
+        {"method": "ldae", "claim": "speed", "metric": "speed_ratio", "value": 9.0},
+    ]
+    table = tidy(rows, "claims", cohort="toy", seed=0)
+    assert [name for name, _ in blocks(table)] == ["age", "speed"]
+    write_table(table, tmp_path / "c.tsv", tmp_path / "c.md")
+    text = (tmp_path / "c.md").read_text()
+    first, second = text.split("## Speed")
+    assert "## Age" in first and "mae" in first and "speed_ratio" not in first
+    assert "speed_ratio" in second and "mae" not in second
 
 
 def test_foreign_file_is_named(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ AUTOENCODER: dict[str, Any] = COMMON | {
 }  # fmt: skip
 UNET: dict[str, Any] = {
     "channels": [8, 16], "attention_levels": [False, True], "n_res_blocks": 1, "dropout": 0.1,
-    "norm_groups": 4,
+    "preconditioned": True, "norm_groups": 4,
 }  # fmt: skip
 AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9, "batch_size": 4}
 ENCODER: dict[str, Any] = {

@@ -43,6 +43,7 @@ def test_default_study(plan_folder):
     jobs = planned(done.stdout)
     assert done.returncode == 0, done.stderr
     assert jobs["fit_probe"] == 8 and jobs["plot_manipulation"] == 2
+    assert jobs["tabulate_scores"] == 4 and jobs["render_true_effects"] == 1
     assert "Left out" not in done.stdout
 
 
@@ -60,7 +61,7 @@ def test_longitudinal_patients_from_bids(plan_folder, tmp_path, study):
     assert done.returncode == 0, done.stderr
     jobs = planned(done.stdout)
     assert jobs["interpolate_gaps"] == 1 and jobs["plot_roc"] == 1
-    assert "simulate_cohort" not in jobs and "read_true_volumes" not in jobs
+    assert not {"simulate_cohort", "read_true_volumes", "render_true_effects"} & set(jobs)
     assert f"results/{study}/report.html" in done.stdout
 
 

@@ -1,0 +1,160 @@
+"""Check that a finished study is still exactly what was computed.
+
+Every check is a function of one module here, from a :class:`~.study.Study` to a
+:class:`~.findings.Check`. None of them changes the study.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ldae.errors import InputError
+from ldae.provenance.audit.chain import check_attempts, check_chain
+from ldae.provenance.audit.code import check_code
+from ldae.provenance.audit.engine import check_belief, read_belief
+from ldae.provenance.audit.environment import check_environment
+from ldae.provenance.audit.files import check_files
+from ldae.provenance.audit.findings import Check, Finding, Level, Verdict
+from ldae.provenance.audit.people import check_people
+from ldae.provenance.audit.records import check_records
+from ldae.provenance.audit.study import Study
+from ldae.provenance.code import REPOSITORY
+from ldae.provenance.hashing import DigestCache, cache_path
+from ldae.provenance.history import History, load_history
+from ldae.provenance.places import Places
+from ldae.provenance.record import now
+from ldae.provenance.seal import read_seals
+
+__all__ = ["Check", "Finding", "Level", "Verdict", "audit_study"]
+
+logger = logging.getLogger(__name__)
+
+
+def audit_study(
+    results: Path,
+    bids: Path | None = None,
+    *,
+    full: bool = False,
+    n_threads: int | None = None,
+    seal: str | None = None,
+    repository: Path = REPOSITORY,
+    working: Path | None = None,
+    without: Sequence[str] = (),
+) -> Verdict:
+    """Check a study: files, chain, records, code, environment, people, Snakemake's notes.
+
+    Parameters
+    ----------
+    results
+        Folder of everything computed.
+    bids
+        Folder of a real cohort's raw scans; without it they are not checked.
+    full
+        Hash every file, also those that have not changed since the last audit by their times.
+    n_threads
+        Files hashed at a time; by default as many as there are cores.
+    seal
+        Digest that was noted down when a run ended.
+    repository
+        Clone of the code.
+    working
+        Folder that the workflow ran in; by default the present one.
+    without
+        Rules whose jobs are left out: the one that asks, which is running.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no records.
+    """
+    clock = time.monotonic()
+    history = load_history(results).without(*without)
+    if not history.jobs and not history.unreadable:
+        raise InputError(results, "holds no records of jobs", "Name the results with --results.")
+    study = Study(history, study_places(history, bids), repository, working or Path.cwd())
+    belief = read_belief(study)
+    remembered = None if full else cache_path(results)
+    cache = DigestCache(remembered) if remembered else None
+    n_threads = n_threads or os.cpu_count() or 1
+    checks = (
+        check_files(study, belief, n_threads, cache),
+        check_chain(study),
+        check_records(study, seal, without),
+        check_attempts(study),
+        check_code(study),
+        check_environment(study),
+        check_people(study),
+        check_belief(study, belief),
+    )
+    return Verdict(checks, _facts(study), time.monotonic() - clock)
+
+
+def study_places(history: History, bids: Path | None) -> Places:
+    """Where the folders of a recorded study lie.
+
+    Raises
+    ------
+    InputError
+        If the folder of raw scans is none.
+    """
+    if bids is not None and not (bids / "participants.tsv").is_file():
+        raise InputError(bids, "has no participants.tsv", "Name the cohort's folder with --bids.")
+    readers = [job for job in history.current if job.rule == "read_bids"]
+    restricted = bool(readers) and not readers[-1].record["params"].get("public", True)
+    return Places(history.results, bids, restricted)
+
+
+def _facts(study: Study) -> dict[str, str]:
+    """What the audit was of, for people."""
+    history = study.history
+    try:
+        seals = read_seals(study.results)
+    except InputError:
+        seals = []
+    commits = sorted({str(job.record["commit"]) for job in study.chain})
+    facts = {
+        "audited": f"{now():%Y-%m-%d %H:%M} UTC",
+        "computed": _period(history),
+        "commit": ", ".join(commits) or "none",
+        "seal": f"{seals[-1].number}, sha256 {seals[-1].digest}" if seals else "none",
+    }
+    return facts
+
+
+def _period(history: History) -> str:
+    if not history.jobs:
+        return "unknown"
+    first, last = history.jobs[0].start, max(job.end or job.start for job in history.jobs)
+    return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``ldae audit``."""
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    parser.add_argument("--bids", type=Path, metavar="DIR", help="raw scans of a real cohort")
+    parser.add_argument("--full", action="store_true", help="hash every file again")
+    parser.add_argument("--seal", metavar="SHA256", help="digest noted when a run ended")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all findings here")
+    parser.add_argument("--jobs", type=int, metavar="N", help="files hashed at a time")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Audit and show the verdict; 1 if there is an error."""
+    verdict = audit_study(
+        options.results,
+        options.bids,
+        full=options.full,
+        n_threads=options.jobs,
+        seal=options.seal,
+    )
+    if options.json:
+        options.json.write_text(json.dumps(verdict.as_json(), indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(verdict.as_text())
+    return 0 if verdict.passed else 1

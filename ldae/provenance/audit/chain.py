@@ -1,0 +1,102 @@
+"""Follow every figure and table to raw scans, through jobs that fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ldae.provenance.audit.findings import Check, Finding, Level
+from ldae.provenance.audit.study import Study
+from ldae.provenance.history import FileState, Job, Status
+from ldae.provenance.places import RESULTS
+
+# Endings of raw scans in BIDS.
+RAW_SCANS = ("_T1w.nii.gz", "_T1w.nii")
+
+
+def check_chain(study: Study) -> Check:
+    """Follow every link from the figures and tables to the raw scans."""
+    findings: list[Finding] = []
+    n_links = 0
+    for job in study.chain:
+        for file in job.inputs:
+            n_links += 1
+            findings += _check_link(study, job, file)
+    findings += _without_scans(study)
+    if not study.history.targets:
+        findings.append(Finding(Level.ERROR, "records", "records of figures and tables", "none"))
+    looked_at = f"{len(study.history.targets)} figures and tables, {n_links:,} links"
+    return Check("chain", looked_at, tuple(findings))
+
+
+def _check_link(study: Study, job: Job, file: FileState) -> Iterator[Finding]:
+    """One input of a job: somebody left it, with these bytes, and nobody changed it since."""
+    history = study.history
+    affected = history.targets_of([job])
+    read = f"sha256 {file.sha256}, read by {job.case} {job.id}"
+    writer = history.source(job, file)
+    if writer is None:
+        if file.path.startswith(f"{RESULTS}/"):
+            yield Finding(
+                Level.ERROR,
+                file.path,
+                f"a record of the job that left it ({read})",
+                "none",
+                affected,
+            )
+        return
+    left = writer.written[file.path]
+    if left != file:
+        yield Finding(
+            Level.ERROR,
+            file.path,
+            read,
+            f"sha256 {left.sha256}, left by {writer.case} {writer.id}: it changed in between",
+            affected,
+        )
+        return
+    last = history.state(file.path)
+    if last is not None and last != file:
+        maker = history.producer(file.path)
+        by = f"{maker.case} {maker.id}" if maker else "a job"
+        yield Finding(
+            Level.ERROR,
+            file.path,
+            read,
+            f"sha256 {last.sha256}, left by {by}: what was made of the older file is out of date",
+            affected,
+        )
+
+
+def _without_scans(study: Study) -> Iterator[Finding]:
+    """Figures and tables behind which no raw scan is found."""
+    for target in study.history.targets:
+        jobs = study.history.ancestors(target)
+        files = (file for job in jobs for file in (*job.inputs, *job.outputs))
+        if not any(file.path.endswith(RAW_SCANS) for file in files):
+            yield Finding(Level.ERROR, target, "a chain from raw scans", "none", (target,))
+
+
+def check_attempts(study: Study) -> Check:
+    """Attempts that failed or never ended after the last one that a result stands on."""
+    last = {job.case: job for job in study.history.current}
+    findings = []
+    for job in study.history.jobs:
+        completed = last.get(job.case)
+        if job.status is Status.COMPLETED or completed is None or job.start <= completed.start:
+            continue
+        findings.append(
+            Finding(
+                Level.WARNING,
+                f"records/{job.case}/{job.id}",
+                f"nothing after the completed attempt {completed.id}",
+                f"an attempt that {_said(job)}: outputs may be gone",
+                study.history.targets_of([completed]),
+            )
+        )
+    counts = {s: sum(job.status is s for job in study.history.jobs) for s in Status}
+    looked_at = ", ".join(f"{n:,} {status}" for status, n in counts.items() if n)
+    return Check("attempts", looked_at or "none", tuple(findings))
+
+
+def _said(job: Job) -> str:
+    return "never ended" if job.status is Status.UNENDED else "failed"

@@ -1,0 +1,175 @@
+"""Compare every file with what its job left, or with what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ldae.provenance.audit.engine import Belief
+from ldae.provenance.audit.findings import Check, Finding, Level
+from ldae.provenance.audit.study import Study
+from ldae.provenance.hashing import DigestCache, Found, hash_files
+from ldae.provenance.history import RECORDS, TARGET_FOLDERS, FileState, Job
+from ldae.provenance.places import BIDS, RESULTS
+
+# Clocks of nodes and file servers may differ by so much.
+CLOCK_SECONDS = 120.0
+
+
+def check_files(study: Study, belief: Belief, n_threads: int, cache: DigestCache | None) -> Check:
+    """Hash every input, intermediate and output, and compare with the records.
+
+    Parameters
+    ----------
+    study
+        The study.
+    belief
+        What Snakemake believes of its outputs.
+    n_threads
+        Files hashed at a time.
+    cache
+        Digests of an earlier audit; None hashes every file.
+    """
+    expected = _expected(study)
+    places = {name: study.places.find(name) for name in expected}
+    there = {path for path in places.values() if path is not None}
+    now = hash_files(there, n_threads, cache)
+    names = {state.sha256: name for name, (state, _) in expected.items()}
+    findings: list[Finding] = []
+    absent: list[str] = []
+    n_bytes = 0
+    for name, (state, job) in sorted(expected.items()):
+        path = places[name]
+        if path is None:
+            absent.append(name)
+            continue
+        found = now[path]
+        n_bytes += found.size if found else 0
+        fault = _fault(state, found, job, names)
+        if fault:
+            findings.append(_finding(study, belief, name, state, job, fault))
+        elif job is not None and found is not None and _is_newer(study, job, found):
+            findings.append(_newer(study, name, job, found))
+    findings += _folder_unknown(study, absent)
+    findings += _unrecorded(study)
+    looked_at = f"{len(there):,} files, {n_bytes / 1e6:,.0f} MB"
+    return Check("files", looked_at, tuple(findings))
+
+
+def _expected(study: Study) -> dict[str, tuple[FileState, Job | None]]:
+    """Every file that must be there: as its writer left it, or as it was read."""
+    history = study.history
+    found: dict[str, tuple[FileState, Job | None]] = {}
+    for job in history.current:
+        for file in job.inputs:
+            if history.producer(file.path) is None:
+                found[file.path] = (file, None)
+        for file in job.outputs:
+            if history.producer(file.path) is job:
+                found[file.path] = (file, job)
+    return found
+
+
+def _fault(
+    state: FileState, found: Found | None, job: Job | None, names: Mapping[str, str]
+) -> str | None:
+    """What is wrong with a file, or nothing."""
+    if found is None:
+        return "no such file, or it cannot be read"
+    if found.size == state.size and found.sha256 == state.sha256:
+        return None
+    text = f"sha256 {found.sha256}, {found.size:,} bytes"
+    if found.sha256 in names:
+        text += f", the bytes of {names[found.sha256]}"
+    if job is not None and job.end and found.mtime > job.end.timestamp() + CLOCK_SECONDS:
+        changed = datetime.fromtimestamp(found.mtime, UTC)
+        text += f"; changed on {changed:%Y-%m-%d %H:%M:%S} UTC, after its record"
+    return text
+
+
+def _finding(
+    study: Study, belief: Belief, name: str, state: FileState, job: Job | None, fault: str
+) -> Finding:
+    origin = f"left by {job.case} {job.id}" if job else "as it was read"
+    believed = belief.of(name)
+    in_chain = job is None or job.id in study.chain_ids
+    return Finding(
+        Level.ERROR if in_chain else Level.WARNING,
+        name,
+        f"sha256 {state.sha256}, {state.size:,} bytes, {origin}",
+        f"{fault}; {believed}" if believed else fault,
+        study.history.descendants(name),
+    )
+
+
+def _is_newer(study: Study, job: Job, found: Found) -> bool:
+    """Whether a file with the right bytes was written after its job, as far as times tell.
+
+    Times tell only where the record itself still has the time of its writing: copying and checking
+    out give every file a new time.
+    """
+    if job.end is None:
+        return False
+    record = study.results / RECORDS / job.case / f"{job.id}.json"
+    end = job.end.timestamp()
+    original = abs(record.stat().st_mtime - end) <= CLOCK_SECONDS
+    return original and found.mtime > end + CLOCK_SECONDS
+
+
+def _newer(study: Study, name: str, job: Job, found: Found) -> Finding:
+    changed = datetime.fromtimestamp(found.mtime, UTC)
+    return Finding(
+        Level.WARNING,
+        name,
+        f"last written before {job.end:%Y-%m-%d %H:%M:%S} UTC, when {job.case} ended",
+        f"the same bytes, written on {changed:%Y-%m-%d %H:%M:%S} UTC: newer than its record",
+        study.history.descendants(name),
+    )
+
+
+def _folder_unknown(study: Study, names: list[str]) -> Iterator[Finding]:
+    """One finding for raw scans whose folder is not given, one for each other file elsewhere."""
+    raw = [name for name in names if name.startswith(f"{BIDS}/")]
+    if raw:
+        affected = {target for name in raw for target in study.history.descendants(name)}
+        yield Finding(
+            Level.UNCHECKED,
+            BIDS,
+            f"{len(raw):,} raw files as they were read",
+            "their folder is not known here; name it with --bids",
+            tuple(sorted(affected)),
+        )
+    for name in names:
+        if name not in raw:
+            yield Finding(
+                Level.UNCHECKED,
+                name,
+                "the file as it was read",
+                "it lies outside the study",
+                study.history.descendants(name),
+            )
+
+
+def _unrecorded(study: Study) -> Iterator[Finding]:
+    """Figures and tables that no record knows."""
+    for folder in TARGET_FOLDERS:
+        for path in sorted((study.results / folder).rglob("*")):
+            name = f"{RESULTS}/{path.relative_to(study.results).as_posix()}"
+            unknown = study.history.producer(name) is None
+            hidden = path.name.startswith(".")  # Snakemake's and file systems' own
+            if unknown and path.is_file() and not hidden:
+                yield Finding(
+                    Level.ERROR, name, "a record of the job that made it", "none", (name,)
+                )
+
+
+def raw_folder_needed(study: Study) -> bool:
+    """Whether the study read raw scans from outside its results."""
+    return any(f.path.startswith(f"{BIDS}/") for job in study.history.current for f in job.inputs)
+
+
+def hashed(path: Path) -> str | None:
+    """SHA-256 of one file; None if it cannot be read."""
+    found = hash_files([path], 1, None)[path]
+    return found.sha256 if found else None

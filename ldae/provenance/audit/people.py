@@ -1,0 +1,160 @@
+"""Look for people on both sides of the split, and for fits that saw a test person."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ldae.manifest import SPLITS
+from ldae.provenance.audit.findings import Check, Finding, Level
+from ldae.provenance.audit.study import Study
+from ldae.provenance.history import Job
+from ldae.provenance.places import RESULTS
+
+SPLIT = f"{RESULTS}/split/split.tsv"
+SCANS = f"{RESULTS}/manifest/scans.tsv"
+TEST = "test"
+# Rules of these kinds fit something, and must say on whom.
+FITTING = ("train_", "fit_", "measure_latent_scale")
+
+Split = dict[str, str]
+
+
+def check_people(study: Study) -> Check:
+    """Read the split and everything that must keep to it."""
+    split, findings = _read_split(study)
+    if not split:
+        return Check("people", "no split", tuple(findings))
+    findings += _check_scans(study, split)
+    findings += _check_tables(study, split)
+    n_fits = 0
+    silent = []
+    for job in study.chain:
+        fits = job.record.get("fitted_on", {})
+        n_fits += len(fits)
+        for statistic, subjects in fits.items():
+            findings += _check_fit(study, job, statistic, subjects, split)
+        if not fits and job.rule.startswith(FITTING):
+            silent.append(job)
+    if silent:
+        findings.append(study.finding(Level.UNCHECKED, silent, "whom they fitted on", "no note"))
+    return Check("people", f"{len(split):,} people, {n_fits} fits", tuple(findings))
+
+
+def _read_split(study: Study) -> tuple[Split, list[Finding]]:
+    """The split, and people who are in it twice."""
+    rows = _rows(study, SPLIT)
+    if not rows:
+        return {}, [Finding(Level.ERROR, SPLIT, "the split by subject", "no such table")]
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        found[row["subject"]].append(row["split"])
+    affected = study.history.descendants(SPLIT)
+    findings = [
+        Finding(
+            Level.ERROR, SPLIT, f"{subject} once", f"{subject} in {' and '.join(splits)}", affected
+        )
+        for subject, splits in sorted(found.items())
+        if len(splits) > 1
+    ]
+    # a person who is in the test split too is treated as one of it
+    return {s: TEST if TEST in all_ else all_[0] for s, all_ in found.items()}, findings
+
+
+def _check_scans(study: Study, split: Split) -> Iterator[Finding]:
+    """Everyone who was scanned is in the split, and no scan is there under two names."""
+    rows = _rows(study, SCANS)
+    scanned = {row["subject"] for row in rows}
+    affected = study.history.descendants(SCANS)
+    for subject in sorted(scanned - set(split)):
+        yield Finding(Level.ERROR, SCANS, f"{subject} in the split", "not in it", affected)
+    by_content: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        by_content[row["sha256"]].add(row["subject"])
+    for sha256, people in sorted(by_content.items()):
+        if len({split.get(person) for person in people}) > 1:
+            yield Finding(
+                Level.ERROR,
+                SCANS,
+                f"scan {sha256} of one person",
+                f"the same bytes of {' and '.join(sorted(people))}, in different splits",
+                affected,
+            )
+    states = {f.path: f.sha256 for job in study.chain for f in (*job.outputs, *job.inputs)}
+    raw = {
+        path.partition("bids>/")[2] or path.partition("cohort/bids/")[2]: sha256
+        for path, sha256 in states.items()
+    }
+    for row in rows:
+        path = study.places.hide(row["path"])
+        if raw.get(path, row["sha256"]) != row["sha256"]:
+            yield Finding(
+                Level.ERROR,
+                path,
+                f"sha256 {row['sha256']}, as {SCANS} lists it",
+                f"sha256 {raw[path]}, as it was read",
+                affected,
+            )
+
+
+def _check_tables(study: Study, split: Split) -> Iterator[Finding]:
+    """Every table that names subjects and splits agrees with the split."""
+    for job in study.chain:
+        for file in job.outputs:
+            if not file.path.endswith(".tsv") or file.path == SPLIT:
+                continue
+            for subject, given in sorted(_splits_in(study, file.path)):
+                if given in SPLITS and split.get(subject, given) != given:
+                    yield Finding(
+                        Level.ERROR,
+                        file.path,
+                        f"{subject} in {split[subject]}",
+                        f"{subject} in {given}",
+                        study.history.descendants(file.path),
+                    )
+
+
+def _check_fit(
+    study: Study, job: Job, statistic: str, subjects: list[str], split: Split
+) -> Iterator[Finding]:
+    """The people of one fit."""
+    name = f"{statistic}, fitted by {job.case} {job.id}"
+    affected = study.history.targets_of([job])
+    seen = [subject for subject in subjects if split.get(subject) == TEST]
+    strangers = [subject for subject in subjects if subject not in split]
+    if seen:
+        yield Finding(
+            Level.ERROR,
+            name,
+            "nobody of the test split",
+            f"{len(seen)} of {len(subjects)} people: {', '.join(seen[:5])}",
+            affected,
+        )
+    if strangers:
+        yield Finding(
+            Level.ERROR, name, "people of the split only", f"{', '.join(strangers[:5])}", affected
+        )
+    if not subjects:
+        yield Finding(Level.ERROR, name, "people", "nobody", affected)
+
+
+def _splits_in(study: Study, name: str) -> set[tuple[str, str]]:
+    """Pairs of subject and split in a table; empty where it does not name both."""
+    path = study.places.find(name)
+    if path is None or not path.is_file():
+        return set()
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file, delimiter="\t")
+        if not {"subject", "split"} <= set(reader.fieldnames or ()):
+            return set()
+        return {(row["subject"], row["split"]) for row in reader}
+
+
+def _rows(study: Study, name: str) -> list[Mapping[str, str]]:
+    path = study.places.find(name) or Path()
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))

@@ -1,0 +1,226 @@
+"""Compare a file that was computed again with the one that is kept.
+
+Files with the same bytes are identical. Others are compared by what they hold: sums of many numbers
+come out differently in the last digits on another processor or with another number of threads.
+Times and memory are measured anew each time, so they are not compared.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Largest difference of two numbers, relative to the larger one.
+NUMBER_TOLERANCE = 1e-3
+# Largest difference of two entries of an array, relative to the array's largest entry.
+ARRAY_TOLERANCE = 1e-3
+# Largest mean difference of two pictures, on a scale from 0 to 1.
+PICTURE_TOLERANCE = 1 / 255
+
+# What is measured anew: columns and keys of these names, and rows with such a metric.
+MEASURED = ("seconds", "memory", "speed", "per_second")
+
+
+class Likeness(StrEnum):
+    """How alike two files are."""
+
+    IDENTICAL = "identical"
+    WITHIN = "within tolerance"
+    MEASURED = "identical but for times and memory"
+    DIFFERENT = "different"
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the file counts as reproduced."""
+        return self is not Likeness.DIFFERENT
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How two files compare, and the largest difference in words."""
+
+    likeness: Likeness
+    detail: str = ""
+
+
+def compare_files(kept: Path, again: Path) -> Comparison:
+    """Compare a kept file with the one computed again.
+
+    Parameters
+    ----------
+    kept, again
+        Two files of one kind, told by the ending of the first.
+    """
+    if not kept.is_file() or not again.is_file():
+        missing = "the kept file" if not kept.is_file() else "the new file"
+        return Comparison(Likeness.DIFFERENT, f"{missing} is missing")
+    if kept.stat().st_size == again.stat().st_size and kept.read_bytes() == again.read_bytes():
+        return Comparison(Likeness.IDENTICAL)
+    compare = next((f for ending, f in KINDS.items() if kept.name.endswith(ending)), None)
+    if compare is None:
+        return Comparison(Likeness.DIFFERENT, "other bytes; this kind of file is not looked into")
+    return compare(kept, again)
+
+
+def _is_measured(name: str) -> bool:
+    return any(word in name for word in MEASURED)
+
+
+def _compare_tables(kept: Path, again: Path) -> Comparison:
+    delimiter = "," if kept.suffix == ".csv" else "\t"
+    tables = []
+    for path in (kept, again):
+        with path.open(newline="", encoding="utf-8") as file:
+            tables.append(list(csv.DictReader(file, delimiter=delimiter)))
+    return _compare_values(*tables)
+
+
+def _compare_json(kept: Path, again: Path) -> Comparison:
+    return _compare_values(json.loads(kept.read_bytes()), json.loads(again.read_bytes()))
+
+
+def _compare_values(kept: Any, again: Any) -> Comparison:
+    """Tables as lists of rows, or whatever JSON holds."""
+    pairs = list(_pairs(kept, again, ""))
+    measured = [pair for pair in pairs if pair[3]]
+    rest = [pair for pair in pairs if not pair[3]]
+    worst, where = 0.0, ""
+    for place, a, b, _ in rest:
+        difference = _difference(a, b)
+        if difference > worst:
+            worst, where = difference, place
+    if worst > NUMBER_TOLERANCE:
+        said = "other text" if math.isinf(worst) else f"relative difference {worst:.2g}"
+        return Comparison(Likeness.DIFFERENT, f"{said} at {where}, tolerance {NUMBER_TOLERANCE:g}")
+    if worst > 0:
+        detail = f"relative difference {worst:.2g} at {where}, tolerance {NUMBER_TOLERANCE:g}"
+        return Comparison(Likeness.WITHIN, detail)
+    if any(a != b for _, a, b, _ in measured):
+        return Comparison(Likeness.MEASURED)
+    return Comparison(Likeness.WITHIN, "the same values, written differently")
+
+
+Pair = tuple[str, Any, Any, bool]
+
+
+def _pairs(a: Any, b: Any, place: str, measured: bool = False) -> Iterator[Pair]:
+    """Place, both values, and whether they are measured, for every value of two structures."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        measured = measured or _is_measured(str(a.get("metric", "")))
+        for key in {**a, **b}:
+            known = measured or _is_measured(str(key))
+            yield from _pairs(a.get(key), b.get(key), f"{place}/{key}", known)
+    elif isinstance(a, list) and isinstance(b, list):
+        for i in range(max(len(a), len(b))):
+            one, other = (x[i] if i < len(x) else None for x in (a, b))
+            yield from _pairs(one, other, f"{place}/{i + 1}", measured)
+    else:
+        yield place.removeprefix("/"), a, b, measured
+
+
+def _difference(a: Any, b: Any) -> float:
+    """Relative difference of two numbers or texts of numbers; infinite for other texts."""
+    if a == b:
+        return 0.0
+    try:
+        x, y = float(a), float(b)
+    except (TypeError, ValueError):
+        return math.inf
+    if math.isnan(x) and math.isnan(y):
+        return 0.0
+    largest = max(abs(x), abs(y))
+    return abs(x - y) / largest if math.isfinite(x - y) else math.inf
+
+
+def _compare_arrays(kept: Mapping[str, np.ndarray], again: Mapping[str, np.ndarray]) -> Comparison:
+    import numpy as np
+
+    if set(kept) != set(again):
+        return Comparison(Likeness.DIFFERENT, f"other arrays: {sorted(set(kept) ^ set(again))}")
+    worst, where = 0.0, ""
+    for name in kept:
+        a, b = np.asarray(kept[name]), np.asarray(again[name])
+        if a.shape != b.shape or a.dtype != b.dtype:
+            said = f"{name}: {a.dtype} {a.shape} and {b.dtype} {b.shape}"
+            return Comparison(Likeness.DIFFERENT, said)
+        if np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"):
+            continue
+        if a.dtype.kind not in "fciub":
+            return Comparison(Likeness.DIFFERENT, f"{name}: other text")
+        x, y = a.astype(np.float64), b.astype(np.float64)
+        largest = max(float(np.nanmax(np.abs(x))), float(np.nanmax(np.abs(y))))
+        difference = float(np.max(np.abs(x - y))) / largest
+        if math.isnan(difference):
+            return Comparison(Likeness.DIFFERENT, f"{name}: not a number in one of them")
+        if difference > worst:
+            worst, where = difference, name
+    detail = f"difference {worst:.2g} of the largest entry"
+    detail += f" in {where}, tolerance {ARRAY_TOLERANCE:g}" if where else ""
+    return Comparison(Likeness.DIFFERENT if worst > ARRAY_TOLERANCE else Likeness.WITHIN, detail)
+
+
+def _compare_npy(kept: Path, again: Path) -> Comparison:
+    import numpy as np
+
+    return _compare_arrays({"array": np.load(kept)}, {"array": np.load(again)})
+
+
+def _compare_npz(kept: Path, again: Path) -> Comparison:
+    import numpy as np
+
+    with np.load(kept) as a, np.load(again) as b:
+        return _compare_arrays(dict(a), dict(b))
+
+
+def _compare_safetensors(kept: Path, again: Path) -> Comparison:
+    from safetensors.numpy import load_file
+
+    return _compare_arrays(load_file(kept), load_file(again))
+
+
+def _compare_images(kept: Path, again: Path) -> Comparison:
+    import nibabel as nib
+    import numpy as np
+
+    a, b = (nib.Nifti1Image.from_filename(path) for path in (kept, again))
+    return _compare_arrays(
+        {"image": np.asanyarray(a.dataobj), "affine": np.asarray(a.affine)},
+        {"image": np.asanyarray(b.dataobj), "affine": np.asarray(b.affine)},
+    )
+
+
+def _compare_pictures(kept: Path, again: Path) -> Comparison:
+    import numpy as np
+    from matplotlib.image import imread
+
+    a, b = (imread(path).astype(np.float64) for path in (kept, again))
+    if a.shape != b.shape:
+        return Comparison(Likeness.DIFFERENT, f"{a.shape} and {b.shape} pixels")
+    scale = 1.0 if max(a.max(), b.max()) <= 1 else 255.0
+    difference = float(np.abs(a - b).mean()) / scale
+    detail = f"mean difference {difference:.2g} of full scale, tolerance {PICTURE_TOLERANCE:.2g}"
+    within = difference <= PICTURE_TOLERANCE
+    return Comparison(Likeness.WITHIN if within else Likeness.DIFFERENT, detail)
+
+
+KINDS: dict[str, Callable[[Path, Path], Comparison]] = {
+    ".tsv": _compare_tables,
+    ".csv": _compare_tables,
+    ".json": _compare_json,
+    ".npy": _compare_npy,
+    ".npz": _compare_npz,
+    ".safetensors": _compare_safetensors,
+    ".nii.gz": _compare_images,
+    ".nii": _compare_images,
+    ".png": _compare_pictures,
+    ".jpg": _compare_pictures,
+}

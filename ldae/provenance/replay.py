@@ -1,0 +1,264 @@
+"""Compute a file again from what its record names, and compare.
+
+The job that made the file runs once more in a scratch folder: with the code of the recorded commit,
+the recorded inputs (after their checksums), settings, seed, threads and resources, through the same
+workflow. Its outputs are then compared with those that are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ldae.errors import InputError
+from ldae.provenance.audit import study_places
+from ldae.provenance.audit.code import export_commit, look_up
+from ldae.provenance.code import REPOSITORY, code_digest
+from ldae.provenance.compare import Comparison, compare_files
+from ldae.provenance.history import FileState, History, Job, Status, load_history
+from ldae.provenance.places import RESULTS, Places
+from ldae.provenance.record import CODE_FOLDERS
+from ldae.provenance.seal import digest_of
+
+# What the workflow needs besides its code.
+WORKFLOW_FILES = (*CODE_FOLDERS, "config.yaml", "profiles")
+SCRATCH_RESULTS = "results"
+SETTINGS = "replay.yaml"
+# Resources that change what is computed, if only in the last digits; the others are room to work.
+RESOURCES = ("micro_batch",)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of computing a job again.
+
+    Attributes
+    ----------
+    job
+        The recorded job.
+    code
+        Where the code came from, in words.
+    differences
+        Parameters that were not the recorded ones.
+    comparisons
+        Each output of the job, by name.
+    """
+
+    job: Job
+    code: str
+    differences: tuple[str, ...]
+    comparisons: Mapping[str, Comparison]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything came out as it is kept."""
+        alike = all(c.likeness.agrees for c in self.comparisons.values())
+        return alike and not self.differences and bool(self.comparisons)
+
+    def as_text(self) -> str:
+        """Job, code, every output, and the answer."""
+        lines = [f"{self.job.case} {self.job.id}, with {self.code}"]
+        lines += [f"  differs in {difference}" for difference in self.differences]
+        for name, comparison in self.comparisons.items():
+            detail = f" ({comparison.detail})" if comparison.detail else ""
+            lines.append(f"  {name}: {comparison.likeness}{detail}")
+        return "\n".join([*lines, "REPRODUCED" if self.agrees else "NOT REPRODUCED"]) + "\n"
+
+
+def replay_target(
+    results: Path,
+    target: str | Path,
+    scratch: Path,
+    bids: Path | None = None,
+    *,
+    all_ancestors: bool = False,
+    repository: Path = REPOSITORY,
+) -> Replay:
+    """Compute the job that made a file again, and compare all its outputs.
+
+    Parameters
+    ----------
+    results
+        Folder of everything computed; only read.
+    target
+        File in it.
+    scratch
+        Empty folder to work in.
+    bids
+        Folder of a real cohort's raw scans, where they are needed.
+    all_ancestors
+        Compute everything that the job depends on again too, from the raw scans.
+    repository
+        Clone of the code.
+
+    Raises
+    ------
+    InputError
+        If no job made the file, an input is not as it was read, the code cannot be had, or the job
+        fails.
+    """
+    history = load_history(results)
+    job = history.producer(history.name(target))
+    if job is None:
+        raise InputError(target, "no recorded job made this file", "Name an output of the study.")
+    places = study_places(history, bids)
+    jobs = history.ancestors(history.name(target)) if all_ancestors else [job]
+    inputs = history.raw_inputs(jobs) if all_ancestors else list(job.inputs)
+    scratch.mkdir(parents=True, exist_ok=True)
+    logger.info("checking %d inputs", len(inputs))
+    _check_inputs(inputs, places)
+    code = _prepare_code(job, scratch, repository)
+    _prepare_settings(results, bids, scratch)
+    for file in inputs:
+        if file.path.startswith(f"{RESULTS}/"):
+            _link(places.find(file.path), scratch / SCRATCH_RESULTS / _inside(file.path))
+    _run(job, [one.rule for one in jobs], scratch, whole=all_ancestors)
+    again = load_history(scratch / SCRATCH_RESULTS)
+    return Replay(job, code, _differences(job, again), _compare(job, places, scratch))
+
+
+def _check_inputs(inputs: Iterable[FileState], places: Places) -> None:
+    for file in inputs:
+        path = places.find(file.path)
+        if path is None or not path.is_file():
+            mend = "Name its folder with --bids." if path is None else "Restore it."
+            raise InputError(file.path, "the input is not here", mend)
+        if digest_of(path) != file.sha256:
+            raise InputError(file.path, "the input is not as it was read", "See ldae audit.")
+
+
+def _prepare_code(job: Job, scratch: Path, repository: Path) -> str:
+    """Put the workflow as the job ran it into the scratch folder, and say where it came from."""
+    commit, digest = job.record["commit"], job.record["params"].get("code")
+    if commit and not job.record["dirty"] and look_up(repository, commit) == "there":
+        export_commit(repository, commit, scratch)
+        return f"the code of commit {commit}"
+    script = REPOSITORY / "scripts" / f"{job.rule}.py"
+    if not script.is_file() or code_digest(script) != digest:
+        raise InputError(
+            f"{job.case} {job.id}",
+            f"its code (digest {digest}, commit {commit}) is not at hand",
+            "Run this from a clone that has the commit.",
+        )
+    for name in WORKFLOW_FILES:
+        source = REPOSITORY / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, scratch / name, ignore=ignored)
+        else:
+            shutil.copy(source, scratch / name)
+    return "the present code, which has the recorded digest"
+
+
+def _prepare_settings(results: Path, bids: Path | None, scratch: Path) -> None:
+    """Write the study's settings for the scratch folder."""
+    path = results / "config.yaml"
+    if not path.is_file():
+        raise InputError(path, "the study's settings are missing", "Let the workflow write them.")
+    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["pathvars"] = {"results": SCRATCH_RESULTS}
+    if bids is not None:
+        config["bids_folder"] = os.path.abspath(bids)
+    (scratch / SETTINGS).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+
+
+def _link(source: Path | None, place: Path) -> None:
+    if source is not None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(os.path.abspath(source))
+
+
+def _run(job: Job, rules: list[str], scratch: Path, *, whole: bool) -> None:
+    """Run the job, or all jobs up to it, in the scratch folder."""
+    wildcards = ",".join(f"{name}={value}" for name, value in job.wildcards.items())
+    threads, resources = int(job.record["threads"]), job.record.get("resources", {})
+    given = [f"{job.rule}:{name}={resources[name]}" for name in RESOURCES if name in resources]
+    command = [sys.executable, "-m", "snakemake", "--cores", str(threads), "--nocolor"]
+    command += ["--configfile", SETTINGS, "--set-threads", f"{job.rule}={threads}"]
+    command += ["--set-resources", *given] if given else []
+    command += [] if whole else ["--allowed-rules", *sorted(set(rules)), "--force"]
+    command += ["--target-jobs", f"{job.rule}:{wildcards}"]
+    logger.info("computing %s again", job.case)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    log = scratch / "replay.log"
+    with log.open("w") as file:
+        done = subprocess.run(
+            command,
+            cwd=scratch,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+        raise InputError(
+            f"{job.case} {job.id}",
+            f"cannot be computed again: {' | '.join(lines[-4:])}",
+            "Add --keep DIR and look at the logs there.",
+        )
+
+
+def _differences(job: Job, again: History) -> tuple[str, ...]:
+    """Parameters of the new job that are not those of the recorded one."""
+    new = [other for other in again.jobs if other.case == job.case]
+    if not new or new[-1].status is not Status.COMPLETED:
+        return ("its record, which is missing",)
+    old, now = job.record["params"], new[-1].record["params"]
+    names = sorted(name for name in {**old, **now} if old.get(name) != now.get(name))
+    return tuple(f"parameter {name}: {old.get(name)} before, {now.get(name)} now" for name in names)
+
+
+def _compare(job: Job, places: Places, scratch: Path) -> dict[str, Comparison]:
+    found = {}
+    for file in job.outputs:
+        kept = places.find(file.path) or Path()
+        found[file.path] = compare_files(kept, scratch / SCRATCH_RESULTS / _inside(file.path))
+    return found
+
+
+def _inside(name: str) -> str:
+    """Name of a file of the results without the folder."""
+    return name.removeprefix(f"{RESULTS}/")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``ldae replay``."""
+    parser.add_argument("target", help="file of the study, such as figures/roc.png")
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    parser.add_argument("--bids", type=Path, metavar="DIR", help="raw scans of a real cohort")
+    parser.add_argument(
+        "--all-ancestors", action="store_true", help="start from the raw scans, not from the inputs"
+    )
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="work in this folder and keep it")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compute again and compare; 1 if something came out differently."""
+    with tempfile.TemporaryDirectory(prefix="ldae-replay-") as temporary:
+        scratch = options.keep or Path(temporary)
+        scratch.mkdir(parents=True, exist_ok=True)
+        if any(scratch.iterdir()):
+            raise InputError(scratch, "the folder is not empty", "Name a new one with --keep.")
+        replay = replay_target(
+            options.results,
+            options.target,
+            scratch,
+            options.bids,
+            all_ancestors=options.all_ancestors,
+        )
+    sys.stdout.write(replay.as_text())
+    return 0 if replay.agrees else 1

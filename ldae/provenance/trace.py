@@ -1,0 +1,119 @@
+"""Show the whole ancestry of a figure, table, model or table cell.
+
+As a tree in the terminal, as JSON, or as a picture from raw scans to the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ldae.errors import InputError
+from ldae.provenance.history import RECORDS, FileState, Job, load_history
+from ldae.provenance.lineage import Lineage, trace_lineage
+from ldae.provenance.tree import draw_tree
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument("file", type=Path, help="figure, table, model or other file of a study")
+    parser.add_argument(
+        "--where",
+        metavar="COLUMN=VALUE,…",
+        default="",
+        help="rows of a table, for example method=ldae,metric=roc_auc,split=test",
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw it (png, svg or pdf)")
+    parser.add_argument(
+        "--results", type=Path, help="folder of the study; by default the one that holds the file"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trace the file and return 0."""
+    results = options.results or find_results(options.file)
+    history = load_history(results)
+    lineage = trace_lineage(history, options.file, read_conditions(options.where))
+    if options.picture is not None:
+        from ldae.figures.lineage import plot_lineage, save_lineage
+
+        save_lineage(plot_lineage(lineage), options.picture)
+    if options.json:
+        text = json.dumps(describe(lineage), indent=2, ensure_ascii=False)
+    else:
+        text = "\n".join(draw_tree(lineage))
+    sys.stdout.write(text + "\n")
+    return 0
+
+
+def find_results(file: Path) -> Path:
+    """Folder of the study that holds a file.
+
+    Raises
+    ------
+    InputError
+        If no folder above the file, nor ``results`` here, has records.
+    """
+    for folder in (*file.absolute().parents, Path("results").absolute()):
+        if (folder / RECORDS).is_dir():
+            return folder
+    raise InputError(file, "belongs to no study with records", "Name its folder with --results.")
+
+
+def read_conditions(text: str) -> dict[str, str]:
+    """Columns and values of ``method=ldae,metric=roc_auc``.
+
+    Raises
+    ------
+    InputError
+        If a part is not of the form column=value.
+    """
+    found = {}
+    for part in filter(None, text.split(",")):
+        column, equals, value = part.partition("=")
+        if not equals or not column:
+            raise InputError("--where", f"cannot read {part!r}", "Write column=value,column=value.")
+        found[column.strip()] = value.strip()
+    return found
+
+
+def describe(lineage: Lineage) -> dict[str, Any]:
+    """Everything about a lineage, for programs."""
+    state = lineage.history.state(lineage.target)
+    cell = None
+    if lineage.cell is not None:
+        rows = lineage.cell.rows.to_dict("records")
+        cell = {"where": dict(lineage.cell.where), "rows": rows}
+    return {
+        "file": lineage.target,
+        "size": state.size if state else None,
+        "sha256": state.sha256 if state else None,
+        "on_disk": lineage.state_on_disk(),
+        "cell": cell,
+        "jobs": [_describe_job(lineage, job) for job in reversed(lineage.jobs)],
+        "raw": [_describe_file(file) for file in lineage.history.raw_inputs(lineage.jobs)],
+    }
+
+
+def _describe_job(lineage: Lineage, job: Job) -> dict[str, Any]:
+    record = job.record
+    kept = "params seed threads start end wall_seconds commit dirty container device software"
+    return {
+        "id": job.id,
+        "rule": job.rule,
+        "wildcards": dict(job.wildcards),
+        "record": f"{RECORDS}/{job.case}/{job.id}.json",
+        **{key: record.get(key) for key in kept.split()},
+        "parents": [parent.id for parent in lineage.parents[job.id]],
+        "for_other_rows": job.id in lineage.aside,
+        "input": [_describe_file(file) for file in job.inputs],
+        "output": [_describe_file(file) for file in job.outputs],
+    }
+
+
+def _describe_file(file: FileState) -> dict[str, Any]:
+    return {"path": file.path, "size": file.size, "sha256": file.sha256}

@@ -1,0 +1,204 @@
+"""What disease and age would do to a simulated person's scan: the truth that edits are held to.
+
+Each person is rendered twice in their own anatomy, as they are and with a little more disease or
+age, without noise, at the places that the study's preprocessing put their voxels.  The difference
+is the true atrophy map of that scan.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from ldae.errors import InputError
+from ldae.simulation import rates
+from ldae.simulation.anatomy import TISSUES, Sculptor, alter_tissue, draw_person, sample_brain
+from ldae.simulation.population import (
+    STREAM_ANATOMY,
+    draw_population,
+    healthy_growth,
+    random_stream,
+)
+from ldae.simulation.sampling import Array, grid_points, sample_linear
+from ldae.simulation.scanner import SIGNAL
+from ldae.simulation.settings import SimulationSettings
+from ldae.simulation.template import build_template
+
+SEVERITY_STEP = 1.0
+"""Added severity: that of an average patient at the first visit."""
+
+AGE_STEP_YEARS = 10.0
+
+TISSUE_SIGNAL = np.array([SIGNAL[name] for name in TISSUES], np.float32)
+"""The average scanner's signal of each tissue, relative to white matter about 1."""
+
+Volumes = dict[str, float]
+
+
+def as_is(visit: Mapping[str, Any]) -> Volumes:
+    """Wanted volumes (ml) of a visit."""
+    names = ("ventricles_ml", "hippocampus_ml", "cortex_healthy_ml", "cortex_ml")
+    return {name: float(visit[name]) for name in names}
+
+
+def with_disease(visit: Mapping[str, Any]) -> Volumes:
+    """Wanted volumes (ml) of a visit with `SEVERITY_STEP` more disease."""
+    return {
+        "ventricles_ml": visit["ventricles_ml"]
+        * np.exp(rates.VENTRICLES_LOG_EFFECT_AD * SEVERITY_STEP),
+        "hippocampus_ml": visit["hippocampus_ml"]
+        * np.exp(rates.HIPPOCAMPUS_LOG_EFFECT_AD * SEVERITY_STEP),
+        "cortex_healthy_ml": visit["cortex_healthy_ml"],
+        "cortex_ml": visit["cortex_ml"] * np.exp(rates.CORTEX_LOG_EFFECT_AD * SEVERITY_STEP),
+    }
+
+
+def with_age(visit: Mapping[str, Any]) -> Volumes:
+    """Wanted volumes (ml) of a visit `AGE_STEP_YEARS` later in healthy life."""
+    ventricles, hippocampus, cortex = healthy_growth(float(visit["age"]), AGE_STEP_YEARS)
+    return {
+        "ventricles_ml": visit["ventricles_ml"] * ventricles,
+        "hippocampus_ml": visit["hippocampus_ml"] * hippocampus,
+        "cortex_healthy_ml": visit["cortex_healthy_ml"] * cortex,
+        "cortex_ml": visit["cortex_ml"] * cortex,
+    }
+
+
+CHANGES: dict[str, Callable[[Mapping[str, Any]], Volumes]] = {
+    "ad_vs_cn": with_disease,
+    "age": with_age,
+}
+"""Counterfactual of each attribute that the probes know."""
+
+
+@dataclass(frozen=True)
+class TrueEffects:
+    """Noise-free renderings on the study's grid, in the average scanner's signal.
+
+    Attributes
+    ----------
+    scans
+        Names, (n,).
+    base
+        The scans as they are, (n, H, W, D) float32.
+    maps
+        Attribute to difference of the counterfactual to the base, (n, H, W, D) float32.
+    """
+
+    scans: NDArray[np.str_]
+    base: Array
+    maps: dict[str, Array]
+
+    def save(self, path: Path) -> None:
+        """Write as npz."""
+        np.savez_compressed(path, scans=self.scans, base=self.base, **self.maps)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: Path) -> TrueEffects:
+        """Read what :meth:`save` wrote."""
+        arrays = dict(np.load(path))
+        return cls(arrays.pop("scans"), arrays.pop("base"), arrays)
+
+    def of(self, attribute: str, scans: Sequence[str]) -> tuple[Array, Array]:
+        """Base and difference maps, (k, H, W, D) each, of some scans in their order."""
+        place = {scan: i for i, scan in enumerate(self.scans)}
+        rows = [place[scan] for scan in scans]
+        return self.base[rows], self.maps[attribute][rows]
+
+
+def render_true_effects(
+    scans: Sequence[str],
+    settings: Mapping[str, Any],
+    seed: int,
+    truth_dir: Path,
+    batch_dirs: Sequence[Path],
+    shape: Sequence[int],
+    affine: NDArray[np.floating],
+) -> TrueEffects:
+    """Base and counterfactuals of simulated scans on the study's grid.
+
+    Parameters
+    ----------
+    scans
+        Names of the scans.
+    settings, seed
+        Section ``cohort.simulated`` and seed that the cohort was made with.
+    truth_dir
+        The cohort's truth: ``maps/{scan}_deformation.npz``.
+    batch_dirs
+        Folders of ``preprocess_scan``: ``{scan}_xfm.json``.
+    shape, affine
+        The study's grid (H, W, D), and its voxels to MNI152 mm, (4, 4).
+
+    Raises
+    ------
+    InputError
+        If a scan is not of this cohort, or a file is missing.
+    """
+    checked = SimulationSettings.from_mapping(settings)
+    template = build_template(checked.spacing_mm)
+    records: list[dict[str, Any]] = draw_population(checked, seed).to_dict("records")  # type: ignore[assignment]
+    visits = {str(record["scan"]): record for record in records}
+    grid = grid_points((shape[0], shape[1], shape[2])).astype(np.float64)
+    grid_mm = grid @ affine[:3, :3].T + affine[:3, 3]
+    base = np.zeros((len(scans), *shape), np.float32)
+    maps = {name: np.zeros_like(base) for name in CHANGES}
+    sculptors: dict[int, Sculptor] = {}
+    for i, scan in enumerate(scans):
+        if scan not in visits:
+            raise InputError(scan, "is no scan of this simulated cohort", "Simulate again.")
+        visit = visits[scan]
+        number = int(visit["person"])
+        if number not in sculptors:
+            rng = random_stream(seed, STREAM_ANATOMY, number)
+            person = draw_person(template, float(visit["icv_ml"]), rng)
+            sculptors[number] = Sculptor(template, person)
+        sculptor = sculptors[number]
+        native = _to_native(grid_mm, _find(batch_dirs, f"{scan}_xfm.json"))
+        path = truth_dir / "maps" / f"{scan}_deformation.npz"
+        to_template = np.load(path)["world_to_template"]
+        straight = native @ to_template[:3, :3].T + to_template[:3, 3]
+        places = sculptor.person.bend(straight.astype(np.float32))
+        base[i] = _render(sculptor, as_is(visit), places).reshape(tuple(shape))
+        for name, change in CHANGES.items():
+            changed = _render(sculptor, change(visit), places).reshape(tuple(shape))
+            maps[name][i] = changed - base[i]
+    return TrueEffects(np.array(list(scans)), base, maps)
+
+
+def _render(sculptor: Sculptor, volumes: Volumes, places: Array) -> Array:
+    """Signal (N,) of a person with the given volumes at template places (N, 3)."""
+    template = sculptor.template
+    state, _ = sculptor.sculpt(**volumes)
+    inside = sample_linear(template.head[..., :1], template.to_voxels(places))[:, 0] > 0
+    image = np.zeros(len(places), np.float32)
+    tissue = alter_tissue(sample_brain(template, places[inside], state.flow), state)
+    image[inside] = tissue @ TISSUE_SIGNAL
+    return image
+
+
+def _find(folders: Sequence[Path], name: str) -> Path:
+    for folder in folders:
+        if (Path(folder) / name).is_file():
+            return Path(folder) / name
+    raise InputError(name, "is in no batch of preprocessing", "Preprocess again.")
+
+
+def _to_native(points_mm: NDArray[np.floating], xfm: Path) -> NDArray[np.floating]:
+    """Scanner mm of template points (N, 3) by a scan's transform, warp included."""
+    transform = json.loads(xfm.read_text())
+    points = points_mm
+    if transform["warp"]:
+        warp = nib.Nifti1Image.from_filename(xfm.parent / transform["warp"])
+        voxels = (points - warp.affine[:3, 3]) @ np.linalg.inv(warp.affine[:3, :3]).T
+        field = np.asarray(warp.dataobj, np.float32)
+        points = points + sample_linear(field, voxels.astype(np.float32))
+    to_native = np.linalg.inv(np.array(transform["affine"]))
+    return np.asarray(points @ to_native[:3, :3].T + to_native[:3, 3])

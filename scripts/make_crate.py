@@ -1,0 +1,9 @@
+"""Rule entry point: write the study as a Provenance Run Crate."""
+
+from pathlib import Path
+
+from ldae.entry import rule_entry
+from ldae.provenance.crate import write_crate
+
+with rule_entry(snakemake) as run:
+    write_crate(Path(snakemake.input.page).parent, Path(snakemake.output.crate))

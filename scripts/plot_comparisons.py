@@ -1,0 +1,18 @@
+"""Rule entry point: draw the differences between methods, claim by claim."""
+
+from pathlib import Path
+
+from ldae.entry import rule_entry
+from ldae.figures.fidelity import plot_comparisons
+from ldae.figures.theme import save_figure
+from ldae.tables import read_table
+
+with rule_entry(snakemake) as run:
+    figure, data = plot_comparisons(read_table(Path(snakemake.input.table)))
+    save_figure(
+        figure,
+        data,
+        Path(snakemake.output.png),
+        Path(snakemake.output.svg),
+        Path(snakemake.output.data),
+    )

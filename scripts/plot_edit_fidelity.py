@@ -1,0 +1,18 @@
+"""Rule entry point: draw what edits keep and what they move."""
+
+from pathlib import Path
+
+from ldae.entry import rule_entry
+from ldae.figures.fidelity import plot_edit_fidelity
+from ldae.figures.theme import save_figure
+from ldae.tables import read_table
+
+with rule_entry(snakemake) as run:
+    figure, data = plot_edit_fidelity(read_table(Path(snakemake.input.table)))
+    save_figure(
+        figure,
+        data,
+        Path(snakemake.output.png),
+        Path(snakemake.output.svg),
+        Path(snakemake.output.data),
+    )

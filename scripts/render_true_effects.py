@@ -1,0 +1,23 @@
+"""Rule entry point: render what disease and age would do to the simulated people who are edited."""
+
+from pathlib import Path
+
+from ldae.entry import rule_entry
+from ldae.preprocessing.pipeline import grid_affine
+from ldae.reconstruction import choose_rows
+from ldae.simulation.effects import render_true_effects
+from ldae.volumes import read_index
+
+with rule_entry(snakemake) as run:
+    index = read_index(Path(snakemake.input.index))
+    rows = choose_rows(index, "test", snakemake.params.n_scans, run.seed)
+    effects = render_true_effects(
+        scans=index["scan"].iloc[rows].tolist(),
+        settings=snakemake.params.cohort,
+        seed=run.seed,
+        truth_dir=Path(snakemake.input.truth),
+        batch_dirs=[Path(folder) for folder in snakemake.input.batches],
+        shape=snakemake.params.grid["shape"],
+        affine=grid_affine(**snakemake.params.grid),
+    )
+    effects.save(Path(snakemake.output.effects))

@@ -1,0 +1,12 @@
+"""Rule entry point: gather the paper's claims, by its protocol and by the workflow's."""
+
+from pathlib import Path
+
+from ldae.claims import tabulate_claims
+from ldae.entry import rule_entry
+from ldae.tables import read_table, write_table
+
+with rule_entry(snakemake) as run:
+    names = zip(snakemake.params.claimed, snakemake.input.tables, strict=True)
+    table = tabulate_claims({name: read_table(Path(path)) for name, path in names})
+    write_table(table, Path(snakemake.output.table), Path(snakemake.output.text))

@@ -1,0 +1,42 @@
+"""Text under a figure comes from the records of its jobs."""
+
+import shutil
+
+import pytest
+
+from ldae.errors import InputError
+from ldae.provenance.history import load_history
+from ldae.provenance.origin import describe_origin, require_recorded
+from ldae.provenance.seal import digest_of
+
+
+def test_origin_names_scans_seed_windows_networks_commit_and_digest(public_study):
+    results = public_study.results
+    history = load_history(results)
+    text = describe_origin(history, results / "figures/age.png")
+    record = history.producer("<results>/figures/age.png").record
+    parts = [
+        "From 3 raw scans of 3 people", "seed 7",
+        f"networks ldae {digest_of(results / 'ldae/model.safetensors')[:10]}",
+        f"commit {record['commit'][:10]}" if record["commit"] else "no commit",
+        f"sha256 {digest_of(results / 'figures/age.png')[:10]}",
+    ]  # fmt: skip
+    for part in parts:
+        assert part in text, text
+    assert "networks" not in describe_origin(history, results / "figures/cohort.png")
+
+
+def test_text_is_made_of_recorded_files_only(public_study, tmp_path):
+    results = tmp_path / "results"
+    shutil.copytree(public_study.results, results)
+    history = load_history(results)
+    figure = results / "figures/age.tsv"
+    require_recorded(history, [figure, results / "tables/probes.tsv"])
+    figure.write_text(figure.read_text().replace("5.2", "4.2"))
+    with pytest.raises(InputError, match="differs from its record"):
+        require_recorded(history, [figure])
+    (results / "figures/new.tsv").write_text("a\n")
+    with pytest.raises(InputError, match="has no record"):
+        require_recorded(history, [results / "figures/new.tsv"])
+    with pytest.raises(InputError, match="has no record"):
+        describe_origin(history, results / "figures/new.tsv")

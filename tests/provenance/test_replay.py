@@ -1,0 +1,143 @@
+"""Computing a file again, and what counts as the same."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ldae.errors import InputError
+from ldae.provenance.compare import Likeness, compare_files
+from ldae.provenance.replay import replay_target
+
+
+@pytest.fixture
+def results(untouched_study, tmp_path) -> Path:
+    """Results of the study in miniature, to be changed."""
+    shutil.copytree(untouched_study / "results/micro", tmp_path / "results")
+    return tmp_path / "results"
+
+
+@pytest.mark.workflow
+@pytest.mark.xdist_group("micro")
+class TestReplay:
+    def test_a_job_comes_out_the_same_and_a_changed_file_is_told(
+        self, untouched_study, results, tmp_path
+    ):
+        path = results / "probes/voxel_pca.json"
+        probes = json.loads(path.read_text())
+        probes["age"]["intercept"] += 1
+        path.write_text(json.dumps(probes, indent=1) + "\n")
+        replay = replay_target(results, path, tmp_path / "scratch", repository=untouched_study)
+        assert "the code of commit" in replay.code and not replay.differences
+        found = {name: comparison.likeness for name, comparison in replay.comparisons.items()}
+        assert found == {
+            "<results>/probes/voxel_pca.json": Likeness.DIFFERENT,
+            "<results>/probes/voxel_pca.tsv": Likeness.IDENTICAL,
+        }
+        assert not replay.agrees and "age/intercept" in replay.as_text()
+        again = tmp_path / "scratch/results/probes/voxel_pca.tsv"
+        assert again.is_file() and not again.is_symlink()
+
+    def test_a_changed_input_stops_it(self, untouched_study, results, tmp_path):
+        path = results / "codes/voxel_pca.npy"
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        with pytest.raises(InputError, match="not as it was read"):
+            replay_target(
+                results, "probes/voxel_pca.tsv", tmp_path / "scratch", repository=untouched_study
+            )
+
+    def test_a_file_that_no_job_made_stops_it(self, results, tmp_path):
+        with pytest.raises(InputError, match="no recorded job made"):
+            replay_target(results, "figures/other.png", tmp_path / "scratch")
+
+
+def pair(folder: Path, name: str) -> tuple[Path, Path]:
+    for side in ("kept", "again"):
+        (folder / side).mkdir(exist_ok=True)
+    return folder / "kept" / name, folder / "again" / name
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "again", "likeness"),
+    [
+        ("a.tsv", "m\tvalue\nx\t1.0\n", "m\tvalue\nx\t1.0\n", Likeness.IDENTICAL),
+        ("a.tsv", "m\tvalue\nx\t1.0\n", "m\tvalue\nx\t1.0000001\n", Likeness.WITHIN),
+        ("a.tsv", "m\tvalue\nx\t1.0\n", "m\tvalue\nx\t1.01\n", Likeness.DIFFERENT),
+        ("a.tsv", "m\tvalue\nx\t1.0\n", "m\tvalue\ny\t1.0\n", Likeness.DIFFERENT),
+        ("a.tsv", "m\tvalue\nx\t1.0\n", "m\tvalue\nx\t1.0\nx\t2.0\n", Likeness.DIFFERENT),
+        ("a.tsv", "m\tvalue\nx\t\n", "m\tvalue\nx\tnan\n", Likeness.DIFFERENT),
+        ("a.csv", "step,seconds\n1,2.5\n", "step,seconds\n1,9.5\n", Likeness.MEASURED),
+        (
+            "a.tsv",
+            "metric\tvalue\nseconds_per_scan\t1\n",
+            "metric\tvalue\nseconds_per_scan\t3\n",
+            Likeness.MEASURED,
+        ),
+        ("a.json", '{"a": [1, 2]}', '{"a": [1, 2.00000001]}', Likeness.WITHIN),
+        ("a.json", '{"a": [1, 2]}', '{"a": [1]}', Likeness.DIFFERENT),
+        ("a.json", '{"a": {"seconds": 1}}', '{"a": {"seconds": 2}}', Likeness.MEASURED),
+        ("a.txt", "a", "b", Likeness.DIFFERENT),
+    ],
+)
+def test_texts(tmp_path, name, kept, again, likeness):
+    one, other = pair(tmp_path, name)
+    one.write_text(kept)
+    other.write_text(again)
+    assert compare_files(one, other).likeness is likeness
+
+
+@pytest.mark.parametrize(
+    ("again", "likeness"),
+    [
+        ([1.0, 2.0, 3.0], Likeness.IDENTICAL),
+        ([1.0, 2.0, 3.000001], Likeness.WITHIN),
+        ([1.0, 2.0, 3.1], Likeness.DIFFERENT),
+        ([1.0, 2.0, float("nan")], Likeness.DIFFERENT),
+        ([1.0, 2.0], Likeness.DIFFERENT),
+    ],
+)
+def test_arrays(tmp_path, again, likeness):
+    from safetensors.numpy import save_file
+
+    arrays = np.array([1.0, 2.0, 3.0]), np.array(again)
+    for name, save in (
+        ("a.npy", np.save),
+        ("a.npz", lambda path, x: np.savez(path, x=x)),
+        ("a.safetensors", lambda path, x: save_file({"x": x}, path)),
+    ):
+        paths = pair(tmp_path, name)
+        for path, array in zip(paths, arrays, strict=True):
+            save(path, array)
+        assert compare_files(*paths).likeness is likeness, name
+
+
+def test_pictures(tmp_path):
+    from PIL import Image
+
+    picture = np.full((20, 20, 3), 100, np.uint8)
+    for change, likeness in ((0, "identical"), (1, "within tolerance"), (90, "different")):
+        paths = pair(tmp_path, f"{change}.png")
+        other = picture.copy()
+        other[:3, :3] += np.uint8(change)
+        if change == 90:
+            other[:10] += np.uint8(change)
+        for path, array in zip(paths, (picture, other), strict=True):
+            Image.fromarray(array).save(path)
+        assert compare_files(*paths).likeness == likeness
+
+
+def test_scans(tmp_path):
+    import nibabel as nib
+
+    paths = pair(tmp_path, "a_T1w.nii.gz")
+    for path, affine in zip(paths, (np.eye(4), np.diag([2.0, 1, 1, 1])), strict=True):
+        nib.save(nib.Nifti1Image(np.zeros((2, 2, 2), np.float32), affine), path)
+    assert compare_files(*paths).likeness is Likeness.DIFFERENT
+
+
+def test_a_missing_file(tmp_path):
+    one, other = pair(tmp_path, "a.tsv")
+    one.write_text("a")
+    assert "the new file is missing" in compare_files(one, other).detail

@@ -1,0 +1,80 @@
+"""Whoever holds the scans can tell that they are those of a crate."""
+
+import shutil
+
+import pytest
+
+from ldae.__main__ import main
+from ldae.errors import InputError
+from ldae.provenance.crate import write_crate
+from ldae.provenance.verify import compare_scans
+
+
+@pytest.fixture(params=["public", "restricted"])
+def case(request, tmp_path):
+    """A crate, and the cohort as another holder has it."""
+    study = request.getfixturevalue(f"{request.param}_study")
+    crate = tmp_path / "crate"
+    write_crate(study.results, crate)
+    return study, crate, study.copy_cohort(tmp_path / "held")
+
+
+def compare(crate, held):
+    return compare_scans(crate / "scans.tsv", held, held / "participants.tsv")
+
+
+def test_the_same_scans_are_found(case, capsys):
+    _, crate, held = case
+    found = compare(crate, held)
+    assert found.holds and len(found.same) == 3 and found.renamed == found.besides == 0
+    assert main(["verify", str(crate), "--bids", str(held)]) == 0
+    assert "holds the scans of this study" in capsys.readouterr().out
+
+
+def test_missing_changed_and_other_scans_are_told(case, capsys):
+    _, crate, held = case
+    first, second, _ = sorted(held.rglob("*.nii.gz"))
+    shutil.copy(first, held / "sub-New_T1w.nii.gz")
+    (held / "sub-New_T1w.nii.gz").write_bytes(b"a person who came later")
+    first.unlink()
+    content = bytearray(second.read_bytes())
+    content[-1] ^= 1
+    second.write_bytes(content)
+    found = compare(crate, held)
+    assert not found.holds
+    assert (len(found.same), len(found.changed), len(found.missing)) == (1, 1, 1)
+    assert found.changed[0][1] == second.relative_to(held).as_posix()
+    assert found.besides == 1
+    assert main(["verify", str(crate), "--bids", str(held)]) == 1
+    assert f"changed: {found.changed[0][1]}" in capsys.readouterr().out
+
+
+def test_swapped_scans_are_not_the_same(case):
+    _, crate, held = case
+    first, second, _ = sorted(held.rglob("*.nii.gz"))
+    one, two = first.read_bytes(), second.read_bytes()
+    first.write_bytes(two)
+    second.write_bytes(one)
+    found = compare(crate, held)
+    assert found.renamed == 2
+
+
+def test_a_later_table_of_participants_hides_names_but_not_contents(restricted_study, tmp_path):
+    crate = tmp_path / "crate"
+    write_crate(restricted_study.results, crate)
+    held = restricted_study.copy_cohort(tmp_path / "held")
+    with (held / "participants.tsv").open("a") as table:
+        table.write("sub-New\t70\n")
+    found = compare(crate, held)
+    assert found.holds and found.renamed == 3
+    old = restricted_study.bids / "participants.tsv"
+    assert compare_scans(crate / "scans.tsv", held, old).renamed == 0
+
+
+def test_what_is_no_crate_is_told(case, tmp_path):
+    _, crate, held = case
+    with pytest.raises(InputError, match="cannot be read"):
+        compare_scans(tmp_path / "scans.tsv", held, held / "participants.tsv")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no images"):
+        compare(crate, tmp_path / "empty")
