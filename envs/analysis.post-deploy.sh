@@ -7,3 +7,5 @@ $install envs/analysis.lock
 if grep -q '^cuda.*= .[0-9]' "$CONDA_PREFIX"/lib/python3*/site-packages/torch/version.py; then
     $install envs/cuda.lock
 fi
+# by which the records of jobs name the lock
+python -m ldae.provenance.environment envs/analysis.lock > "$CONDA_PREFIX/ready"

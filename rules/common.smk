@@ -30,6 +30,11 @@ from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod
 from snakemake.shell import shell
 
+# Jobs that are submitted run on nodes of at least so many cores.
+NODE_CORES = 16
+# Snakemake counts nodes where jobs are submitted, and cores where they run on this machine.
+SUBMITTED = workflow.remote_exec or workflow.resource_settings.nodes is not None
+
 # Threads that a job can use. Small networks gain little from a second core, two jobs side by side
 # gain a whole one: on one machine a job takes half of the cores. A submitted job has its own.
 SUBMITTED = workflow.remote_exec or workflow.resource_settings.nodes is not None
@@ -125,11 +130,6 @@ def uses(method):
     return method in workflow.deployment_settings.deployment_method
 
 
-def submits():
-    """Whether jobs are submitted: Snakemake counts nodes then, else cores of this machine."""
-    return workflow.resource_settings.nodes is not None
-
-
 def prepare_cluster():
     """Check what a run on a cluster or in containers needs; a plan is shown without them too."""
     planned_only = workflow.output_settings.dryrun
@@ -141,7 +141,7 @@ def prepare_cluster():
                 "There is no Apptainer on this machine: a plan only, without containers."
             )
             workflow.deployment_settings.deployment_method = frozenset()
-    if submits():
+    if SUBMITTED:
         # profiles/default gives this machine's cores to every run; other machines have more
         workflow.global_resources["_cores"] = Resource("_cores", sys.maxsize)
         if not planned_only:
@@ -222,7 +222,7 @@ if workflow.is_main_process:
         logger.info(f"Left out: {target}, because {reason}.")
     if not workflow.output_settings.dryrun:
         show_progress()
-    elif submits():
+    elif SUBMITTED:
         logger.addHandler(PlanHandler())
 
 
