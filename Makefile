@@ -52,7 +52,7 @@ crate: $(READY) $(CHECK)/ready  ## write the study's crate and check it
 containers: $(READY)  ## build the images of every stage with Apptainer
 	@$(BIN)/python containers/build.py $(if $(TORCH),--torch $(TORCH)) $(if $(BASE),--base $(BASE)) $(if $(MIRROR),--mirror $(MIRROR))
 
-hpc-test: $(READY) $(CHECK)/ready  ## install Apptainer and SLURM here (as root) and run the study on them
+hpc-test: $(READY)  ## install Apptainer and SLURM here (as root) and run the study on them
 	@$(BIN)/python -m pytest -m hpc tests/hpc
 
 test: $(READY) $(CHECK)/ready  ## run every test but hpc-test

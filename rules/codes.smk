@@ -136,7 +136,7 @@ rule compare_volumes:
         image("analysis")
     resources:
         mem_mb=memory(4000),
-        runtime=minutes(15),
+        runtime=minutes(10),
     params:
         study=lookup(within=config, dpath="study"),
         n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),

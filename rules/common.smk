@@ -36,18 +36,17 @@ NODE_CORES = 16
 SUBMITTED = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
 # Threads that a job can use. Small networks gain little from a second core, two jobs side by side
-# gain a whole one: on one machine a job takes half of the cores. A submitted job has its own.
-SUBMITTED = workflow.remote_exec or workflow.resource_settings.nodes is not None
-ALL_CORES = 8 if SUBMITTED else workflow.cores
-TRAINING_THREADS = 8 if SUBMITTED else min(8, max(1, ALL_CORES // 2))
-BATCH_THREADS = min(4, TRAINING_THREADS)
+# gain a whole one: on one machine a job takes half of the cores.
+ALL_CORES = NODE_CORES if SUBMITTED else workflow.cores or NODE_CORES
+TRAINING_THREADS = min(8, max(1, ALL_CORES // 2))
+BATCH_THREADS = min(4, max(1, ALL_CORES // 2))
+
+# Priority of the rules that the rest waits for longest: they go first where cores are few.
+LONGEST_WAY = 10
 
 # Time that a training asks for, minutes: what most clusters allow. It stops before the limit, is
 # submitted again and goes on, as often as --retries allows.
 TRAINING_MINUTES = 1440
-
-# Priority of the rules that the rest waits for longest: they go first where cores are few.
-LONGEST_WAY = 10
 
 REPOSITORY = Path(workflow.basedir)
 
@@ -96,13 +95,6 @@ def encoder_weights(wildcards):
     if wildcards.network == "untrained":
         return []
     return f"{results(wildcards.network)}/model.safetensors"
-
-
-def seal(log):
-    """Seal the records of the jobs that ended, and say by which digest they are known."""
-    sealed = seal_records(Path(results("")))
-    if sealed:
-        logger.info(f"Records sealed: seal {sealed.number}, sha256 {sealed.digest}")
 
 
 def image(stage):
@@ -191,6 +183,13 @@ def folders_outside():
         if name
     ]
     return [path for path in found if not path.resolve().is_relative_to(Path.cwd())]
+
+
+def seal(log):
+    """Seal the records of the jobs that ended, and say by which digest they are known."""
+    sealed = seal_records(Path(results("")))
+    if sealed:
+        logger.info(f"Records sealed: seal {sealed.number}, sha256 {sealed.digest}")
 
 
 def show_progress():

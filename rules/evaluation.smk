@@ -152,7 +152,7 @@ rule render_true_effects:
         image("torch")
     resources:
         mem_mb=memory(8000),
-        runtime=minutes(240),
+        runtime=minutes(60, per_scan=0.05),
     params:
         cohort=lookup(within=config, dpath="cohort/simulated"),
         grid=lookup(within=config, dpath="grid"),
@@ -303,7 +303,7 @@ rule tabulate_scores:
         image("analysis")
     resources:
         mem_mb=memory(8000),
-        runtime=minutes(60),
+        runtime=minutes(60, per_scan=0.01),
     params:
         study=lookup(within=config, dpath="study"),
         n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
@@ -332,7 +332,7 @@ rule compare_methods:
         image("analysis")
     resources:
         mem_mb=memory(8000),
-        runtime=minutes(60),
+        runtime=minutes(60, per_scan=0.01),
     params:
         study=lookup(within=config, dpath="study"),
         methods=plan.methods,
@@ -362,7 +362,7 @@ rule tabulate_claims:
         image("analysis")
     resources:
         mem_mb=memory(4000),
-        runtime=minutes(15),
+        runtime=minutes(10),
     params:
         claimed=plan.claimed,
         code=code_digest("tabulate_claims"),

@@ -340,7 +340,7 @@ rule plot_edit_fidelity:
         image("analysis")
     resources:
         mem_mb=memory(4000),
-        runtime=minutes(15),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_edit_fidelity"),
     message:
@@ -366,7 +366,7 @@ rule plot_comparisons:
         image("analysis")
     resources:
         mem_mb=memory(4000),
-        runtime=minutes(15),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_comparisons"),
     message:
@@ -392,7 +392,7 @@ rule plot_edit_maps:
         image("analysis")
     resources:
         mem_mb=memory(4000),
-        runtime=minutes(15),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_edit_maps"),
     message:
@@ -419,7 +419,7 @@ rule plot_volumes:
         image("analysis")
     resources:
         mem_mb=memory(4000),
-        runtime=minutes(15),
+        runtime=minutes(10),
     params:
         code=code_digest("plot_volumes"),
     message:
