@@ -33,7 +33,7 @@ def node_count() -> int:
 def end_time() -> float | None:
     """Time at which SLURM will end this job, seconds since the epoch; None where there is no limit.
 
-    The variable is set by newer versions of SLURM, else by :func:`ask_end_time`.
+    The variable is set by newer versions of SLURM, else by :func:`note_end_time`.
     """
     found = os.environ.get("SLURM_JOB_END_TIME")
     return float(found) if found else None
@@ -48,21 +48,22 @@ def starts_processes() -> bool:
     return "SLURM_JOB_ID" in os.environ and "SLURM_STEP_ID" not in os.environ
 
 
-def ask_end_time() -> str | None:
-    """End of this job as SLURM knows it, seconds since the epoch; None where it does not tell.
+def note_end_time() -> None:
+    """Tell the processes of this job its end, if SLURM knows one.
 
     For the process that starts a job's work: inside a container SLURM cannot be asked.
     """
     if "SLURM_JOB_ID" not in os.environ or shutil.which("squeue") is None:
-        return None
+        return
     command = ["squeue", "--noheader", "--format=%e", "--jobs", os.environ["SLURM_JOB_ID"]]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=QUERY_SECONDS
     )
     try:
-        return str(datetime.fromisoformat(done.stdout.strip()).timestamp())
+        end = datetime.fromisoformat(done.stdout.strip()).timestamp()
     except ValueError:  # no limit, or no answer
-        return None
+        return
+    os.environ["SLURM_JOB_END_TIME"] = str(end)
 
 
 @dataclass(frozen=True)

@@ -142,9 +142,7 @@ def prepare_cluster():
 
 def prepare_job():
     """Tell a submitted job its end, and let it start its processes if it has several tasks."""
-    end = slurm.ask_end_time()
-    if end is not None:
-        os.environ["SLURM_JOB_END_TIME"] = end
+    slurm.note_end_time()
     if workflow.remote_exec and slurm.starts_processes():
         shell.executable(str(REPOSITORY / "profiles" / "slurm" / "tasks" / "bash"))
 
@@ -160,7 +158,7 @@ def check_disk():
 
 
 def check_profile():
-    """Stop when a profile names a rule that does not exist: Snakemake would ignore it."""
+    """Stop when a profile names an unknown rule, which Snakemake would ignore."""
     settings = workflow.resource_settings
     for name in {*settings.overwrite_resources, *settings.overwrite_threads}:
         if not workflow.is_rule(name):

@@ -1,7 +1,10 @@
 """Digest of code, and records of jobs."""
 
+import ast
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,9 +89,14 @@ def test_every_script_of_the_workflow_has_a_digest():
         assert len(code_digest(script)) == 16
 
 
-def test_package_imports_nothing():
-    source = (ROOT / "ldae" / "__init__.py").read_text()
-    assert "import " not in source
+def test_package_imports_the_standard_library_only():
+    code = "import sys, ldae; print({name.partition('.')[0] for name in sys.modules} - before)"
+    code = "import sys; before = {name.partition('.')[0] for name in sys.modules}\n" + code
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    foreign = ast.literal_eval(done.stdout) - {"ldae"} - sys.stdlib_module_names
+    assert not foreign
 
 
 def test_records_are_never_overwritten(tmp_path):

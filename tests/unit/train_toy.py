@@ -38,7 +38,7 @@ AUTOENCODER: dict[str, Any] = COMMON | {
 }  # fmt: skip
 UNET: dict[str, Any] = {
     "channels": [8, 16], "attention_levels": [False, True], "n_res_blocks": 1, "dropout": 0.0,
-    "norm_groups": 4,
+    "norm_groups": 4, "preconditioned": False,
 }  # fmt: skip
 AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9}
 ENCODER: dict[str, Any] = {
