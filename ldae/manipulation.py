@@ -143,8 +143,8 @@ class Judge:
 @torch.inference_mode()
 def manipulate_attribute(
     store: VolumeStore,
-    model: DiffusionAutoencoder,
-    codes: np.ndarray,
+    models: Mapping[str, DiffusionAutoencoder],
+    codes: Mapping[str, np.ndarray],
     volumes: np.ndarray,
     atlas: RegionAtlas,
     effects: Effects | None,
@@ -185,10 +185,10 @@ def manipulate_attribute(
     ----------
     store
         The packed scans.
-    model
-        A model with a semantic code.
+    models
+        Models with a semantic code, by name.
     codes
-        Its codes of all scans, (N, dim), row-aligned.
+        Codes of all scans of each model, (N, dim), row-aligned.
     volumes
         Volumes of structures of all scans in template space, (N, 6), ml
         (:func:`ldae.codes.template_volumes`).
@@ -211,9 +211,59 @@ def manipulate_attribute(
     -------
     tuple
         Scores (:mod:`ldae.scores`) for every task the data allow, and arrays for the figures, of
-        one scan: ``amounts`` (k,), ``scan``, ``original`` and ``mask`` (H, W, D), ``<task>`` (k, H,
-        W, D), ``<task>_group`` and, if known, ``<task>_truth`` (H, W, D).
+        one scan and the first model: ``amounts`` (k,), ``scan``, ``original`` and ``mask``
+        (H, W, D), ``<task>`` (k, H, W, D), ``<task>_group`` and, if known, ``<task>_truth``
+        (H, W, D).
     """
+    parts: list[pd.DataFrame] = []
+    shown: dict[str, np.ndarray] = {}
+    for name, model in models.items():
+        scores, examples = _manipulate_model(
+            store,
+            model,
+            codes[name],
+            volumes,
+            atlas,
+            effects,
+            amounts=amounts,
+            n_steps=n_steps,
+            n_scans=n_scans,
+            c_grid=c_grid,
+            alpha_grid=alpha_grid,
+            n_folds=n_folds,
+            pca_components=pca_components,
+            batch_size=batch_size,
+            seed=seed,
+            split=split,
+        )
+        if parts:  # the training people's difference is no model's: once is enough
+            scores = scores[scores["method"] != GROUP_DIFFERENCE]
+        parts.append(scores)
+        shown = shown or examples
+    return pd.concat(parts, ignore_index=True), shown
+
+
+@torch.inference_mode()
+def _manipulate_model(
+    store: VolumeStore,
+    model: DiffusionAutoencoder,
+    codes: np.ndarray,
+    volumes: np.ndarray,
+    atlas: RegionAtlas,
+    effects: Effects | None,
+    *,
+    amounts: Sequence[float],
+    n_steps: int,
+    n_scans: int | None,
+    c_grid: Sequence[float],
+    alpha_grid: Sequence[float],
+    n_folds: int,
+    pca_components: int,
+    batch_size: int,
+    seed: int,
+    split: str,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Scores and examples of one model; see :func:`manipulate_attribute`."""
     tasks = probe_tasks(store.index)
     if not tasks:
         raise ValueError("there is neither a diagnosis nor an age to edit")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +21,7 @@ from ldae.networks.assembly import (
     load_semantic_pair,
 )
 from ldae.networks.autoencoder import Autoencoder, load_autoencoder
+from ldae.networks.joint import JointNetwork, load_joint_network
 from ldae.networks.unet import NoiseUNet
 
 
@@ -156,6 +159,57 @@ class LatentDiffusionAutoencoder(LatentPrior):
         return self.pair.shifted_noise(self.prior, shift_weight, z_t, t, y)
 
 
+class JointDiffusionAutoencoder(DiffusionAutoencoder):
+    """The jointly trained LDAE; its diffusion space are the latents relative to the cohort.
+
+    Parameters
+    ----------
+    autoencoder, network, schedule
+        Trained networks and their schedule.
+    scale, shape, device
+        As for :class:`LatentPrior`.
+    """
+
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        network: JointNetwork,
+        schedule: NoiseSchedule,
+        scale: float,
+        shape: tuple[int, int, int],
+        device: torch.device,
+    ) -> None:
+        super().__init__("ldae_joint", autoencoder.latent_shape(shape), schedule, device)
+        self.autoencoder = autoencoder
+        self.network = network
+        self.scale = scale
+
+    @override
+    @torch.inference_mode()
+    def semantic_code(self, x: Tensor) -> Tensor:
+        y: Tensor = self.network.encoder(self.to_latent(x))
+        return y
+
+    @override
+    @torch.inference_mode()
+    def to_latent(self, x: Tensor) -> Tensor:
+        z_0: Tensor = self.network.standard(self.scale * self.autoencoder.moments(x)[0])
+        return z_0
+
+    @override
+    @torch.inference_mode()
+    def from_latent(self, z_0: Tensor) -> Tensor:
+        z = self.network.standard.invert(z_0)
+        return self.autoencoder.decode(z / self.scale).clamp(0, 1)
+
+    @override
+    @torch.inference_mode()
+    def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        if y is None:
+            raise ValueError("the LDAE needs a semantic code")
+        return self.network.noise(z_t, t, y, self.schedule.alpha_bar[t])
+
+
 class VoxelDiffusionAutoencoder(DiffusionAutoencoder):
     """The conventional diffusion autoencoder: its diffusion space is 2x - 1.
 
@@ -203,50 +257,83 @@ class VoxelDiffusionAutoencoder(DiffusionAutoencoder):
         return self.network.noise(z_t, t, y)
 
 
-def load_prior(
-    autoencoder: Path,
-    prior: Path,
-    scale: Path,
-    diffusion: dict,
+def load_models(
+    names: Iterable[str],
+    files: Mapping[str, str],
+    diffusion: dict[str, Any],
+    shape: tuple[int, int, int],
+    device: torch.device,
+) -> dict[str, DiffusionAutoencoder]:
+    """Trained models by name.
+
+    Parameters
+    ----------
+    names
+        Among ``ldae``, ``ldae_joint``, ``prior`` and ``voxel_dae``.
+    files
+        File of each model, and for all but ``voxel_dae`` those of ``autoencoder`` and ``scale``;
+        ``ldae`` needs ``prior`` too.
+    diffusion
+        Config section ``diffusion``.
+    shape
+        Grid (H, W, D) of the scans.
+    device
+        Where the networks are put.
+    """
+    schedule = NoiseSchedule(**diffusion).to(device)
+    paths = {name: Path(path) for name, path in files.items() if isinstance(path, str)}
+    return {name: _LOADERS[name](paths, schedule, shape, device) for name in names}
+
+
+def _load_prior(
+    files: Mapping[str, Path],
+    schedule: NoiseSchedule,
     shape: tuple[int, int, int],
     device: torch.device,
 ) -> LatentPrior:
-    """The unconditional prior from its files; `diffusion` holds the schedule's settings."""
-    return LatentPrior(
-        load_autoencoder(autoencoder, device),
-        load_prior_network(prior, device),
-        NoiseSchedule(**diffusion).to(device),
-        read_scale(scale),
-        shape,
-        device,
-    )
+    autoencoder = load_autoencoder(files["autoencoder"], device)
+    prior = load_prior_network(files["prior"], device)
+    return LatentPrior(autoencoder, prior, schedule, read_scale(files["scale"]), shape, device)
 
 
-def load_ldae(
-    autoencoder: Path,
-    prior: Path,
-    ldae: Path,
-    scale: Path,
-    diffusion: dict,
+def _load_ldae(
+    files: Mapping[str, Path],
+    schedule: NoiseSchedule,
     shape: tuple[int, int, int],
     device: torch.device,
 ) -> LatentDiffusionAutoencoder:
-    """The LDAE from its files; `diffusion` holds the schedule's settings."""
-    prior_network = load_prior_network(prior, device)
-    return LatentDiffusionAutoencoder(
-        load_autoencoder(autoencoder, device),
-        prior_network,
-        load_semantic_pair(ldae, prior_network, device),
-        NoiseSchedule(**diffusion).to(device),
-        read_scale(scale),
-        shape,
-        device,
-    )
+    autoencoder = load_autoencoder(files["autoencoder"], device)
+    prior = load_prior_network(files["prior"], device)
+    pair = load_semantic_pair(files["ldae"], prior, device)
+    scale = read_scale(files["scale"])
+    return LatentDiffusionAutoencoder(autoencoder, prior, pair, schedule, scale, shape, device)
 
 
-def load_voxel_dae(
-    voxel_dae: Path, diffusion: dict, shape: tuple[int, int, int], device: torch.device
+def _load_joint(
+    files: Mapping[str, Path],
+    schedule: NoiseSchedule,
+    shape: tuple[int, int, int],
+    device: torch.device,
+) -> JointDiffusionAutoencoder:
+    autoencoder = load_autoencoder(files["autoencoder"], device)
+    network = load_joint_network(files["ldae_joint"], device)
+    scale = read_scale(files["scale"])
+    return JointDiffusionAutoencoder(autoencoder, network, schedule, scale, shape, device)
+
+
+def _load_voxel_dae(
+    files: Mapping[str, Path],
+    schedule: NoiseSchedule,
+    shape: tuple[int, int, int],
+    device: torch.device,
 ) -> VoxelDiffusionAutoencoder:
-    """The voxel-space diffusion autoencoder from its file."""
-    network = load_conditional_unet(voxel_dae, device)
-    return VoxelDiffusionAutoencoder(network, NoiseSchedule(**diffusion).to(device), shape, device)
+    network = load_conditional_unet(files["voxel_dae"], device)
+    return VoxelDiffusionAutoencoder(network, schedule, shape, device)
+
+
+_LOADERS: dict[str, Callable[..., DiffusionAutoencoder]] = {
+    "ldae": _load_ldae,
+    "ldae_joint": _load_joint,
+    "prior": _load_prior,
+    "voxel_dae": _load_voxel_dae,
+}

@@ -136,7 +136,7 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     if not tasks:
         networks.remove("supervised")
         left_out["method supervised"] = "there is neither a diagnosis nor an age to learn"
-    methods = [*networks, "voxel_pca", "latent_mean", "region_volumes"]
+    methods = ["ldae", "ldae_joint", *networks[1:], "voxel_pca", "latent_mean", "region_volumes"]
     if config["cohort"]["source"] == "simulated":
         methods.append("true_volumes")
     else:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LATENT_MODELS = ("ldae", "prior")
+LATENT_MODELS = ("ldae", "ldae_joint", "prior")
 """Models whose latents are the autoencoder's, so either can stand for it alone."""
 
 VOXEL_MODEL = "voxel_dae"

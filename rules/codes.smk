@@ -32,6 +32,36 @@ rule encode_semantics:
         "../scripts/encode_semantics.py"
 
 
+rule encode_joint_semantics:
+    input:
+        model=rules.train_joint_ldae.output.model,
+        mu=rules.encode_latents.output.mu,
+        sigma=rules.encode_latents.output.sigma,
+        scale=rules.measure_latent_scale.output.scale,
+        index=rules.pack_volumes.output.index,
+    output:
+        codes="<results>/codes/ldae_joint.npy",
+    log:
+        text="<results>/logs/encode_joint_semantics.log",
+    benchmark:
+        "<results>/benchmarks/encode_joint_semantics.tsv"
+    conda:
+        "../envs/torch.yaml"
+    container:
+        image("torch")
+    resources:
+        mem_mb=memory(8000, scans=0.1),
+        runtime=minutes(15, per_scan=0.01),
+        micro_batch=64,
+    params:
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("encode_joint_semantics"),
+    message:
+        "Encoding every scan with the joint variant"
+    script:
+        "../scripts/encode_joint_semantics.py"
+
+
 rule fit_voxel_pca:
     input:
         volumes=rules.pack_volumes.output.volumes,

@@ -73,3 +73,37 @@ rule train_ldae:
         "Training the semantic encoder and the gradient estimator"
     script:
         "../scripts/train_ldae.py"
+
+
+rule train_joint_ldae:
+    input:
+        mu=rules.encode_latents.output.mu,
+        sigma=rules.encode_latents.output.sigma,
+        scale=rules.measure_latent_scale.output.scale,
+        index=rules.pack_volumes.output.index,
+    output:
+        model="<results>/ldae_joint/model.safetensors",
+        metrics="<results>/ldae_joint/metrics.csv",
+    log:
+        text="<results>/logs/train_joint_ldae.log",
+    benchmark:
+        "<results>/benchmarks/train_joint_ldae.tsv"
+    conda:
+        "../envs/torch.yaml"
+    container:
+        image("torch")
+    threads: TRAINING_THREADS
+    resources:
+        mem_mb=memory(32000, scans=0.1),
+        runtime=TRAINING_MINUTES,
+        checkpoint_minutes=10,
+    params:
+        settings=lookup(within=config, dpath="ldae_joint"),
+        diffusion=lookup(within=config, dpath="diffusion"),
+        work_dir=results("checkpoints/ldae_joint"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("train_joint_ldae"),
+    message:
+        "Training encoder and denoiser of the joint variant"
+    script:
+        "../scripts/train_joint_ldae.py"

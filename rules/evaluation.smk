@@ -64,6 +64,7 @@ rule tabulate_probes:
 rule evaluate_reconstruction:
     input:
         ldae=rules.train_ldae.output.model,
+        ldae_joint=rules.train_joint_ldae.output.model,
         prior=rules.train_prior.output.model,
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
@@ -168,10 +169,12 @@ rule render_true_effects:
 rule manipulate_attribute:
     input:
         ldae=rules.train_ldae.output.model,
+        ldae_joint=rules.train_joint_ldae.output.model,
         prior=rules.train_prior.output.model,
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
-        codes="<results>/codes/ldae.npy",
+        ldae_codes="<results>/codes/ldae.npy",
+        ldae_joint_codes="<results>/codes/ldae_joint.npy",
         regions=rules.measure_region_volumes.output.table,
         effects=branch(
             lookup(within=config, dpath="cohort/source") == "simulated",
@@ -216,6 +219,7 @@ rule manipulate_attribute:
 rule interpolate_gaps:
     input:
         ldae=rules.train_ldae.output.model,
+        ldae_joint=rules.train_joint_ldae.output.model,
         prior=rules.train_prior.output.model,
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,

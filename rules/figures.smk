@@ -34,6 +34,7 @@ rule plot_training:
         autoencoder=rules.train_autoencoder.output.metrics,
         prior=rules.train_prior.output.metrics,
         ldae=rules.train_ldae.output.metrics,
+        ldae_joint=rules.train_joint_ldae.output.metrics,
         voxel_dae=rules.train_voxel_dae.output.metrics,
         supervised=rules.train_supervised.output.metrics,
     output:

@@ -5,36 +5,20 @@ from pathlib import Path
 import numpy as np
 
 from ldae.entry import rule_entry
-from ldae.models import load_ldae, load_prior, load_voxel_dae
+from ldae.models import load_models
 from ldae.reconstruction import evaluate_reconstruction
 from ldae.scores import write_scores
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
-    device = run.torch_device()
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
-    models = {
-        "ldae": load_ldae(
-            autoencoder=Path(snakemake.input.autoencoder),
-            prior=Path(snakemake.input.prior),
-            ldae=Path(snakemake.input.ldae),
-            scale=Path(snakemake.input.scale),
-            diffusion=snakemake.params.diffusion,
-            shape=store.shape,
-            device=device,
-        ),
-        "prior": load_prior(
-            autoencoder=Path(snakemake.input.autoencoder),
-            prior=Path(snakemake.input.prior),
-            scale=Path(snakemake.input.scale),
-            diffusion=snakemake.params.diffusion,
-            shape=store.shape,
-            device=device,
-        ),
-        "voxel_dae": load_voxel_dae(
-            Path(snakemake.input.voxel_dae), snakemake.params.diffusion, store.shape, device
-        ),
-    }
+    models = load_models(
+        names=("ldae", "ldae_joint", "prior", "voxel_dae"),
+        files=dict(snakemake.input.items()),
+        diffusion=snakemake.params.diffusion,
+        shape=store.shape,
+        device=run.torch_device(),
+    )
     scores, examples = evaluate_reconstruction(
         store=store,
         models=models,

@@ -6,26 +6,21 @@ import numpy as np
 
 from ldae.entry import rule_entry
 from ldae.interpolation import interpolate_gaps
-from ldae.models import load_ldae
+from ldae.models import load_models
 from ldae.preprocessing.pipeline import grid_affine
 from ldae.regions import region_atlas
 from ldae.scores import write_scores
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
-    device = run.torch_device()
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
-    models = {
-        "ldae": load_ldae(
-            autoencoder=Path(snakemake.input.autoencoder),
-            prior=Path(snakemake.input.prior),
-            ldae=Path(snakemake.input.ldae),
-            scale=Path(snakemake.input.scale),
-            diffusion=snakemake.params.diffusion,
-            shape=store.shape,
-            device=device,
-        ),
-    }
+    models = load_models(
+        names=("ldae", "ldae_joint"),
+        files=dict(snakemake.input.items()),
+        diffusion=snakemake.params.diffusion,
+        shape=store.shape,
+        device=run.torch_device(),
+    )
     scores, examples = interpolate_gaps(
         store=store,
         models=models,

@@ -8,7 +8,7 @@ import pandas as pd
 from ldae.codes import template_volumes
 from ldae.entry import rule_entry
 from ldae.manipulation import manipulate_attribute
-from ldae.models import load_ldae
+from ldae.models import load_models
 from ldae.preprocessing.pipeline import grid_affine
 from ldae.regions import region_atlas
 from ldae.scores import write_scores
@@ -17,11 +17,9 @@ from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
-    model = load_ldae(
-        autoencoder=Path(snakemake.input.autoencoder),
-        prior=Path(snakemake.input.prior),
-        ldae=Path(snakemake.input.ldae),
-        scale=Path(snakemake.input.scale),
+    models = load_models(
+        names=("ldae", "ldae_joint"),
+        files=dict(snakemake.input.items()),
         diffusion=snakemake.params.diffusion,
         shape=store.shape,
         device=run.torch_device(),
@@ -29,8 +27,8 @@ with rule_entry(snakemake) as run:
     known = snakemake.input.effects  # nothing for real people
     scores, examples = manipulate_attribute(
         store=store,
-        model=model,
-        codes=np.load(snakemake.input.codes),
+        models=models,
+        codes={name: np.load(snakemake.input[f"{name}_codes"]) for name in models},
         volumes=template_volumes(pd.read_csv(snakemake.input.regions, sep="\t")),
         atlas=region_atlas(store.shape, grid_affine(**snakemake.params.grid)),
         effects=TrueEffects.load(Path(known)) if known else None,

@@ -3,28 +3,20 @@
 from pathlib import Path
 
 from ldae.entry import rule_entry
-from ldae.models import load_ldae, load_voxel_dae
+from ldae.models import load_models
 from ldae.tables import write_table
 from ldae.throughput import measure_throughput
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
-    device = run.torch_device()
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
-    models = {
-        "ldae": load_ldae(
-            autoencoder=Path(snakemake.input.autoencoder),
-            prior=Path(snakemake.input.prior),
-            ldae=Path(snakemake.input.ldae),
-            scale=Path(snakemake.input.scale),
-            diffusion=snakemake.params.diffusion,
-            shape=store.shape,
-            device=device,
-        ),
-        "voxel_dae": load_voxel_dae(
-            Path(snakemake.input.voxel_dae), snakemake.params.diffusion, store.shape, device
-        ),
-    }
+    models = load_models(
+        names=("ldae", "voxel_dae"),
+        files=dict(snakemake.input.items()),
+        diffusion=snakemake.params.diffusion,
+        shape=store.shape,
+        device=run.torch_device(),
+    )
     table = measure_throughput(
         store=store,
         models=models,

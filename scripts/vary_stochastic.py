@@ -5,28 +5,20 @@ from pathlib import Path
 import numpy as np
 
 from ldae.entry import rule_entry
-from ldae.models import load_ldae, load_voxel_dae
+from ldae.models import load_models
 from ldae.reconstruction import vary_stochastic
 from ldae.scores import write_scores
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
-    device = run.torch_device()
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
-    models = {
-        "ldae": load_ldae(
-            autoencoder=Path(snakemake.input.autoencoder),
-            prior=Path(snakemake.input.prior),
-            ldae=Path(snakemake.input.ldae),
-            scale=Path(snakemake.input.scale),
-            diffusion=snakemake.params.diffusion,
-            shape=store.shape,
-            device=device,
-        ),
-        "voxel_dae": load_voxel_dae(
-            Path(snakemake.input.voxel_dae), snakemake.params.diffusion, store.shape, device
-        ),
-    }
+    models = load_models(
+        names=("ldae", "voxel_dae"),
+        files=dict(snakemake.input.items()),
+        diffusion=snakemake.params.diffusion,
+        shape=store.shape,
+        device=run.torch_device(),
+    )
     scores, examples = vary_stochastic(
         store=store,
         models=models,

@@ -22,7 +22,7 @@ from ldae.figures.theme import color_of, label_of, new_figure, theme
 
 Examples = Mapping[str, np.ndarray]
 
-RECONSTRUCTIONS = ("autoencoder", "ldae", "ldae_semantic", "prior", "voxel_dae")
+RECONSTRUCTIONS = ("autoencoder", "ldae", "ldae_joint", "ldae_semantic", "prior", "voxel_dae")
 DIFFERENCE_LABEL = "difference of intensity"
 
 

@@ -25,7 +25,9 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
 
 METHOD_LABELS = {
     "ldae": "LDAE",
+    "ldae_joint": "LDAE, joint",
     "ldae_semantic": "LDAE, semantic code only",
+    "ldae_joint_semantic": "LDAE, joint, semantic only",
     "autoencoder": "autoencoder alone",
     "prior": "prior alone",
     "voxel_dae": "voxel DAE",
@@ -41,7 +43,9 @@ METHOD_LABELS = {
 }
 METHOD_COLORS = {
     "ldae": VERMILION,
+    "ldae_joint": YELLOW,
     "ldae_semantic": PURPLE,
+    "ldae_joint_semantic": YELLOW,
     "autoencoder": BLACK,
     "prior": BLUE,
     "voxel_dae": GREEN,
@@ -56,7 +60,8 @@ METHOD_COLORS = {
     "latent_average": BLUE,
 }
 METHOD_MARKERS = {
-    "ldae": "o", "ldae_semantic": "D", "autoencoder": "_", "prior": "s", "voxel_dae": "^",
+    "ldae": "o", "ldae_joint": "p", "ldae_semantic": "D", "ldae_joint_semantic": "d",
+    "autoencoder": "_", "prior": "s", "voxel_dae": "^",
     "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
 }  # fmt: skip
 

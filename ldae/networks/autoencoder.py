@@ -84,7 +84,7 @@ class Autoencoder(nn.Module):
             "standard_shape": None if standard_shape is None else list(standard_shape),
             "linear_start": linear_start,
         }
-        self.standard = None if standard_shape is None else CohortStandard(standard_shape)
+        self.standard = None if standard_shape is None else CohortStandard((1, *standard_shape))
         self.fold = fold
         self.downsampling = fold * 2 ** (len(channels) - 1)
         self.latent_channels = latent_channels

@@ -77,7 +77,7 @@ class SemanticEncoder(nn.Module):
             raise ValueError(f"dim_y ({dim_y}) must be a multiple of n_heads ({n_heads})")
         if n_slices % slab:
             raise ValueError(f"n_slices ({n_slices}) must be a multiple of slab ({slab})")
-        self.standard = None if standard_shape is None else CohortStandard(standard_shape)
+        self.standard = None if standard_shape is None else CohortStandard((1, *standard_shape))
         self.n_slices = n_slices
         self.slab = slab
         self.dim_y = dim_y

@@ -1,4 +1,4 @@
-"""Scans relative to the training cohort: the networks' view of registered brains.
+"""Scans and latents relative to the training cohort: the networks' view of registered brains.
 
 Registered brains are nearly identical.  Minus the training mean and over the training deviation,
 voxel by voxel, what differs between people is all that is left.
@@ -13,26 +13,30 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ldae.latents import LatentStore
 from ldae.provenance.fitted import note_fitted
 from ldae.volumes import VolumeStore
 
 # Deviations below this (of an intensity range of 1) are noise and background, not anatomy.
 LEAST_DEVIATION = 0.02
+# The same for latents, as a share of their elements' mean deviation: what varies less than this
+# hardly shows in the decoded scan and would be noise to model.
+LEAST_LATENT_SHARE = 0.1
 SCANS_AT_ONCE = 64
 
 
 class CohortStandard(nn.Module):
-    """(x - mean)/deviation, voxel by voxel, and back.
+    """(x - mean)/deviation, element by element, and back.
 
     Parameters
     ----------
     shape
-        Grid (H, W, D).
+        Shape of one sample: (1, H, W, D) of scans, (C, h, w, d) of latents.
 
     Attributes
     ----------
     mean, deviation
-        Of the training scans, (1, 1, H, W, D); 0 and 1 until measured.
+        Of the training samples, (1, *shape); 0 and 1 until measured.
     """
 
     mean: Tensor
@@ -40,15 +44,15 @@ class CohortStandard(nn.Module):
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(1, 1, *shape))
-        self.register_buffer("deviation", torch.ones(1, 1, *shape))
+        self.register_buffer("mean", torch.zeros(1, *shape))
+        self.register_buffer("deviation", torch.ones(1, *shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Standardised scans of the shape of x, (B, 1, H, W, D)."""
+        """Standardised samples, of the shape of x (B, *shape)."""
         return (x - self.mean) / self.deviation
 
     def invert(self, standardised: Tensor) -> Tensor:
-        """Intensities of standardised scans."""
+        """Samples of standardised ones."""
         return self.mean + self.deviation * standardised
 
 
@@ -76,9 +80,27 @@ def measure_standard(store: VolumeStore) -> CohortStandard:
         squares += np.square(x).sum(0)
     mean = total / len(rows)
     deviation = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
-    standard = CohortStandard(store.shape)
+    standard = CohortStandard((1, *store.shape))
     standard.mean.copy_(torch.from_numpy(mean))
     standard.deviation.copy_(torch.from_numpy(np.maximum(deviation, LEAST_DEVIATION)))
+    return standard
+
+
+def measure_latent_standard(latents: LatentStore) -> CohortStandard:
+    """Mean and deviation of the training latents s·μ, the deviation at least a share of its mean.
+
+    Parameters
+    ----------
+    latents
+        The encoded scans; only rows of the training split are read.
+    """
+    rows = latents.rows("train")
+    note_fitted("latent standard", latents.index["subject"].iloc[rows])
+    z = latents.mean(rows)
+    deviation = z.std(0, correction=0)
+    standard = CohortStandard(latents.shape)
+    standard.mean.copy_(z.mean(0))
+    standard.deviation.copy_(deviation.clamp_min(LEAST_LATENT_SHARE * float(deviation.mean())))
     return standard
 
 

@@ -76,8 +76,8 @@ def edited(store: VolumeStore) -> Edited:
     model = ToyModel()
     scores, examples = manipulate_attribute(
         store,
-        model,
-        encode_semantics(model.semantic_code, store, 32, model.device),
+        {"ldae": model},
+        {"ldae": encode_semantics(model.semantic_code, store, 32, model.device)},
         template_volumes(
             measure_region_volumes(
                 store, region_atlas(SHAPE, affine()), pd.Series(1.1, index=store.index["scan"])

@@ -23,10 +23,11 @@ from ldae.latents import LatentStore, encode_latents, measure_latent_scale
 from ldae.networks.autoencoder import Autoencoder
 from ldae.training.autoencoder import train_autoencoder
 from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
+from ldae.training.joint import train_joint_ldae
 from ldae.training.supervised import train_supervised
 from ldae.volumes import VolumeStore
 
-STAGES = ("autoencoder", "prior", "ldae", "voxel_dae", "supervised")
+STAGES = ("autoencoder", "prior", "ldae", "ldae_joint", "voxel_dae", "supervised")
 DIFFUSION = {"n_levels": 50, "beta_start": 1e-4, "beta_end": 0.2}
 COMMON: dict[str, Any] = {"learning_rate": 1e-3, "n_steps": 6, "n_validations": 3, "batch_size": 4}
 AUTOENCODER: dict[str, Any] = COMMON | {
@@ -40,6 +41,9 @@ UNET: dict[str, Any] = {
     "channels": [8, 16], "attention_levels": [False, True], "n_res_blocks": 1, "dropout": 0.0,
     "norm_groups": 4, "preconditioned": False,
 }  # fmt: skip
+JOINT: dict[str, Any] = {
+    "n_components": 6, "temporal_scores": True, "other_visit": True, "encoder_channels": 4,
+}  # fmt: skip
 AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9}
 ENCODER: dict[str, Any] = {
     "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4, "n_heads": 2,
@@ -48,7 +52,7 @@ ENCODER: dict[str, Any] = {
 
 
 def write_data(folder: Path) -> None:
-    """Write the packed scans and latents of 14 toy brains."""
+    """Write the packed scans and latents of 14 toy brains, four of two people with two visits."""
     folder.mkdir(parents=True, exist_ok=True)
     n, shape = 14, (8, 8, 8)
     rng = np.random.default_rng(0)
@@ -58,7 +62,8 @@ def write_data(folder: Path) -> None:
     np.save(folder / "m.npy", np.ones((n, *shape), np.uint8))
     table = {
         "row": range(n), "scan": [f"s{i}" for i in range(n)],
-        "subject": [f"p{i}" for i in range(n)], "session": "", "months": 0.0,
+        "subject": [f"p{max(0, i - 2)}" if i != 1 else "p1" for i in range(n)],
+        "session": "", "months": [0.0, 0.0, 12.0, 12.0, *[0.0] * 10],
         "age": rng.uniform(60, 80, n), "sex": "F", "site": "",
         "diagnosis": ["AD", "CN", "MCI", "AD", "CN", "CN", "AD"] * 2,
         "split": ["train"] * 9 + ["val"] * 3 + ["test"] * 2,
@@ -94,6 +99,8 @@ def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
     elif stage == "ldae":
         prior, settings = folder / "prior.safetensors", averaged | {"snr_gamma": 0.1}
         train_ldae(store, latents, prior, DIFFUSION, ENCODER, settings, **paths)
+    elif stage == "ldae_joint":
+        train_joint_ldae(latents, DIFFUSION, UNET | averaged | JOINT, **paths)
     elif stage == "voxel_dae":
         train_voxel_dae(store, DIFFUSION, ENCODER, UNET | averaged | {"fold": 2}, **paths)
     else:

@@ -141,9 +141,7 @@ def test_a_stage_has_what_its_rules_import(stage):
                 needed |= imported(path) if path.suffix == ".py" else set()
     needed -= {"ldae", "snakemake", *sys.stdlib_module_names, *UNREACHED[stage]}
     packages = {PACKAGES.get(name, name.lower()) for name in needed}
-    assert packages <= {name for name, _ in locked(stage)}, (
-        "add it to envs/*.in, `make lock`"
-    )
+    assert packages <= {name for name, _ in locked(stage)}, "add it to envs/*.in, `make lock`"
     assert needed - {"lightning_fabric"} <= set(tested[1].split(", ")), definition
 
 
@@ -163,7 +161,11 @@ def test_gpu_profiles_ask_for_the_same_rules():
     asked = [set(yaml.safe_load(path.read_text())["set-resources"]) for path in profiles]
     assert asked[0] == asked[1]
     on_torch = {name for name, text in RULES.items() if "envs/torch.yaml" in text}
-    assert on_torch - asked[0] <= {"measure_latent_scale", "render_true_effects"}
+    assert on_torch - asked[0] <= {
+        "measure_latent_scale",
+        "render_true_effects",
+        "encode_joint_semantics",
+    }
 
 
 def test_no_place_of_a_machine_in_the_locks():

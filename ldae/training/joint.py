@@ -1,0 +1,125 @@
+"""Train the jointly trained latent diffusion autoencoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from ldae.diffusion.process import diffuse, noise_loss
+from ldae.diffusion.schedule import NoiseSchedule
+from ldae.latents import LatentStore
+from ldae.networks.joint import JointNetwork, save_joint_network
+from ldae.networks.standard import measure_latent_standard
+from ldae.provenance.fitted import note_fitted
+from ldae.training.batches import Batch
+from ldae.training.diffusion import DiffusionTraining, unet_settings
+from ldae.training.fit import fingerprint, fit, resolve_steps
+from ldae.training.joint_start import fit_joint_start, visit_pairs
+
+
+class JointTraining(DiffusionTraining):
+    """‖v - v̂‖² on one visit of a person, the code from another (from itself where there is one).
+
+    v = √ᾱ_t·ε - √(1-ᾱ_t)·z_0 (Salimans & Ho 2022), so ‖v - v̂‖² = ‖ε - ε̂‖²/ᾱ_t: high noise, where
+    only the code helps, counts as much as low noise.
+
+    Parameters
+    ----------
+    network
+        Encoder, guess and denoiser, which know the cohort's standard.
+    latents
+        The encoded scans.
+    settings
+        Further holds ``other_visit``: whether the code comes from another visit.
+    seed, schedule
+        As for :class:`DiffusionTraining`.
+    """
+
+    def __init__(
+        self,
+        network: JointNetwork,
+        latents: LatentStore,
+        settings: dict[str, Any],
+        seed: int,
+        schedule: NoiseSchedule,
+    ) -> None:
+        rows = latents.rows("train"), latents.rows("val")
+        super().__init__(network, *rows, settings, seed, schedule)
+        note_fitted("joint ldae", latents.index["subject"].iloc[self.train_rows])
+        self.latents = latents
+        subjects = latents.index["subject"].to_numpy(str)
+        visits = latents.index.groupby(subjects).indices
+        self.visits = [np.sort(visits[subject]) for subject in subjects]
+
+    def other_visits(self, rows: np.ndarray, generator: torch.Generator) -> np.ndarray:
+        """For each row one of the same person's others, drawn evenly; itself if there is none."""
+        draws = torch.rand(len(rows), generator=generator).tolist()
+        chosen = []
+        for row, draw in zip(rows, draws, strict=True):
+            others = self.visits[row][self.visits[row] != row]
+            chosen.append(int(others[int(draw * len(others))]) if len(others) else int(row))
+        return np.array(chosen)
+
+    @override
+    def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
+        t, eps = self.draw(len(rows), self.latents.shape, part, generator)
+        other = self.other_visits(rows, generator) if self.settings["other_visit"] else rows
+        seen = self.latents.sample(rows, generator)[part]
+        z_0 = self.latents.sample(other, generator)[part]
+        return {"seen": seen, "z_0": z_0, "t": t, "eps": eps}
+
+    @override
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        t, eps = batch["t"], batch["eps"]
+        z_t = diffuse(network.standard(batch["z_0"]), t, eps, self.schedule)  # type: ignore[operator]
+        y = network.encoder(network.standard(batch["seen"]))  # type: ignore[operator]
+        alpha_bar = self.schedule.alpha_bar[t]
+        eps_hat = network.noise(z_t, t, y, alpha_bar)  # type: ignore[operator]
+        return {
+            "loss": noise_loss(eps, eps_hat, 1 / alpha_bar),
+            "noise_mse": noise_loss(eps, eps_hat),
+        }
+
+
+def train_joint_ldae(
+    latents: LatentStore,
+    diffusion: dict[str, Any],
+    settings: dict[str, Any],
+    seed: int,
+    model_path: Path,
+    metrics_path: Path,
+    work_dir: Path,
+    checkpoint_minutes: float,
+) -> None:
+    """Train encoder and denoiser together in the latent space and save their averages.
+
+    Parameters
+    ----------
+    latents
+        The encoded scans.
+    diffusion, settings
+        Config sections ``diffusion`` and ``ldae_joint``.
+    seed, model_path, metrics_path, work_dir, checkpoint_minutes
+        As for :func:`ldae.training.autoencoder.train_autoencoder`.
+    """
+    torch.manual_seed(seed)
+    settings = resolve_steps(settings, len(latents.rows("train")))
+    network = JointNetwork(
+        latents.shape,
+        settings["n_components"],
+        settings["temporal_scores"] and len(visit_pairs(latents.index)) > 0,
+        settings["encoder_channels"],
+        settings["norm_groups"],
+        unet_settings(settings | {"preconditioned": True}, diffusion),
+    )
+    network.standard.load_state_dict(measure_latent_standard(latents).state_dict())
+    fit_joint_start(network, latents, seed)
+    module = JointTraining(network, latents, settings, seed, NoiseSchedule(**diffusion))
+    identity = fingerprint(settings, diffusion, seed, latents.digest())
+    if fit(module, "train_joint_ldae", metrics_path, work_dir, identity, checkpoint_minutes):
+        save_joint_network(model_path, module.validated_network)  # type: ignore[arg-type]

@@ -1,0 +1,24 @@
+"""Rule entry point: train the joint variant of the LDAE in the latent space."""
+
+from pathlib import Path
+
+from ldae.entry import rule_entry
+from ldae.latents import LatentStore, read_scale
+from ldae.training.joint import train_joint_ldae
+
+with rule_entry(snakemake) as run:
+    train_joint_ldae(
+        latents=LatentStore(
+            snakemake.input.mu,
+            snakemake.input.sigma,
+            snakemake.input.index,
+            read_scale(snakemake.input.scale),
+        ),
+        diffusion=snakemake.params.diffusion,
+        settings=snakemake.params.settings,
+        seed=run.seed,
+        model_path=Path(snakemake.output.model),
+        metrics_path=Path(snakemake.output.metrics),
+        work_dir=Path(snakemake.params.work_dir),
+        checkpoint_minutes=snakemake.resources.checkpoint_minutes,
+    )
