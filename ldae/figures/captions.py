@@ -124,8 +124,8 @@ def _dose(data: pd.DataFrame) -> str:
         "Response to edits by amount a, as the change against a = 0. Volumes are measured on the "
         "decoded scans in template space. The probe that responds and the voxel probe were fitted "
         "on other people than the probe that gave the direction, and the voxel probe never saw a "
-        "code; both count in deviations of their score between people. Titles: mean rank "
-        f"correlation over scans. {INTERVALS} {_facts(data)}"
+        "code; both count in deviations of their score between people. Solid: LDAE, dashed: its "
+        f"joint variant. Titles: mean rank correlation over scans. {INTERVALS} {_facts(data)}"
     )
 
 
@@ -163,8 +163,9 @@ def _edit_maps(data: pd.DataFrame) -> str:
 
 def _comparisons(data: pd.DataFrame) -> str:
     return (
-        "Gain of the LDAE over every other method on the same test scans, paired over subjects: "
-        "right of zero the LDAE is better; filled circles where the interval excludes zero. "
+        "Gain of the LDAE (circles) and of its joint variant (squares) over every other method on "
+        "the same test scans, paired over subjects: right of zero the model is better; filled "
+        "where the interval excludes zero. "
         f"Reconstruction and interpolation are scored inside the mask, interpolation against the "
         f"real scan. {INTERVALS} {_facts(data)}"
     )

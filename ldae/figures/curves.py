@@ -13,8 +13,10 @@ from matplotlib.ticker import MaxNLocator
 from ldae.figures.theme import (
     BLACK,
     METHOD_MARKERS,
+    MODELS,
     color_of,
     label_of,
+    legend_below,
     new_figure,
     panel_letters,
     theme,
@@ -39,12 +41,6 @@ def errorbars(
         "elinewidth": 0.9,
     }
     axis.errorbar(x, value, yerr=[low, high], **(defaults | options))  # type: ignore[arg-type]
-
-
-def legend_below(figure: Figure, axis: Axes, columns: int) -> None:
-    """One legend for all panels, under them."""
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
 def plot_training(metrics: Mapping[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
@@ -188,7 +184,8 @@ def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     data = table[table["metric"].isin(names) & on_target & table["amount"].notna()]
     data = data.reset_index(drop=True)
     ranked = table[table["metric"].str.endswith("_spearman") & on_target]
-    trends = ranked.set_index(["task", "metric", "judge"])["value"]
+    trends = ranked.set_index(["method", "task", "metric", "judge"])["value"]
+    models = [m for m in MODELS if m in set(data["method"])]
     tasks = list(dict.fromkeys(data["task"]))
     with theme():
         figure = new_figure(0.3 + 1.95 * len(tasks), 7.6)
@@ -196,30 +193,44 @@ def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         for row, task in zip(axes, tasks, strict=True):
             for axis, (name, judge, text) in zip(row, RESPONSES, strict=True):
                 of_panel = (data["metric"] == name) & (data["judge"] == judge)
-                curve = data[(data["task"] == task) & of_panel].sort_values("amount")
-                x = curve["amount"].to_numpy(float)
                 color = TASK_COLORS.get(task, BLACK)
-                axis.fill_between(
-                    x, curve["ci_low"].astype(float), curve["ci_high"].astype(float),
-                    color=color, alpha=0.18, linewidth=0,
-                )  # fmt: skip
-                axis.plot(x, curve["value"], marker="o", color=color)
+                ranks = []
+                for model in models:
+                    of_model = of_panel & (data["task"] == task) & (data["method"] == model)
+                    curve = data[of_model].sort_values("amount")
+                    x = curve["amount"].to_numpy(float)
+                    marker, line = MODELS[model]
+                    axis.fill_between(
+                        x, curve["ci_low"].astype(float), curve["ci_high"].astype(float),
+                        color=color, alpha=0.15, linewidth=0,
+                    )  # fmt: skip
+                    axis.plot(
+                        x, curve["value"], marker=marker, linestyle=line, color=color,
+                        label=label_of(model),
+                    )  # fmt: skip
+                    spearman = f"{name.removesuffix('_ml')}_spearman"
+                    rho = trends.get((model, task, spearman, judge))
+                    if rho is not None and np.isfinite(rho):
+                        ranks.append(f"{rho:.2f}")
                 axis.axhline(0, color=BLACK, linewidth=0.6)
                 axis.axvline(0, color=BLACK, linewidth=0.6)
                 axis.set_ylabel(text)
-                rho = trends.get((task, f"{name.removesuffix('_ml')}_spearman", judge))
-                if rho is not None and np.isfinite(rho):
-                    axis.set_title(f"mean Spearman {rho:.2f}", fontsize=7.5)
+                if ranks:
+                    axis.set_title(f"mean Spearman {', '.join(ranks)}", fontsize=7.5)
             row[0].annotate(
                 TASK_LABELS.get(task, task), (-0.62, 0.5), xycoords="axes fraction", rotation=90,
                 va="center", ha="center", fontweight="bold",
             )  # fmt: skip
         for axis in axes[-1]:
             axis.set_xlabel("amount a")
+        if len(models) > 1:
+            legend_below(figure, axes[0, 0], len(models))
     return figure, data
 
 
-INTERPOLATION_ORDER = ("ldae", "voxel_dae", "latent_average", "voxel_average", "nearest_visit")
+INTERPOLATION_ORDER = (
+    "ldae", "ldae_joint", "voxel_dae", "latent_average", "voxel_average", "nearest_visit",
+)  # fmt: skip
 
 
 INTERPOLATION_METRICS = {

@@ -19,11 +19,24 @@ from ldae.figures.slices import (
     difference_limit,
     show_slice,
 )
-from ldae.figures.theme import BLACK, GREY, color_of, label_of, new_figure, panel_letters, theme
+from ldae.figures.theme import (
+    BLACK,
+    GREY,
+    MODELS,
+    color_of,
+    label_of,
+    legend_below,
+    new_figure,
+    panel_letters,
+    theme,
+)
 
 TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age", "sex": "sex"}
 TASK_COLORS = {"ad_vs_cn": "#D55E00", "age": "#0072B2"}
 JUDGE_LABELS = {"code": "code probe", "voxels": "voxel probe", "volumes": "volume probe"}
+MODEL, GROUP_DIFFERENCE = "ldae", "group_difference"
+"""The model whose edits are drawn, and the trivial edit beside it; tables hold all models."""
+
 OFF_TARGET_BOUND = 0.2
 """Share of the on-target response that an off-target one should stay below."""
 
@@ -50,6 +63,7 @@ def plot_edit_fidelity(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         Figure, and the rows shown: off-target ratios of edits and of real people, map correlations
         and identity by amount.
     """
+    table = table[table["method"].isin([MODEL, GROUP_DIFFERENCE])]
     tasks = [t for t in TASK_COLORS if t in set(table["task"])]
     ratios = table[table["metric"].isin(["off_target_ratio", "off_target_ratio_people"])]
     with theme():
@@ -110,7 +124,7 @@ def _map_panel(axis: Axes, table: pd.DataFrame, tasks: list[str]) -> list[pd.Dat
     shown = []
     for task in tasks:
         of_task = table[(table["task"] == task) & (table["metric"] == metric)]
-        trivial = of_task[of_task["method"] == "group_difference"]
+        trivial = of_task[of_task["method"] == GROUP_DIFFERENCE]
         curve = of_task[of_task["amount"].notna()].sort_values("amount")
         color = TASK_COLORS[task]
         value = curve["value"].to_numpy(float)
@@ -248,20 +262,20 @@ PANELS: tuple[tuple[str, float, dict[str, object]], ...] = (
 )
 """Panels of the forest plot: what is gained, its scale, and the rows of the table that say so."""
 
-MODEL = "ldae"
 COMMON_STEPS = 20
 """Sampler steps at which reconstructions are compared, where they were measured."""
 
 
 def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Forest plot of the paired gains of the model over every other method.
+    """Forest plot of the paired gains of the models over every other method.
 
     Parameters
     ----------
     table
         Table ``comparisons``.
     """
-    of_model = table[table["method"] == MODEL]
+    models = [m for m in MODELS if m in set(table["method"])]
+    of_model = table[table["method"].isin(models)]
     panels = []
     for title, scale, where in PANELS:
         rows = of_model
@@ -274,30 +288,37 @@ def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             common = COMMON_STEPS if COMMON_STEPS in set(steps) else int(steps.max())
             rows = rows[rows["steps"] == common]
         if len(rows):
-            panels.append((title, scale, rows.sort_values("value", ascending=False)))
+            panels.append((title, scale, rows))
     if not panels:
         raise ValueError("there is nothing to compare")
-    height = max(len(rows) for *_, rows in panels)
+    height = max(rows["against"].nunique() for *_, rows in panels)
     lines = -(-len(panels) // 3)
     with theme():
         figure = new_figure(0.5 + lines * (0.7 + 0.19 * height), 7.6)
         axes = np.atleast_1d(figure.subplots(lines, min(3, len(panels)), squeeze=False)).ravel()
         for axis, (title, scale, rows) in zip(axes, panels, strict=False):
-            place = np.arange(len(rows))[::-1]
-            for y, (_, row) in zip(place, rows.iterrows(), strict=True):
+            against = list(rows.groupby("against")["value"].max().sort_values().index)
+            for _, row in rows.iterrows():
+                k = models.index(row["method"])
+                y = against.index(row["against"]) + 0.18 * ((len(models) - 1) / 2 - k)
                 color = color_of(str(row["against"]))
                 ends = np.array([row["ci_low"], row["ci_high"]], float) * scale
                 axis.plot(ends, [y, y], color=color, linewidth=1.6)
                 sure = not row["ci_low"] <= 0 <= row["ci_high"]
                 face = color if sure else "white"
-                axis.plot(row["value"] * scale, y, "o", color=color, mfc=face)
+                marker, _ = MODELS[row["method"]]
+                axis.plot(row["value"] * scale, y, marker, color=color, mfc=face, markersize=4)
             axis.axvline(0, color=BLACK, linewidth=0.8)
-            axis.set_yticks(place, [label_of(str(m)) for m in rows["against"]])
-            axis.set_ylim(-0.7, len(rows) - 0.3)
+            axis.set_yticks(np.arange(len(against)), [label_of(str(m)) for m in against])
+            axis.set_ylim(-0.7, len(against) - 0.3)
             axis.set_title(title, fontsize=8)
-            axis.set_xlabel("gain of the LDAE")
+            axis.set_xlabel("gain of the model")
             axis.xaxis.set_major_locator(MaxNLocator(4))
             axis.grid(visible=False, axis="y")
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
+        for model in models:
+            axes[0].plot([], [], MODELS[model][0], color=BLACK, label=label_of(model))
+        if len(models) > 1:
+            legend_below(figure, axes[0], len(models))
     return figure, pd.concat([rows.assign(panel=title) for title, _, rows in panels])

@@ -65,6 +65,9 @@ METHOD_MARKERS = {
     "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
 }  # fmt: skip
 
+MODELS = {"ldae": ("o", "-"), "ldae_joint": ("s", "--")}
+"""Models under test, with marker and line where colours tell something else."""
+
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 8.0,
@@ -133,3 +136,9 @@ def save_figure(figure: Figure, data: pd.DataFrame, png: Path, svg: Path, tsv: P
         figure.savefig(png, dpi=DPI, metadata={"Software": None})
         figure.savefig(svg, metadata={"Date": None, "Creator": None})
     data.to_csv(tsv, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+
+
+def legend_below(figure: Figure, axis: Axes, columns: int) -> None:
+    """One legend for all panels, under them."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
