@@ -8,11 +8,13 @@ rule encode_semantics:
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        codes="<results>/codes/{network}.npy",
+        codes="<results>/codes/{network}/seed-{seed}.npy",
     log:
-        text="<results>/logs/encode_semantics/{network}.log",
+        text="<results>/logs/encode_semantics/{network}/seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/encode_semantics/{network}.tsv"
+        "<results>/benchmarks/encode_semantics/{network}/seed-{seed}.tsv"
+    wildcard_constraints:
+        network="|".join(plan.networks),
     conda:
         "../envs/torch.yaml"
     container:
@@ -23,11 +25,11 @@ rule encode_semantics:
         runtime=minutes(15, per_scan=0.02),
         micro_batch=16,
     params:
-        encoder=lookup(within=config, dpath="encoder"),
-        seed=lookup(within=config, dpath="seed"),
+        encoder=section("encoder"),
+        seed=training_seed,
         code=code_digest("encode_semantics"),
     message:
-        "Encoding every scan with {wildcards.network}"
+        "Encoding every scan with {wildcards.network}, seed {wildcards.seed}"
     script:
         "../scripts/encode_semantics.py"
 
@@ -38,7 +40,7 @@ rule fit_voxel_pca:
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        codes="<results>/codes/voxel_pca.npy",
+        codes="<results>/codes/voxel_pca/shared.npy",
     log:
         text="<results>/logs/fit_voxel_pca.log",
     benchmark:
@@ -64,7 +66,7 @@ rule pool_latents:
     input:
         mu=rules.encode_latents.output.mu,
     output:
-        codes="<results>/codes/latent_mean.npy",
+        codes="<results>/codes/latent_mean/shared.npy",
     log:
         text="<results>/logs/pool_latents.log",
     benchmark:
@@ -92,7 +94,7 @@ rule measure_region_volumes:
         quality=rules.quality_control.output.table,
     output:
         table="<results>/volumes/regions.tsv",
-        codes="<results>/codes/region_volumes.npy",
+        codes="<results>/codes/region_volumes/shared.npy",
     log:
         text="<results>/logs/measure_region_volumes.log",
     benchmark:
@@ -153,7 +155,7 @@ rule read_true_volumes:
         truth=rules.simulate_cohort.output.truth,
         index=rules.pack_volumes.output.index,
     output:
-        codes="<results>/codes/true_volumes.npy",
+        codes="<results>/codes/true_volumes/shared.npy",
     log:
         text="<results>/logs/read_true_volumes.log",
     benchmark:

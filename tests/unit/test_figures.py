@@ -22,6 +22,7 @@ from ldae.tables import tidy
 Drawn = tuple[Figure, pd.DataFrame]
 HEAD, MASK = draw_head(1.0, np.random.default_rng(0))
 BIG, _ = draw_head(1.2, np.random.default_rng(0))
+SEED = {"training_seed": np.array(3)}
 
 
 def numbers(table: str, rows: list[dict[str, object]]) -> pd.DataFrame:
@@ -50,7 +51,7 @@ def training() -> Drawn:
 
 
 def reconstruction() -> Drawn:
-    example = {"scan": np.array(["sub-1"]), "steps": np.array(10), "mask": MASK[None]}
+    example = {"scan": np.array(["sub-1"]), "steps": np.array(10), "mask": MASK[None]} | SEED
     methods = {"autoencoder": BIG[None], "ldae": BIG[None]}
     return images.plot_reconstruction(example | {"original": HEAD[None]} | methods)
 
@@ -69,7 +70,7 @@ def reconstruction_steps() -> Drawn:
 
 def stochastic() -> Drawn:
     samples = np.stack([HEAD, BIG, HEAD])
-    example = {"scan": np.array("sub-1"), "original": HEAD, "mask": MASK, "samples": samples}
+    example = {"scan": np.array("sub-1"), "original": HEAD, "mask": MASK, "samples": samples} | SEED
     return images.plot_stochastic(example | {"mean": samples.mean(0), "std": samples.std(0)})
 
 
@@ -103,7 +104,7 @@ def age() -> Drawn:
 
 
 def manipulation() -> Drawn:
-    example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK}
+    example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK} | SEED
     edited = np.stack([0.9 * HEAD, HEAD, BIG])
     return images.plot_manipulation(example | {"original": HEAD, "age": edited}, "age")
 
@@ -141,7 +142,7 @@ def edit_fidelity() -> Drawn:
 
 
 def edit_maps() -> Drawn:
-    example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK}
+    example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK} | SEED
     example |= {"original": HEAD, "age": np.stack([0.9 * HEAD, HEAD, BIG])}
     figure, data = fidelity.plot_edit_maps(
         example | {"age_group": BIG - HEAD, "age_truth": HEAD - BIG}
@@ -181,7 +182,7 @@ def volumes() -> Drawn:
 
 
 def interpolation_sequence() -> Drawn:
-    example = {"subject": np.array("sub-1"), "months": np.array([0.0, 6, 12]), "mask": MASK}
+    example = {"subject": np.array("sub-1"), "months": np.array([0.0, 6, 12]), "mask": MASK} | SEED
     example |= {"visit_a": HEAD, "real": HEAD, "visit_b": BIG, "ldae": BIG, "nearest_visit": HEAD}
     example |= {"sequence": np.stack([HEAD] * 5), "sequence_alpha": np.linspace(0, 1, 5)}
     return images.plot_interpolation_sequence(example)

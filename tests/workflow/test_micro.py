@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("micro")]
 
 TABLES = [
     "claims", "comparisons", "reconstruction", "stochastic", "probes", "manipulation",
-    "interpolation", "throughput", "volumes",
+    "interpolation", "throughput", "volumes", "ablations",
 ]  # fmt: skip
 STUDY = MICRO
 # Rules that `rule all` does not ask for.
@@ -168,8 +168,8 @@ def test_edits_are_held_to_the_true_effects(study):
     assert "age" in set(scores.loc[scores["task"] == "ad_vs_cn", "attribute"].dropna())
 
 
-SAME = ["latents/mu.npy", "latents/scale.json", "prior/model.safetensors", "ldae/model.safetensors",
-        "codes/ldae.npy", "probes/ldae.tsv"]  # fmt: skip
+SAME = ["latents/mu.npy", "latents/scale.json", "prior/seed-0/model.safetensors",
+        "ldae/seed-0/model.safetensors", "codes/ldae/seed-0.npy", "probes/ldae/seed-0.tsv"]  # fmt: skip
 
 
 def test_the_same_trainings_again_give_the_same_bytes(study):

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_OUTPUT = {"audit"}
 # Settings that decide the plan or the places, read where the workflow is read.
 PLAN_KEYS = {
-    "bids_folder", "pathvars/results", "cohort/source", "cohort/public",
+    "bids_folder", "pathvars/results", "training_seeds", "cohort/source", "cohort/public",
     "preprocessing/batch_size", "evaluation/reference_volumes",
 }  # fmt: skip
 # Shown by the report, which reads the settings as they were written down.
@@ -77,7 +77,7 @@ def test_every_setting_reaches_a_rule_and_is_read():
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     looked_up: dict[str, set[str]] = {}
     for name, text in RULES.items():
-        for path in re.findall(r'dpath="([^"]+)"', text):
+        for path in re.findall(r'(?:dpath=|section\()"([^"]+)"', text):
             looked_up.setdefault(path, set()).add(name)
     for leaf in leaves(config):
         path = "/".join(leaf)
@@ -141,9 +141,7 @@ def test_a_stage_has_what_its_rules_import(stage):
                 needed |= imported(path) if path.suffix == ".py" else set()
     needed -= {"ldae", "snakemake", *sys.stdlib_module_names, *UNREACHED[stage]}
     packages = {PACKAGES.get(name, name.lower()) for name in needed}
-    assert packages <= {name for name, _ in locked(stage)}, (
-        "add it to envs/*.in, `make lock`"
-    )
+    assert packages <= {name for name, _ in locked(stage)}, "add it to envs/*.in, `make lock`"
     assert needed - {"lightning_fabric"} <= set(tested[1].split(", ")), definition
 
 

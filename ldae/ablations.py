@@ -1,0 +1,68 @@
+"""The table of ablations: each changed network beside the one that it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from ldae.comparison import SPLITS, compare_probes
+from ldae.probes import MAIN_MEASURE, tabulate_probes
+from ldae.tables import RESULT_COLUMNS, tidy
+
+UNCHANGED = "none"
+"""Change of the network that an ablation starts from."""
+
+
+def tabulate_ablations(
+    predictions: Mapping[str, pd.DataFrame],
+    networks: Mapping[str, str],
+    changes: Mapping[str, str],
+    *,
+    cohort: str,
+    seed: int,
+    n_bootstrap: int,
+) -> pd.DataFrame:
+    """What the probes make of every ablation, and its gain over the unchanged network.
+
+    Parameters
+    ----------
+    predictions
+        Predictions of the probes by method (:func:`ldae.predictions.read_predictions`).
+    networks
+        The network that each ablation changes.
+    changes
+        What each ablation changes, in words, in the order of the rows.
+    cohort, seed
+        For the table; `seed` also seeds the bootstrap.
+    n_bootstrap
+        Replicates.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Table ``ablations``: AUC and age MAE of each network and of its ablations below it, and the
+        paired gain of an ablation (positive: the change helps), with intervals over subjects (and
+        seeds).
+    """
+    rows: list[dict[str, Any]] = []
+    seeds: set[str] = set()
+    for network in dict.fromkeys(networks[name] for name in changes):
+        family = {network: UNCHANGED}
+        family |= {name: text for name, text in changes.items() if networks[name] == network}
+        of_family = {name: predictions[name] for name in family}
+        table = tabulate_probes(of_family, cohort=cohort, seed=seed, n_bootstrap=n_bootstrap)
+        seeds |= set(table["seed"])
+        table = table[table["metric"].isin(MAIN_MEASURE.values())]
+        table = table[table["task"].isin(list(MAIN_MEASURE))]
+        kept = ["split", "method", "task", *(c for c in RESULT_COLUMNS if c != "seed")]
+        for name, change in family.items():
+            part = table.loc[table["method"] == name, kept]
+            rows += [dict(row) for row in part.assign(change=change).to_dict("records")]
+            if name != network:
+                gains = compare_probes(of_family, name, network, n_bootstrap, seed)
+                rows += [row | {"change": change} for row in gains]
+    rows.sort(key=lambda row: SPLITS.index(row["split"]))
+    labels = sorted({int(s) for text in seeds for s in text.split()})
+    return tidy(rows, "ablations", cohort=cohort, seed=labels)
