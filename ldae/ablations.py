@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
@@ -46,7 +45,7 @@ def tabulate_ablations(
         paired gain of an ablation (positive: the change helps), with intervals over subjects (and
         seeds).
     """
-    rows: list[dict[str, Any]] = []
+    parts: list[pd.DataFrame] = []
     seeds: set[str] = set()
     for network in dict.fromkeys(networks[name] for name in changes):
         family = {network: UNCHANGED}
@@ -59,10 +58,12 @@ def tabulate_ablations(
         kept = ["split", "method", "task", *(c for c in RESULT_COLUMNS if c != "seed")]
         for name, change in family.items():
             part = table.loc[table["method"] == name, kept]
-            rows += [dict(row) for row in part.assign(change=change).to_dict("records")]
+            parts.append(part.assign(change=change))
             if name != network:
                 gains = compare_probes(of_family, name, network, n_bootstrap, seed)
-                rows += [row | {"change": change} for row in gains]
-    rows.sort(key=lambda row: SPLITS.index(row["split"]))
+                parts.append(pd.DataFrame(gains).assign(change=change))
+    rows = pd.concat(parts, ignore_index=True)
+    rows = rows.sort_values("split", key=lambda s: s.map(SPLITS.index), kind="stable")
+    rows["note"] = rows["note"].fillna("")
     labels = sorted({int(s) for text in seeds for s in text.split()})
     return tidy(rows, "ablations", cohort=cohort, seed=labels)

@@ -169,7 +169,8 @@ def test_edits_are_held_to_the_true_effects(study):
 
 
 SAME = ["latents/mu.npy", "latents/scale.json", "prior/seed-0/model.safetensors",
-        "ldae/seed-0/model.safetensors", "codes/ldae/seed-0.npy", "probes/ldae/seed-0.tsv"]  # fmt: skip
+        "ldae/seed-0/model.safetensors", "codes/ldae/seed-0.npy",
+        "probes/ldae/seed-0.tsv"]  # fmt: skip
 
 
 def test_the_same_trainings_again_give_the_same_bytes(study):
