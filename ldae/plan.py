@@ -21,7 +21,7 @@ from ldae.trainings import CODED, base_network, describe_change
 # Bytes per voxel of a preprocessed scan: float32 image, two masks and their packed copies,
 # with latents, compressed less than two to one.
 BYTES_PER_VOXEL = 12
-# Models, checkpoints (weights, optimizer and average), tables and figures of one study.
+# Models, checkpoints (weights, optimizer and average), tables and figures of one training seed.
 FIXED_BYTES = 2 * 1024**3
 
 # Tables made of the scores of single scans, and tables that speak to a claim of the paper.
@@ -212,7 +212,7 @@ def disk_bytes(config: dict[str, Any], cohort: CohortSummary) -> int:
         spacing = config["cohort"]["simulated"]["spacing_mm"]
         # a head's field of view, 256 mm along each axis, as float32
         per_scan += round((256 / spacing) ** 3) * 4
-    return FIXED_BYTES + cohort.n_scans * per_scan
+    return FIXED_BYTES * len(config["training_seeds"]) + cohort.n_scans * per_scan
 
 
 def check_disk_space(folder: Path, needed: int) -> None:
