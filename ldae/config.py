@@ -20,7 +20,7 @@ Config = dict[str, Any]
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
 
 # Sections whose training length is given as steps or as epochs.
-TRAINING_SECTIONS = ("autoencoder", "prior", "ldae", "voxel_dae", "supervised")
+TRAINING_SECTIONS = ("autoencoder", *(name for name in SECTIONS if name in SECTIONS[name]))
 
 
 def load_schema(path: Path = SCHEMA) -> Config:

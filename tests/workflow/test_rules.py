@@ -12,6 +12,7 @@ import yaml
 
 from ldae.config import leaves
 from ldae.provenance.code import code_files
+from ldae.trainings import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_OUTPUT = {"audit"}
@@ -89,6 +90,16 @@ def test_every_setting_reaches_a_rule_and_is_read():
         sources = {file for script in scripts for file in code_files(script)}
         text = "\n".join(p.read_text() for p in sources if p.suffix == ".py")
         assert re.search(rf"\b{leaf[-1]}\b", text), f"nobody reads {path}"
+
+
+@pytest.mark.parametrize("network", sorted(set(SECTIONS) - {"untrained"}))
+def test_a_training_has_a_seed_and_the_sections_that_an_ablation_may_change(network):
+    text = RULES[f"train_{network}"]
+    assert f'variants("{network}")' in text and "seed=training_seed" in text
+    assert 'model="<results>/{network}/seed-{seed}/model.safetensors"' in text
+    taken = set(re.findall(r'section\("(\w+)"\)', text))
+    taken |= {"prior"} if "prior_weights" in text else set()
+    assert taken == set(SECTIONS[network])
 
 
 def test_profiles_name_rules_that_exist():
