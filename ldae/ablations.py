@@ -41,9 +41,9 @@ def tabulate_ablations(
     Returns
     -------
     pandas.DataFrame
-        Table ``ablations``: AUC and age MAE of each network and of its ablations below it, and the
-        paired gain of an ablation (positive: the change helps), with intervals over subjects (and
-        seeds).
+        Table ``ablations``: each network and its ablations below it, with the AUC of disease, the
+        MAE of age (years), and the paired gain of the change in both (positive: the change
+        helps); intervals over subjects (and seeds).
     """
     parts: list[pd.DataFrame] = []
     seeds: set[str] = set()
@@ -55,13 +55,14 @@ def tabulate_ablations(
         seeds |= set(table["seed"])
         table = table[table["metric"].isin(MAIN_MEASURE.values())]
         table = table[table["task"].isin(list(MAIN_MEASURE))]
-        kept = ["split", "method", "task", *(c for c in RESULT_COLUMNS if c != "seed")]
+        kept = ["split", "method", *(c for c in RESULT_COLUMNS if c != "seed")]
         for name, change in family.items():
             part = table.loc[table["method"] == name, kept]
-            parts.append(part.assign(change=change))
+            parts.append(part.assign(network=network, change=change))
             if name != network:
                 gains = compare_probes(of_family, name, network, n_bootstrap, seed)
-                parts.append(pd.DataFrame(gains).assign(change=change))
+                rows = pd.DataFrame(gains).drop(columns=["task", "against"])
+                parts.append(rows.assign(network=network, change=change))
     rows = pd.concat(parts, ignore_index=True)
     rows = rows.sort_values("split", key=lambda s: s.map(SPLITS.index), kind="stable")
     rows["note"] = rows["note"].fillna("")

@@ -22,7 +22,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "throughput": ("operation", "steps", "batch_size", "device"),
     "volumes": ("structure",),
     "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
-    "ablations": ("change", "task", "against"),
+    "ablations": ("network", "change"),
     "claims": (
         "claim",
         "protocol",

@@ -13,7 +13,7 @@ from ldae.comparison import compare_methods
 from ldae.errors import InputError
 from ldae.predictions import read_predictions, write_predictions
 from ldae.probes import paired_predictions, tabulate_probes, weighted_auc
-from ldae.tables import table_columns
+from ldae.tables import readable, table_columns
 
 N = 80
 TARGET = np.tile([0.0, 1.0], N // 2)
@@ -147,9 +147,11 @@ def test_an_ablation_stands_below_what_it_changes_with_its_gain() -> None:
     assert set(change["ldae"]) == {UNCHANGED}
     assert set(change["ldae_small_code"]) == {changes["ldae_small_code"]}
     gain = table[(table["metric"] == "roc_auc_gain")].set_index("method")
-    assert gain.loc["ldae_small_code", "against"] == "ldae"
+    assert gain.loc["ldae_small_code", "network"] == "ldae"
     assert gain.loc["ldae_small_code", "ci_high"] < 0
-    assert gain.loc["untrained_wide", "against"] == "untrained"
+    assert gain.loc["untrained_wide", "network"] == "untrained"
+    wide = readable(table)
+    assert len(wide) == 4 and (wide.loc[[1, 3]] != "").all(axis=None), "a line for each change"
     whole = tabulate_probes(frames, **OPTIONS)  # type: ignore[arg-type]
     same = (whole["method"] == "ldae") & (whole["metric"] == "mae") & (whole["task"] == "age")
     kept = (table["method"] == "ldae") & (table["metric"] == "mae")
