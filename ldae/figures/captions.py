@@ -43,7 +43,7 @@ def _facts(data: pd.DataFrame) -> str:
 def _seeds(data: pd.DataFrame) -> list[int]:
     """Training seeds that the numbers are over; a cell of a table holds one or several."""
     cells = data["seed"].dropna().tolist() if "seed" in data else []
-    return sorted({int(seed) for cell in cells for seed in str(cell).split()})
+    return sorted({int(float(seed)) for cell in cells for seed in str(cell).split()})
 
 
 def _intervals(data: pd.DataFrame) -> str:

@@ -230,6 +230,45 @@ def test_figure_is_saved_with_its_data_and_caption(
     assert text.endswith(".") and "nan" not in text and len(text) > 60
 
 
+def read_back(drawn: Drawn, folder: Path) -> pd.DataFrame:
+    files = [folder / f"f.{kind}" for kind in ("png", "svg", "tsv")]
+    save_figure(*drawn, *files)
+    return pd.read_csv(files[2], sep="\t")
+
+
+def test_captions_tell_which_trainings_are_shown(tmp_path: Path) -> None:
+    by_method, table = predictions()
+    one = caption("roc", read_back(probes.plot_roc(by_method, table), tmp_path))
+    assert "training seed 3." in one and "Curves" not in one and "over subjects." in one
+    again = by_method["ldae"].assign(prediction=0.5)
+    by_method["ldae"] = pd.concat([by_method["ldae"].assign(seed=4), again.assign(seed=5)])
+    several = numbers("probes", table.drop(columns="seed").to_dict("records")).assign(seed="4 5")
+    figure, data = probes.plot_roc(by_method, several)
+    curve = data[data["method"] == "ldae"]
+    assert set(curve["training_seed"]) == {4} and len(curve) > 3, "the first training's curve"
+    assert data.loc[data["method"] == "voxel_pca", "training_seed"].isna().all()
+    text = caption("roc", read_back((figure, data), tmp_path))
+    assert "Curves: training seed 4." in text and "training seeds 4, 5." in text
+    assert "over training seeds and subjects." in text
+    index = pd.DataFrame({"scan": [f"s{i}" for i in range(20)], "diagnosis": ["CN", ""] * 10})
+    figure, data = probes.plot_age(by_method["ldae"], several, index)
+    assert len(data) == 20
+    assert "Points: training seed 4." in caption("age", read_back((figure, data), tmp_path))
+    text = caption("manipulation_age", read_back(manipulation(), tmp_path))
+    assert "Networks of training seed 3." in text
+
+
+def test_every_training_has_a_curve(tmp_path: Path) -> None:
+    log = pd.DataFrame({"step": range(10), "seconds": range(10), "train_loss": 1.0})
+    both = pd.concat([log.assign(training_seed=s, train_loss=s + 1.0) for s in (0, 2)])
+    drawn = curves.plot_training({"autoencoder": log, "ldae": both})
+    data = read_back(drawn, tmp_path)
+    of_ldae = data[data["stage"] == "ldae"].groupby("training_seed")["value"].unique()
+    assert {seed: list(v) for seed, v in of_ldae.items()} == {0: [1.0], 2: [3.0]}
+    assert data.loc[data["stage"] == "autoencoder", "training_seed"].isna().all()
+    assert "one line for each of 2 training seeds" in caption("training", data)
+
+
 def test_every_caption_has_a_figure_here() -> None:
     assert {draw.__name__ for draw in FIGURES} == set(CAPTIONS)
     with pytest.raises(ValueError, match="no caption"):
