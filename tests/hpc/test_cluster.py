@@ -286,7 +286,7 @@ class Training:
 
     def first_step(self) -> int:
         """Step at which the last attempt began."""
-        log = (self.study.results / "logs/train_prior.log").read_text()
+        log = (self.study.results / "logs/train_prior/prior/seed-0.log").read_text()
         begun = re.findall(r"steps of \d+ scans from step (\d+)", log)
         return int(begun[-1])
 
