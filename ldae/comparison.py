@@ -81,24 +81,44 @@ def _compare_probes(
     rows: list[dict[str, object]] = []
     for model in filter(is_model, predictions):
         for against in (m for m in predictions if m != model):
-            for split in SPLITS:
-                for task, measure in MAIN_MEASURE.items():
-                    both = paired_predictions(predictions[model], predictions[against], split, task)
-                    if both.empty:
-                        continue
-                    result = subject_bootstrap(
-                        both[["target", "prediction", "other"]].to_numpy(float),
-                        both["subject"].to_numpy(str),
-                        prediction_gain(task),
-                        n_bootstrap,
-                        seed,
-                        both["seed"].to_numpy(),
-                    )
-                    rows.append(
-                        {"claim": "probes", "task": task, "split": split, "method": model}
-                        | {"against": against, "metric": f"{measure}_gain"}
-                        | _cell(result, both)
-                    )
+            gains = compare_probes(predictions, model, against, n_bootstrap, seed)
+            rows += [{"claim": "probes"} | row for row in gains]
+    return rows
+
+
+def compare_probes(
+    predictions: Mapping[str, pd.DataFrame], model: str, against: str, n_bootstrap: int, seed: int
+) -> list[dict[str, object]]:
+    """Gain of one method's probes over another's, in every split and task.
+
+    Parameters
+    ----------
+    predictions
+        Predictions of the probes by method.
+    model, against
+        Two of the methods; a gain is positive where `model` is better.
+    n_bootstrap, seed
+        Replicates and their seed.
+    """
+    rows: list[dict[str, object]] = []
+    for split in SPLITS:
+        for task, measure in MAIN_MEASURE.items():
+            both = paired_predictions(predictions[model], predictions[against], split, task)
+            if both.empty:
+                continue
+            result = subject_bootstrap(
+                both[["target", "prediction", "other"]].to_numpy(float),
+                both["subject"].to_numpy(str),
+                prediction_gain(task),
+                n_bootstrap,
+                seed,
+                both["seed"].to_numpy(),
+            )
+            rows.append(
+                {"task": task, "split": split, "method": model}
+                | {"against": against, "metric": f"{measure}_gain"}
+                | _cell(result, both)
+            )
     return rows
 
 

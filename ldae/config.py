@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import jsonschema
 import yaml
 
 from ldae.errors import InputError
+from ldae.trainings import PRIOR_OF, SECTIONS, changed_section
 
 Config = dict[str, Any]
 
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
 
 # Sections whose training length is given as steps or as epochs.
-TRAINING_SECTIONS = ("autoencoder", "prior", "ldae", "ldae_joint", "voxel_dae", "supervised")
+TRAINING_SECTIONS = ("autoencoder", *(name for name in SECTIONS if name in SECTIONS[name]))
 
 
 def load_schema(path: Path = SCHEMA) -> Config:
@@ -44,12 +46,44 @@ def complete_config(config: Config, files: Sequence[Path] = ()) -> Config:
     """
     schema = load_schema()
     completed = _with_defaults(copy.deepcopy(config), schema)
+    _check(completed, config, schema, files)
+    for name in completed["ablations"]:
+        _check_ablation(name, completed, schema, files)
+    return completed
+
+
+def _check(completed: Config, given: Config, schema: Config, files: Sequence[Path]) -> None:
+    """Check complete settings against the schema and each other; `given` are those of the files."""
     validator = jsonschema.Draft202012Validator(schema)
     errors = sorted(validator.iter_errors(completed), key=_order)
     if errors:
-        raise _explain(errors[0], config, files)
+        raise _explain(errors[0], given, files)
     _check_consistency(completed, files)
-    return completed
+
+
+def _check_ablation(name: str, config: Config, schema: Config, files: Sequence[Path]) -> None:
+    """Check the name of an ablation, and its changed settings as if they were the study's."""
+    network, change = config["ablations"][name]["network"], config["ablations"][name]["change"]
+    source = _source(("ablations", name), config, files)
+    where = f"ablations.{name}"
+    if not re.fullmatch(rf"{network}_[a-z0-9_]*[a-z0-9]", name):
+        mend = f"Call it {network}_ and a few words in small letters"
+        raise InputError(source, f"{where}: the name does not begin with {network}_", mend)
+    if name in SECTIONS or name.endswith("_semantic") or name.startswith(PRIOR_OF):
+        raise InputError(source, f"{where}: the name is taken", "Choose another")
+    unknown = [section for section in change if section not in SECTIONS[network]]
+    if unknown:
+        mend = f"Change one of {', '.join(SECTIONS[network])}"
+        raise InputError(source, f"{where}: {network} is not trained with {unknown[0]}", mend)
+    changed = {s: changed_section(config, name, s) for s in change}
+    if all(config[section] == settings for section, settings in changed.items()):
+        raise InputError(
+            source, f"{where}: it changes nothing", "Give another value, or take it out"
+        )
+    try:
+        _check({**config, **changed}, config, schema, [])
+    except InputError as error:
+        raise InputError(source, f"{where}.change: {error.problem}", error.mend) from error
 
 
 def leaves(config: Config, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -42,7 +42,7 @@ class RuleRun:
     Attributes
     ----------
     seed
-        The study's seed, or 0 for a rule without one.
+        The study's seed, the training's for a training, or 0 for a rule without one.
     threads
         Processor threads that the job may use.
     places

@@ -15,11 +15,13 @@ from typing import Any
 from ldae.bids import describe_bids
 from ldae.errors import InputError
 from ldae.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, simulated_summary
+from ldae.predictions import SHARED
+from ldae.trainings import CODED, base_network, describe_change
 
 # Bytes per voxel of a preprocessed scan: float32 image, two masks and their packed copies,
 # with latents, compressed less than two to one.
 BYTES_PER_VOXEL = 12
-# Models, checkpoints (weights, optimizer and average), tables and figures of one study.
+# Models, checkpoints (weights, optimizer and average), tables and figures of one training seed.
 FIXED_BYTES = 2 * 1024**3
 
 # Tables made of the scores of single scans, and tables that speak to a claim of the paper.
@@ -39,10 +41,14 @@ class StudyPlan:
         Scans of one of them, at most.
     scan_bytes
         Size of one preprocessed scan as float32.
+    seeds
+        Training seeds: each network is trained once for every one.
     networks
-        Encoders whose semantic codes are computed.
+        Encoders whose semantic codes are computed, one for each training seed.
     methods
         All sources of codes that probes are fitted on.
+    changes
+        What each ablation changes, in words.
     tasks
         What the probes predict and the manipulation changes.
     scored
@@ -60,8 +66,10 @@ class StudyPlan:
     n_batches: int
     scans_per_batch: int
     scan_bytes: int
+    seeds: tuple[int, ...]
     networks: tuple[str, ...]
     methods: tuple[str, ...]
+    changes: dict[str, str]
     tasks: tuple[str, ...]
     scored: tuple[str, ...]
     compared: tuple[str, ...]
@@ -69,6 +77,12 @@ class StudyPlan:
     tables: tuple[str, ...]
     figures: tuple[str, ...]
     left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> dict[str, tuple[str, ...]]:
+        """Sets of codes of each method: one per training seed, or one that all seeds share."""
+        of_seeds = tuple(f"seed-{seed}" for seed in self.seeds)
+        return {m: of_seeds if m in self.networks else (SHARED,) for m in self.methods}
 
 
 def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
@@ -132,11 +146,13 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     else:
         left_out["task age"] = "the cohort gives no ages"
 
-    networks = ["ldae", "voxel_dae", "supervised", "untrained"]
+    networks = [*CODED, *config["ablations"]]
     if not tasks:
-        networks.remove("supervised")
-        left_out["method supervised"] = "there is neither a diagnosis nor an age to learn"
-    methods = ["ldae", "ldae_joint", *networks[1:], "voxel_pca", "latent_mean", "region_volumes"]
+        for network in [n for n in networks if base_network(config, n) == "supervised"]:
+            networks.remove(network)
+            left_out[f"method {network}"] = "there is neither a diagnosis nor an age to learn"
+    changes = {n: describe_change(config, n) for n in networks if n in config["ablations"]}
+    methods = [*networks, "voxel_pca", "latent_mean", "region_volumes"]
     if config["cohort"]["source"] == "simulated":
         methods.append("true_volumes")
     else:
@@ -166,14 +182,18 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     compared = tuple(t for t in ("reconstruction", "interpolation") if t in tables)
     claimed = tuple(t for t in tables if t in CLAIMED)
     tables += ["comparisons", "claims"]
+    if changes and tasks:
+        tables.append("ablations")
     wanted = math.ceil(cohort.n_scans / config["preprocessing"]["batch_size"])
     n_batches = max(1, min(wanted, cohort.n_subjects))
     return StudyPlan(
         n_batches=n_batches,
         scans_per_batch=math.ceil(cohort.n_scans / n_batches),
         scan_bytes=4 * math.prod(config["grid"]["shape"]),
+        seeds=tuple(config["training_seeds"]),
         networks=tuple(networks),
         methods=tuple(methods),
+        changes=changes,
         tasks=tuple(tasks),
         scored=scored,
         compared=compared,
@@ -192,7 +212,7 @@ def disk_bytes(config: dict[str, Any], cohort: CohortSummary) -> int:
         spacing = config["cohort"]["simulated"]["spacing_mm"]
         # a head's field of view, 256 mm along each axis, as float32
         per_scan += round((256 / spacing) ** 3) * 4
-    return FIXED_BYTES + cohort.n_scans * per_scan
+    return FIXED_BYTES * len(config["training_seeds"]) + cohort.n_scans * per_scan
 
 
 def check_disk_space(folder: Path, needed: int) -> None:

@@ -543,8 +543,8 @@ def tabulate_probes(
                     rows.append(common | {"metric": "share_of_ceiling"} | _result(result) | note)
     if not rows:
         rows = [{"method": "none", "metric": "none", "value": np.nan, "note": "no task"}]
-    seeds = sorted({int(s) for frame in predictions.values() for s in frame.get("seed", [seed])})
-    return tidy(rows, "probes", cohort=cohort, seed=seeds)
+    seeds = sorted({int(s) for frame in predictions.values() for s in frame.get("seed", [])})
+    return tidy(rows, "probes", cohort=cohort, seed=seeds or [seed])
 
 
 def evaluated(frame: pd.DataFrame, split: str, task: str) -> pd.DataFrame:
@@ -558,19 +558,25 @@ def paired_predictions(
 ) -> pd.DataFrame:
     """Predictions with those of another method for the same scans in column ``other``.
 
-    A method without trainings (one set of predictions) is paired with every seed of the first.
+    A method without training seeds (one set of predictions) is paired with every seed of the other.
 
     Raises
     ------
     ValueError
-        If the two do not predict the same scans.
+        If the two do not predict the same scans, or are of different training seeds.
     """
     ours, theirs = evaluated(frame, split, task), evaluated(against, split, task)
-    keys = ["scan"] if theirs["seed"].nunique() == 1 else ["scan", "seed"]
-    other = theirs[[*keys, "prediction"]].rename(columns={"prediction": "other"})
-    both = ours.merge(other, on=keys, how="left", validate="many_to_one")
-    if both["other"].isna().any() or set(ours["scan"]) != set(theirs["scan"]):
+    if set(ours["scan"]) != set(theirs["scan"]):
         raise ValueError(f"{task}: the two methods predict different scans of the split {split}")
+    theirs = theirs[["scan", "seed", "prediction"]].rename(columns={"prediction": "other"})
+    if theirs["seed"].nunique() == 1:
+        both = ours.merge(theirs.drop(columns="seed"), on="scan", validate="many_to_one")
+    elif ours["seed"].nunique() == 1:
+        both = ours.drop(columns="seed").merge(theirs, on="scan", validate="one_to_many")
+    else:
+        both = ours.merge(theirs, on=["scan", "seed"], validate="one_to_one")
+    if len(both) != max(len(ours), len(theirs)):
+        raise ValueError(f"{task}: the two methods have different training seeds")
     return both
 
 

@@ -57,7 +57,7 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         "against the true volumes. Standardisation and regularisation come from training people "
         "only.",
         ("roc", "age"),
-        ("probes",),
+        ("probes", "ablations"),
     ),
     (
         "manipulation",

@@ -22,6 +22,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "throughput": ("operation", "steps", "batch_size", "device"),
     "volumes": ("structure",),
     "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
+    "ablations": ("network", "change"),
     "claims": (
         "claim",
         "protocol",
@@ -177,10 +178,13 @@ def caption_facts(df: pd.DataFrame) -> str:
         low, high = values.min(), values.max()
         return f"{low}" if low == high else f"{low} to {high}"
 
+    seeds = sorted({int(s) for cell in df["seed"].dropna() for s in str(cell).split()})
+    several = len(seeds) > 1
     return (
         f"Cohort {names('cohort')}; split {names('split')}; {spread('n_subjects')} subjects; "
-        f"{spread('n_scans')} scans; seed {names('seed')}; 95 % intervals from a bootstrap over "
-        "subjects."
+        f"{spread('n_scans')} scans; {'seeds' if several else 'seed'} "
+        f"{', '.join(map(str, seeds)) or 'none'}; 95 % intervals from a bootstrap over "
+        f"{'seeds and subjects' if several else 'subjects'}."
     )
 
 

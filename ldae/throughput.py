@@ -124,7 +124,7 @@ def measure_throughput(
     n_repeats
         Measured runs.
     seed, cohort, split
-        For the table; the split's first scans are used.
+        Training seed of the models and names, for the table; the split's first scans are used.
 
     Returns
     -------

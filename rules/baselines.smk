@@ -7,12 +7,14 @@ rule train_voxel_dae:
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        model="<results>/voxel_dae/model.safetensors",
-        metrics="<results>/voxel_dae/metrics.csv",
+        model="<results>/{network}/seed-{seed}/model.safetensors",
+        metrics="<results>/{network}/seed-{seed}/metrics.csv",
     log:
-        text="<results>/logs/train_voxel_dae.log",
+        text="<results>/logs/train_voxel_dae/{network}/seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/train_voxel_dae.tsv"
+        "<results>/benchmarks/train_voxel_dae/{network}/seed-{seed}.tsv"
+    wildcard_constraints:
+        network=variants("voxel_dae"),
     conda:
         "../envs/torch.yaml"
     container:
@@ -23,14 +25,14 @@ rule train_voxel_dae:
         runtime=TRAINING_MINUTES,
         checkpoint_minutes=10,
     params:
-        settings=lookup(within=config, dpath="voxel_dae"),
-        encoder=lookup(within=config, dpath="encoder"),
+        settings=section("voxel_dae"),
+        encoder=section("encoder"),
         diffusion=lookup(within=config, dpath="diffusion"),
-        work_dir=results("checkpoints/voxel_dae"),
-        seed=lookup(within=config, dpath="seed"),
+        work_dir=checkpoint_folder,
+        seed=training_seed,
         code=code_digest("train_voxel_dae"),
     message:
-        "Training the diffusion autoencoder in voxel space"
+        "Training the diffusion autoencoder in voxel space ({wildcards.network}, seed {wildcards.seed})"
     script:
         "../scripts/train_voxel_dae.py"
 
@@ -41,12 +43,14 @@ rule train_supervised:
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        model="<results>/supervised/model.safetensors",
-        metrics="<results>/supervised/metrics.csv",
+        model="<results>/{network}/seed-{seed}/model.safetensors",
+        metrics="<results>/{network}/seed-{seed}/metrics.csv",
     log:
-        text="<results>/logs/train_supervised.log",
+        text="<results>/logs/train_supervised/{network}/seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/train_supervised.tsv"
+        "<results>/benchmarks/train_supervised/{network}/seed-{seed}.tsv"
+    wildcard_constraints:
+        network=variants("supervised"),
     conda:
         "../envs/torch.yaml"
     container:
@@ -57,12 +61,12 @@ rule train_supervised:
         runtime=TRAINING_MINUTES,
         checkpoint_minutes=10,
     params:
-        settings=lookup(within=config, dpath="supervised"),
-        encoder=lookup(within=config, dpath="encoder"),
-        work_dir=results("checkpoints/supervised"),
-        seed=lookup(within=config, dpath="seed"),
+        settings=section("supervised"),
+        encoder=section("encoder"),
+        work_dir=checkpoint_folder,
+        seed=training_seed,
         code=code_digest("train_supervised"),
     message:
-        "Training the same encoder with labels"
+        "Training the same encoder with labels ({wildcards.network}, seed {wildcards.seed})"
     script:
         "../scripts/train_supervised.py"

@@ -8,11 +8,13 @@ rule encode_semantics:
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        codes="<results>/codes/{network}.npy",
+        codes="<results>/codes/{network}/seed-{seed}.npy",
     log:
-        text="<results>/logs/encode_semantics/{network}.log",
+        text="<results>/logs/encode_semantics/{network}/seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/encode_semantics/{network}.tsv"
+        "<results>/benchmarks/encode_semantics/{network}/seed-{seed}.tsv"
+    wildcard_constraints:
+        network="|".join(map(variants, ("ldae", "voxel_dae", "supervised", "untrained"))),
     conda:
         "../envs/torch.yaml"
     container:
@@ -23,28 +25,30 @@ rule encode_semantics:
         runtime=minutes(15, per_scan=0.02),
         micro_batch=16,
     params:
-        encoder=lookup(within=config, dpath="encoder"),
-        seed=lookup(within=config, dpath="seed"),
+        encoder=section("encoder"),
+        seed=training_seed,
         code=code_digest("encode_semantics"),
     message:
-        "Encoding every scan with {wildcards.network}"
+        "Encoding every scan with {wildcards.network}, seed {wildcards.seed}"
     script:
         "../scripts/encode_semantics.py"
 
 
 rule encode_joint_semantics:
     input:
-        model=rules.train_joint_ldae.output.model,
+        model="<results>/{network}/seed-{seed}/model.safetensors",
         mu=rules.encode_latents.output.mu,
         sigma=rules.encode_latents.output.sigma,
         scale=rules.measure_latent_scale.output.scale,
         index=rules.pack_volumes.output.index,
     output:
-        codes="<results>/codes/ldae_joint.npy",
+        codes="<results>/codes/{network}/seed-{seed}.npy",
     log:
-        text="<results>/logs/encode_joint_semantics.log",
+        text="<results>/logs/encode_joint_semantics/{network}/seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/encode_joint_semantics.tsv"
+        "<results>/benchmarks/encode_joint_semantics/{network}/seed-{seed}.tsv"
+    wildcard_constraints:
+        network=variants("ldae_joint"),
     conda:
         "../envs/torch.yaml"
     container:
@@ -54,10 +58,10 @@ rule encode_joint_semantics:
         runtime=minutes(15, per_scan=0.01),
         micro_batch=64,
     params:
-        seed=lookup(within=config, dpath="seed"),
+        seed=training_seed,
         code=code_digest("encode_joint_semantics"),
     message:
-        "Encoding every scan with the joint variant"
+        "Encoding every scan with the joint variant ({wildcards.network}, seed {wildcards.seed})"
     script:
         "../scripts/encode_joint_semantics.py"
 
@@ -68,7 +72,7 @@ rule fit_voxel_pca:
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        codes="<results>/codes/voxel_pca.npy",
+        codes="<results>/codes/voxel_pca/shared.npy",
     log:
         text="<results>/logs/fit_voxel_pca.log",
     benchmark:
@@ -94,7 +98,7 @@ rule pool_latents:
     input:
         mu=rules.encode_latents.output.mu,
     output:
-        codes="<results>/codes/latent_mean.npy",
+        codes="<results>/codes/latent_mean/shared.npy",
     log:
         text="<results>/logs/pool_latents.log",
     benchmark:
@@ -122,7 +126,7 @@ rule measure_region_volumes:
         quality=rules.quality_control.output.table,
     output:
         table="<results>/volumes/regions.tsv",
-        codes="<results>/codes/region_volumes.npy",
+        codes="<results>/codes/region_volumes/shared.npy",
     log:
         text="<results>/logs/measure_region_volumes.log",
     benchmark:
@@ -183,7 +187,7 @@ rule read_true_volumes:
         truth=rules.simulate_cohort.output.truth,
         index=rules.pack_volumes.output.index,
     output:
-        codes="<results>/codes/true_volumes.npy",
+        codes="<results>/codes/true_volumes/shared.npy",
     log:
         text="<results>/logs/read_true_volumes.log",
     benchmark:

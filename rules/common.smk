@@ -25,6 +25,7 @@ from ldae.progress import (
 )
 from ldae.provenance.code import code_digest as digest_of_code
 from ldae.provenance.seal import seal_records
+from ldae.trainings import base_network, changed_section, networks_like, prior_of
 from snakemake.logging import logger
 from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod
@@ -90,11 +91,53 @@ def reference_volumes(wildcards):
     return f"{config['bids_folder']}/{name}" if name else []
 
 
+def weights(network):
+    """Trained weights of a network, for the training seed of the job that reads them."""
+    return f"<results>/{network}/seed-{{seed}}/model.safetensors"
+
+
 def encoder_weights(wildcards):
     """Model that holds the encoder of a network; none for an untrained one."""
-    if wildcards.network == "untrained":
+    if base_network(config, wildcards.network) == "untrained":
         return []
-    return f"{results(wildcards.network)}/model.safetensors"
+    folder = results(f"{wildcards.network}/seed-{wildcards.seed}")
+    return f"{folder}/model.safetensors"
+
+
+def prior_weights(wildcards):
+    """The prior that a network stands on: one of its own where an ablation changes the prior."""
+    network = prior_of(config, wildcards.network)
+    return f"{results(network)}/seed-{wildcards.seed}/model.safetensors"
+
+
+def training_seed(wildcards):
+    """Seed of one training: its order of the data, initialisation and noise."""
+    return int(wildcards.seed)
+
+
+def checkpoint_folder(wildcards):
+    """Folder of one training's checkpoints, outside its rule's outputs."""
+    return results(f"checkpoints/{wildcards.network}-seed-{wildcards.seed}")
+
+
+def variants(network):
+    """Pattern of a network's own name and of those of its ablations, to constrain a wildcard."""
+    return "|".join(networks_like(config, network))
+
+
+def section(name):
+    """Settings of a section, as a network or an ablation of it has them."""
+    return lambda wildcards: changed_section(config, wildcards.network, name)
+
+
+def of_all_seeds(path):
+    """Files of all training seeds."""
+    return expand(path, seed=plan.seeds, allow_missing=True)
+
+
+def of_first_seed(path):
+    """File of the first training seed, which figures of single scans show."""
+    return of_all_seeds(path)[0]
 
 
 def image(stage):
@@ -226,6 +269,7 @@ if workflow.is_main_process:
 wildcard_constraints:
     batch=r"\d+",
     method="|".join(plan.methods),
-    network="|".join(plan.networks),
+    run=r"seed-\d+|shared",
+    seed=r"\d+",
     scored="|".join(plan.scored),
     task="|".join(plan.tasks) or "none",

@@ -8,12 +8,14 @@ rule train_prior:
         scale=rules.measure_latent_scale.output.scale,
         index=rules.pack_volumes.output.index,
     output:
-        model="<results>/prior/model.safetensors",
-        metrics="<results>/prior/metrics.csv",
+        model="<results>/{network}/seed-{seed}/model.safetensors",
+        metrics="<results>/{network}/seed-{seed}/metrics.csv",
     log:
-        text="<results>/logs/train_prior.log",
+        text="<results>/logs/train_prior/{network}/seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/train_prior.tsv"
+        "<results>/benchmarks/train_prior/{network}/seed-{seed}.tsv"
+    wildcard_constraints:
+        network=variants("prior"),
     priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
@@ -25,13 +27,13 @@ rule train_prior:
         runtime=TRAINING_MINUTES,
         checkpoint_minutes=10,
     params:
-        settings=lookup(within=config, dpath="prior"),
+        settings=section("prior"),
         diffusion=lookup(within=config, dpath="diffusion"),
-        work_dir=results("checkpoints/prior"),
-        seed=lookup(within=config, dpath="seed"),
+        work_dir=checkpoint_folder,
+        seed=training_seed,
         code=code_digest("train_prior"),
     message:
-        "Training the unconditional diffusion prior in the latent space"
+        "Training the unconditional diffusion prior in the latent space ({wildcards.network}, seed {wildcards.seed})"
     script:
         "../scripts/train_prior.py"
 
@@ -44,14 +46,16 @@ rule train_ldae:
         mu=rules.encode_latents.output.mu,
         sigma=rules.encode_latents.output.sigma,
         scale=rules.measure_latent_scale.output.scale,
-        prior=rules.train_prior.output.model,
+        prior=prior_weights,
     output:
-        model="<results>/ldae/model.safetensors",
-        metrics="<results>/ldae/metrics.csv",
+        model="<results>/{network}/seed-{seed}/model.safetensors",
+        metrics="<results>/{network}/seed-{seed}/metrics.csv",
     log:
-        text="<results>/logs/train_ldae.log",
+        text="<results>/logs/train_ldae/{network}/seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/train_ldae.tsv"
+        "<results>/benchmarks/train_ldae/{network}/seed-{seed}.tsv"
+    wildcard_constraints:
+        network=variants("ldae"),
     priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
@@ -63,31 +67,33 @@ rule train_ldae:
         runtime=TRAINING_MINUTES,
         checkpoint_minutes=10,
     params:
-        settings=lookup(within=config, dpath="ldae"),
-        encoder=lookup(within=config, dpath="encoder"),
+        settings=section("ldae"),
+        encoder=section("encoder"),
         diffusion=lookup(within=config, dpath="diffusion"),
-        work_dir=results("checkpoints/ldae"),
-        seed=lookup(within=config, dpath="seed"),
+        work_dir=checkpoint_folder,
+        seed=training_seed,
         code=code_digest("train_ldae"),
     message:
-        "Training the semantic encoder and the gradient estimator"
+        "Training the semantic encoder and the gradient estimator ({wildcards.network}, seed {wildcards.seed})"
     script:
         "../scripts/train_ldae.py"
 
 
-rule train_joint_ldae:
+rule train_ldae_joint:
     input:
         mu=rules.encode_latents.output.mu,
         sigma=rules.encode_latents.output.sigma,
         scale=rules.measure_latent_scale.output.scale,
         index=rules.pack_volumes.output.index,
     output:
-        model="<results>/ldae_joint/model.safetensors",
-        metrics="<results>/ldae_joint/metrics.csv",
+        model="<results>/{network}/seed-{seed}/model.safetensors",
+        metrics="<results>/{network}/seed-{seed}/metrics.csv",
     log:
-        text="<results>/logs/train_joint_ldae.log",
+        text="<results>/logs/train_ldae_joint/{network}/seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/train_joint_ldae.tsv"
+        "<results>/benchmarks/train_ldae_joint/{network}/seed-{seed}.tsv"
+    wildcard_constraints:
+        network=variants("ldae_joint"),
     conda:
         "../envs/torch.yaml"
     container:
@@ -98,12 +104,12 @@ rule train_joint_ldae:
         runtime=TRAINING_MINUTES,
         checkpoint_minutes=10,
     params:
-        settings=lookup(within=config, dpath="ldae_joint"),
+        settings=section("ldae_joint"),
         diffusion=lookup(within=config, dpath="diffusion"),
-        work_dir=results("checkpoints/ldae_joint"),
-        seed=lookup(within=config, dpath="seed"),
-        code=code_digest("train_joint_ldae"),
+        work_dir=checkpoint_folder,
+        seed=training_seed,
+        code=code_digest("train_ldae_joint"),
     message:
-        "Training encoder and denoiser of the joint variant"
+        "Training encoder and denoiser of the joint variant ({wildcards.network}, seed {wildcards.seed})"
     script:
-        "../scripts/train_joint_ldae.py"
+        "../scripts/train_ldae_joint.py"

@@ -3,15 +3,15 @@
 
 rule fit_probe:
     input:
-        codes="<results>/codes/{method}.npy",
+        codes="<results>/codes/{method}/{run}.npy",
         index=rules.pack_volumes.output.index,
     output:
-        weights="<results>/probes/{method}.json",
-        predictions="<results>/probes/{method}.tsv",
+        weights="<results>/probes/{method}/{run}.json",
+        predictions="<results>/probes/{method}/{run}.tsv",
     log:
-        text="<results>/logs/fit_probe/{method}.log",
+        text="<results>/logs/fit_probe/{method}/{run}.log",
     benchmark:
-        "<results>/benchmarks/fit_probe/{method}.tsv"
+        "<results>/benchmarks/fit_probe/{method}/{run}.tsv"
     conda:
         "../envs/analysis.yaml"
     container:
@@ -27,14 +27,17 @@ rule fit_probe:
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("fit_probe"),
     message:
-        "Fitting linear probes on the codes of {wildcards.method}"
+        "Fitting linear probes on the codes of {wildcards.method}, {wildcards.run}"
     script:
         "../scripts/fit_probe.py"
 
 
 rule tabulate_probes:
     input:
-        predictions=expand(rules.fit_probe.output.predictions, method=plan.methods),
+        predictions=[
+            expand(rules.fit_probe.output.predictions, method=method, run=runs)
+            for method, runs in plan.runs.items()
+        ],
     output:
         table="<results>/tables/probes.tsv",
         text="<results>/tables/probes.md",
@@ -51,7 +54,6 @@ rule tabulate_probes:
         runtime=minutes(30, per_scan=0.01),
     params:
         study=lookup(within=config, dpath="study"),
-        methods=plan.methods,
         n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("tabulate_probes"),
@@ -63,22 +65,22 @@ rule tabulate_probes:
 
 rule evaluate_reconstruction:
     input:
-        ldae=rules.train_ldae.output.model,
-        ldae_joint=rules.train_joint_ldae.output.model,
-        prior=rules.train_prior.output.model,
+        ldae=weights("ldae"),
+        ldae_joint=weights("ldae_joint"),
+        prior=weights("prior"),
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
-        voxel_dae=rules.train_voxel_dae.output.model,
+        voxel_dae=weights("voxel_dae"),
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        scores="<results>/scores/reconstruction.tsv.gz",
-        examples="<results>/examples/reconstruction.npz",
+        scores="<results>/scores/reconstruction/seed-{seed}.tsv.gz",
+        examples="<results>/examples/reconstruction/seed-{seed}.npz",
     log:
-        text="<results>/logs/evaluate_reconstruction.log",
+        text="<results>/logs/evaluate_reconstruction/seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/evaluate_reconstruction.tsv"
+        "<results>/benchmarks/evaluate_reconstruction/seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
     container:
@@ -94,28 +96,28 @@ rule evaluate_reconstruction:
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("evaluate_reconstruction"),
     message:
-        "Reconstructing test scans with every model and number of steps"
+        "Reconstructing test scans with every model and number of steps, seed {wildcards.seed}"
     script:
         "../scripts/evaluate_reconstruction.py"
 
 
 rule vary_stochastic:
     input:
-        ldae=rules.train_ldae.output.model,
-        prior=rules.train_prior.output.model,
+        ldae=weights("ldae"),
+        prior=weights("prior"),
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
-        voxel_dae=rules.train_voxel_dae.output.model,
+        voxel_dae=weights("voxel_dae"),
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        scores="<results>/scores/stochastic.tsv.gz",
-        examples="<results>/examples/stochastic.npz",
+        scores="<results>/scores/stochastic/seed-{seed}.tsv.gz",
+        examples="<results>/examples/stochastic/seed-{seed}.npz",
     log:
-        text="<results>/logs/vary_stochastic.log",
+        text="<results>/logs/vary_stochastic/seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/vary_stochastic.tsv"
+        "<results>/benchmarks/vary_stochastic/seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
     container:
@@ -131,7 +133,7 @@ rule vary_stochastic:
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("vary_stochastic"),
     message:
-        "Decoding one semantic code from many stochastic codes"
+        "Decoding one semantic code from many stochastic codes, seed {wildcards.seed}"
     script:
         "../scripts/vary_stochastic.py"
 
@@ -168,13 +170,13 @@ rule render_true_effects:
 
 rule manipulate_attribute:
     input:
-        ldae=rules.train_ldae.output.model,
-        ldae_joint=rules.train_joint_ldae.output.model,
-        prior=rules.train_prior.output.model,
+        ldae=weights("ldae"),
+        ldae_joint=weights("ldae_joint"),
+        prior=weights("prior"),
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
-        ldae_codes="<results>/codes/ldae.npy",
-        ldae_joint_codes="<results>/codes/ldae_joint.npy",
+        ldae_codes="<results>/codes/ldae/seed-{seed}.npy",
+        ldae_joint_codes="<results>/codes/ldae_joint/seed-{seed}.npy",
         regions=rules.measure_region_volumes.output.table,
         effects=branch(
             lookup(within=config, dpath="cohort/source") == "simulated",
@@ -185,12 +187,12 @@ rule manipulate_attribute:
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        scores="<results>/scores/manipulation.tsv.gz",
-        examples="<results>/examples/manipulation.npz",
+        scores="<results>/scores/manipulation/seed-{seed}.tsv.gz",
+        examples="<results>/examples/manipulation/seed-{seed}.npz",
     log:
-        text="<results>/logs/manipulate_attribute.log",
+        text="<results>/logs/manipulate_attribute/seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/manipulate_attribute.tsv"
+        "<results>/benchmarks/manipulate_attribute/seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
     container:
@@ -211,28 +213,28 @@ rule manipulate_attribute:
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("manipulate_attribute"),
     message:
-        "Moving test scans along the directions of disease and age"
+        "Moving test scans along the directions of disease and age, seed {wildcards.seed}"
     script:
         "../scripts/manipulate_attribute.py"
 
 
 rule interpolate_gaps:
     input:
-        ldae=rules.train_ldae.output.model,
-        ldae_joint=rules.train_joint_ldae.output.model,
-        prior=rules.train_prior.output.model,
+        ldae=weights("ldae"),
+        ldae_joint=weights("ldae_joint"),
+        prior=weights("prior"),
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        scores="<results>/scores/interpolation.tsv.gz",
-        examples="<results>/examples/interpolation.npz",
+        scores="<results>/scores/interpolation/seed-{seed}.tsv.gz",
+        examples="<results>/examples/interpolation/seed-{seed}.npz",
     log:
-        text="<results>/logs/interpolate_gaps.log",
+        text="<results>/logs/interpolate_gaps/seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/interpolate_gaps.tsv"
+        "<results>/benchmarks/interpolate_gaps/seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
     container:
@@ -249,18 +251,18 @@ rule interpolate_gaps:
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("interpolate_gaps"),
     message:
-        "Predicting middle visits from the two around them"
+        "Predicting middle visits from the two around them, seed {wildcards.seed}"
     script:
         "../scripts/interpolate_gaps.py"
 
 
 rule measure_throughput:
     input:
-        ldae=rules.train_ldae.output.model,
-        prior=rules.train_prior.output.model,
+        ldae=of_first_seed(weights("ldae")),
+        prior=of_first_seed(weights("prior")),
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
-        voxel_dae=rules.train_voxel_dae.output.model,
+        voxel_dae=of_first_seed(weights("voxel_dae")),
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
@@ -283,7 +285,7 @@ rule measure_throughput:
         study=lookup(within=config, dpath="study"),
         diffusion=lookup(within=config, dpath="diffusion"),
         settings=lookup(within=config, dpath="evaluation/throughput"),
-        seed=lookup(within=config, dpath="seed"),
+        seed=plan.seeds[0],
         code=code_digest("measure_throughput"),
     message:
         "Measuring time and memory per scan"
@@ -293,7 +295,7 @@ rule measure_throughput:
 
 rule tabulate_scores:
     input:
-        scores="<results>/scores/{scored}.tsv.gz",
+        scores=of_all_seeds("<results>/scores/{scored}/seed-{seed}.tsv.gz"),
     output:
         table="<results>/tables/{scored}.tsv",
         text="<results>/tables/{scored}.md",
@@ -319,10 +321,44 @@ rule tabulate_scores:
         "../scripts/tabulate_scores.py"
 
 
+rule tabulate_ablations:
+    input:
+        predictions=rules.tabulate_probes.input.predictions,
+    output:
+        table="<results>/tables/ablations.tsv",
+        text="<results>/tables/ablations.md",
+    log:
+        text="<results>/logs/tabulate_ablations.log",
+    benchmark:
+        "<results>/benchmarks/tabulate_ablations.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(30, per_scan=0.01),
+    params:
+        study=lookup(within=config, dpath="study"),
+        ablations=lookup(within=config, dpath="ablations"),
+        changes=plan.changes,
+        n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("tabulate_ablations"),
+    message:
+        "Holding every ablation to the network that it changes"
+    script:
+        "../scripts/tabulate_ablations.py"
+
+
 rule compare_methods:
     input:
         predictions=rules.tabulate_probes.input.predictions,
-        scores=expand("<results>/scores/{scored}.tsv.gz", scored=plan.compared),
+        scores=expand(
+            "<results>/scores/{scored}/seed-{seed}.tsv.gz",
+            scored=plan.compared,
+            seed=plan.seeds,
+        ),
     output:
         table="<results>/tables/comparisons.tsv",
         text="<results>/tables/comparisons.md",
@@ -339,7 +375,6 @@ rule compare_methods:
         runtime=minutes(60, per_scan=0.01),
     params:
         study=lookup(within=config, dpath="study"),
-        methods=plan.methods,
         compared=plan.compared,
         n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
         seed=lookup(within=config, dpath="seed"),

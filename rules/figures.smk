@@ -32,11 +32,11 @@ rule plot_cohort:
 rule plot_training:
     input:
         autoencoder=rules.train_autoencoder.output.metrics,
-        prior=rules.train_prior.output.metrics,
-        ldae=rules.train_ldae.output.metrics,
-        ldae_joint=rules.train_joint_ldae.output.metrics,
-        voxel_dae=rules.train_voxel_dae.output.metrics,
-        supervised=rules.train_supervised.output.metrics,
+        prior=of_all_seeds("<results>/prior/seed-{seed}/metrics.csv"),
+        ldae=of_all_seeds("<results>/ldae/seed-{seed}/metrics.csv"),
+        ldae_joint=of_all_seeds("<results>/ldae_joint/seed-{seed}/metrics.csv"),
+        voxel_dae=of_all_seeds("<results>/voxel_dae/seed-{seed}/metrics.csv"),
+        supervised=of_all_seeds("<results>/supervised/seed-{seed}/metrics.csv"),
     output:
         png="<results>/figures/training.png",
         svg="<results>/figures/training.svg",
@@ -53,6 +53,7 @@ rule plot_training:
         mem_mb=memory(4000),
         runtime=minutes(10),
     params:
+        seeds=plan.seeds,
         code=code_digest("plot_training"),
     message:
         "Drawing the losses of the training"
@@ -62,7 +63,7 @@ rule plot_training:
 
 rule plot_reconstruction:
     input:
-        examples=rules.evaluate_reconstruction.output.examples,
+        examples=of_first_seed(rules.evaluate_reconstruction.output.examples),
     output:
         png="<results>/figures/reconstruction.png",
         svg="<results>/figures/reconstruction.svg",
@@ -114,7 +115,7 @@ rule plot_reconstruction_steps:
 
 rule plot_stochastic:
     input:
-        examples=rules.vary_stochastic.output.examples,
+        examples=of_first_seed(rules.vary_stochastic.output.examples),
     output:
         png="<results>/figures/stochastic.png",
         svg="<results>/figures/stochastic.svg",
@@ -158,7 +159,6 @@ rule plot_roc:
         mem_mb=memory(4000),
         runtime=minutes(10),
     params:
-        methods=plan.methods,
         code=code_digest("plot_roc"),
     message:
         "Drawing the ROC curves"
@@ -168,7 +168,7 @@ rule plot_roc:
 
 rule plot_age:
     input:
-        predictions="<results>/probes/ldae.tsv",
+        predictions=of_first_seed("<results>/probes/ldae/seed-{seed}.tsv"),
         index=rules.pack_volumes.output.index,
         table=rules.tabulate_probes.output.table,
     output:
@@ -196,7 +196,7 @@ rule plot_age:
 
 rule plot_manipulation:
     input:
-        examples=rules.manipulate_attribute.output.examples,
+        examples=of_first_seed(rules.manipulate_attribute.output.examples),
     output:
         png="<results>/figures/manipulation_{task}.png",
         svg="<results>/figures/manipulation_{task}.svg",
@@ -248,7 +248,7 @@ rule plot_dose_response:
 
 rule plot_interpolation_sequence:
     input:
-        examples=rules.interpolate_gaps.output.examples,
+        examples=of_first_seed(rules.interpolate_gaps.output.examples),
     output:
         png="<results>/figures/interpolation_sequence.png",
         svg="<results>/figures/interpolation_sequence.svg",
@@ -378,7 +378,7 @@ rule plot_comparisons:
 
 rule plot_edit_maps:
     input:
-        examples=rules.manipulate_attribute.output.examples,
+        examples=of_first_seed(rules.manipulate_attribute.output.examples),
     output:
         png="<results>/figures/edit_maps.png",
         svg="<results>/figures/edit_maps.svg",

@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from ldae.comparison import compare_methods
 from ldae.entry import rule_entry
+from ldae.predictions import read_predictions
 from ldae.scores import read_scores
 from ldae.tables import write_table
 
 with rule_entry(snakemake) as run:
-    predictions = zip(snakemake.params.methods, snakemake.input.predictions, strict=True)
-    scores = zip(snakemake.params.compared, snakemake.input.scores, strict=True)
+    scores = [Path(path) for path in snakemake.input.scores]
     table = compare_methods(
-        {m: pd.read_csv(path, sep="\t", keep_default_na=False) for m, path in predictions},
-        {name: read_scores([Path(path)], name) for name, path in scores},
+        read_predictions([Path(path) for path in snakemake.input.predictions]),
+        {
+            name: read_scores([path for path in scores if path.parent.name == name], name)
+            for name in snakemake.params.compared
+        },
         cohort=snakemake.params.study,
         seed=run.seed,
         n_bootstrap=snakemake.params.n_bootstrap,

@@ -13,11 +13,12 @@ from ldae.volumes import VolumeStore
 with rule_entry(snakemake) as run:
     device = run.torch_device()
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
-    if snakemake.wildcards.network == "untrained":
+    known = snakemake.input.model  # nothing for an untrained network
+    if not known:
         settings = encoder_settings(snakemake.params.encoder, store.shape)
         standard = measure_standard(store) if settings["standard_shape"] else None
         encoder = untrained_encoder(settings, standard, run.seed, device)
     else:
-        encoder = load_encoder(Path(snakemake.input.model), device)
+        encoder = load_encoder(Path(known), device)
     codes = encode_semantics(encoder, store, snakemake.resources.micro_batch, device)
     np.save(snakemake.output.codes, codes)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ldae.entry import rule_entry
+from ldae.predictions import SHARED, write_predictions
 from ldae.probes import fit_probes
 from ldae.volumes import read_index
 
@@ -20,4 +21,10 @@ with rule_entry(snakemake) as run:
         seed=run.seed,
     )
     Path(snakemake.output.weights).write_text(json.dumps(probes, indent=1) + "\n")
-    predictions.to_csv(snakemake.output.predictions, sep="\t", index=False)
+    seed = snakemake.wildcards.run.removeprefix("seed-")
+    write_predictions(
+        predictions,
+        snakemake.wildcards.method,
+        int(seed) if seed != SHARED else None,
+        Path(snakemake.output.predictions),
+    )

@@ -40,5 +40,6 @@ with rule_entry(snakemake) as run:
         seed=run.seed,
         **snakemake.params.settings,
     )
-    write_scores(scores, "manipulation", run.seed, "test", Path(snakemake.output.scores))
-    np.savez_compressed(snakemake.output.examples, **examples)
+    seed = int(snakemake.wildcards.seed)
+    write_scores(scores, "manipulation", seed, "test", Path(snakemake.output.scores))
+    np.savez_compressed(snakemake.output.examples, training_seed=seed, **examples)

@@ -9,9 +9,16 @@ from ldae.figures.curves import plot_training
 from ldae.figures.theme import save_figure
 
 with rule_entry(snakemake) as run:
-    figure, data = plot_training(
-        {stage: pd.read_csv(path) for stage, path in snakemake.input.items()}
-    )
+    logs = {}
+    for stage, paths in snakemake.input.items():
+        if isinstance(paths, str):  # all training seeds share it
+            logs[stage] = pd.read_csv(paths)
+        else:
+            seeds = zip(snakemake.params.seeds, paths, strict=True)
+            logs[stage] = pd.concat(
+                [pd.read_csv(path).assign(training_seed=seed) for seed, path in seeds]
+            )
+    figure, data = plot_training(logs)
     save_figure(
         figure,
         data,

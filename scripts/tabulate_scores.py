@@ -9,7 +9,7 @@ from ldae.tables import write_table
 with rule_entry(snakemake) as run:
     name = snakemake.wildcards.scored
     table = tabulate_scores(
-        read_scores([Path(snakemake.input.scores)], name),
+        read_scores([Path(path) for path in snakemake.input.scores], name),
         name,
         cohort=snakemake.params.study,
         n_bootstrap=snakemake.params.n_bootstrap,

@@ -26,5 +26,6 @@ with rule_entry(snakemake) as run:
         seed=run.seed,
         **snakemake.params.settings,
     )
-    write_scores(scores, "stochastic", run.seed, "test", Path(snakemake.output.scores))
-    np.savez_compressed(snakemake.output.examples, **examples)
+    seed = int(snakemake.wildcards.seed)
+    write_scores(scores, "stochastic", seed, "test", Path(snakemake.output.scores))
+    np.savez_compressed(snakemake.output.examples, training_seed=seed, **examples)

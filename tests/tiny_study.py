@@ -30,6 +30,7 @@ from ldae.provenance.record import (
     write_record,
 )
 
+LDAE, PCA = "ldae/seed-7", "voxel_pca/shared"
 PEOPLE = ("sub-Anna", "sub-0042", "sub-HospitalA17")
 ROWS = (
     "method\ttask\tsplit\tmetric\tvalue\n"
@@ -121,22 +122,24 @@ class TinyStudy:
         )
         volumes = [self.path("volumes/volumes.npy"), self.path("volumes/index.tsv")]
         seed = {"seed": 7, "settings": {"n_steps": 30, "windows": [3, 11]}}
-        self.job("train_ldae", volumes, {"ldae/model.safetensors": "weights"}, params=seed)
+        trained = {"network": "ldae", "seed": "7"}
+        self.job("train_ldae", volumes, {f"{LDAE}/model.safetensors": "weights"}, trained, seed)
         self.job(
             "encode_semantics",
-            [*volumes, self.path("ldae/model.safetensors")],
-            {"codes/ldae.npy": "codes"},
-            {"network": "ldae"},
+            [*volumes, self.path(f"{LDAE}/model.safetensors")],
+            {f"codes/{LDAE}.npy": "codes"},
+            trained,
         )
-        self.job("fit_voxel_pca", volumes, {"codes/voxel_pca.npy": "components"})
-        for method in ("ldae", "voxel_pca"):
+        self.job("fit_voxel_pca", volumes, {f"codes/{PCA}.npy": "components"})
+        for case in (LDAE, PCA):
+            method, run = case.split("/")
             self.job(
                 "fit_probe",
-                [self.path(f"codes/{method}.npy"), volumes[1]],
-                {f"probes/{method}.json": f'{{"weights": "{method}"}}'},
-                {"method": method},
+                [self.path(f"codes/{case}.npy"), volumes[1]],
+                {f"probes/{case}.json": f'{{"weights": "{method}"}}'},
+                {"method": method, "run": run},
             )
-        probes = [self.path(f"probes/{method}.json") for method in ("ldae", "voxel_pca")]
+        probes = [self.path(f"probes/{case}.json") for case in (LDAE, PCA)]
         self.job("tabulate_probes", probes, {"tables/probes.tsv": ROWS})
         tables = [self.path("tables/probes.tsv")]
         self.job("plot_age", tables, {}, status=FAILED)

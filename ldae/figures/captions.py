@@ -8,8 +8,6 @@ import pandas as pd
 
 from ldae.figures.slices import CONVENTION
 
-INTERVALS = "Bars and bands are 95 % intervals from a bootstrap over subjects."
-
 
 def caption(name: str, data: pd.DataFrame) -> str:
     """Caption of a figure, in plain sentences.
@@ -36,9 +34,33 @@ def _facts(data: pd.DataFrame) -> str:
         if column in data and data[column].notna().any():
             low, high = int(data[column].min()), int(data[column].max())
             facts.append(f"{low} {text}" if low == high else f"{low} to {high} {text}")
-    if "seed" in data and data["seed"].notna().any():
-        facts.append(f"seed {', '.join(str(s) for s in data['seed'].dropna().unique())}")
+    seeds = _seeds(data)
+    if seeds:
+        facts.append(f"training seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}")
     return (", ".join(facts) + ".") if facts else ""
+
+
+def _seeds(data: pd.DataFrame) -> list[int]:
+    """Training seeds that the numbers are over; a cell of a table holds one or several."""
+    cells = data["seed"].dropna().tolist() if "seed" in data else []
+    return sorted({int(float(seed)) for cell in cells for seed in str(cell).split()})
+
+
+def _intervals(data: pd.DataFrame) -> str:
+    over = "training seeds and subjects" if len(_seeds(data)) > 1 else "subjects"
+    return f"Bars and bands are 95 % intervals from a bootstrap over {over}."
+
+
+def _shown_seed(data: pd.DataFrame) -> str:
+    """Which training a picture shows, of those that the numbers are over."""
+    return f"Networks of training seed {int(data['training_seed'].dropna().iloc[0])}."
+
+
+def _shown(data: pd.DataFrame, what: str) -> str:
+    """The same for single points or curves beside numbers over several trainings."""
+    if len(_seeds(data)) < 2:
+        return ""
+    return f"{what}: training seed {int(data['training_seed'].dropna().iloc[0])}. "
 
 
 def _window(data: pd.DataFrame) -> str:
@@ -62,9 +84,11 @@ def _training(data: pd.DataFrame) -> str:
     parts = [
         f"{s}: {int(r['step'])} steps in {r['seconds'] / 60:.1f} min" for s, r in ends.iterrows()
     ]
+    n_seeds = data["training_seed"].nunique()
+    each = f"; one line for each of {n_seeds} training seeds" if n_seeds > 1 else ""
     return (
         "Loss of each trained network; the solid line is the running median of the training loss, "
-        f"dashed the validation loss. {'; '.join(parts)}."
+        f"dashed the validation loss{each}. {'; '.join(parts)}."
     )
 
 
@@ -74,7 +98,7 @@ def _reconstruction(data: pd.DataFrame) -> str:
     return (
         f"Scan {row['scan']} of the test split and its reconstructions with {steps}, with their "
         "differences to the scan inside the brain mask on one colour scale "
-        f"(±{row['color_limit']:.2f} of the intensity range). {CONVENTION}"
+        f"(±{row['color_limit']:.2f} of the intensity range). {_shown_seed(data)} {CONVENTION}"
     )
 
 
@@ -82,7 +106,7 @@ def _steps(data: pd.DataFrame) -> str:
     return (
         "Reconstruction quality inside the brain mask against the number of sampler steps; the "
         "dashed line is the autoencoder without diffusion, the bound of every latent model. "
-        f"{_window(data)} {INTERVALS} {_facts(data)}"
+        f"{_window(data)} {_intervals(data)} {_facts(data)}"
     )
 
 
@@ -91,21 +115,23 @@ def _stochastic(data: pd.DataFrame) -> str:
     return (
         f"Scan {row['scan']} decoded from one semantic code and {int(row['n_samples'])} draws of "
         f"the stochastic code; their voxel-wise deviation inside the mask is "
-        f"{row['mean_std_in_mask']:.3f} on average. {CONVENTION}"
+        f"{row['mean_std_in_mask']:.3f} on average. {_shown_seed(data)} {CONVENTION}"
     )
 
 
 def _roc(data: pd.DataFrame) -> str:
     return (
         "Linear probes of each code for Alzheimer's disease (positive class) against cognitively "
-        f"normal: (a) ROC curves, (b) areas under them. {INTERVALS} {_facts(data)}"
+        f"normal: (a) ROC curves, (b) areas under them. "
+        f"{_shown(data, 'Curves')}{_intervals(data)} {_facts(data)}"
     )
 
 
 def _age(data: pd.DataFrame) -> str:
     return (
         "(a) Age predicted by a ridge probe of the LDAE's semantic code, one point per scan. "
-        f"(b) Mean absolute error of the same probe on every code. {INTERVALS} {_facts(data)}"
+        f"{_shown(data, 'Points')}(b) Mean absolute error of the same probe on every code. "
+        f"{_intervals(data)} {_facts(data)}"
     )
 
 
@@ -115,7 +141,7 @@ def _manipulation(data: pd.DataFrame) -> str:
     return (
         f"Scan {row['scan']}, its code moved by a along the direction of {what}, decoded from its "
         f"own stochastic code; differences to a = 0 inside the mask (±{row['color_limit']:.2f}). "
-        f"{CONVENTION}"
+        f"{_shown_seed(data)} {CONVENTION}"
     )
 
 
@@ -125,7 +151,7 @@ def _dose(data: pd.DataFrame) -> str:
         "decoded scans in template space. The probe that responds and the voxel probe were fitted "
         "on other people than the probe that gave the direction, and the voxel probe never saw a "
         "code; both count in deviations of their score between people. Solid: LDAE, dashed: its "
-        f"joint variant. Titles: mean rank correlation over scans. {INTERVALS} {_facts(data)}"
+        f"joint variant. Titles: mean rank correlation over scans. {_intervals(data)} {_facts(data)}"
     )
 
 
@@ -142,7 +168,7 @@ def _fidelity(data: pd.DataFrame) -> str:
         "open circles show how much the attributes go together in real people, the dashed line the "
         f"bound of one fifth. (b) Correlation of the edits' difference maps with {against}, inside "
         "the mask; positive where the change goes the right way. (c) Share of edited scans whose "
-        f"nearest other scan is the same person's. {INTERVALS} {_facts(data)}"
+        f"nearest other scan is the same person's. {_intervals(data)} {_facts(data)}"
     )
 
 
@@ -157,7 +183,7 @@ def _edit_maps(data: pd.DataFrame) -> str:
         f"Scan {row['scan']}: what editing it by a = {row['amount']:g} changes, beside the "
         "difference in training people and, in simulated people, the true effect on this person. "
         f"Each map has its own symmetric scale. Correlation of the edit inside the mask, "
-        f"{'; '.join(parts)}. {CONVENTION}"
+        f"{'; '.join(parts)}. {_shown_seed(data)} {CONVENTION}"
     )
 
 
@@ -167,7 +193,7 @@ def _comparisons(data: pd.DataFrame) -> str:
         "the same test scans, paired over subjects: right of zero the model is better; filled "
         "where the interval excludes zero. "
         f"Reconstruction and interpolation are scored inside the mask, interpolation against the "
-        f"real scan. {INTERVALS} {_facts(data)}"
+        f"real scan. {_intervals(data)} {_facts(data)}"
     )
 
 
@@ -186,7 +212,8 @@ def _sequence(data: pd.DataFrame) -> str:
         f"Visits of {row['subject']} at months {row['months_a']:g}, {row['months_middle']:g} and "
         f"{row['months_b']:g}. Top: the LDAE between the outer visits and its change since A, "
         "beside the real change at the right. Bottom: the real middle visit, every method's "
-        f"answer, and the errors. One colour scale (±{row['color_limit']:.2f}). {CONVENTION}"
+        f"answer, and the errors. One colour scale (±{row['color_limit']:.2f}). "
+        f"{_shown_seed(data)} {CONVENTION}"
     )
 
 
@@ -195,7 +222,7 @@ def _gap(data: pd.DataFrame) -> str:
         "Filled-in visits against the real middle scan, by the gap between the outer visits (top) "
         "and by the distance to the nearer one (bottom): MSE inside the brain mask, skill = 1 - "
         "MSE/MSE of the best trivial answer (below 0 a trivial answer is better), and absolute "
-        f"errors of ventricle and hippocampus volume. {INTERVALS} {_facts(data)}"
+        f"errors of ventricle and hippocampus volume. {_intervals(data)} {_facts(data)}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -50,12 +50,14 @@ def plot_training(metrics: Mapping[str, pd.DataFrame]) -> tuple[Figure, pd.DataF
     ----------
     metrics
         Log of each stage: columns step, seconds and losses named ``train_*`` and ``val_*``; of a
-        stage with several losses the one called ``loss`` is drawn, else the first.
+        stage with several losses the one called ``loss`` is drawn, else the first.  With
+        ``training_seed``, where it was trained once for each.
 
     Returns
     -------
     tuple
-        Figure, and columns stage, step, seconds, curve, value.
+        Figure, and columns stage, training_seed (empty if all share it), curve, step, seconds,
+        value.
     """
     if not metrics:
         raise ValueError("there is no training to draw")
@@ -66,24 +68,10 @@ def plot_training(metrics: Mapping[str, pd.DataFrame]) -> tuple[Figure, pd.DataF
         figure = new_figure(0.35 + 1.95 * n_rows)
         axes = np.atleast_1d(figure.subplots(n_rows, columns, squeeze=False)).ravel()
         for axis, (stage, log) in zip(axes, metrics.items(), strict=False):
-            for kind, color, text in (
-                ("train", color_of(stage), "training"),
-                ("val", BLACK, "validation"),
-            ):
-                name = _main_loss(log, kind)
-                if name is None:
-                    continue
-                curve = log[["step", "seconds", name]].dropna()
-                curve = curve.rename(columns={name: "value"})
-                smooth = curve["value"]
-                if kind == "train" and len(curve) > 1 / SMOOTHING_SHARE:
-                    axis.plot(curve["step"], curve["value"], color=color, alpha=0.25, linewidth=0.6)
-                    window = max(3, round(SMOOTHING_SHARE * len(curve)))
-                    smooth = smooth.rolling(window, center=True, min_periods=1).median()
-                style = "-" if kind == "train" else "--"
-                marker = "" if kind == "train" and len(curve) > 30 else "."
-                axis.plot(curve["step"], smooth, style, color=color, label=text, marker=marker)
-                parts.append(curve.assign(stage=stage, curve=name))
+            log = log if "training_seed" in log else log.assign(training_seed=np.nan)
+            for number, (seed, one) in enumerate(log.groupby("training_seed", dropna=False)):
+                for curve in _draw_losses(axis, stage, one, labelled=number == 0):
+                    parts.append(curve.assign(stage=stage, training_seed=seed))
             axis.set_title(label_of(stage).removesuffix(" alone"))
             axis.set_xlabel("optimizer step")
             axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -97,7 +85,29 @@ def plot_training(metrics: Mapping[str, pd.DataFrame]) -> tuple[Figure, pd.DataF
             axes[row * columns].set_ylabel("loss")
         legend_below(figure, axes[0], 2)
     data = pd.concat(parts, ignore_index=True)
-    return figure, data[["stage", "curve", "step", "seconds", "value"]]
+    return figure, data[["stage", "training_seed", "curve", "step", "seconds", "value"]]
+
+
+def _draw_losses(
+    axis: Axes, stage: str, log: pd.DataFrame, *, labelled: bool
+) -> Iterator[pd.DataFrame]:
+    """Draw one training's losses, and give what is drawn: step, seconds, curve, value."""
+    for kind, color, text in (("train", color_of(stage), "training"), ("val", BLACK, "validation")):
+        name = _main_loss(log, kind)
+        if name is None:
+            continue
+        curve = log[["step", "seconds", name]].dropna()
+        curve = curve.rename(columns={name: "value"})
+        smooth = curve["value"]
+        if kind == "train" and len(curve) > 1 / SMOOTHING_SHARE:
+            axis.plot(curve["step"], curve["value"], color=color, alpha=0.25, linewidth=0.6)
+            window = max(3, round(SMOOTHING_SHARE * len(curve)))
+            smooth = smooth.rolling(window, center=True, min_periods=1).median()
+        style = "-" if kind == "train" else "--"
+        marker = "" if kind == "train" and len(curve) > 30 else "."
+        label = text if labelled else None
+        axis.plot(curve["step"], smooth, style, color=color, label=label, marker=marker)
+        yield curve.assign(curve=name)
 
 
 def _main_loss(log: pd.DataFrame, kind: str) -> str | None:

@@ -214,6 +214,7 @@ def plot_edit_maps(examples: Mapping[str, np.ndarray]) -> tuple[Figure, pd.DataF
                     rows.append(
                         {"scan": str(examples["scan"]), "task": task, "map": name}
                         | {"amount": amounts[last], "color_limit": limit}
+                        | {"training_seed": int(examples["training_seed"])}
                         | {"correlation_with_edit": _correlation(maps[name], maps["edit"], mask)}
                     )
                 for j, plane in enumerate(("coronal", "axial")):

@@ -161,6 +161,7 @@ def plot_reconstruction(examples: Examples, item: int = 0) -> tuple[Figure, pd.D
                         "method": name,
                         "steps": int(examples["steps"]),
                         "voxel_steps": int(examples.get("voxel_steps", examples["steps"])),
+                        "training_seed": int(examples["training_seed"]),
                         "mean_abs_difference_in_mask": np.abs(differences[name][mask]).mean(),
                         "color_limit": limit,
                     }
@@ -215,6 +216,7 @@ def plot_stochastic(examples: Examples, n_shown: int = 4) -> tuple[Figure, pd.Da
         {
             "scan": [str(examples["scan"])],
             "n_samples": [len(examples["samples"])],
+            "training_seed": int(examples["training_seed"]),
             "mean_std_in_mask": [shown["std"][mask].mean()],
             "mean_abs_difference_of_mean": [np.abs(shown["mean"] - shown["original"])[mask].mean()],
         }
@@ -262,6 +264,7 @@ def plot_manipulation(examples: Examples, task: str) -> tuple[Figure, pd.DataFra
         {
             "scan": str(examples["scan"]),
             "task": task,
+            "training_seed": int(examples["training_seed"]),
             "amount": amounts,
             "mean_difference_in_mask": [d[mask].mean() for d in differences],
             "mean_abs_difference_in_mask": [np.abs(d[mask]).mean() for d in differences],
@@ -349,6 +352,7 @@ def plot_interpolation_sequence(examples: Examples) -> tuple[Figure, pd.DataFram
             "months_middle": middle,
             "months_b": end,
             "method": methods,
+            "training_seed": int(examples["training_seed"]),
             "mse_in_mask": [np.square(errors[m][mask]).mean() for m in methods],
             "color_limit": limit,
         }

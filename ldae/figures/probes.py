@@ -21,7 +21,7 @@ def plot_roc(
     Parameters
     ----------
     predictions
-        Predictions of the probes by method.
+        Predictions of the probes by method; curves are those of the first training seed.
     table
         Table ``probes``.
     split
@@ -30,8 +30,8 @@ def plot_roc(
     Returns
     -------
     tuple
-        Figure, and the curves: method, false_positive_rate, sensitivity, roc_auc, ci_low, ci_high,
-        n_subjects, n_scans, seed.
+        Figure, and the curves: method, training_seed, false_positive_rate, sensitivity; roc_auc,
+        ci_low, ci_high, n_subjects, n_scans, seed as in the table.
     """
     areas = table[
         (table["metric"] == "roc_auc") & (table["split"] == split) & (table["task"] == "ad_vs_cn")
@@ -42,7 +42,7 @@ def plot_roc(
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.05])
         for _, row in areas.iterrows():
             method = str(row["method"])
-            frame = predictions[method]
+            frame = _of_first_seed(predictions[method])
             frame = frame[(frame["split"] == split) & (frame["task"] == "ad_vs_cn")]
             rates = _roc(frame["target"].to_numpy(float), frame["prediction"].to_numpy(float))
             left.step(
@@ -52,8 +52,11 @@ def plot_roc(
             )  # fmt: skip
             columns = ["ci_low", "ci_high", "n_subjects", "n_scans", "seed", "cohort"]
             parts.append(
-                rates.assign(method=method, roc_auc=row["value"], **{c: row[c] for c in columns})
-            )
+                rates.assign(
+                    method=method, training_seed=frame["seed"].iloc[0], roc_auc=row["value"],
+                    **{c: row[c] for c in columns},
+                )
+            )  # fmt: skip
         left.plot([0, 1], [0, 1], color="#b0b0b0", linewidth=0.8, linestyle=":")
         left.set_xlabel("1 - specificity")
         left.set_ylabel("sensitivity (AD found)")
@@ -80,6 +83,13 @@ def plot_roc(
     return figure, data[["method", *[c for c in data.columns if c != "method"]]]
 
 
+def _of_first_seed(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Predictions of the first training, with a column ``seed``, NaN where there is none."""
+    if "seed" not in predictions:
+        return predictions.assign(seed=np.nan)
+    return predictions[predictions["seed"] == predictions["seed"].iloc[0]]
+
+
 def _roc(target: np.ndarray, prediction: np.ndarray) -> pd.DataFrame:
     """The curve's corners; kept here because figures must not import the statistics stack."""
     order = np.argsort(-prediction, kind="stable")
@@ -102,7 +112,7 @@ def plot_age(
     Parameters
     ----------
     predictions
-        Predictions of the model's probes.
+        Predictions of the model's probes; points are those of the first training seed.
     table
         Table ``probes``.
     index
@@ -110,8 +120,9 @@ def plot_age(
     split
         Split shown.
     """
-    part = predictions[(predictions["task"] == "age") & (predictions["split"] == split)]
-    data = part[["scan", "subject", "target", "prediction"]].merge(
+    first = _of_first_seed(predictions).rename(columns={"seed": "training_seed"})
+    part = first[(first["task"] == "age") & (first["split"] == split)]
+    data = part[["scan", "subject", "training_seed", "target", "prediction"]].merge(
         index[["scan", "diagnosis"]], on="scan", how="left", validate="one_to_one"
     )
     errors = table[

@@ -86,7 +86,7 @@ class JointTraining(DiffusionTraining):
         }
 
 
-def train_joint_ldae(
+def train_ldae_joint(
     latents: LatentStore,
     diffusion: dict[str, Any],
     settings: dict[str, Any],
@@ -121,5 +121,5 @@ def train_joint_ldae(
     fit_joint_start(network, latents, seed)
     module = JointTraining(network, latents, settings, seed, NoiseSchedule(**diffusion))
     identity = fingerprint(settings, diffusion, seed, latents.digest())
-    if fit(module, "train_joint_ldae", metrics_path, work_dir, identity, checkpoint_minutes):
+    if fit(module, "train_ldae_joint", metrics_path, work_dir, identity, checkpoint_minutes):
         save_joint_network(model_path, module.validated_network)  # type: ignore[arg-type]

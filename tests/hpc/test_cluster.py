@@ -82,7 +82,7 @@ def test_tables_equal_those_of_a_local_run(local: Study, on_cluster: Study) -> N
 
 
 def test_models_equal_those_of_a_local_run(local: Study, on_cluster: Study) -> None:
-    for path in local.results.glob("*/model.safetensors"):
+    for path in local.results.glob("*/**/model.safetensors"):
         other = on_cluster.results / path.relative_to(local.results)
         assert path.read_bytes() == other.read_bytes(), path
 
@@ -214,7 +214,7 @@ def test_a_training_of_two_tasks_gives_the_result_of_one(
     (study.folder / "even.yaml").write_text("prior: {dropout: 0.0}\n")
     arguments = ("micro.yaml", "even.yaml", "--rerun-triggers", "params", "--allowed-rules",
                  "train_prior")  # fmt: skip
-    model = study.results / "prior/model.safetensors"
+    model = study.results / "prior/seed-0/model.safetensors"
     target = str(model.relative_to(study.folder))
     study.run(*arguments, "--", target, cluster=False)
     alone = model.rename(study.folder / "alone.safetensors")
@@ -223,14 +223,14 @@ def test_a_training_of_two_tasks_gives_the_result_of_one(
     assert weights_agree(alone, model, 1e-5)
     record = records(study, "train_prior")[-1]
     assert record["slurm"] and record["container"]
-    other = (study.results / "logs/train_prior.process-1.log").read_text()
+    other = (study.results / "logs/train_prior/prior/seed-0.process-1.log").read_text()
     assert "MEMBER: 2/2" in other or "steps of" in other
 
 
 # --- faults ---------------------------------------------------------------------------------------
 
 STEPS = 3000
-PRIOR = "results/micro/prior/model.safetensors"
+PRIOR = "results/micro/prior/seed-0/model.safetensors"
 
 
 class Training:
@@ -256,7 +256,7 @@ class Training:
 
     def checkpoint(self) -> Path | None:
         """Its checkpoint, if there is one."""
-        found = list((self.study.results / "checkpoints/prior").glob("*/last.ckpt"))
+        found = list((self.study.results / "checkpoints/prior-seed-0").glob("*/last.ckpt"))
         return found[0] if found else None
 
     def step(self) -> int:
@@ -286,7 +286,7 @@ class Training:
 
     def first_step(self) -> int:
         """Step at which the last attempt began."""
-        log = (self.study.results / "logs/train_prior.log").read_text()
+        log = (self.study.results / "logs/train_prior/prior/seed-0.log").read_text()
         begun = re.findall(r"steps of \d+ scans from step (\d+)", log)
         return int(begun[-1])
 
@@ -309,7 +309,7 @@ def training(place: Path, local: Study, images: Path, cluster: Cluster) -> Train
 def same_result(training: Training) -> bool:
     """Whether the training ended as it does without a break, bit for bit."""
     tables = []
-    for folder in (training.study.folder / "straight", training.study.results / "prior"):
+    for folder in (training.study.folder / "straight", training.study.results / "prior/seed-0"):
         tables.append(pd.read_csv(folder / "metrics.csv").drop(columns="seconds"))
     pd.testing.assert_frame_equal(*tables)
     straight = training.study.folder / "straight/model.safetensors"

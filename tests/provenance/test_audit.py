@@ -131,7 +131,7 @@ def test_the_clone_of_another_user_is_no_hindrance(copy, tmp_path):
     [
         (RAW, "figures/cohort.png"),
         ("latents/mu.npy", "figures/reconstruction.png"),
-        ("ldae/model.safetensors", "figures/dose_response.png"),
+        ("ldae/seed-0/model.safetensors", "figures/dose_response.png"),
         ("tables/throughput.tsv", "figures/throughput.png"),
         ("figures/throughput.png", "figures/throughput.png"),
     ],
@@ -202,7 +202,7 @@ def test_an_output_newer_than_its_record_is_told(copy):
 
 def test_results_of_older_inputs_are_told(copy):
     """The PCA was made again, otherwise, and the probe on it was not."""
-    codes = copy.path("codes/voxel_pca.npy")
+    codes = copy.path("codes/voxel_pca/shared.npy")
     (path,) = [
         p for p in copy.path("records/fit_voxel_pca").glob("*.json") if "started" not in p.name
     ]
@@ -214,7 +214,7 @@ def test_results_of_older_inputs_are_told(copy):
     (path.parent / f"{now:%Y%m%dT%H%M%SZ}-0badcafe.json").write_text(json.dumps(record))
     seal_records(copy.results)
     found = errors(copy.audit())
-    assert "out of date" in found["<results>/codes/voxel_pca.npy"]
+    assert "out of date" in found["<results>/codes/voxel_pca/shared.npy"]
 
 
 # --- records and seals --------------------------------------------------------------------------
@@ -314,7 +314,7 @@ def test_a_job_that_only_snakemake_knows_is_told(copy):
             content["endtime"] += 900
             note.write_text(json.dumps(content))
     verdict = copy.audit()
-    assert complaints(verdict) == ["<results>/codes/voxel_pca.npy"]
+    assert complaints(verdict) == ["<results>/codes/voxel_pca/shared.npy"]
     assert "a job without a record" in verdict.findings[0].found
 
 

@@ -107,8 +107,8 @@ def test_steps_tools_and_links_fit_together(public_study, public_crate):
         for i in ids(steps["tabulate_probes"]["connection"])
     }
     assert links == {
-        ("#parameter/fit_probe/output/results/probes/%24method.json",
-         "#parameter/tabulate_probes/input/results/probes/%24method.json")
+        ("#parameter/fit_probe/output/results/probes/%24method/%24run.json",
+         "#parameter/tabulate_probes/input/results/probes/%24method/%24run.json")
     }  # fmt: skip
     for entity in entities.values():
         for key, value in entity.items():
@@ -143,7 +143,8 @@ def test_nothing_of_restricted_people_is_in_the_crate(restricted_study, restrict
     kept = {name for name in held if name.startswith("results/")}
     assert kept == {
         "results/config.yaml", "results/tables/probes.tsv", "results/figures/age.png",
-        "results/figures/age.tsv", "results/probes/ldae.json", "results/probes/voxel_pca.json",
+        "results/figures/age.tsv", "results/probes/ldae/seed-7.json",
+        "results/probes/voxel_pca/shared.json",
     }  # fmt: skip
     entities = graph(restricted_crate).values()
     cohort = next(e for e in entities if e.get("name") == "results/figures/cohort.png")

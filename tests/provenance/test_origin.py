@@ -17,7 +17,7 @@ def test_origin_names_scans_seed_windows_networks_commit_and_digest(public_study
     record = history.producer("<results>/figures/age.png").record
     parts = [
         "From 3 raw scans of 3 people", "seed 7",
-        f"networks ldae {digest_of(results / 'ldae/model.safetensors')[:10]}",
+        f"networks ldae/seed-7 {digest_of(results / 'ldae/seed-7/model.safetensors')[:10]}",
         f"commit {record['commit'][:10]}" if record["commit"] else "no commit",
         f"sha256 {digest_of(results / 'figures/age.png')[:10]}",
     ]  # fmt: skip

@@ -25,7 +25,7 @@ class TestReplay:
     def test_a_job_comes_out_the_same_and_a_changed_file_is_told(
         self, untouched_study, results, tmp_path
     ):
-        path = results / "probes/voxel_pca.json"
+        path = results / "probes/voxel_pca/shared.json"
         probes = json.loads(path.read_text())
         probes["age"]["intercept"] += 1
         path.write_text(json.dumps(probes, indent=1) + "\n")
@@ -33,19 +33,22 @@ class TestReplay:
         assert "the code of commit" in replay.code and not replay.differences
         found = {name: comparison.likeness for name, comparison in replay.comparisons.items()}
         assert found == {
-            "<results>/probes/voxel_pca.json": Likeness.DIFFERENT,
-            "<results>/probes/voxel_pca.tsv": Likeness.IDENTICAL,
+            "<results>/probes/voxel_pca/shared.json": Likeness.DIFFERENT,
+            "<results>/probes/voxel_pca/shared.tsv": Likeness.IDENTICAL,
         }
         assert not replay.agrees and "age/intercept" in replay.as_text()
-        again = tmp_path / "scratch/results/probes/voxel_pca.tsv"
+        again = tmp_path / "scratch/results/probes/voxel_pca/shared.tsv"
         assert again.is_file() and not again.is_symlink()
 
     def test_a_changed_input_stops_it(self, untouched_study, results, tmp_path):
-        path = results / "codes/voxel_pca.npy"
+        path = results / "codes/voxel_pca/shared.npy"
         path.write_bytes(path.read_bytes()[:-1] + b"x")
         with pytest.raises(InputError, match="not as it was read"):
             replay_target(
-                results, "probes/voxel_pca.tsv", tmp_path / "scratch", repository=untouched_study
+                results,
+                "probes/voxel_pca/shared.tsv",
+                tmp_path / "scratch",
+                repository=untouched_study,
             )
 
     def test_a_file_that_no_job_made_stops_it(self, results, tmp_path):

@@ -63,7 +63,7 @@ def test_a_cell_leaves_jobs_of_other_rows_aside_but_drops_none(public_study, his
     table = public_study.results / "tables/probes.tsv"
     lineage = trace_lineage(history, table, LDAE)
     aside = {(job.rule, *job.wildcards.values()) for job in lineage.jobs if job.id in lineage.aside}
-    assert aside == {("fit_probe", "voxel_pca"), ("fit_voxel_pca",)}
+    assert aside == {("fit_probe", "voxel_pca", "shared"), ("fit_voxel_pca",)}
     whole = trace_lineage(history, table, {})
     assert lineage.jobs == whole.jobs and not whole.aside
     assert main(["trace", str(table), "--where", "method=ldae,split=test"]) == 0

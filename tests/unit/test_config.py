@@ -8,6 +8,7 @@ import yaml
 
 from ldae.config import complete_config, leaves, load_schema
 from ldae.errors import InputError
+from ldae.trainings import CODED, SECTIONS, changed_section, describe_change
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -38,6 +39,10 @@ def schema_objects(schema: dict, path: str = ""):
             yield from schema_objects(part, f"{path}.{key}")
 
 
+NAMED = {".ablations"}
+"""Objects whose keys are names; their values are checked by the code."""
+
+
 def test_defaults_in_schema_equal_config_file():
     assert complete_config({}) == DEFAULT
 
@@ -48,7 +53,7 @@ def test_completing_changes_nothing_in_a_complete_config():
 
 def test_schema_is_closed_and_described():
     for path, part in schema_objects(load_schema()):
-        assert part["additionalProperties"] is False, path
+        assert (part["additionalProperties"] is False) != (path in NAMED), path
         for key, value in part["properties"].items():
             assert value.get("description"), f"{path}.{key}"
             assert value.get("type") == "object" or "default" in value, f"{path}.{key}"
@@ -74,11 +79,43 @@ def test_adni_has_the_papers_sizes():
     assert config["ldae"]["snr_gamma"] == 0.1
 
 
+def ablation(name: str, section: str, change: dict) -> dict:
+    """Settings with one ablation of the LDAE."""
+    return {"ablations": {name: {"network": "ldae", "change": {section: change}}}}
+
+
+def test_an_ablation_shares_every_other_setting():
+    config = complete_config(merged(ablation("ldae_small", "encoder", {"dim_y": 4})))
+    changed = changed_section(config, "ldae_small", "encoder")
+    assert changed == config["encoder"] | {"dim_y": 4}
+    assert changed_section(config, "ldae_small", "ldae") == config["ldae"]
+    assert changed_section(config, "ldae", "encoder") == config["encoder"]
+    assert describe_change(config, "ldae_small") == "encoder.dim_y 96 → 4"
+
+
+def test_networks_that_may_be_ablated_are_those_with_codes():
+    schema = load_schema()["properties"]["ablations"]["additionalProperties"]
+    assert tuple(schema["properties"]["network"]["enum"]) == CODED
+    assert {s for sections in SECTIONS.values() for s in sections} <= set(DEFAULT)
+
+
 @pytest.mark.parametrize(
     ("overlay", "words"),
     [
         ({"prior": {"n_step": 3}}, ["prior.n_step", "n_steps", "mine.yaml"]),
         ({"prior": {"dropout": 1.5}}, ["prior.dropout", "1.5", "mine.yaml"]),
+        ({"training_seeds": [1, 1]}, ["training_seeds", "non-unique", "mine.yaml"]),
+        ({"training_seeds": []}, ["training_seeds", "mine.yaml"]),
+        (ablation("ldae_small", "encoder", {"dimy": 4}), ["encoder.dimy", "Did you mean dim_y"]),
+        (
+            ablation("ldae_small", "encoder", {"dim_y": 0}),
+            ["ablations.ldae_small.change", "encoder.dim_y", "mine.yaml"],
+        ),
+        (ablation("ldae_small", "encoder", {"dim_y": 96}), ["ldae_small", "changes nothing"]),
+        (ablation("ldae_x", "voxel_dae", {"fold": 4}), ["ldae_x", "ldae, encoder, prior"]),
+        (ablation("ldae_x", "ldae", {"n_epochs": 4}), ["ldae.n_steps", "given twice"]),
+        (ablation("small", "encoder", {"dim_y": 4}), ["small", "begin with ldae_"]),
+        (ablation("ldae_semantic", "encoder", {"dim_y": 4}), ["ldae_semantic", "taken"]),
         ({"seed": "7"}, ["seed", "integer", "mine.yaml"]),
         ({"grid": {"shape": [40, 48]}}, ["grid.shape", "mine.yaml"]),
         ({"grid": {"shape": [40, 48, 42]}}, ["grid.shape", "42", "multiple"]),

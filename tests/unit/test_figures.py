@@ -22,6 +22,7 @@ from ldae.tables import tidy
 Drawn = tuple[Figure, pd.DataFrame]
 HEAD, MASK = draw_head(1.0, np.random.default_rng(0))
 BIG, _ = draw_head(1.2, np.random.default_rng(0))
+SEED = {"training_seed": np.array(3)}
 
 
 def numbers(table: str, rows: list[dict[str, object]]) -> pd.DataFrame:
@@ -50,7 +51,7 @@ def training() -> Drawn:
 
 
 def reconstruction() -> Drawn:
-    example = {"scan": np.array(["sub-1"]), "steps": np.array(10), "mask": MASK[None]}
+    example = {"scan": np.array(["sub-1"]), "steps": np.array(10), "mask": MASK[None]} | SEED
     methods = {"autoencoder": BIG[None], "ldae": BIG[None]}
     return images.plot_reconstruction(example | {"original": HEAD[None]} | methods)
 
@@ -69,7 +70,7 @@ def reconstruction_steps() -> Drawn:
 
 def stochastic() -> Drawn:
     samples = np.stack([HEAD, BIG, HEAD])
-    example = {"scan": np.array("sub-1"), "original": HEAD, "mask": MASK, "samples": samples}
+    example = {"scan": np.array("sub-1"), "original": HEAD, "mask": MASK, "samples": samples} | SEED
     return images.plot_stochastic(example | {"mean": samples.mean(0), "std": samples.std(0)})
 
 
@@ -103,7 +104,7 @@ def age() -> Drawn:
 
 
 def manipulation() -> Drawn:
-    example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK}
+    example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK} | SEED
     edited = np.stack([0.9 * HEAD, HEAD, BIG])
     return images.plot_manipulation(example | {"original": HEAD, "age": edited}, "age")
 
@@ -141,7 +142,7 @@ def edit_fidelity() -> Drawn:
 
 
 def edit_maps() -> Drawn:
-    example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK}
+    example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK} | SEED
     example |= {"original": HEAD, "age": np.stack([0.9 * HEAD, HEAD, BIG])}
     figure, data = fidelity.plot_edit_maps(
         example | {"age_group": BIG - HEAD, "age_truth": HEAD - BIG}
@@ -181,7 +182,7 @@ def volumes() -> Drawn:
 
 
 def interpolation_sequence() -> Drawn:
-    example = {"subject": np.array("sub-1"), "months": np.array([0.0, 6, 12]), "mask": MASK}
+    example = {"subject": np.array("sub-1"), "months": np.array([0.0, 6, 12]), "mask": MASK} | SEED
     example |= {"visit_a": HEAD, "real": HEAD, "visit_b": BIG, "ldae": BIG, "nearest_visit": HEAD}
     example |= {"sequence": np.stack([HEAD] * 5), "sequence_alpha": np.linspace(0, 1, 5)}
     return images.plot_interpolation_sequence(example)
@@ -227,6 +228,45 @@ def test_figure_is_saved_with_its_data_and_caption(
     assert all(f.stat().st_size > 50 for f in files)
     text = caption(draw.__name__, pd.read_csv(files[2], sep="\t"))
     assert text.endswith(".") and "nan" not in text and len(text) > 60
+
+
+def read_back(drawn: Drawn, folder: Path) -> pd.DataFrame:
+    files = [folder / f"f.{kind}" for kind in ("png", "svg", "tsv")]
+    save_figure(*drawn, *files)
+    return pd.read_csv(files[2], sep="\t")
+
+
+def test_captions_tell_which_trainings_are_shown(tmp_path: Path) -> None:
+    by_method, table = predictions()
+    one = caption("roc", read_back(probes.plot_roc(by_method, table), tmp_path))
+    assert "training seed 3." in one and "Curves" not in one and "over subjects." in one
+    again = by_method["ldae"].assign(prediction=0.5)
+    by_method["ldae"] = pd.concat([by_method["ldae"].assign(seed=4), again.assign(seed=5)])
+    several = numbers("probes", table.drop(columns="seed").to_dict("records")).assign(seed="4 5")
+    figure, data = probes.plot_roc(by_method, several)
+    curve = data[data["method"] == "ldae"]
+    assert set(curve["training_seed"]) == {4} and len(curve) > 3, "the first training's curve"
+    assert data.loc[data["method"] == "voxel_pca", "training_seed"].isna().all()
+    text = caption("roc", read_back((figure, data), tmp_path))
+    assert "Curves: training seed 4." in text and "training seeds 4, 5." in text
+    assert "over training seeds and subjects." in text
+    index = pd.DataFrame({"scan": [f"s{i}" for i in range(20)], "diagnosis": ["CN", ""] * 10})
+    figure, data = probes.plot_age(by_method["ldae"], several, index)
+    assert len(data) == 20
+    assert "Points: training seed 4." in caption("age", read_back((figure, data), tmp_path))
+    text = caption("manipulation_age", read_back(manipulation(), tmp_path))
+    assert "Networks of training seed 3." in text
+
+
+def test_every_training_has_a_curve(tmp_path: Path) -> None:
+    log = pd.DataFrame({"step": range(10), "seconds": range(10), "train_loss": 1.0})
+    both = pd.concat([log.assign(training_seed=s, train_loss=s + 1.0) for s in (0, 2)])
+    drawn = curves.plot_training({"autoencoder": log, "ldae": both})
+    data = read_back(drawn, tmp_path)
+    of_ldae = data[data["stage"] == "ldae"].groupby("training_seed")["value"].unique()
+    assert {seed: list(v) for seed, v in of_ldae.items()} == {0: [1.0], 2: [3.0]}
+    assert data.loc[data["stage"] == "autoencoder", "training_seed"].isna().all()
+    assert "one line for each of 2 training seeds" in caption("training", data)
 
 
 def test_every_caption_has_a_figure_here() -> None:

@@ -23,7 +23,7 @@ from ldae.latents import LatentStore, encode_latents, measure_latent_scale
 from ldae.networks.autoencoder import Autoencoder
 from ldae.training.autoencoder import train_autoencoder
 from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
-from ldae.training.joint import train_joint_ldae
+from ldae.training.joint import train_ldae_joint
 from ldae.training.supervised import train_supervised
 from ldae.volumes import VolumeStore
 
@@ -100,7 +100,7 @@ def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
         prior, settings = folder / "prior.safetensors", averaged | {"snr_gamma": 0.1}
         train_ldae(store, latents, prior, DIFFUSION, ENCODER, settings, **paths)
     elif stage == "ldae_joint":
-        train_joint_ldae(latents, DIFFUSION, UNET | averaged | JOINT, **paths)
+        train_ldae_joint(latents, DIFFUSION, UNET | averaged | JOINT, **paths)
     elif stage == "voxel_dae":
         train_voxel_dae(store, DIFFUSION, ENCODER, UNET | averaged | {"fold": 2}, **paths)
     else:

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("micro")]
 
 TABLES = [
     "claims", "comparisons", "reconstruction", "stochastic", "probes", "manipulation",
-    "interpolation", "throughput", "volumes",
+    "interpolation", "throughput", "volumes", "ablations",
 ]  # fmt: skip
 STUDY = MICRO
 # Rules that `rule all` does not ask for.
@@ -160,7 +160,7 @@ def test_a_changed_setting_runs_what_uses_it(study):
 
 
 def test_edits_are_held_to_the_true_effects(study):
-    scores = pd.read_csv(results(study) / "scores/manipulation.tsv.gz", sep="\t")
+    scores = pd.read_csv(results(study) / "scores/manipulation/seed-0.tsv.gz", sep="\t")
     truth = scores[scores["metric"] == "truth_correlation"]
     assert set(truth["method"]) == {"ldae", "group_difference"}
     assert truth["value"].between(-1, 1).all()
@@ -168,8 +168,9 @@ def test_edits_are_held_to_the_true_effects(study):
     assert "age" in set(scores.loc[scores["task"] == "ad_vs_cn", "attribute"].dropna())
 
 
-SAME = ["latents/mu.npy", "latents/scale.json", "prior/model.safetensors", "ldae/model.safetensors",
-        "codes/ldae.npy", "probes/ldae.tsv"]  # fmt: skip
+SAME = ["latents/mu.npy", "latents/scale.json", "prior/seed-0/model.safetensors",
+        "ldae/seed-0/model.safetensors", "codes/ldae/seed-0.npy",
+        "probes/ldae/seed-0.tsv"]  # fmt: skip
 
 
 def test_the_same_trainings_again_give_the_same_bytes(study):

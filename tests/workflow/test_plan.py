@@ -47,6 +47,46 @@ def test_default_study(plan_folder):
     assert "Left out" not in done.stdout
 
 
+SEEDS_AND_ABLATIONS = """
+training_seeds: [0, 1, 4]
+ablations:
+  ldae_small_code: {network: ldae, change: {encoder: {dim_y: 16}}}
+  ldae_plain_prior: {network: ldae, change: {prior: {preconditioned: false}}}
+  untrained_small_code: {network: untrained, change: {encoder: {dim_y: 16}}}
+"""
+
+
+def test_what_is_trained_is_trained_once_per_seed_and_shared_where_it_is_the_same(plan_folder):
+    (plan_folder / "seeds.yaml").write_text(SEEDS_AND_ABLATIONS)
+    done = run_snakemake(plan_folder, "-n", "--configfile", "seeds.yaml")
+    assert done.returncode == 0, done.stderr
+    jobs = planned(done.stdout)
+    assert jobs["simulate_cohort"] == jobs["split_subjects"] == 1
+    assert jobs["train_autoencoder"] == jobs["encode_latents"] == jobs["fit_voxel_pca"] == 1
+    # One more prior, for the ablation that changes it, and two more LDAEs.
+    assert jobs["train_prior"] == 3 * 2 and jobs["train_ldae"] == 3 * 3
+    assert jobs["train_voxel_dae"] == jobs["train_supervised"] == 3
+    assert jobs["encode_semantics"] == 3 * 7 and jobs["fit_probe"] == 3 * 7 + 4
+    for rule in ("reconstruction", "gaps", "attribute"):
+        (name,) = [job for job in jobs if job.endswith(f"_{rule}") and job[:4] != "plot"]
+        assert jobs[name] == 3, name
+    assert jobs["vary_stochastic"] == 3 and jobs["measure_throughput"] == 1
+    assert jobs["tabulate_scores"] == 4 and jobs["tabulate_ablations"] == 1
+    assert "results/prior_of_ldae_plain_prior/seed-4/model.safetensors" in done.stdout
+    assert "results/prior_of_ldae_small_code" not in done.stdout
+    assert "results/codes/voxel_pca/shared.npy" in done.stdout
+
+
+def test_an_ablation_changes_only_its_own_trainings(plan_folder):
+    """Settings of the unchanged networks are as without it, so that they are not made again."""
+    (plan_folder / "seeds.yaml").write_text(SEEDS_AND_ABLATIONS)
+    target = "results/ldae_plain_prior/seed-1/model.safetensors"
+    done = run_snakemake(plan_folder, "-n", "--configfile", "seeds.yaml", "--", target)
+    jobs = planned(done.stdout)
+    assert jobs["train_prior"] == jobs["train_ldae"] == 1
+    assert "(prior_of_ldae_plain_prior, seed 1)" in done.stdout
+
+
 @pytest.mark.parametrize("study", ["adni", "ixi"])
 def test_longitudinal_patients_from_bids(plan_folder, tmp_path, study):
     bids = make_bids(tmp_path, ["ses-M000", "ses-M012", "ses-M024"], ["CN", "AD"])

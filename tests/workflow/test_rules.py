@@ -12,12 +12,13 @@ import yaml
 
 from ldae.config import leaves
 from ldae.provenance.code import code_files
+from ldae.trainings import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_OUTPUT = {"audit"}
 # Settings that decide the plan or the places, read where the workflow is read.
 PLAN_KEYS = {
-    "bids_folder", "pathvars/results", "cohort/source", "cohort/public",
+    "bids_folder", "pathvars/results", "training_seeds", "cohort/source", "cohort/public",
     "preprocessing/batch_size", "evaluation/reference_volumes",
 }  # fmt: skip
 # Shown by the report, which reads the settings as they were written down.
@@ -77,7 +78,7 @@ def test_every_setting_reaches_a_rule_and_is_read():
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     looked_up: dict[str, set[str]] = {}
     for name, text in RULES.items():
-        for path in re.findall(r'dpath="([^"]+)"', text):
+        for path in re.findall(r'(?:dpath=|section\()"([^"]+)"', text):
             looked_up.setdefault(path, set()).add(name)
     for leaf in leaves(config):
         path = "/".join(leaf)
@@ -89,6 +90,16 @@ def test_every_setting_reaches_a_rule_and_is_read():
         sources = {file for script in scripts for file in code_files(script)}
         text = "\n".join(p.read_text() for p in sources if p.suffix == ".py")
         assert re.search(rf"\b{leaf[-1]}\b", text), f"nobody reads {path}"
+
+
+@pytest.mark.parametrize("network", sorted(set(SECTIONS) - {"untrained"}))
+def test_a_training_has_a_seed_and_the_sections_that_an_ablation_may_change(network):
+    text = RULES[f"train_{network}"]
+    assert f'variants("{network}")' in text and "seed=training_seed" in text
+    assert 'model="<results>/{network}/seed-{seed}/model.safetensors"' in text
+    taken = set(re.findall(r'section\("(\w+)"\)', text))
+    taken |= {"prior"} if "prior_weights" in text else set()
+    assert taken == set(SECTIONS[network])
 
 
 def test_profiles_name_rules_that_exist():

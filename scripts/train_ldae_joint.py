@@ -4,10 +4,10 @@ from pathlib import Path
 
 from ldae.entry import rule_entry
 from ldae.latents import LatentStore, read_scale
-from ldae.training.joint import train_joint_ldae
+from ldae.training.joint import train_ldae_joint
 
 with rule_entry(snakemake) as run:
-    train_joint_ldae(
+    train_ldae_joint(
         latents=LatentStore(
             snakemake.input.mu,
             snakemake.input.sigma,
