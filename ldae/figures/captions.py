@@ -151,7 +151,7 @@ def _dose(data: pd.DataFrame) -> str:
         "decoded scans in template space. The probe that responds and the voxel probe were fitted "
         "on other people than the probe that gave the direction, and the voxel probe never saw a "
         "code; both count in deviations of their score between people. Solid: LDAE, dashed: its "
-        f"joint variant. Titles: mean rank correlation over scans. {_intervals(data)} {_facts(data)}"
+        f"joint variant. Titles: mean rank correlation. {_intervals(data)} {_facts(data)}"
     )
 
 
