@@ -18,7 +18,7 @@ Config = dict[str, Any]
 SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yaml"
 
 # Sections whose training length is given as steps or as epochs.
-TRAINING_SECTIONS = ("autoencoder", "prior", "ldae", "voxel_dae", "supervised")
+TRAINING_SECTIONS = ("autoencoder", "prior", "ldae", "voxel_dae", "supervised", "residual")
 
 
 def load_schema(path: Path = SCHEMA) -> Config:
@@ -162,10 +162,12 @@ def _check_consistency(config: Config, files: Sequence[Path]) -> None:
                 "Give one of n_steps and n_epochs, and set the other to null",
             )
     fold = config["autoencoder"]["fold"] * 2 ** (len(config["autoencoder"]["channels"]) - 1)
+    reductions = {"autoencoder's reduction": fold, "residual's fold": config["residual"]["fold"]}
     for size in config["grid"]["shape"]:
-        if size % fold:
-            fail(
-                ("grid", "shape"),
-                f"{size} is not a multiple of the autoencoder's reduction {fold}",
-                f"Choose multiples of {fold}",
-            )
+        for name, factor in reductions.items():
+            if size % factor:
+                fail(
+                    ("grid", "shape"),
+                    f"{size} is not a multiple of the {name} {factor}",
+                    f"Choose multiples of {factor}",
+                )

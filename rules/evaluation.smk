@@ -219,6 +219,7 @@ rule interpolate_gaps:
         prior=rules.train_prior.output.model,
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
+        residual=rules.train_residual.output.model,
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,

@@ -36,6 +36,11 @@ rule plot_training:
         ldae=rules.train_ldae.output.metrics,
         voxel_dae=rules.train_voxel_dae.output.metrics,
         supervised=rules.train_supervised.output.metrics,
+        residual=branch(
+            "interpolation" in plan.tables,
+            then=rules.train_residual.output.metrics,
+            otherwise=[],
+        ),
     output:
         png="<results>/figures/training.png",
         svg="<results>/figures/training.svg",

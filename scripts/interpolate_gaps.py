@@ -7,6 +7,7 @@ import numpy as np
 from ldae.entry import rule_entry
 from ldae.interpolation import interpolate_gaps
 from ldae.models import load_ldae
+from ldae.networks.residual import load_residual
 from ldae.preprocessing.pipeline import grid_affine
 from ldae.regions import region_atlas
 from ldae.scores import write_scores
@@ -31,6 +32,7 @@ with rule_entry(snakemake) as run:
         models=models,
         atlas=region_atlas(store.shape, grid_affine(**snakemake.params.grid)),
         batch_size=snakemake.resources.micro_batch,
+        residual=load_residual(Path(snakemake.input.residual), device),
         seed=run.seed,
         **snakemake.params.settings,
     )

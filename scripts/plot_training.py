@@ -10,7 +10,7 @@ from ldae.figures.theme import save_figure
 
 with rule_entry(snakemake) as run:
     figure, data = plot_training(
-        {stage: pd.read_csv(path) for stage, path in snakemake.input.items()}
+        {stage: pd.read_csv(path) for stage, path in snakemake.input.items() if path}
     )
     save_figure(
         figure,

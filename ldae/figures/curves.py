@@ -219,7 +219,14 @@ def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     return figure, data
 
 
-INTERPOLATION_ORDER = ("ldae", "voxel_dae", "latent_average", "voxel_average", "nearest_visit")
+INTERPOLATION_ORDER = (
+    "ldae",
+    "ldae_residual",
+    "voxel_dae",
+    "latent_average",
+    "voxel_average",
+    "nearest_visit",
+)
 
 
 INTERPOLATION_METRICS = {

@@ -271,7 +271,14 @@ def plot_manipulation(examples: Examples, task: str) -> tuple[Figure, pd.DataFra
     return figure, data
 
 
-INTERPOLATED = ("ldae", "voxel_dae", "latent_average", "voxel_average", "nearest_visit")
+INTERPOLATED = (
+    "ldae",
+    "ldae_residual",
+    "voxel_dae",
+    "latent_average",
+    "voxel_average",
+    "nearest_visit",
+)
 
 
 def plot_interpolation_sequence(examples: Examples) -> tuple[Figure, pd.DataFrame]:

@@ -26,6 +26,8 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
 METHOD_LABELS = {
     "ldae": "LDAE",
     "ldae_semantic": "LDAE, semantic code only",
+    "ldae_residual": "LDAE, residual",
+    "residual": "interpolation residual",
     "autoencoder": "autoencoder alone",
     "prior": "prior alone",
     "voxel_dae": "voxel DAE",
@@ -42,6 +44,8 @@ METHOD_LABELS = {
 METHOD_COLORS = {
     "ldae": VERMILION,
     "ldae_semantic": PURPLE,
+    "ldae_residual": PURPLE,
+    "residual": PURPLE,
     "autoencoder": BLACK,
     "prior": BLUE,
     "voxel_dae": GREEN,
@@ -57,7 +61,7 @@ METHOD_COLORS = {
 }
 METHOD_MARKERS = {
     "ldae": "o", "ldae_semantic": "D", "autoencoder": "_", "prior": "s", "voxel_dae": "^",
-    "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
+    "ldae_residual": "D", "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
 }  # fmt: skip
 
 STYLE: dict[Any, Any] = {

@@ -23,10 +23,11 @@ from ldae.latents import LatentStore, encode_latents, measure_latent_scale
 from ldae.networks.autoencoder import Autoencoder
 from ldae.training.autoencoder import train_autoencoder
 from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
+from ldae.training.residual import train_residual
 from ldae.training.supervised import train_supervised
 from ldae.volumes import VolumeStore
 
-STAGES = ("autoencoder", "prior", "ldae", "voxel_dae", "supervised")
+STAGES = ("autoencoder", "prior", "ldae", "voxel_dae", "supervised", "residual")
 DIFFUSION = {"n_levels": 50, "beta_start": 1e-4, "beta_end": 0.2}
 COMMON: dict[str, Any] = {"learning_rate": 1e-3, "n_steps": 6, "n_validations": 3, "batch_size": 4}
 AUTOENCODER: dict[str, Any] = COMMON | {
@@ -41,6 +42,7 @@ UNET: dict[str, Any] = {
     "norm_groups": 4, "preconditioned": False,
 }  # fmt: skip
 AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9}
+RESIDUAL = {"fold": 2, "channels": 8, "n_blocks": 1}
 ENCODER: dict[str, Any] = {
     "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4, "n_heads": 2,
     "pretrained": None, "relative_to_cohort": True,
@@ -58,7 +60,8 @@ def write_data(folder: Path) -> None:
     np.save(folder / "m.npy", np.ones((n, *shape), np.uint8))
     table = {
         "row": range(n), "scan": [f"s{i}" for i in range(n)],
-        "subject": [f"p{i}" for i in range(n)], "session": "", "months": 0.0,
+        "subject": [f"p{i // 3}" for i in range(n)], "session": "",
+        "months": [6.0 * (i % 3) for i in range(n)],
         "age": rng.uniform(60, 80, n), "sex": "F", "site": "",
         "diagnosis": ["AD", "CN", "MCI", "AD", "CN", "CN", "AD"] * 2,
         "split": ["train"] * 9 + ["val"] * 3 + ["test"] * 2,
@@ -96,6 +99,8 @@ def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
         train_ldae(store, latents, prior, DIFFUSION, ENCODER, settings, **paths)
     elif stage == "voxel_dae":
         train_voxel_dae(store, DIFFUSION, ENCODER, UNET | averaged | {"fold": 2}, **paths)
+    elif stage == "residual":
+        train_residual(store, latents, RESIDUAL | averaged, **paths)
     else:
         train_supervised(store, ENCODER, averaged, **paths)
 
