@@ -26,7 +26,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
 METHOD_LABELS = {
     "ldae": "LDAE",
     "ldae_semantic": "LDAE, semantic code only",
-    "ldae_residual": "LDAE, residual",
+    "ldae_residual": "average + residual",
     "residual": "interpolation residual",
     "autoencoder": "autoencoder alone",
     "prior": "prior alone",

@@ -22,8 +22,11 @@ from ldae.networks.weights import freeze, read_weights, save_weights
 
 # Unit of the correction: about the deviation of intensities between people.
 RESIDUAL_SCALE = 0.1
-# The cohort's mean and deviation, brought to about [-1, 1], tell a convolution where it is.
-PLACE_SCALE = ((2.0, -1.0), (10.0, -1.0))
+# Slope and offset that bring intensities, and the cohort's deviations, to about unit size.
+INTENSITY_SCALE = (4.0, -2.0)
+DEVIATION_SCALE = (10.0, -1.0)
+# Size at which the place in the template enters, beside the visits' 1.
+PLACE_GAIN = 0.5
 MONTHS_PER_YEAR = 12.0
 
 
@@ -53,7 +56,8 @@ class VisitResidual(nn.Module):
 
     Both visits go through one first layer, with their share in the average (1 - α, α) and their
     distance in time to the wanted visit as scale and shift, and are summed: exchanging the visits
-    and α with 1 - α changes nothing.  Convolutions with residual connections follow.
+    and α with 1 - α changes nothing.  Convolutions with residual connections follow; the last one
+    also sees the average itself, so that a linear filter of it is one layer away.
 
     Parameters
     ----------
@@ -98,7 +102,17 @@ class VisitResidual(nn.Module):
             )
             for _ in range(n_blocks)
         )
-        self.out = nn.Conv3d(channels, voxels, 3, padding=1)
+        self.out = nn.Conv3d(channels + 2 * voxels, voxels, 3, padding=1)
+        self._start()
+
+    def _start(self) -> None:
+        """First weights: signals keep their size, and what is added to them begins at zero."""
+        nn.init.kaiming_normal_(self.visit.weight, nonlinearity="linear")
+        nn.init.normal_(self.place.weight, std=PLACE_GAIN * self.place.weight[0].numel() ** -0.5)
+        nn.init.zeros_(self.latent.weight)
+        for block in self.blocks:
+            nn.init.kaiming_normal_(block[1].weight, nonlinearity="relu")  # type: ignore[index]
+            nn.init.zeros_(block[3].weight)  # type: ignore[index]
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
@@ -126,17 +140,16 @@ class VisitResidual(nn.Module):
         h = h + self._see(b, alpha, (1 - alpha) * years, place)
         for block in self.blocks:
             h = h + block(h)
-        residual = unfold_space(self.out(F.silu(h)), self.fold)
-        return average_visits(a.x, b.x, alpha) + RESIDUAL_SCALE * residual
+        average = average_visits(a.x, b.x, alpha)
+        seen = [self.standard(average), _centred(average, *INTENSITY_SCALE)]
+        h = torch.cat([F.silu(h), *(fold_space(x, self.fold) for x in seen)], 1)
+        return average + RESIDUAL_SCALE * unfold_space(self.out(h), self.fold)
 
     def _place(self) -> Tensor:
         """Where in the template each voxel lies, (1, channels, H/f, W/f, D/f)."""
-        maps = [
-            fold_space(scale * values + shift, self.fold)
-            for values, (scale, shift) in zip(
-                (self.standard.mean, self.standard.deviation), PLACE_SCALE, strict=True
-            )
-        ]
+        mean = _centred(self.standard.mean, *INTENSITY_SCALE)
+        deviation = _centred(self.standard.deviation, *DEVIATION_SCALE)
+        maps = [fold_space(x, self.fold) for x in (mean, deviation)]
         place: Tensor = self.place(torch.cat(maps, 1))
         return place
 
@@ -146,6 +159,10 @@ class VisitResidual(nn.Module):
         h = h + F.interpolate(self.latent(visits.z_0), size=h.shape[2:], mode="nearest")
         scale, shift = self.time(torch.stack([share, years], 1))[:, :, None, None, None].chunk(2, 1)
         return F.silu(h * (1 + scale) + shift)
+
+
+def _centred(values: Tensor, slope: float, offset: float) -> Tensor:
+    return slope * values + offset
 
 
 def save_residual(path: Path, model: VisitResidual) -> None:
