@@ -143,7 +143,9 @@ class VisitResidual(nn.Module):
         average = average_visits(a.x, b.x, alpha)
         seen = [self.standard(average), _centred(average, *INTENSITY_SCALE)]
         h = torch.cat([F.silu(h), *(fold_space(x, self.fold) for x in seen)], 1)
-        return average + RESIDUAL_SCALE * unfold_space(self.out(h), self.fold)
+        residual = RESIDUAL_SCALE * unfold_space(self.out(h), self.fold)
+        # the background, 0 in both visits, stays: no loss inside a brain mask would teach it
+        return average + residual * (average > 0)
 
     def _place(self) -> Tensor:
         """Where in the template each voxel lies, (1, channels, H/f, W/f, D/f)."""

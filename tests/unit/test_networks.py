@@ -87,6 +87,8 @@ def test_residual_does_not_care_which_visit_is_called_a(tmp_path: Path) -> None:
     x_hat = loaded(a, b, alpha, gap)
     torch.testing.assert_close(x_hat, network(a, b, alpha, gap))
     torch.testing.assert_close(x_hat, loaded(b, a, 1 - alpha, gap))
+    empty = Visits(torch.zeros_like(a.x), a.z_0)
+    assert not loaded(empty, empty, alpha, gap).any(), "the background stays"
     moved = [loaded(a, b, alpha + 0.1, gap), loaded(a, b, alpha, gap + 6)]
     latent = loaded(Visits(a.x, a.z_0 + 1), b, alpha, gap)
     assert all((x_hat - other).abs().max() > 1e-3 for other in (*moved, latent))
