@@ -135,8 +135,9 @@ def _compare_scans(
             if against.endswith(SEMANTIC_SUFFIX):
                 continue
             theirs = usable[usable["method"] == against]
-            # What does not diffuse has no steps, and meets the model at each of its own.
-            steps = ["steps"] if theirs["steps"].notna().all() else []
+            # What does not diffuse has no steps, and meets the other at each of its own.
+            both_step = theirs["steps"].notna().all() and ours["steps"].notna().all()
+            steps = ["steps"] if both_step else []
             keys = [*conditions, *steps, *_unit(scores), "metric"]
             seeded = ["seed"] if theirs["seed"].nunique() > 1 else []
             other = theirs[[*keys, *seeded, "value"]].rename(columns={"value": "other"})

@@ -196,10 +196,12 @@ def _check_consistency(config: Config, files: Sequence[Path]) -> None:
                 "Give one of n_steps and n_epochs, and set the other to null",
             )
     fold = config["autoencoder"]["fold"] * 2 ** (len(config["autoencoder"]["channels"]) - 1)
+    reductions = {"autoencoder's reduction": fold, "residual's fold": config["residual"]["fold"]}
     for size in config["grid"]["shape"]:
-        if size % fold:
-            fail(
-                ("grid", "shape"),
-                f"{size} is not a multiple of the autoencoder's reduction {fold}",
-                f"Choose multiples of {fold}",
-            )
+        for name, factor in reductions.items():
+            if size % factor:
+                fail(
+                    ("grid", "shape"),
+                    f"{size} is not a multiple of the {name} {factor}",
+                    f"Choose multiples of {factor}",
+                )

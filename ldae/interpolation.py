@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,98 +14,22 @@ from torch import Tensor
 from ldae.codes import batches
 from ldae.inference import encode_stochastic, lerp, sample, slerp
 from ldae.metrics import score_pairs
+from ldae.networks.residual import Visits
 from ldae.regions import RegionAtlas, measure_regions
-from ldae.scores import NOTHING, TRIVIAL
+from ldae.scores import NOTHING
+from ldae.triples import Triple, bin_months, find_triples
 
 if TYPE_CHECKING:
     from ldae.models import DiffusionAutoencoder
+    from ldae.networks.residual import VisitResidual
     from ldae.volumes import VolumeStore
 
 logger = logging.getLogger(__name__)
-
-BIN_MONTHS = 6
-"""Gaps are tabulated in bins of half a year, the interval at which such studies plan visits."""
 
 TARGETS = ("real", "autoencoder")
 
 COMPARED_REGIONS = {"ventricle": "ventricles", "hippocampus": "hippocampi"}
 """Structures whose volume is compared, by the stem of the metric."""
-
-
-@dataclass(frozen=True)
-class Triple:
-    """Three visits of one person: rows of A, M and B in time order, and their months."""
-
-    subject: str
-    rows: tuple[int, int, int]
-    months: tuple[float, float, float]
-
-    @property
-    def alpha(self) -> float:
-        """Position of M between A (0) and B (1)."""
-        a, m, b = self.months
-        return (m - a) / (b - a)
-
-    @property
-    def gap(self) -> float:
-        """t_B - t_A, months."""
-        return self.months[2] - self.months[0]
-
-    @property
-    def nearest(self) -> float:
-        """Distance of M to the nearer of A and B, months."""
-        a, m, b = self.months
-        return min(m - a, b - m)
-
-
-def find_triples(
-    index: pd.DataFrame, split: str, max_triples: int | None = None, seed: int = 0
-) -> list[Triple]:
-    """Triples (A, M, B) of one person's visits in a split, in the order of the index.
-
-    Parameters
-    ----------
-    index
-        Index of the packed scans.
-    split
-        Split to look in.
-    max_triples
-        Upper bound; if there are more, they are drawn in turn from each combination of gap and
-        distance, so that rare ones are not lost.  None keeps all.
-    seed
-        Seed of that draw.
-    """
-    part = index[index["split"] == split]
-    triples = []
-    for subject, visits in part.groupby("subject", sort=True):
-        visits = visits.dropna(subset=["months"]).sort_values("months")
-        rows, months = visits.index.to_numpy(), visits["months"].to_numpy(float)
-        for a in range(len(rows)):
-            for m in range(a + 1, len(rows)):
-                for b in range(m + 1, len(rows)):
-                    if months[a] < months[m] < months[b]:
-                        triples.append(
-                            Triple(
-                                str(subject),
-                                (int(rows[a]), int(rows[m]), int(rows[b])),
-                                (float(months[a]), float(months[m]), float(months[b])),
-                            )
-                        )
-    if max_triples is None or len(triples) <= max_triples:
-        return triples
-    order = np.random.default_rng(seed).permutation(len(triples))
-    taken: dict[tuple[int, int], int] = {}
-    keys = []
-    for i in order:
-        cell = (_bin(triples[i].gap), _bin(triples[i].nearest))
-        keys.append((taken.get(cell, 0), cell, int(i)))
-        taken[cell] = taken.get(cell, 0) + 1
-    return [triples[i] for i in sorted(i for *_, i in sorted(keys)[:max_triples])]
-
-
-def _bin(months: float) -> int:
-    """Months rounded to the bin, at least one bin."""
-    return max(1, round(months / BIN_MONTHS)) * BIN_MONTHS
 
 
 @torch.inference_mode()
@@ -121,10 +44,12 @@ def interpolate_gaps(
     batch_size: int,
     seed: int,
     split: str = "test",
+    residual: VisitResidual | None = None,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Middle visits from their neighbours, against the real scan and the trivial answers.
 
     Rows: every model (y on the line, z_T on the sphere between A and B, decoded);
+    ``ldae_residual``, the voxel average plus what was learned about its error;
     ``nearest_visit``, a copy of the visit closer in time (the earlier on a tie); ``voxel_average``
     and ``latent_average``, weighted by time, of intensities and of autoencoder latents.  The target
     ``real`` is the scan; ``autoencoder`` is its autoencoder reconstruction, as the method's authors
@@ -147,6 +72,8 @@ def interpolate_gaps(
         SSIM windows, voxels.
     batch_size, seed, split
         As for :func:`ldae.reconstruction.evaluate_reconstruction`.
+    residual
+        Trained on the latents of ``ldae``, on its device; None leaves the row out.
 
     Returns
     -------
@@ -202,8 +129,21 @@ def interpolate_gaps(
         share = alpha.reshape(-1, 1, 1, 1, 1)
         answers["nearest_visit"] = torch.where(share <= 0.5, x_a, x_b)
         answers["voxel_average"] = lerp(x_a, x_b, share)
-        average = lerp(_rows(z_0, a), _rows(z_0, b), share.to(reference.device))
+        z_a, z_b = _rows(z_0, a), _rows(z_0, b)
+        average = lerp(z_a, z_b, share.to(reference.device))
         answers["latent_average"] = reference.from_latent(average).cpu()
+        if residual is not None:
+            gap = torch.tensor([t.gap for t in chosen], dtype=torch.float32)
+            answers["ldae_residual"] = (
+                residual(
+                    Visits(x_a.to(reference.device), z_a),
+                    Visits(x_b.to(reference.device), z_b),
+                    alpha.to(reference.device),
+                    gap.to(reference.device),
+                )
+                .clamp(0, 1)
+                .cpu()
+            )
         true_ml = {t: measure_regions(x, mask, atlas) for t, x in middle.items()}
         for name, x_hat in answers.items():
             ml = measure_regions(x_hat, mask, atlas)
@@ -236,9 +176,9 @@ def interpolate_gaps(
     number = scores["triple"].to_numpy()
     scores["subject"] = np.array([t.subject for t in triples])[number]
     scores["scan"] = store.index["scan"].to_numpy(str)[[t.rows[1] for t in triples]][number]
-    scores["gap_months"] = np.array([_bin(t.gap) for t in triples])[number]
-    scores["nearest_months"] = np.array([_bin(t.nearest) for t in triples])[number]
-    scores["steps"] = np.where(scores["method"].isin(TRIVIAL), NOTHING, n_steps)
+    scores["gap_months"] = np.array([bin_months(t.gap) for t in triples])[number]
+    scores["nearest_months"] = np.array([bin_months(t.nearest) for t in triples])[number]
+    scores["steps"] = np.where(scores["method"].isin(list(models)), n_steps, NOTHING)
     return scores, examples
 
 

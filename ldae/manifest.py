@@ -228,7 +228,7 @@ def read_split(path: Path) -> pd.DataFrame:
 
 
 def check_interpolation(scans: pd.DataFrame, split: pd.DataFrame) -> None:
-    """Stop before the long work if the test split cannot serve the interpolation of visits.
+    """Stop before the long work if the splits cannot serve the interpolation of visits.
 
     Parameters
     ----------
@@ -238,16 +238,17 @@ def check_interpolation(scans: pd.DataFrame, split: pd.DataFrame) -> None:
     Raises
     ------
     InputError
-        If nobody in the test split has ``VISITS_FOR_INTERPOLATION`` visits.
+        If nobody in the test or the training split has ``VISITS_FOR_INTERPOLATION`` visits.
     """
-    test = split.loc[split["split"] == "test", "subject"]
-    visits = scans[scans["subject"].isin(test)].groupby("subject").size()
-    if (visits < VISITS_FOR_INTERPOLATION).all():
-        raise InputError(
-            "split.test",
-            f"nobody in the test split has {VISITS_FOR_INTERPOLATION} visits to interpolate",
-            "Give the test split a larger share, or choose another seed.",
-        )
+    for name, part in (("test", "test"), ("train", "training")):
+        subjects = split.loc[split["split"] == name, "subject"]
+        visits = scans[scans["subject"].isin(subjects)].groupby("subject").size()
+        if (visits < VISITS_FOR_INTERPOLATION).all():
+            raise InputError(
+                f"split.{name}",
+                f"nobody in the {part} split has {VISITS_FOR_INTERPOLATION} visits to interpolate",
+                f"Give the {part} split a larger share, or choose another seed.",
+            )
 
 
 def check_split(scans: pd.DataFrame, split: pd.DataFrame) -> None:

@@ -70,8 +70,9 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "interpolation",
         "Interpolation",
-        "A visit between two visits of one person, against the real scan of that visit and the "
-        "trivial answers: copying the nearer visit, averaging voxels, averaging latents.",
+        "A visit between two visits of one person, by the LDAE and by a learned residual on the "
+        "voxel average, against the real scan of that visit and the trivial answers: copying the "
+        "nearer visit, averaging voxels, averaging latents.",
         ("interpolation_sequence", "interpolation_gap"),
         ("interpolation",),
     ),

@@ -17,6 +17,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "voxel_dae": ("voxel_dae", "encoder"),
     "supervised": ("supervised", "encoder"),
     "untrained": ("encoder",),
+    "residual": ("residual",),
 }
 """Each network that depends on the training seed, and the sections of the settings it reads."""
 

@@ -14,7 +14,9 @@ rule encode_semantics:
     benchmark:
         "<results>/benchmarks/encode_semantics/{network}/seed-{seed}.tsv"
     wildcard_constraints:
-        network="|".join(map(variants, ("ldae", "voxel_dae", "supervised", "untrained"))),
+        network="|".join(
+            map(variants, ("ldae", "voxel_dae", "supervised", "untrained"))
+        ),
     conda:
         "../envs/torch.yaml"
     container:

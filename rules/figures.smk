@@ -37,6 +37,11 @@ rule plot_training:
         ldae_joint=of_all_seeds("<results>/ldae_joint/seed-{seed}/metrics.csv"),
         voxel_dae=of_all_seeds("<results>/voxel_dae/seed-{seed}/metrics.csv"),
         supervised=of_all_seeds("<results>/supervised/seed-{seed}/metrics.csv"),
+        residual=branch(
+            "interpolation" in plan.tables,
+            then=of_all_seeds("<results>/residual/seed-{seed}/metrics.csv"),
+            otherwise=[],
+        ),
     output:
         png="<results>/figures/training.png",
         svg="<results>/figures/training.svg",

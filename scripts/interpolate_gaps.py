@@ -7,6 +7,7 @@ import numpy as np
 from ldae.entry import rule_entry
 from ldae.interpolation import interpolate_gaps
 from ldae.models import load_models
+from ldae.networks.residual import load_residual
 from ldae.preprocessing.pipeline import grid_affine
 from ldae.regions import region_atlas
 from ldae.scores import write_scores
@@ -14,18 +15,20 @@ from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
+    device = run.torch_device()
     models = load_models(
         names=("ldae", "ldae_joint"),
         files=dict(snakemake.input.items()),
         diffusion=snakemake.params.diffusion,
         shape=store.shape,
-        device=run.torch_device(),
+        device=device,
     )
     scores, examples = interpolate_gaps(
         store=store,
         models=models,
         atlas=region_atlas(store.shape, grid_affine(**snakemake.params.grid)),
         batch_size=snakemake.resources.micro_batch,
+        residual=load_residual(Path(snakemake.input.residual), device),
         seed=run.seed,
         **snakemake.params.settings,
     )

@@ -239,8 +239,14 @@ def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 
 INTERPOLATION_ORDER = (
-    "ldae", "ldae_joint", "voxel_dae", "latent_average", "voxel_average", "nearest_visit",
-)  # fmt: skip
+    "ldae",
+    "ldae_joint",
+    "ldae_residual",
+    "voxel_dae",
+    "latent_average",
+    "voxel_average",
+    "nearest_visit",
+)
 
 
 INTERPOLATION_METRICS = {

@@ -274,7 +274,14 @@ def plot_manipulation(examples: Examples, task: str) -> tuple[Figure, pd.DataFra
     return figure, data
 
 
-INTERPOLATED = ("ldae", "ldae_joint", "latent_average", "voxel_average", "nearest_visit")
+INTERPOLATED = (
+    "ldae",
+    "ldae_joint",
+    "ldae_residual",
+    "latent_average",
+    "voxel_average",
+    "nearest_visit",
+)
 
 
 def plot_interpolation_sequence(examples: Examples) -> tuple[Figure, pd.DataFrame]:

@@ -28,6 +28,8 @@ METHOD_LABELS = {
     "ldae_joint": "LDAE, joint",
     "ldae_semantic": "LDAE, semantic code only",
     "ldae_joint_semantic": "LDAE, joint, semantic only",
+    "ldae_residual": "average + residual",
+    "residual": "interpolation residual",
     "autoencoder": "autoencoder alone",
     "prior": "prior alone",
     "voxel_dae": "voxel DAE",
@@ -46,6 +48,8 @@ METHOD_COLORS = {
     "ldae_joint": YELLOW,
     "ldae_semantic": PURPLE,
     "ldae_joint_semantic": YELLOW,
+    "ldae_residual": PURPLE,
+    "residual": PURPLE,
     "autoencoder": BLACK,
     "prior": BLUE,
     "voxel_dae": GREEN,
@@ -62,7 +66,7 @@ METHOD_COLORS = {
 METHOD_MARKERS = {
     "ldae": "o", "ldae_joint": "p", "ldae_semantic": "D", "ldae_joint_semantic": "d",
     "autoencoder": "_", "prior": "s", "voxel_dae": "^",
-    "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
+    "ldae_residual": "D", "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
 }  # fmt: skip
 
 MODELS = {"ldae": ("o", "-"), "ldae_joint": ("s", "--")}

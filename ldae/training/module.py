@@ -89,10 +89,15 @@ class StepTraining(pl.LightningModule):
         # dropout draws from the global generator: make it a function of the step too
         torch.manual_seed(step_seed(self.seed, int(self.step), self.trainer.global_rank))
 
+    @property
+    def validated_rows(self) -> np.ndarray:
+        """Validation rows that are looked at: up to one global batch."""
+        return self.val_rows[: int(self.settings["batch_size"])]
+
     @torch.no_grad()
     def validate_now(self) -> dict[str, float]:
-        """Losses of the saved weights on up to one global batch of validation rows, fixed noise."""
-        rows = self.val_rows[: int(self.settings["batch_size"])]
+        """Losses of the saved weights on the validated rows, with fixed noise."""
+        rows = self.validated_rows
         generator = torch.Generator().manual_seed(step_seed(self.seed, 2**31))
         batch = self.make_batch(rows, slice(None), generator)
         batch = {name: value.to(self.device) for name, value in batch.items()}

@@ -438,6 +438,7 @@ def test_every_fit_notes_its_people(copy):
     rules = {rule for rule, _ in fits}
     assert rules >= {
         "train_autoencoder", "train_prior", "train_ldae", "train_voxel_dae", "train_supervised",
+        "train_residual",
         "measure_latent_scale", "fit_voxel_pca", "fit_probe", "encode_semantics",
         "manipulate_attribute",
     }  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 from evaluation_toy import SHAPE, ToyModel, affine, make_store
 
 from ldae.interpolation import find_triples, interpolate_gaps
+from ldae.networks.residual import VisitResidual
 from ldae.regions import measure_regions, region_atlas
 from ldae.scores import tabulate_scores
 from ldae.tables import table_columns
@@ -30,6 +31,7 @@ def result(store: VolumeStore) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
         windows=[3, 4],
         batch_size=7,
         seed=0,
+        residual=VisitResidual(SHAPE, latent_channels=1, fold=2, channels=8, n_blocks=1),
     )
     scores = scores.assign(seed=0, split="test")
     table = tabulate_scores(scores, "interpolation", cohort="toy", n_bootstrap=50, seed=0)
@@ -49,7 +51,8 @@ def test_every_triple_of_every_person_is_found(store: VolumeStore) -> None:
 def test_table_has_all_rows(result: tuple[pd.DataFrame, dict[str, np.ndarray]]) -> None:
     table, _ = result
     assert list(table.columns) == table_columns("interpolation")
-    assert set(table["method"]) == {"ldae", "nearest_visit", "voxel_average", "latent_average"}
+    trivial = {"nearest_visit", "voxel_average", "latent_average"}
+    assert set(table["method"]) == {"ldae", "ldae_residual"} | trivial
     assert set(table["target"]) == {"real", "autoencoder"}
     assert set(table["gap_months"].dropna()) == {12, 18, 24}
     assert set(table["nearest_months"].dropna()) == {6, 12}
@@ -67,10 +70,28 @@ def test_skill_is_relative_to_the_best_trivial_answer(
     ]
     mse = overall[overall["metric"] == "mse"].set_index("method")["value"]
     skill = overall[overall["metric"] == "skill"].set_index("method")["value"]
-    assert skill["ldae"] == pytest.approx(1 - mse["ldae"] / mse.drop("ldae").min())
+    assert skill["ldae"] == pytest.approx(
+        1 - mse["ldae"] / mse.drop(["ldae", "ldae_residual"]).min()
+    )
     # The toy's autoencoder blurs, the people hardly change: no model can win here, and the skill
     # says so.
     assert skill["ldae"] < 0
+
+
+def test_untrained_residual_scores_as_the_voxel_average(
+    result: tuple[pd.DataFrame, dict[str, np.ndarray]],
+) -> None:
+    table, examples = result
+    assert np.array_equal(examples["ldae_residual"], examples["voxel_average"])
+    overall = table[table["gap_months"].isna() & table["nearest_months"].isna()]
+    wide = overall.pivot_table(
+        index=["target", "region", "window", "metric"], columns="method", values="value",
+        dropna=False,
+    )  # fmt: skip
+    wide = wide[wide["voxel_average"].notna()]
+    assert len(wide) and wide["ldae_residual"].tolist() == wide["voxel_average"].tolist()
+    skill = overall[(overall["metric"] == "skill") & (overall["method"] == "ldae_residual")]
+    assert skill["value"].max() <= 0
 
 
 def test_toy_follows_the_middle_visit_as_its_autoencoder_sees_it(

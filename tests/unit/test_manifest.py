@@ -126,10 +126,12 @@ def test_leak_is_refused(tmp_path: Path) -> None:
         check_split(scans, split.assign(split="dev"))
 
 
-def test_interpolation_needs_three_visits_of_a_test_subject() -> None:
-    scans = pd.DataFrame({"subject": ["a"] * 3 + ["b"] * 2})
-    split = pd.DataFrame({"subject": ["a", "b"], "split": ["test", "train"]})
+def test_interpolation_needs_three_visits_to_learn_from_and_to_test() -> None:
+    scans = pd.DataFrame({"subject": ["a"] * 3 + ["b"] * 2 + ["c"] * 3})
+    split = pd.DataFrame({"subject": ["a", "b", "c"], "split": ["test", "val", "train"]})
     check_interpolation(scans, split)
-    split["split"] = ["train", "test"]
-    with pytest.raises(InputError, match="nobody in the test split has 3 visits"):
-        check_interpolation(scans, split)
+    for without, name in (("test", "test"), ("train", "training")):
+        swapped = {"val": without, without: "val"}
+        other = split.assign(split=split["split"].replace(swapped))
+        with pytest.raises(InputError, match=f"nobody in the {name} split has 3 visits"):
+            check_interpolation(scans, other)

@@ -11,6 +11,7 @@ from ldae.diffusion.ddim import ddim_levels, ddim_move
 from ldae.diffusion.process import diffuse
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.errors import InputError
+from ldae.inference import lerp
 from ldae.networks.assembly import (
     ConditionalUNet,
     SemanticPair,
@@ -30,6 +31,7 @@ from ldae.networks.autoencoder import (
     unfold_space,
 )
 from ldae.networks.gradient_estimator import GradientEstimator
+from ldae.networks.residual import VisitResidual, Visits, load_residual, save_residual
 from ldae.networks.semantic_encoder import (
     SemanticEncoder,
     load_encoder,
@@ -49,6 +51,47 @@ UNET = {
     "channels": [16, 32], "n_res_blocks": 1, "attention_levels": [False, True], "dropout": 0.1,
     "norm_groups": 8,
 }  # fmt: skip
+
+
+def two_visits() -> tuple[Visits, Visits, torch.Tensor, torch.Tensor]:
+    """Visits A and B of two people, their α and gap."""
+    generator = torch.Generator().manual_seed(1)
+    a, b = (
+        Visits(
+            torch.rand(2, 1, 8, 8, 8, generator=generator),
+            torch.randn(2, 3, 2, 2, 2, generator=generator),
+        )
+        for _ in range(2)
+    )
+    return a, b, torch.tensor([0.25, 0.5]), torch.tensor([24.0, 12.0])
+
+
+def residual_network() -> VisitResidual:
+    """The residual at its smallest."""
+    torch.manual_seed(0)
+    return VisitResidual((8, 8, 8), latent_channels=3, fold=2, channels=8, n_blocks=1)
+
+
+def test_untrained_residual_is_the_voxel_average() -> None:
+    a, b, alpha, gap = two_visits()
+    expected = lerp(a.x, b.x, alpha.reshape(-1, 1, 1, 1, 1))
+    assert torch.equal(residual_network()(a, b, alpha, gap), expected)
+
+
+def test_residual_does_not_care_which_visit_is_called_a(tmp_path: Path) -> None:
+    network = residual_network()
+    randomise(network)
+    save_residual(tmp_path / "r.safetensors", network)
+    loaded = load_residual(tmp_path / "r.safetensors", CPU)
+    a, b, alpha, gap = two_visits()
+    x_hat = loaded(a, b, alpha, gap)
+    torch.testing.assert_close(x_hat, network(a, b, alpha, gap))
+    torch.testing.assert_close(x_hat, loaded(b, a, 1 - alpha, gap))
+    empty = Visits(torch.zeros_like(a.x), a.z_0)
+    assert not loaded(empty, empty, alpha, gap).any(), "the background stays"
+    moved = [loaded(a, b, alpha + 0.1, gap), loaded(a, b, alpha, gap + 6)]
+    latent = loaded(Visits(a.x, a.z_0 + 1), b, alpha, gap)
+    assert all((x_hat - other).abs().max() > 1e-3 for other in (*moved, latent))
 
 
 def randomise(module: torch.nn.Module) -> None:

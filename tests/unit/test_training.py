@@ -25,6 +25,7 @@ from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
 from ldae.training.fit import fingerprint, resolve_steps
 from ldae.training.linear_start import fit_linear_start
 from ldae.training.module import AveragedTraining
+from ldae.training.residual import train_residual
 from ldae.training.status import format_duration
 from ldae.training.supervised import supervised_targets, train_supervised
 from ldae.volumes import VolumeStore
@@ -45,6 +46,7 @@ UNET: dict[str, Any] = {
     "preconditioned": True, "norm_groups": 4,
 }  # fmt: skip
 AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9, "batch_size": 4}
+RESIDUAL = {"fold": 2, "channels": 8, "n_blocks": 1}
 ENCODER: dict[str, Any] = {
     "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4, "n_heads": 2,
     "pretrained": None, "relative_to_cohort": True,
@@ -62,7 +64,8 @@ def store(tmp_path: Path) -> VolumeStore:
     pd.DataFrame(
         {
             "row": range(n), "scan": [f"s{i}" for i in range(n)],
-            "subject": [f"p{i}" for i in range(n)], "session": "", "months": 0.0,
+            "subject": [f"p{i // 3}" for i in range(n)], "session": "",
+            "months": [6.0 * (i % 3) for i in range(n)],
             "age": rng.uniform(60, 80, n), "sex": "F", "site": "",
             "diagnosis": ["AD", "CN", "MCI", "AD", "CN", "CN", "AD"] * 2,
             "split": ["train"] * 9 + ["val"] * 3 + ["test"] * 2,
@@ -167,11 +170,17 @@ def train_stage(stage: str, store: VolumeStore, latents: LatentStore, **paths: P
     elif stage == "voxel_dae":
         settings = UNET | AVERAGED | {"fold": 2}
         train_voxel_dae(store, DIFFUSION, ENCODER, settings, 0, **paths, checkpoint_minutes=60)
+    elif stage == "residual":
+        settings = RESIDUAL | AVERAGED
+        train_residual(store, latents, settings, 0, **paths, checkpoint_minutes=60)
     else:
         train_supervised(store, ENCODER, AVERAGED, 0, **paths, checkpoint_minutes=60)
 
 
-@pytest.mark.parametrize("stage", ["autoencoder", "prior", "ldae", "voxel_dae", "supervised"])
+STAGES = ("autoencoder", "prior", "ldae", "voxel_dae", "supervised", "residual")
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_resumed_training_equals_uninterrupted(
     stage: str,
     store: VolumeStore,
@@ -197,7 +206,7 @@ def test_resumed_training_equals_uninterrupted(
         identity_folder[:] = [resumed["work_dir"] / identity]
         return identity
 
-    modules = ("ldae.training.autoencoder", "ldae.training.diffusion", "ldae.training.supervised")
+    modules = [f"ldae.training.{m}" for m in ("autoencoder", "diffusion", "supervised", "residual")]
     with monkeypatch.context() as patch:
         patch.setattr(pl.Trainer, "__init__", with_interrupt)
         for name in modules:
@@ -329,6 +338,14 @@ def test_latents_do_not_depend_on_the_batch_size(store: VolumeStore, tmp_path: P
         encode_latents(autoencoder, store, size, CPU, tmp_path / "m1.npy", tmp_path / "s1.npy")
         found.append(np.load(tmp_path / "m1.npy").copy())
     assert np.allclose(*found, atol=1e-5)
+
+
+def test_residual_needs_three_visits_of_a_training_person(
+    store: VolumeStore, latents: LatentStore, tmp_path: Path
+) -> None:
+    store.index["months"] = 0.0
+    with pytest.raises(InputError, match="nobody in the training split has three visits"):
+        train_stage("residual", store, latents, **files(tmp_path, "none"))
 
 
 def test_supervised_targets_use_training_statistics(store: VolumeStore) -> None:

@@ -24,10 +24,11 @@ from ldae.networks.autoencoder import Autoencoder
 from ldae.training.autoencoder import train_autoencoder
 from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
 from ldae.training.joint import train_ldae_joint
+from ldae.training.residual import train_residual
 from ldae.training.supervised import train_supervised
 from ldae.volumes import VolumeStore
 
-STAGES = ("autoencoder", "prior", "ldae", "ldae_joint", "voxel_dae", "supervised")
+STAGES = ("autoencoder", "prior", "ldae", "ldae_joint", "voxel_dae", "supervised", "residual")
 DIFFUSION = {"n_levels": 50, "beta_start": 1e-4, "beta_end": 0.2}
 COMMON: dict[str, Any] = {"learning_rate": 1e-3, "n_steps": 6, "n_validations": 3, "batch_size": 4}
 AUTOENCODER: dict[str, Any] = COMMON | {
@@ -45,6 +46,7 @@ JOINT: dict[str, Any] = {
     "n_components": 6, "temporal_scores": True, "other_visit": True, "encoder_channels": 4,
 }  # fmt: skip
 AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9}
+RESIDUAL = {"fold": 2, "channels": 8, "n_blocks": 1}
 ENCODER: dict[str, Any] = {
     "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4, "n_heads": 2,
     "pretrained": None, "relative_to_cohort": True,
@@ -52,7 +54,7 @@ ENCODER: dict[str, Any] = {
 
 
 def write_data(folder: Path) -> None:
-    """Write the packed scans and latents of 14 toy brains, four of two people with two visits."""
+    """Write the packed scans and latents of 14 toy brains, of people with three visits each."""
     folder.mkdir(parents=True, exist_ok=True)
     n, shape = 14, (8, 8, 8)
     rng = np.random.default_rng(0)
@@ -62,8 +64,8 @@ def write_data(folder: Path) -> None:
     np.save(folder / "m.npy", np.ones((n, *shape), np.uint8))
     table = {
         "row": range(n), "scan": [f"s{i}" for i in range(n)],
-        "subject": [f"p{max(0, i - 2)}" if i != 1 else "p1" for i in range(n)],
-        "session": "", "months": [0.0, 0.0, 12.0, 12.0, *[0.0] * 10],
+        "subject": [f"p{i // 3}" for i in range(n)], "session": "",
+        "months": [6.0 * (i % 3) for i in range(n)],
         "age": rng.uniform(60, 80, n), "sex": "F", "site": "",
         "diagnosis": ["AD", "CN", "MCI", "AD", "CN", "CN", "AD"] * 2,
         "split": ["train"] * 9 + ["val"] * 3 + ["test"] * 2,
@@ -103,6 +105,8 @@ def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
         train_ldae_joint(latents, DIFFUSION, UNET | averaged | JOINT, **paths)
     elif stage == "voxel_dae":
         train_voxel_dae(store, DIFFUSION, ENCODER, UNET | averaged | {"fold": 2}, **paths)
+    elif stage == "residual":
+        train_residual(store, latents, RESIDUAL | averaged, **paths)
     else:
         train_supervised(store, ENCODER, averaged, **paths)
 

@@ -1,0 +1,181 @@
+"""A learned residual on the average of two visits, the best trivial interpolation.
+
+The voxel average of two visits already halves their noise and follows a steady change.  What is
+left, noise, partial volumes and change that is not linear, is learned as a correction whose last
+layer is zero at the start: before the first step the answer is the average, exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from typing_extensions import override
+
+from ldae.networks.autoencoder import fold_space, unfold_space
+from ldae.networks.standard import CohortStandard
+from ldae.networks.weights import freeze, read_weights, save_weights
+
+# Unit of the correction: about the deviation of intensities between people.
+RESIDUAL_SCALE = 0.1
+# Slope and offset that bring intensities, and the cohort's deviations, to about unit size.
+INTENSITY_SCALE = (4.0, -2.0)
+DEVIATION_SCALE = (10.0, -1.0)
+# Size at which the place in the template enters, beside the visits' 1.
+PLACE_GAIN = 0.5
+MONTHS_PER_YEAR = 12.0
+
+
+@dataclass(frozen=True)
+class Visits:
+    """One of two visits of each person of a batch, as the residual sees it.
+
+    Attributes
+    ----------
+    x
+        Scans (B, 1, H, W, D) in [0, 1].
+    z_0
+        Their latents (B, C, h, w, d), of unit deviation.
+    """
+
+    x: Tensor
+    z_0: Tensor
+
+
+def average_visits(x_a: Tensor, x_b: Tensor, alpha: Tensor) -> Tensor:
+    """(1-α)·x_A + α·x_B for scans (B, 1, H, W, D) and α (B,)."""
+    return x_a + alpha.reshape(-1, 1, 1, 1, 1) * (x_b - x_a)
+
+
+class VisitResidual(nn.Module):
+    """x̂ = lerp(x_A, x_B, α) + r(A, B), where r is zero before training.
+
+    Both visits go through one first layer, with their share in the average (1 - α, α) and their
+    distance in time to the wanted visit as scale and shift, and are summed: exchanging the visits
+    and α with 1 - α changes nothing.  Convolutions with residual connections follow; the last one
+    also sees the average itself, so that a linear filter of it is one layer away.
+
+    Parameters
+    ----------
+    shape
+        Grid (H, W, D).
+    latent_channels
+        C of z_0.
+    fold
+        Edge of the cubes folded into channels, voxels.
+    channels
+        Width.
+    n_blocks
+        Residual blocks.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        latent_channels: int,
+        fold: int,
+        channels: int,
+        n_blocks: int,
+    ) -> None:
+        super().__init__()
+        self.architecture = {
+            "shape": list(shape), "latent_channels": latent_channels, "fold": fold,
+            "channels": channels, "n_blocks": n_blocks,
+        }  # fmt: skip
+        self.fold = fold
+        self.standard = CohortStandard(shape)
+        voxels = fold**3
+        self.visit = nn.Conv3d(voxels, channels, 3, padding=1)
+        self.place = nn.Conv3d(2 * voxels, channels, 3, padding=1, bias=False)
+        self.latent = nn.Conv3d(latent_channels, channels, 1, bias=False)
+        self.time = nn.Linear(2, 2 * channels)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.SiLU(),
+                nn.Conv3d(channels, channels, 3, padding=1),
+                nn.SiLU(),
+                nn.Conv3d(channels, channels, 1),
+            )
+            for _ in range(n_blocks)
+        )
+        self.out = nn.Conv3d(channels + 2 * voxels, voxels, 3, padding=1)
+        self._start()
+
+    def _start(self) -> None:
+        """First weights: signals keep their size, and what is added to them begins at zero."""
+        nn.init.kaiming_normal_(self.visit.weight, nonlinearity="linear")
+        nn.init.normal_(self.place.weight, std=PLACE_GAIN * self.place.weight[0].numel() ** -0.5)
+        nn.init.zeros_(self.latent.weight)
+        for block in self.blocks:
+            nn.init.kaiming_normal_(block[1].weight, nonlinearity="relu")  # type: ignore[index]
+            nn.init.zeros_(block[3].weight)  # type: ignore[index]
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+
+    @override
+    def forward(self, a: Visits, b: Visits, alpha: Tensor, gap: Tensor) -> Tensor:
+        """Scans between two visits.
+
+        Parameters
+        ----------
+        a, b
+            Earlier and later visit.
+        alpha
+            Position between them, (B,), in [0, 1].
+        gap
+            Months between them, (B,).
+
+        Returns
+        -------
+        Tensor
+            x̂ (B, 1, H, W, D), not clipped.
+        """
+        place = self._place()
+        years = gap / MONTHS_PER_YEAR
+        h = self._see(a, 1 - alpha, alpha * years, place)
+        h = h + self._see(b, alpha, (1 - alpha) * years, place)
+        for block in self.blocks:
+            h = h + block(h)
+        average = average_visits(a.x, b.x, alpha)
+        seen = [self.standard(average), _centred(average, *INTENSITY_SCALE)]
+        h = torch.cat([F.silu(h), *(fold_space(x, self.fold) for x in seen)], 1)
+        residual = RESIDUAL_SCALE * unfold_space(self.out(h), self.fold)
+        # the background, 0 in both visits, stays: no loss inside a brain mask would teach it
+        return average + residual * (average > 0)
+
+    def _place(self) -> Tensor:
+        """Where in the template each voxel lies, (1, channels, H/f, W/f, D/f)."""
+        mean = _centred(self.standard.mean, *INTENSITY_SCALE)
+        deviation = _centred(self.standard.deviation, *DEVIATION_SCALE)
+        maps = [fold_space(x, self.fold) for x in (mean, deviation)]
+        place: Tensor = self.place(torch.cat(maps, 1))
+        return place
+
+    def _see(self, visits: Visits, share: Tensor, years: Tensor, place: Tensor) -> Tensor:
+        """First layer on one visit, with its share in the average and its distance in time."""
+        h = self.visit(fold_space(self.standard(visits.x), self.fold)) + place
+        h = h + F.interpolate(self.latent(visits.z_0), size=h.shape[2:], mode="nearest")
+        scale, shift = self.time(torch.stack([share, years], 1))[:, :, None, None, None].chunk(2, 1)
+        return F.silu(h * (1 + scale) + shift)
+
+
+def _centred(values: Tensor, slope: float, offset: float) -> Tensor:
+    return slope * values + offset
+
+
+def save_residual(path: Path, model: VisitResidual) -> None:
+    """Write the residual's weights and architecture."""
+    save_weights(path, model.state_dict(), model.architecture)
+
+
+def load_residual(path: Path, device: torch.device) -> VisitResidual:
+    """The trained residual, frozen and in eval mode."""
+    state, architecture = read_weights(path)
+    model = VisitResidual(**architecture)
+    model.load_state_dict(state)
+    freeze(model)
+    return model.to(device)

@@ -1,0 +1,146 @@
+"""Train the residual that interpolation adds to the average of two visits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from ldae.errors import InputError
+from ldae.latents import LatentStore
+from ldae.networks.residual import VisitResidual, Visits, average_visits, save_residual
+from ldae.networks.standard import measure_standard
+from ldae.provenance.fitted import note_fitted
+from ldae.training.batches import Batch
+from ldae.training.fit import fingerprint, fit, resolve_steps
+from ldae.training.module import AveragedTraining
+from ldae.triples import Triple, find_triples
+from ldae.volumes import VolumeStore
+
+# Triples that validation looks at: those of one small batch would say little.
+LEAST_VALIDATED = 16
+
+
+class ResidualTraining(AveragedTraining):
+    """Squared error of x̂ to the real middle scan inside its mask, over all triples of visits.
+
+    Rows are triples, not scans.
+
+    Parameters
+    ----------
+    network
+        What is trained.
+    store, latents
+        Scans and their latents, row by row.
+    train, val
+        Triples of the training and validation people; `val` may be empty.
+    settings, seed
+        As for :class:`AveragedTraining`.
+    """
+
+    def __init__(
+        self,
+        network: VisitResidual,
+        store: VolumeStore,
+        latents: LatentStore,
+        train: list[Triple],
+        val: list[Triple],
+        settings: dict[str, Any],
+        seed: int,
+    ) -> None:
+        # validation looks at the first of its rows: not at one person's only
+        val = [val[i] for i in np.random.default_rng(seed).permutation(len(val))]
+        numbers = np.arange(len(train) + len(val))
+        super().__init__(network, numbers[: len(train)], numbers[len(train) :], settings, seed)
+        note_fitted("residual", (triple.subject for triple in train))
+        self.store = store
+        self.latents = latents
+        self.triples = [*train, *val]
+
+    @override
+    @property
+    def validated_rows(self) -> np.ndarray:
+        return self.val_rows[: max(LEAST_VALIDATED, int(self.settings["batch_size"]))]
+
+    @override
+    def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
+        chosen = [self.triples[i] for i in rows[part]]
+        a, m, b = (np.array([t.rows[k] for t in chosen]) for k in range(3))
+        return {
+            "x_a": self.store.batch(a),
+            "x_b": self.store.batch(b),
+            "z_a": self.latents.mean(a),
+            "z_b": self.latents.mean(b),
+            "alpha": torch.tensor([t.alpha for t in chosen], dtype=torch.float32),
+            "gap": torch.tensor([t.gap for t in chosen], dtype=torch.float32),
+            "real": self.store.batch(m),
+            "mask": self.store.mask_batch(m).float(),
+        }
+
+    @override
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        a, b = Visits(batch["x_a"], batch["z_a"]), Visits(batch["x_b"], batch["z_b"])
+        real, mask = batch["real"], batch["mask"]
+        mse = masked_mse(network(a, b, batch["alpha"], batch["gap"]), real, mask).mean()
+        trivial = masked_mse(average_visits(a.x, b.x, batch["alpha"]), real, mask).mean()
+        return {"loss": mse, "skill": 1 - mse / trivial}
+
+
+def masked_mse(x_hat: Tensor, x: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error inside each mask, (B,), of scans and masks (B, 1, H, W, D)."""
+    space = (1, 2, 3, 4)
+    return (mask * (x_hat - x).square()).sum(space) / mask.sum(space)
+
+
+def train_residual(
+    store: VolumeStore,
+    latents: LatentStore,
+    settings: dict[str, Any],
+    seed: int,
+    model_path: Path,
+    metrics_path: Path,
+    work_dir: Path,
+    checkpoint_minutes: float,
+) -> None:
+    """Train the residual on all triples of the training people's visits; save its average.
+
+    Parameters
+    ----------
+    store, latents
+        Scans and their latents.
+    settings
+        Config section ``residual``.
+    seed, model_path, metrics_path, work_dir, checkpoint_minutes
+        As for :func:`ldae.training.autoencoder.train_autoencoder`.
+
+    Raises
+    ------
+    InputError
+        If nobody in the training split has three visits.
+    """
+    train, val = (find_triples(store.index, split) for split in ("train", "val"))
+    if not train:
+        raise InputError(
+            "split.train",
+            "nobody in the training split has three visits to learn an interpolation from",
+            "Give the training split a larger share, or choose another seed.",
+        )
+    torch.manual_seed(seed)
+    settings = resolve_steps(settings, len(train))
+    network = VisitResidual(
+        store.shape,
+        latents.shape[0],
+        fold=int(settings["fold"]),
+        channels=int(settings["channels"]),
+        n_blocks=int(settings["n_blocks"]),
+    )
+    network.standard.load_state_dict(measure_standard(store).state_dict())
+    module = ResidualTraining(network, store, latents, train, val, settings, seed)
+    rows = [triple.rows for triple in module.triples]
+    identity = fingerprint(settings, seed, latents.digest(), store.index["scan"].tolist(), rows)
+    if fit(module, "train_residual", metrics_path, work_dir, identity, checkpoint_minutes):
+        save_residual(model_path, module.validated_network)  # type: ignore[arg-type]

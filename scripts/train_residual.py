@@ -1,0 +1,25 @@
+"""Rule entry point: train the residual that interpolation adds to the average of two visits."""
+
+from pathlib import Path
+
+from ldae.entry import rule_entry
+from ldae.latents import LatentStore, read_scale
+from ldae.training.residual import train_residual
+from ldae.volumes import VolumeStore
+
+with rule_entry(snakemake) as run:
+    train_residual(
+        store=VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index),
+        latents=LatentStore(
+            snakemake.input.mu,
+            snakemake.input.sigma,
+            snakemake.input.index,
+            read_scale(snakemake.input.scale),
+        ),
+        settings=snakemake.params.settings,
+        seed=run.seed,
+        model_path=Path(snakemake.output.model),
+        metrics_path=Path(snakemake.output.metrics),
+        work_dir=Path(snakemake.params.work_dir),
+        checkpoint_minutes=snakemake.resources.checkpoint_minutes,
+    )
