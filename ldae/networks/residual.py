@@ -87,7 +87,7 @@ class VisitResidual(nn.Module):
             "channels": channels, "n_blocks": n_blocks,
         }  # fmt: skip
         self.fold = fold
-        self.standard = CohortStandard(shape)
+        self.standard = CohortStandard((1, *shape))
         voxels = fold**3
         self.visit = nn.Conv3d(voxels, channels, 3, padding=1)
         self.place = nn.Conv3d(2 * voxels, channels, 3, padding=1, bias=False)
