@@ -56,7 +56,7 @@ hpc-test: $(READY)  ## install Apptainer and SLURM here (as root) and run the st
 	@$(BIN)/python -m pytest -m hpc tests/hpc
 
 test: $(READY) $(CHECK)/ready  ## run every test but hpc-test
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)  ## check style of code and workflow
 	@$(BIN)/ruff check $(CODE)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from tiny_study import TinyStudy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,22 +55,30 @@ MICRO = ("--configfile", "micro.yaml", "--set-threads", *[f"{rule}=1" for rule i
 
 
 @pytest.fixture(scope="session")
-def micro_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clone of the workflow in which the study in miniature has run, for tests that change it."""
-    folder = copy_workflow(tmp_path_factory.mktemp("micro"))
-    commit_workflow(folder)
-    done = run_snakemake(folder, *MICRO)
-    assert done.returncode == 0, done.stderr[-4000:]
-    (folder / "stderr.txt").write_text(done.stderr)
+def untouched_study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Clone of the workflow in which the study in miniature has run: copy what is to change."""
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":  # all processes of this run of the tests share it
+        shared = shared.parent
+    folder, notes = shared / "micro", shared / "micro.txt"
+    with FileLock(shared / "micro.lock"):
+        if not notes.exists():
+            assert not folder.exists(), "it failed in another process"
+            folder.mkdir()
+            commit_workflow(copy_workflow(folder))
+            done = run_snakemake(folder, *MICRO)
+            assert done.returncode == 0, done.stderr[-4000:]
+            notes.write_text(done.stderr)
     return folder
 
 
 @pytest.fixture(scope="session")
-def untouched_study(micro_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with its results and Snakemake's notes, never changed: copy what is to change."""
-    folder = tmp_path_factory.mktemp("untouched") / "study"
+def micro_study(untouched_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with its results and Snakemake's notes, for tests that change it."""
+    folder = tmp_path_factory.mktemp("changed") / "study"
     ignored = shutil.ignore_patterns("log", "locks", "scripts")
-    shutil.copytree(micro_study, folder, symlinks=True, ignore=ignored)
+    shutil.copytree(untouched_study, folder, symlinks=True, ignore=ignored)
+    shutil.copy(untouched_study.with_suffix(".txt"), folder / "stderr.txt")
     return folder
 
 

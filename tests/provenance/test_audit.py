@@ -19,7 +19,7 @@ from ldae.provenance.history import load_history
 from ldae.provenance.record import TIMESTAMP_FILE
 from ldae.provenance.seal import SEALS, read_seals, seal_records
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("micro")]
+pytestmark = pytest.mark.workflow
 
 RAW = "cohort/bids/sub-0001/ses-M000/anat/sub-0001_ses-M000_T1w.nii.gz"
 LOCK = "envs/local.lock"

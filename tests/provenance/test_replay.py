@@ -20,7 +20,6 @@ def results(untouched_study, tmp_path) -> Path:
 
 
 @pytest.mark.workflow
-@pytest.mark.xdist_group("micro")
 class TestReplay:
     def test_a_job_comes_out_the_same_and_a_changed_file_is_told(
         self, untouched_study, results, tmp_path

@@ -15,7 +15,7 @@ from ldae.provenance.code import code_files
 from ldae.provenance.seal import read_seals, unsealed_records
 from ldae.tables import table_columns
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("micro")]
+pytestmark = pytest.mark.workflow
 
 TABLES = [
     "claims", "comparisons", "reconstruction", "stochastic", "probes", "manipulation",
@@ -27,8 +27,8 @@ ON_REQUEST = {"audit", "make_crate"}
 
 
 @pytest.fixture(scope="module")
-def study(untouched_study, micro_study):
-    """Workflow folder in which the study in miniature has run; an untouched copy is made first."""
+def study(micro_study):
+    """Workflow folder in which the study in miniature has run."""
     return micro_study
 
 
