@@ -141,9 +141,7 @@ def test_a_stage_has_what_its_rules_import(stage):
                 needed |= imported(path) if path.suffix == ".py" else set()
     needed -= {"ldae", "snakemake", *sys.stdlib_module_names, *UNREACHED[stage]}
     packages = {PACKAGES.get(name, name.lower()) for name in needed}
-    assert packages <= {name for name, _ in locked(stage)}, (
-        "add it to envs/*.in, `make lock`"
-    )
+    assert packages <= {name for name, _ in locked(stage)}, "add it to envs/*.in, `make lock`"
     assert needed - {"lightning_fabric"} <= set(tested[1].split(", ")), definition
 
 
