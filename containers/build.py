@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,10 +133,12 @@ def build_stage(stage: str, torch: str, base: Base, more: list[str]) -> None:
         return
     logger.info("%s: building", stage)
     start = time.monotonic()
-    arguments = base.arguments() | {"TORCH": torch, "COMMIT": commit(), "LOCK": file_digest(lock)}
+    image = Image(stage, "", file_digest(lock), commit(), torch, recipe)
+    arguments = base.arguments()
+    arguments |= {"TORCH": torch, "COMMIT": image.commit, "LOCK": image.lock}
     partial = IMAGES / f".{stage}.partial.sif"
     build(partial, definition, arguments, more)
-    image = Image(stage, file_digest(partial), file_digest(lock), commit(), torch, recipe)
+    image = replace(image, sha256=file_digest(partial))
     partial.rename(image.path)
     write_digests(read_digests() | {stage: image})
     logger.info(
