@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,7 @@ def test_a_training_of_two_tasks_gives_the_result_of_one(
 
 # --- faults ---------------------------------------------------------------------------------------
 
-STEPS = 3000
+STEPS = 500
 PRIOR = "results/micro/prior/model.safetensors"
 
 
@@ -239,6 +240,7 @@ class Training:
         self.study = study
         self.arguments = ("micro.yaml", "long.yaml", "--rerun-triggers", "params",
                           "--allowed-rules", "train_prior")  # fmt: skip
+        self.seconds = 0.0  # what it takes without a break
 
     def begin(self, *resources: str, retries: int = 3) -> subprocess.Popen[str]:
         """Start it from nothing."""
@@ -300,7 +302,9 @@ def training(place: Path, local: Study, images: Path, cluster: Cluster) -> Train
     rules = study.folder / "rules/diffusion.smk"
     rules.write_text(rules.read_text().replace("checkpoint_minutes=10", "checkpoint_minutes=0.05"))
     training = Training(study)
+    start = time.monotonic()
     study.run(*training.arguments, "--", PRIOR, cluster=False)
+    training.seconds = time.monotonic() - start
     (study.results / "prior").rename(study.folder / "straight")
     return training
 
@@ -317,7 +321,9 @@ def same_result(training: Training) -> bool:
 
 def test_time_limit(training: Training) -> None:
     """Every attempt saves and ends itself before the limit, and the next goes on there."""
-    said = training.study.end(training.begin("runtime=1", retries=8), 900)
+    # whole minutes; enough to begin on a slow machine, too little to end on a fast one
+    minutes = max(1, int(training.seconds / 80))
+    said = training.study.end(training.begin(f"runtime={minutes}", retries=8), 1500)
     attempts = records(training.study, "train_prior")
     assert len(attempts) >= 2
     assert [a["status"] for a in attempts[:-1]] == ["FailedActionStatus"] * (len(attempts) - 1)
