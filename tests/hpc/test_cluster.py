@@ -278,7 +278,8 @@ class Training:
                 words = path.read_bytes().decode(errors="replace").split("\0")
             except OSError:
                 continue
-            if words[0] == "python" and words[-2].endswith("train_prior.py"):
+            ours = words[-2:-1] and words[-2].startswith(str(self.study.folder))
+            if words[0] == "python" and ours and words[-2].endswith("train_prior.py"):
                 return int(path.parent.name)
         return 0
 
