@@ -24,6 +24,7 @@ from hpc_fixtures import HERE, Study, wait_until, what_is_missing
 
 from ldae.containers import file_digest, read_digests
 from ldae.networks.weights import read_weights
+from ldae.slurm import left_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 pytest_plugins = ["hpc_fixtures"]
@@ -241,9 +242,17 @@ class Training:
         self.arguments = ("micro.yaml", "long.yaml", "--rerun-triggers", "params",
                           "--allowed-rules", "train_prior")  # fmt: skip
         self.seconds = 0.0  # what it takes without a break
+        self.process: subprocess.Popen[str] | None = None
 
     def begin(self, *resources: str, retries: int = 3) -> subprocess.Popen[str]:
-        """Start it from nothing."""
+        """Start it from nothing, whatever a test that failed has left."""
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.communicate()
+        while jobs := left_jobs(self.study.folder):
+            run("scancel", *[job.number for job in jobs], check=False)
+            time.sleep(1)
+        shutil.rmtree(self.study.folder / ".snakemake/locks", ignore_errors=True)
         shutil.rmtree(self.study.results / "prior", ignore_errors=True)
         shutil.rmtree(self.study.results / "checkpoints", ignore_errors=True)
         shutil.rmtree(self.study.results / "records/train_prior", ignore_errors=True)
@@ -253,7 +262,8 @@ class Training:
         """Start it from where it is."""
         asked = [f"train_prior:{text}" for text in ("mem_mb=500", *resources)]
         more = ("--set-resources", *asked, "--retries", str(retries), "--", PRIOR)
-        return self.study.start(*self.arguments, *more)
+        self.process = self.study.start(*self.arguments, *more)
+        return self.process
 
     def checkpoint(self) -> Path | None:
         """Its checkpoint, if there is one."""
@@ -284,7 +294,7 @@ class Training:
         return 0
 
     def wait_for_checkpoint(self) -> None:
-        wait_until("a checkpoint", lambda: self.checkpoint() and self.step() > 0)
+        wait_until("a checkpoint", lambda: self.checkpoint() and self.step() > 0, 400)
 
     def first_step(self) -> int:
         """Step at which the last attempt began."""
@@ -390,7 +400,7 @@ def test_full_disk(training: Training) -> None:
         shutil.copytree(kept, folder, dirs_exist_ok=True)
         before = training.step()
         process = training.resume(retries=3)
-        wait_until("a failure", lambda: "No space left" in last_error(training), 200)
+        wait_until("a failure", lambda: "No space left" in last_error(training), 400)
         assert training.step() == before
         run("mount", "-o", "remount,size=1g", str(folder))
         training.study.end(process, 400)
