@@ -278,8 +278,8 @@ class Training:
 
     def job(self) -> str:
         """Number of its running SLURM job; empty if there is none."""
-        lines = run("squeue", "-h", "--states=running", "--format=%i %k").stdout.splitlines()
-        return next((line.split()[0] for line in lines if "rule_train_prior" in line), "")
+        jobs = left_jobs(self.study.folder)
+        return next((job.number for job in jobs if job.state == "running"), "")
 
     def process(self) -> int:
         """Number of the process that trains; 0 if there is none."""
