@@ -242,13 +242,13 @@ class Training:
         self.arguments = ("micro.yaml", "long.yaml", "--rerun-triggers", "params",
                           "--allowed-rules", "train_prior")  # fmt: skip
         self.seconds = 0.0  # what it takes without a break
-        self.process: subprocess.Popen[str] | None = None
+        self.begun: subprocess.Popen[str] | None = None
 
     def begin(self, *resources: str, retries: int = 3) -> subprocess.Popen[str]:
         """Start it from nothing, whatever a test that failed has left."""
-        if self.process and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.communicate()
+        if self.begun and self.begun.poll() is None:
+            os.killpg(self.begun.pid, signal.SIGKILL)
+            self.begun.communicate()
         while jobs := left_jobs(self.study.folder):
             run("scancel", *[job.number for job in jobs], check=False)
             time.sleep(1)
@@ -262,8 +262,8 @@ class Training:
         """Start it from where it is."""
         asked = [f"train_prior:{text}" for text in ("mem_mb=500", *resources)]
         more = ("--set-resources", *asked, "--retries", str(retries), "--", PRIOR)
-        self.process = self.study.start(*self.arguments, *more)
-        return self.process
+        self.begun = self.study.start(*self.arguments, *more)
+        return self.begun
 
     def checkpoint(self) -> Path | None:
         """Its checkpoint, if there is one."""
