@@ -179,5 +179,5 @@ def local(place: Path, images: Path) -> Study:
 def on_cluster(place: Path, images: Path, cluster: Cluster) -> Study:
     """The micro study, run on the cluster in containers."""
     study = Study(place / "cluster", images)
-    (study.folder / "said.txt").write_text(study.run())
+    (study.folder / "said.txt").write_text(study.run(timeout=2400))
     return study
