@@ -53,7 +53,7 @@ containers: $(READY)  ## build the images of every stage with Apptainer
 	@$(BIN)/python containers/build.py $(if $(TORCH),--torch $(TORCH)) $(if $(BASE),--base $(BASE)) $(if $(MIRROR),--mirror $(MIRROR))
 
 hpc-test: $(READY)  ## install Apptainer and SLURM here (as root) and run the study on them
-	@$(BIN)/python -m pytest -m hpc tests/hpc
+	@$(BIN)/python -m pytest -m hpc $(PYTEST) tests/hpc
 
 test: $(READY) $(CHECK)/ready  ## run every test but hpc-test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile

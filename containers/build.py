@@ -23,7 +23,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,8 +49,13 @@ DEFAULT_TORCH = {"preprocess": "auto", "torch": "cuda", "analysis": "auto"}
 COMPRESSION = "-comp zstd -Xcompression-level 3"
 # Settings of pip that matter inside a build; certificates are handed over as a file.
 PIP_SETTINGS = ("index-url", "extra-index-url", "find-links", "trusted-host", "default-timeout")
+# At a time: each takes some GB of the folder for temporary files.
+N_BUILDS = 3
 # Folders below /hostpip that the definitions provide for local package folders.
 N_FOLDERS = 8
+
+# Held by who makes the base or changes the table of images.
+LOCK = threading.Lock()
 
 logger = logging.getLogger("containers")
 
@@ -70,8 +78,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="ldae-build-") as scratch:
             base = Base(options.base, options.mirror, Path(scratch))
             options_of_pip = pip_options(Path(scratch))
-            for stage in options.stages or STAGES:
+
+            def build_one(stage: str) -> None:
                 build_stage(stage, options.torch or DEFAULT_TORCH[stage], base, options_of_pip)
+
+            # most of a build is one thread's work
+            with ThreadPoolExecutor(min(N_BUILDS, os.cpu_count() or 1)) as pool:
+                for _ in pool.map(build_one, options.stages or STAGES):
+                    pass  # a build's error is raised here
     except InputError as error:
         sys.exit(f"Error: {error}")
 
@@ -114,10 +128,11 @@ class Base:
             kind, _, name = self.name.partition("://")
             return {"BOOTSTRAP": kind, "FROM": name}
         folder = self.scratch / "base"
-        if not folder.exists():
-            logger.info("base: building from Debian's packages")
-            given = {"MIRROR": self.mirror} if self.mirror else {}
-            build(folder, BASE_DEFINITION, given, ["--sandbox"])
+        with LOCK:
+            if not folder.exists():
+                logger.info("base: building from Debian's packages")
+                given = {"MIRROR": self.mirror} if self.mirror else {}
+                build(folder, BASE_DEFINITION, given, ["--sandbox"])
         return {"BOOTSTRAP": "localimage", "FROM": str(folder)}
 
 
@@ -132,12 +147,15 @@ def build_stage(stage: str, torch: str, base: Base, more: list[str]) -> None:
         return
     logger.info("%s: building", stage)
     start = time.monotonic()
-    arguments = base.arguments() | {"TORCH": torch, "COMMIT": commit(), "LOCK": file_digest(lock)}
+    image = Image(stage, "", file_digest(lock), commit(), torch, recipe)
+    arguments = base.arguments()
+    arguments |= {"TORCH": torch, "COMMIT": image.commit, "LOCK": image.lock}
     partial = IMAGES / f".{stage}.partial.sif"
     build(partial, definition, arguments, more)
-    image = Image(stage, file_digest(partial), file_digest(lock), commit(), torch, recipe)
+    image = replace(image, sha256=file_digest(partial))
     partial.rename(image.path)
-    write_digests(read_digests() | {stage: image})
+    with LOCK:
+        write_digests(read_digests() | {stage: image})
     logger.info(
         "%s: %s, %.0f MiB, in %.0f s",
         stage, image.path.name, image.path.stat().st_size / 2**20, time.monotonic() - start,

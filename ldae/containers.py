@@ -57,9 +57,14 @@ class Image:
     recipe: str
 
     @property
+    def file_name(self) -> str:
+        """Name of the image's file."""
+        return f"{self.name}-{self.sha256[:NAME_DIGITS]}.sif"
+
+    @property
     def path(self) -> Path:
-        """The image's file."""
-        return IMAGES / f"{self.name}-{self.sha256[:NAME_DIGITS]}.sif"
+        """The image's file in this repository."""
+        return IMAGES / self.file_name
 
 
 def file_digest(path: Path) -> str:
@@ -68,11 +73,18 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_digests() -> dict[str, Image]:
-    """The present image of every stage that has one."""
-    if not DIGESTS.is_file():
+def read_digests(table: Path | None = None) -> dict[str, Image]:
+    """The present image of every stage that has one.
+
+    Parameters
+    ----------
+    table
+        Where they are listed; by default in this repository.
+    """
+    table = table or DIGESTS
+    if not table.is_file():
         return {}
-    with DIGESTS.open(newline="", encoding="utf-8") as file:
+    with table.open(newline="", encoding="utf-8") as file:
         return {row["name"]: Image(**row) for row in csv.DictReader(file, delimiter="\t")}
 
 

@@ -7,35 +7,14 @@ An environment names its locks itself: whoever makes one writes the output of
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-from ldae.provenance.code import REPOSITORY
+from ldae import containers
+from ldae.containers import file_digest, read_digests
 
 READY_FILE = "ready"
-
-# Written where the images are built: columns name (a stage), sha256 of the image, lock of its
-# packages (SHA-256 too), and more. An image's file name holds the first digits of its SHA-256.
-DIGESTS = Path("containers") / "digests.tsv"
-NAME_DIGITS = 12
-
-
-@dataclass(frozen=True)
-class Image:
-    """What is known of a built image: its stage, its SHA-256, and that of its lock."""
-
-    stage: str
-    sha256: str
-    lock: str
-
-    @property
-    def file_name(self) -> str:
-        """Name of its file."""
-        return f"{self.stage}-{self.sha256[:NAME_DIGITS]}.sif"
 
 
 def locks(prefix: Path | None = None) -> dict[str, str]:
@@ -56,8 +35,8 @@ def locks(prefix: Path | None = None) -> dict[str, str]:
         lines = (line.partition("  ") for line in path.read_text(encoding="utf-8").splitlines())
         return {name: digest for digest, _, name in lines if name}
     place = _container_place()
-    image = known_images(REPOSITORY / DIGESTS).get(place.name) if place else None
-    return {f"envs/{image.stage}.lock": image.lock} if image and image.lock else {}
+    image = _image(place) if place else None
+    return {f"envs/{image.name}.lock": image.lock} if image else {}
 
 
 def container() -> dict[str, str | None] | None:
@@ -69,17 +48,7 @@ def container() -> dict[str, str | None] | None:
     place = _container_place()
     if place is None:
         return None
-    return {"name": place.name, "sha256": _image_digest(place, REPOSITORY / DIGESTS)}
-
-
-def known_images(table: Path) -> dict[str, Image]:
-    """Built images by file name; empty without the table."""
-    if not table.is_file():
-        return {}
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file, delimiter="\t")
-        images = [Image(row["name"], row["sha256"], row.get("lock") or "") for row in rows]
-    return {image.file_name: image for image in images}
+    return {"name": place.name, "sha256": _image_digest(place)}
 
 
 def _container_place() -> Path | None:
@@ -88,21 +57,23 @@ def _container_place() -> Path | None:
     return Path(place) if place else None
 
 
-def _image_digest(image: Path, table: Path) -> str | None:
-    known = known_images(table).get(image.name)
-    if known and (not image.is_file() or image.stat().st_mtime <= table.stat().st_mtime):
+def _image(place: Path) -> containers.Image | None:
+    """What is known of an image; None if it is not listed."""
+    return next((one for one in read_digests().values() if one.file_name == place.name), None)
+
+
+def _image_digest(place: Path) -> str | None:
+    known = _image(place)
+    listed = containers.DIGESTS
+    if known and (not place.is_file() or place.stat().st_mtime <= listed.stat().st_mtime):
         return known.sha256
-    if not image.is_file():
-        return None
-    with image.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(place) if place.is_file() else None
 
 
 def main(names: list[str]) -> None:
     """Write one line per lock to standard output."""
     for name in names:
-        digest = hashlib.sha256(Path(name).read_bytes()).hexdigest()
-        sys.stdout.write(f"{digest}  {name}\n")
+        sys.stdout.write(f"{file_digest(Path(name))}  {name}\n")
 
 
 if __name__ == "__main__":

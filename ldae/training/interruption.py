@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -23,6 +25,8 @@ CLOSING_SECONDS = 60.0
 CLOSING_SHARE = 0.2
 # The time of a step and of a checkpoint varies, on a shared file system by much.
 CAUTION = 2.0
+# A disk with less room counts as full.
+FULL_BYTES = 2**20
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -50,7 +54,13 @@ class WholeCheckpoints(TorchCheckpointIO):
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.partial")
         with partial.open("wb") as file:
-            torch.save(checkpoint, file)
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # torch does not say why a file cannot be written
+                if shutil.disk_usage(target.parent).free < FULL_BYTES:
+                    reason = os.strerror(errno.ENOSPC)
+                    raise OSError(errno.ENOSPC, reason, str(partial)) from error
+                raise
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client")
+INSTALL = Path(__file__).resolve().parent / "install_slurm.sh"
 SETTINGS = Path("/etc/slurm")
 MARK = "# test cluster in "  # the first line of our settings, and the folder
 
@@ -88,7 +88,7 @@ class Cluster:
         clear_away()
         if succeeds("scontrol", "ping"):
             raise RuntimeError("a SLURM controller runs on this machine already")
-        install_packages(PACKAGES)
+        run(str(INSTALL), timeout=900)
         for name in ("state", "spool"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._start_munge()
@@ -199,20 +199,11 @@ def end_process(pid: int) -> None:
     wait_for(f"the end of process {pid}", lambda: not Path(f"/proc/{pid}").exists())
 
 
-def install_packages(names: tuple[str, ...]) -> None:
-    """Install Debian packages that are missing."""
-    missing = [name for name in names if not succeeds("dpkg", "-s", name)]
-    if missing:
-        apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=600")
-        run(*apt, "update", timeout=600)
-        run(*apt, "install", "-y", "--no-install-recommends", *missing, timeout=600)
-
-
 def run(
     *command: str, check: bool = True, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of the system; its output is in the error when it fails."""
-    environment = os.environ | {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    environment = os.environ | {"LC_ALL": "C"}
     done = subprocess.run(
         command,
         env=environment,

@@ -30,7 +30,7 @@ RULES = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
 SITE = {
     "default-resources": {"slurm_partition": "cpu", "mem_mb": 1000, "runtime": 10},
     "slurm-status-command": "squeue",  # there is no accounting database
-    "slurm-init-seconds-before-status-checks": 2,
+    "slurm-init-seconds-before-status-checks": 3,
     "slurm-keep-successful-logs": True,
     "latency-wait": 10,
     "set-threads": {rule: 1 for rule in RULES},
@@ -131,6 +131,8 @@ class Study:
     def start(self, *arguments: str, cluster: bool = True) -> subprocess.Popen[str]:
         """Start ``snakemake``."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+        # a shell's background jobs ignore it, and hand that on
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         path = f"{self.folder / 'bin'}:{environment['PATH']}"
         return subprocess.Popen(
             self.command(*arguments, cluster=cluster),
@@ -177,5 +179,5 @@ def local(place: Path, images: Path) -> Study:
 def on_cluster(place: Path, images: Path, cluster: Cluster) -> Study:
     """The micro study, run on the cluster in containers."""
     study = Study(place / "cluster", images)
-    (study.folder / "said.txt").write_text(study.run())
+    (study.folder / "said.txt").write_text(study.run(timeout=2400))
     return study

@@ -6,11 +6,25 @@
 # Debian carries Apptainer in sid only, built against a newer C library. The package is taken from
 # there and gets that library as a private copy, so that nothing else on the machine changes and
 # `apt-get purge apptainer` removes it all. Mirrors are those of the machine's own apt.
-# Does nothing where Apptainer runs already.
+# Installs nothing where Apptainer runs already. Ends with an error, whose last line tells the reason,
+# where it cannot be installed or cannot run a container.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
-if apptainer --version 2> /dev/null; then exit 0; fi
+# An image of one program and its libraries: takes loop devices, namespaces and a network of its own.
+try_image() {
+    local box
+    box=$(mktemp -d)
+    for file in /bin/true $(ldd /bin/true | grep -o '/[^ ]*'); do
+        cp --parents --dereference "$file" "$box"
+    done
+    mksquashfs "$box" "$box.sqfs" -quiet -no-progress > /dev/null
+    apptainer --silent exec --net --network none "$box.sqfs" /bin/true \
+        || { echo "Apptainer cannot run containers on this machine" >&2; exit 1; }
+    rm -rf "$box" "$box.sqfs"
+}
+
+if apptainer --version 2> /dev/null; then try_image; exit 0; fi
 [ "$(id -u)" = 0 ] || { echo "Apptainer is missing, and installing it needs root" >&2; exit 1; }
 [ "$(dpkg --print-architecture)" = amd64 ] || { echo "only amd64 is supported" >&2; exit 1; }
 
@@ -91,3 +105,4 @@ EOF
     apptainer config global --set "root default capabilities" file
 fi
 apptainer --version
+try_image

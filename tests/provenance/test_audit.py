@@ -411,16 +411,21 @@ def test_a_changed_container_is_told(copy, clone):
     copy.change_records(lambda record: record.update(container=image))
     table = clone / "containers/digests.tsv"
     table.parent.mkdir(exist_ok=True)
-    table.write_text(f"name\tsha256\tlock\ntorch\t{digest}\t{'1' * 64}\n")
+
+    def list_image(sha256: str) -> None:
+        header = "name\tsha256\tlock\tcommit\ttorch\trecipe"
+        table.write_text(f"{header}\ntorch\t{sha256}\t{'1' * 64}\tc\tcpu\tr\n")
+
+    list_image(digest)
     (clone / "containers" / name).write_bytes(b"image")
     verdict = copy.audit(repository=clone)
     assert verdict.passed and complaints(verdict) == [], verdict.as_text()
     (clone / "containers" / name).write_bytes(b"another image")
     assert f"containers/{name}" in str(errors(copy.audit(repository=clone)).values())
     (clone / "containers" / name).unlink()
-    table.write_text(f"name\tsha256\tlock\ntorch\t{digest[:12]}{'b' * 52}\t{'1' * 64}\n")
+    list_image(digest[:12] + "b" * 52)
     assert "in containers/digests.tsv" in str(errors(copy.audit(repository=clone)).values())
-    table.write_text(f"name\tsha256\tlock\ntorch\t{'b' * 64}\t{'1' * 64}\n")
+    list_image("b" * 64)
     assert any("built since" in finding.found for finding in copy.audit(repository=clone).findings)
 
 

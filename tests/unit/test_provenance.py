@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ldae import containers
 from ldae.provenance import environment
 from ldae.provenance import record as provenance
 from ldae.provenance.code import code_digest, code_files
@@ -199,16 +200,17 @@ def test_an_environment_names_its_locks(tmp_path, capsys, monkeypatch):
 
 
 def test_the_container_is_known_by_its_digest(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "REPOSITORY", tmp_path)
+    table = tmp_path / "digests.tsv"
+    monkeypatch.setattr(containers, "DIGESTS", table)
     monkeypatch.delenv("APPTAINER_CONTAINER", raising=False)
     assert environment.container() is None
     digest = "0" * 64
-    image, table = tmp_path / f"torch-{digest[:12]}.sif", tmp_path / environment.DIGESTS
+    known = containers.Image("torch", digest, "1" * 64, "c", "cpu", "r")
+    image = tmp_path / known.file_name
     monkeypatch.setenv("APPTAINER_CONTAINER", str(image))
     assert environment.container() == {"name": image.name, "sha256": None}
     assert environment.locks(tmp_path) == {}
-    table.parent.mkdir()
-    table.write_text(f"name\tsha256\tlock\ntorch\t{digest}\t{'1' * 64}\n")
+    containers.write_digests({"torch": known})
     assert environment.container() == {"name": image.name, "sha256": digest}
     assert environment.locks(tmp_path) == {"envs/torch.lock": "1" * 64}
     image.write_bytes(b"abc")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -131,6 +131,5 @@ def export_commit(repository: Path, commit: str, folder: Path) -> None:
     """
     archive = folder / ".commit.tar"
     git("archive", "--format=tar", f"--output={archive}", commit, repository=repository)
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+    shutil.unpack_archive(archive, folder, "tar")
     archive.unlink()

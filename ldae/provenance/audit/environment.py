@@ -9,11 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ldae.containers import DIGESTS, read_digests
 from ldae.provenance.audit.code import look_up
 from ldae.provenance.audit.files import hashed
 from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.study import Study
-from ldae.provenance.environment import DIGESTS, known_images
+from ldae.provenance.code import REPOSITORY
 from ldae.provenance.history import Job
 from ldae.provenance.record import git, git_bytes
 
@@ -133,17 +134,18 @@ def _check_image(study: Study, name: str, sha256: str | None, jobs: list[Job]) -
         yield study.finding(Level.UNCHECKED, jobs, f"sha256 of container {name}", found)
         return
     expected = f"container {name} with sha256 {sha256}"
-    images = known_images(study.repository / DIGESTS)
-    file = study.repository / DIGESTS.parent / name
+    table = DIGESTS.relative_to(REPOSITORY)
+    images = {image.file_name: image for image in read_digests(study.repository / table).values()}
+    file = study.repository / table.parent / name
     now = hashed(file) if file.is_file() else None
     if now is not None and now != sha256:
-        found = f"sha256 {now} in {DIGESTS.parent}/{name}"
+        found = f"sha256 {now} in {table.parent}/{name}"
         yield study.finding(Level.ERROR, jobs, expected, found)
     if name in images and images[name].sha256 != sha256:
-        found = f"sha256 {images[name].sha256} in {DIGESTS}"
+        found = f"sha256 {images[name].sha256} in {table}"
         yield study.finding(Level.ERROR, jobs, expected, found)
     elif name not in images and now is None:
-        stages = [image for image in images.values() if name.startswith(f"{image.stage}-")]
+        stages = [image for image in images.values() if name.startswith(f"{image.name}-")]
         level = Level.WARNING if stages else Level.UNCHECKED
         found = f"only {stages[0].file_name}, built since" if stages else "no image and no digest"
         yield study.finding(level, jobs, expected, found)
