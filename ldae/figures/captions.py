@@ -189,9 +189,10 @@ def _edit_maps(data: pd.DataFrame) -> str:
 
 def _comparisons(data: pd.DataFrame) -> str:
     return (
-        "Gain of the LDAE (circles) and of its joint variant (squares) over every other method on "
-        "the same test scans, paired over subjects: right of zero the model is better; filled "
-        "where the interval excludes zero. "
+        "Gain of the LDAE (circles), of its joint variant (squares) and, between visits, of the "
+        "average with a residual (diamonds) over every other method on the same test scans, "
+        "paired over subjects: right of zero the model is better; filled where the interval "
+        "excludes zero. "
         f"Reconstruction and interpolation are scored inside the mask, interpolation against the "
         f"real scan. {_intervals(data)} {_facts(data)}"
     )

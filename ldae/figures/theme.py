@@ -69,7 +69,7 @@ METHOD_MARKERS = {
     "ldae_residual": "D", "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
 }  # fmt: skip
 
-MODELS = {"ldae": ("o", "-"), "ldae_joint": ("s", "--")}
+MODELS = {"ldae": ("o", "-"), "ldae_joint": ("s", "--"), "ldae_residual": ("D", ":")}
 """Models under test, with marker and line where colours tell something else."""
 
 STYLE: dict[Any, Any] = {
