@@ -76,8 +76,8 @@ def untouched_study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) ->
 def micro_study(untouched_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with its results and Snakemake's notes, for tests that change it."""
     folder = tmp_path_factory.mktemp("changed") / "study"
-    ignored = shutil.ignore_patterns("log", "locks", "scripts")
-    shutil.copytree(untouched_study, folder, symlinks=True, ignore=ignored)
+    locks = shutil.ignore_patterns("locks")
+    shutil.copytree(untouched_study, folder, symlinks=True, ignore=locks)
     shutil.copy(untouched_study.with_suffix(".txt"), folder / "stderr.txt")
     return folder
 

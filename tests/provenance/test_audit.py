@@ -222,20 +222,13 @@ def test_results_of_older_inputs_are_told(copy):
 
 def ended(copy: Copy, rule: str) -> Path:
     """Record of the end of a rule's one job."""
-    (path,) = [
-        p
-        for p in copy.path(
-            "records",
-        )
-        .joinpath(rule)
-        .rglob("*.json")
-        if "started" not in p.name
-    ]
+    found = copy.path(f"records/{rule}").rglob("*.json")
+    (path,) = [p for p in found if "started" not in p.name]
     return path
 
 
 def test_an_edited_record_is_found(copy):
-    path = ended(copy, "train_ldae")
+    path = ended(copy, "train_ldae/ldae")
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
     name = path.relative_to(copy.results).as_posix()
     found = errors(copy.audit())
@@ -324,7 +317,7 @@ def test_a_job_that_only_snakemake_knows_is_told(copy):
 def test_uncommitted_code_is_told(copy):
     copy.change_records(lambda record: record.update(dirty=True), "train_ldae")
     (found,) = errors(copy.audit()).items()
-    assert found[0].startswith("train_ldae ") and found[1] == "uncommitted changes"
+    assert found[0].startswith("train_ldae/ldae") and found[1] == "uncommitted changes"
 
 
 def test_an_unknown_commit_is_told(copy):
@@ -443,7 +436,7 @@ def test_every_fit_notes_its_people(copy):
     rules = {rule for rule, _ in fits}
     assert rules >= {
         "train_autoencoder", "train_prior", "train_ldae", "train_voxel_dae", "train_supervised",
-        "train_residual",
+        "train_ldae_joint", "train_residual",
         "measure_latent_scale", "fit_voxel_pca", "fit_probe", "encode_semantics",
         "manipulate_attribute",
     }  # fmt: skip

@@ -18,7 +18,7 @@ from ldae.inference import (
     sample,
     slerp,
 )
-from ldae.models import load_ldae, load_prior, load_voxel_dae
+from ldae.models import DiffusionAutoencoder, load_models
 from ldae.networks.assembly import (
     ConditionalUNet,
     SemanticPair,
@@ -27,6 +27,7 @@ from ldae.networks.assembly import (
     save_semantic_pair,
 )
 from ldae.networks.autoencoder import Autoencoder, save_autoencoder
+from ldae.networks.joint import JointNetwork, save_joint_network
 from ldae.networks.unet import NoiseUNet
 
 CPU = torch.device("cpu")
@@ -58,27 +59,32 @@ def files(tmp_path: Path) -> dict[str, Path]:
     randomise(pair, 0.1)
     voxel = ConditionalUNet(ENCODER, UNET, 2)
     randomise(voxel, 0.1)
-    names = ("autoencoder", "prior", "ldae", "voxel_dae")
+    joint = JointNetwork((3, 4, 4, 4), 6, True, 8, 4, UNET | {"schedule": DIFFUSION})
+    randomise(joint, 0.1)
+    names = ("autoencoder", "prior", "ldae", "ldae_joint", "voxel_dae")
     paths = {name: tmp_path / f"{name}.safetensors" for name in names}
     save_autoencoder(paths["autoencoder"], Autoencoder(2, [8], 1, 3, 4))
     save_prior(paths["prior"], prior)
     save_semantic_pair(paths["ldae"], pair)
+    save_joint_network(paths["ldae_joint"], joint)
     save_conditional_unet(paths["voxel_dae"], voxel)
     paths["scale"] = tmp_path / "scale.json"
     paths["scale"].write_text('{"scale": 2.0}')
     return paths
 
 
+def loaded(files: dict[str, Path], *names: str) -> list[DiffusionAutoencoder]:
+    paths = {name: str(path) for name, path in files.items()}
+    return list(load_models(names, paths, DIFFUSION, SHAPE, CPU).values())
+
+
 def test_models_from_files(files: dict[str, Path]) -> None:
     x = torch.rand(2, 1, *SHAPE)
-    latent = {name: files[name] for name in ("autoencoder", "prior", "scale")}
-    ldae = load_ldae(**latent, ldae=files["ldae"], diffusion=DIFFUSION, shape=SHAPE, device=CPU)
-    prior = load_prior(**latent, diffusion=DIFFUSION, shape=SHAPE, device=CPU)
-    voxel = load_voxel_dae(files["voxel_dae"], DIFFUSION, SHAPE, CPU)
+    ldae, prior, voxel, joint = loaded(files, "ldae", "prior", "voxel_dae", "ldae_joint")
     assert ldae.latent_shape == (3, 4, 4, 4) and voxel.latent_shape == (1, *SHAPE)
     assert prior.semantic_code(x) is None and ldae.semantic_code(x).shape == (2, 8)
     assert torch.allclose(ldae.to_latent(x), 2 * ldae.autoencoder.moments(x)[0])
-    for model in (ldae, prior, voxel):
+    for model in (ldae, prior, voxel, joint):
         x_hat = reconstruct(model, x, 4)
         assert x_hat.shape == x.shape and 0 <= x_hat.min() and x_hat.max() <= 1
     with pytest.raises(ValueError, match="needs a semantic code"):
@@ -86,8 +92,7 @@ def test_models_from_files(files: dict[str, Path]) -> None:
 
 
 def test_ldae_noise_is_the_shifted_prior(files: dict[str, Path]) -> None:
-    latent = {name: files[name] for name in ("autoencoder", "prior", "scale")}
-    ldae = load_ldae(**latent, ldae=files["ldae"], diffusion=DIFFUSION, shape=SHAPE, device=CPU)
+    (ldae,) = loaded(files, "ldae")
     z, t = torch.randn(2, 3, 4, 4, 4), torch.tensor([3, 70])
     y = torch.randn(2, 8)
     emb = ldae.prior.embed(z, t, None)
@@ -99,8 +104,7 @@ def test_ldae_noise_is_the_shifted_prior(files: dict[str, Path]) -> None:
 
 
 def test_round_trip_converges_with_steps(files: dict[str, Path]) -> None:
-    latent = {name: files[name] for name in ("autoencoder", "prior", "scale")}
-    ldae = load_ldae(**latent, ldae=files["ldae"], diffusion=DIFFUSION, shape=SHAPE, device=CPU)
+    (ldae,) = loaded(files, "ldae")
     x = torch.rand(2, 1, *SHAPE)
     y, z_0 = ldae.semantic_code(x), ldae.to_latent(x)
     errors = [
@@ -111,7 +115,7 @@ def test_round_trip_converges_with_steps(files: dict[str, Path]) -> None:
 
 
 def test_semantic_only_depends_on_the_generator(files: dict[str, Path]) -> None:
-    voxel = load_voxel_dae(files["voxel_dae"], DIFFUSION, SHAPE, CPU)
+    (voxel,) = loaded(files, "voxel_dae")
     x = torch.rand(1, 1, *SHAPE)
     outcomes = [
         reconstruct_semantic(voxel, x, 3, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)

@@ -43,7 +43,7 @@ UNET: dict[str, Any] = {
     "norm_groups": 4, "preconditioned": False,
 }  # fmt: skip
 JOINT: dict[str, Any] = {
-    "n_components": 6, "temporal_scores": True, "other_visit": True, "encoder_channels": 4,
+    "n_components": 6, "temporal_scores": True, "other_visit": True, "encoder_channels": 8,
 }  # fmt: skip
 AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9}
 RESIDUAL = {"fold": 2, "channels": 8, "n_blocks": 1}
