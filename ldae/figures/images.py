@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -274,6 +275,9 @@ def plot_manipulation(examples: Examples, task: str) -> tuple[Figure, pd.DataFra
     return figure, data
 
 
+TITLE_CHARACTERS = 12
+"""Width of a title over one slice."""
+
 INTERPOLATED = (
     "ldae",
     "ldae_joint",
@@ -332,8 +336,7 @@ def plot_interpolation_sequence(examples: Examples) -> tuple[Figure, pd.DataFram
         axes[1, 1].set_ylabel("change since A")
         columns_below = [("real middle", shown["real"])]
         columns_below += [
-            (label_of(m).replace(" of ", " of\n").replace(" average", "\naverage"), shown[m])
-            for m in methods
+            ("\n".join(wrap(label_of(m), TITLE_CHARACTERS)), shown[m]) for m in methods
         ]
         for j, (title, volume) in enumerate(columns_below):
             axes[2, j].set_axis_on()
