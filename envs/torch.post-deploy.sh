@@ -1,6 +1,6 @@
 #!/bin/bash
 # Run by Snakemake inside the conda environment of this name. Made by envs/lock.py.
-# torch.lock: sha256 60347bfc9bc3ac73e87e5032ebb521084d98ee8b0fbc979ea0c20a8ee7be98c6
+# torch.lock: sha256 b318876c39ca13a9804f24db73394c3bf8de778dad049777c3455c34a4ef0730
 set -euo pipefail
 install="python -m pip install --no-deps --require-hashes --requirement"
 $install envs/torch.lock
