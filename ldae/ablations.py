@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ldae.comparison import SPLITS, compare_probes
-from ldae.probes import MAIN_MEASURE, tabulate_probes
+from ldae.probe_measures import MAIN_MEASURE
+from ldae.probes import tabulate_probes
 from ldae.tables import RESULT_COLUMNS, tidy
 
 UNCHANGED = "none"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ldae.bootstrap import subject_bootstrap, weighted_mean
 from ldae.errors import InputError
-from ldae.probes import weighted_correlation
+from ldae.probe_measures import weighted_correlation
 from ldae.tables import tidy
 
 STRUCTURES = {

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ldae.bootstrap import subject_bootstrap, weighted_mean
-from ldae.probes import CROSS_VALIDATED, MAIN_MEASURE, paired_predictions, prediction_gain
+from ldae.probe_measures import MAIN_MEASURE
+from ldae.probes import CROSS_VALIDATED, paired_predictions, prediction_gain
 from ldae.tables import tidy
 
 MODEL_PREFIX = "ldae"

@@ -20,18 +20,14 @@ from torch import Tensor
 
 from ldae.codes import REGION_COLUMNS, VoxelPCA, batches, learn_voxel_pca
 from ldae.inference import encode_stochastic, sample
+from ldae.probe_measures import AD_VS_CN, AGE, SEX, weighted_auc, weighted_correlation
 from ldae.probes import (
-    AD_VS_CN,
-    AGE,
-    SEX,
     Probe,
     fit_probe,
     is_classification,
     probe_tasks,
     subject_weights,
     task_target,
-    weighted_auc,
-    weighted_correlation,
 )
 from ldae.provenance.fitted import note_fitted
 from ldae.reconstruction import choose_rows

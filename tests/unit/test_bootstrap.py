@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ldae.bootstrap import replicate_weights, subject_bootstrap, summarise_scores
-from ldae.probes import weighted_auc
+from ldae.probe_measures import weighted_auc
 
 
 def test_rows_of_a_subject_are_drawn_together() -> None:

@@ -12,7 +12,8 @@ from ldae.ablations import UNCHANGED, tabulate_ablations
 from ldae.comparison import compare_methods
 from ldae.errors import InputError
 from ldae.predictions import read_predictions, write_predictions
-from ldae.probes import paired_predictions, tabulate_probes, weighted_auc
+from ldae.probe_measures import weighted_auc
+from ldae.probes import paired_predictions, tabulate_probes
 from ldae.tables import readable, table_columns
 
 N = 80

@@ -10,18 +10,8 @@ import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
-from ldae.probes import (
-    AD_VS_CN,
-    AGE,
-    MEASURES,
-    SEX,
-    Probe,
-    fit_probe,
-    fit_probes,
-    roc_curve,
-    subject_weights,
-    tabulate_probes,
-)
+from ldae.probe_measures import AD_VS_CN, AGE, MEASURES, SEX
+from ldae.probes import Probe, fit_probe, fit_probes, roc_curve, subject_weights, tabulate_probes
 
 GRIDS: dict[str, Any] = {
     "c_grid": [0.01, 0.1, 1.0], "alpha_grid": [1.0, 10.0, 100.0], "n_folds": 4, "seed": 0,
