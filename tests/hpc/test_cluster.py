@@ -30,8 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 pytest_plugins = ["hpc_fixtures"]
 pytestmark = [
     pytest.mark.hpc,
-    # Setting up Apptainer and SLURM changes the machine: not possible without root and apt-get. They
-    # are asked for by `make hpc-test` only, which shows the reason.
+    # Setting up Apptainer and SLURM changes the machine, which takes root and apt-get. The tests
+    # are asked for by `make hpc-test` only, which shows why it skips them.
     pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing()),
 ]
 
