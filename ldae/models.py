@@ -187,7 +187,7 @@ class JointDiffusionAutoencoder(DiffusionAutoencoder):
     @override
     @torch.inference_mode()
     def semantic_code(self, x: Tensor) -> Tensor:
-        y: Tensor = self.network.encoder(self.to_latent(x))
+        y: Tensor = self.network.encoder(x)
         return y
 
     @override

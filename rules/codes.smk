@@ -14,9 +14,7 @@ rule encode_semantics:
     benchmark:
         "<results>/benchmarks/encode_semantics/{network}/seed-{seed}.tsv"
     wildcard_constraints:
-        network="|".join(
-            map(variants, ("ldae", "voxel_dae", "supervised", "untrained"))
-        ),
+        network="|".join(map(variants, CODED)),
     conda:
         "../envs/torch.yaml"
     container:
@@ -27,6 +25,7 @@ rule encode_semantics:
         runtime=minutes(15, per_scan=0.02),
         micro_batch=16,
     params:
+        base=lambda wildcards: base_network(config, wildcards.network),
         encoder=section("encoder"),
         seed=training_seed,
         code=code_digest("encode_semantics"),
@@ -34,38 +33,6 @@ rule encode_semantics:
         "Encoding every scan with {wildcards.network}, seed {wildcards.seed}"
     script:
         "../scripts/encode_semantics.py"
-
-
-rule encode_joint_semantics:
-    input:
-        model="<results>/{network}/seed-{seed}/model.safetensors",
-        mu=rules.encode_latents.output.mu,
-        sigma=rules.encode_latents.output.sigma,
-        scale=rules.measure_latent_scale.output.scale,
-        index=rules.pack_volumes.output.index,
-    output:
-        codes="<results>/codes/{network}/seed-{seed}.npy",
-    log:
-        text="<results>/logs/encode_joint_semantics/{network}/seed-{seed}.log",
-    benchmark:
-        "<results>/benchmarks/encode_joint_semantics/{network}/seed-{seed}.tsv"
-    wildcard_constraints:
-        network=variants("ldae_joint"),
-    conda:
-        "../envs/torch.yaml"
-    container:
-        image("torch")
-    resources:
-        mem_mb=memory(8000, scans=0.1),
-        runtime=minutes(15, per_scan=0.01),
-        micro_batch=64,
-    params:
-        seed=training_seed,
-        code=code_digest("encode_joint_semantics"),
-    message:
-        "Encoding every scan with the joint variant ({wildcards.network}, seed {wildcards.seed})"
-    script:
-        "../scripts/encode_joint_semantics.py"
 
 
 rule fit_voxel_pca:

@@ -25,7 +25,7 @@ from ldae.progress import (
 )
 from ldae.provenance.code import code_digest as digest_of_code
 from ldae.provenance.seal import seal_records
-from ldae.trainings import base_network, changed_section, networks_like, prior_of
+from ldae.trainings import CODED, base_network, changed_section, networks_like, prior_of
 from snakemake.logging import logger
 from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod

@@ -81,6 +81,8 @@ rule train_ldae:
 
 rule train_ldae_joint:
     input:
+        volumes=rules.pack_volumes.output.volumes,
+        masks=rules.pack_volumes.output.masks,
         mu=rules.encode_latents.output.mu,
         sigma=rules.encode_latents.output.sigma,
         scale=rules.measure_latent_scale.output.scale,
@@ -105,6 +107,7 @@ rule train_ldae_joint:
         checkpoint_minutes=10,
     params:
         settings=section("ldae_joint"),
+        spacing_mm=lookup(within=config, dpath="grid/spacing_mm"),
         diffusion=lookup(within=config, dpath="diffusion"),
         work_dir=checkpoint_folder,
         seed=training_seed,

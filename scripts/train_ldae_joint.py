@@ -1,19 +1,18 @@
-"""Rule entry point: train the joint variant of the LDAE in the latent space."""
+"""Rule entry point: train the joint variant of the LDAE."""
 
 from pathlib import Path
 
 from ldae.entry import rule_entry
 from ldae.latents import LatentStore, read_scale
 from ldae.training.joint import train_ldae_joint
+from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
+    inputs = snakemake.input
     train_ldae_joint(
-        latents=LatentStore(
-            snakemake.input.mu,
-            snakemake.input.sigma,
-            snakemake.input.index,
-            read_scale(snakemake.input.scale),
-        ),
+        store=VolumeStore(inputs.volumes, inputs.masks, inputs.index),
+        latents=LatentStore(inputs.mu, inputs.sigma, inputs.index, read_scale(inputs.scale)),
+        spacing_mm=snakemake.params.spacing_mm,
         diffusion=snakemake.params.diffusion,
         settings=snakemake.params.settings,
         seed=run.seed,

@@ -2,10 +2,12 @@
 
 Differences from the paper, and what each is for (measured in docs/networks.md):
 
-* latents relative to the cohort: what differs between people is all that is left;
-* the code starts as the latents' principal components, so that training can only add to them;
+* the encoder sees how much of each tissue lies about each place of the brain, not single voxels,
+  which differ between people in every fold of the cortex;
+* the code starts as the principal components of that, so that training can only add to them;
 * part of the code are temporal scores: how late in a person's course each place of the brain looks,
   learned from the order of visits alone, without a diagnosis or an age;
+* latents relative to the cohort: what differs between people is all that is left;
 * the code gives a linear guess of the latent, and the diffusion runs on what the guess leaves: the
   denoiser cannot do without the code;
 * encoder and denoiser are trained together, without a frozen prior;
@@ -19,122 +21,117 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ldae.diffusion.schedule import per_sample
-from ldae.latents import LatentStore
+from ldae.networks.densities import TissueDensities
 from ldae.networks.standard import CohortStandard
 from ldae.networks.unet import NoiseUNet
 from ldae.networks.weights import freeze, read_weights, save_weights
 
 
 class TemporalScores(nn.Module):
-    """One linear score per place of a latent: high in what a person's later visits look like.
+    """One linear score per place: high in what a person's later visits look like there.
 
     Parameters
     ----------
-    shape
-        (C, h, w, d) of a latent.
+    n_places, n_bins
+        Of the densities.
 
     Attributes
     ----------
     weight
-        (h·w·d, C); zero until :func:`ldae.training.linear_start.fit_temporal_scores` measured it.
+        (n_places, n_bins); zero until :func:`ldae.training.joint_start.fit_temporal_scores`
+        measured it.
     """
 
     weight: Tensor
 
-    def __init__(self, shape: Sequence[int]) -> None:
+    def __init__(self, n_places: int, n_bins: int) -> None:
         super().__init__()
-        c, h, w, d = shape
-        self.register_buffer("weight", torch.zeros(h * w * d, c))
+        self.register_buffer("weight", torch.zeros(n_places, n_bins))
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Scores (B, h·w·d) of standardised latents z (B, C, h, w, d)."""
-        return torch.einsum("bcp,pc->bp", z.flatten(2), self.weight)
+    def forward(self, d: Tensor) -> Tensor:
+        """Scores (B, n_places) of standardised densities d (B, n_places, n_bins)."""
+        return (d * self.weight).sum(-1)
 
 
-class LatentEncoder(nn.Module):
-    """Semantic code of a latent: a linear map plus a small convolutional correction, and scores.
+class DensityEncoder(nn.Module):
+    """Semantic code of a scan's tissue densities: linear, plus a small correction, and scores.
 
     Parameters
     ----------
     shape
-        (C, h, w, d) of a latent.
+        (H, W, D) of a scan.
+    window, stride, n_bins, n_places
+        Of :class:`TissueDensities`.
     n_components
         Entries of the code that are trained.
     temporal
         Whether :class:`TemporalScores`, which are not trained, are the code's further entries.
-    channels, norm_groups
-        Width of the correction's convolution, and groups of its normalisation.
+    width
+        Of the correction's hidden layer.
     """
 
     def __init__(
         self,
         shape: Sequence[int],
+        window: int,
+        stride: int,
+        n_bins: int,
+        n_places: int,
         n_components: int,
         temporal: bool,
-        channels: int,
-        norm_groups: int,
+        width: int,
     ) -> None:
         super().__init__()
-        c, h, w, d = shape
-        self.linear = nn.Linear(c * h * w * d, n_components)
+        self.densities = TissueDensities(shape, window, stride, n_bins, n_places)
+        self.standard = CohortStandard((n_places, n_bins))
+        self.linear = nn.Linear(n_places * n_bins, n_components)
         self.correction = nn.Sequential(
-            nn.Conv3d(c, channels, 3, padding=1),
-            nn.GroupNorm(norm_groups, channels),
-            nn.SiLU(),
-            nn.Flatten(),
-            nn.Linear(channels * h * w * d, n_components),
+            nn.Linear(n_places * n_bins, width), nn.SiLU(), nn.Linear(width, n_components)
         )
-        self.scores = TemporalScores(shape) if temporal else None
-        self.dim_y = n_components + (h * w * d if temporal else 0)
+        self.scores = TemporalScores(n_places, n_bins) if temporal else None
+        self.dim_y = n_components + (n_places if temporal else 0)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Code y (B, dim_y) of standardised latents z (B, C, h, w, d)."""
-        y: Tensor = self.linear(z.flatten(1)) + self.correction(z)
-        return y if self.scores is None else torch.cat([y, self.scores(z)], 1)
+    def forward(self, x: Tensor) -> Tensor:
+        """Code y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1]."""
+        return self.code(self.standard(self.densities(x)))
+
+    def code(self, d: Tensor) -> Tensor:
+        """Code y (B, dim_y) of standardised densities d (B, n_places, n_bins)."""
+        flat = d.flatten(1)
+        y: Tensor = self.linear(flat) + self.correction(flat)
+        return y if self.scores is None else torch.cat([y, self.scores(d)], 1)
 
 
 class JointNetwork(nn.Module):
-    """y = E_φ(z_0), its guess of z_0, and the denoiser of what the guess leaves.
+    """y = E_φ(x_0), its guess of z_0, and the denoiser of what the guess leaves.
 
     With g = W·y + b the guess, the residual r_0 = z_0 - g is diffused like z_0 itself:
     r_t = z_t - √ᾱ_t·g, so ε̂(z_t, t, y) = ε_θ(z_t - √ᾱ_t·g, t, y).
 
     Parameters
     ----------
+    encoder
+        Settings of :class:`DensityEncoder`.
     shape
         (C, h, w, d) of a latent.
-    n_components, temporal, encoder_channels, norm_groups
-        Of :class:`LatentEncoder`.
     unet
         Settings of :class:`NoiseUNet` without `in_channels` and `dim_y`; with `schedule`.
     """
 
-    def __init__(
-        self,
-        shape: Sequence[int],
-        n_components: int,
-        temporal: bool,
-        encoder_channels: int,
-        norm_groups: int,
-        unet: dict[str, Any],
-    ) -> None:
+    def __init__(self, encoder: dict[str, Any], shape: Sequence[int], unet: dict[str, Any]) -> None:
         super().__init__()
         self.architecture: dict[str, Any] = {
+            "encoder": dict(encoder),
             "shape": list(shape),
-            "n_components": n_components,
-            "temporal": temporal,
-            "encoder_channels": encoder_channels,
-            "norm_groups": norm_groups,
             "unet": dict(unet),
         }
         self.shape = tuple(shape)
         self.standard = CohortStandard(shape)
-        self.encoder = LatentEncoder(shape, n_components, temporal, encoder_channels, norm_groups)
+        self.encoder = DensityEncoder(**encoder)
         dim_y = self.encoder.dim_y
         self.guess = nn.Linear(dim_y, self.standard.mean.numel())
         self.unet = NoiseUNet(in_channels=shape[0], dim_y=dim_y, **unet)
@@ -145,28 +142,6 @@ class JointNetwork(nn.Module):
         residual = z_t - per_sample(alpha_bar.sqrt(), z_t) * guess
         eps: Tensor = self.unet(residual, t, y)
         return eps
-
-
-@torch.inference_mode()
-def encode_joint_semantics(
-    network: JointNetwork, latents: LatentStore, batch_size: int
-) -> np.ndarray:
-    """Semantic code of every scan, (N, dim_y) float32, in the order of the latents.
-
-    Parameters
-    ----------
-    network
-        Trained network.
-    latents
-        The encoded scans.
-    batch_size
-        Scans per forward pass; changes speed and memory only.
-    """
-    device = network.standard.mean.device
-    rows = np.arange(len(latents.index))
-    pieces = np.array_split(rows, -(-len(rows) // batch_size))
-    codes = [network.encoder(network.standard(latents.mean(r).to(device))) for r in pieces]
-    return torch.cat(codes).float().cpu().numpy()
 
 
 def save_joint_network(path: Path, network: JointNetwork) -> None:

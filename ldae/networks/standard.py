@@ -31,7 +31,8 @@ class CohortStandard(nn.Module):
     Parameters
     ----------
     shape
-        Shape of one sample: (1, H, W, D) of scans, (C, h, w, d) of latents.
+        Shape of one sample: (1, H, W, D) of scans, (C, h, w, d) of latents, (places, bins) of
+        densities.
 
     Attributes
     ----------
@@ -96,11 +97,23 @@ def measure_latent_standard(latents: LatentStore) -> CohortStandard:
     """
     rows = latents.rows("train")
     note_fitted("latent standard", latents.index["subject"].iloc[rows])
-    z = latents.mean(rows)
-    deviation = z.std(0, correction=0)
-    standard = CohortStandard(latents.shape)
-    standard.mean.copy_(z.mean(0))
-    standard.deviation.copy_(deviation.clamp_min(LEAST_LATENT_SHARE * float(deviation.mean())))
+    return standardise_samples(latents.mean(rows), LEAST_LATENT_SHARE)
+
+
+def standardise_samples(samples: Tensor, least_share: float) -> CohortStandard:
+    """Mean and deviation of training samples (B, ...), the deviation at least a share of its mean.
+
+    Parameters
+    ----------
+    samples
+        Of training people only.
+    least_share
+        Least deviation of an element, as a share of the elements' mean one.
+    """
+    deviation = samples.std(0, correction=0)
+    standard = CohortStandard(samples.shape[1:])
+    standard.mean.copy_(samples.mean(0))
+    standard.deviation.copy_(deviation.clamp_min(least_share * float(deviation.mean())))
     return standard
 
 

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from ldae.codes import batches
 from ldae.diffusion.process import diffuse, noise_loss
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.latents import LatentStore
+from ldae.networks.densities import TissueDensities, measure_densities
 from ldae.networks.joint import JointNetwork, save_joint_network
 from ldae.networks.standard import measure_latent_standard
 from ldae.provenance.fitted import note_fitted
@@ -20,6 +22,9 @@ from ldae.training.batches import Batch
 from ldae.training.diffusion import DiffusionTraining, unet_settings
 from ldae.training.fit import fingerprint, fit, resolve_steps
 from ldae.training.joint_start import fit_joint_start, visit_pairs
+from ldae.volumes import VolumeStore
+
+SCANS_AT_ONCE = 16
 
 
 class JointTraining(DiffusionTraining):
@@ -34,6 +39,9 @@ class JointTraining(DiffusionTraining):
         Encoder, guess and denoiser, which know the cohort's standard.
     latents
         The encoded scans.
+    densities
+        Standardised tissue densities of every scan, (N, n_places, n_bins), row-aligned: fixed, so
+        they are computed once.
     settings
         Further holds ``other_visit``: whether the code comes from another visit.
     seed, schedule
@@ -44,6 +52,7 @@ class JointTraining(DiffusionTraining):
         self,
         network: JointNetwork,
         latents: LatentStore,
+        densities: Tensor,
         settings: dict[str, Any],
         seed: int,
         schedule: NoiseSchedule,
@@ -52,6 +61,7 @@ class JointTraining(DiffusionTraining):
         super().__init__(network, *rows, settings, seed, schedule)
         note_fitted("joint ldae", latents.index["subject"].iloc[self.train_rows])
         self.latents = latents
+        self.densities = densities
         subjects = latents.index["subject"].to_numpy(str)
         visits = latents.index.groupby(subjects).indices
         self.visits = [np.sort(visits[subject]) for subject in subjects]
@@ -69,15 +79,14 @@ class JointTraining(DiffusionTraining):
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
         t, eps = self.draw(len(rows), self.latents.shape, part, generator)
         other = self.other_visits(rows, generator) if self.settings["other_visit"] else rows
-        seen = self.latents.sample(rows, generator)[part]
         z_0 = self.latents.sample(other, generator)[part]
-        return {"seen": seen, "z_0": z_0, "t": t, "eps": eps}
+        return {"densities": self.densities[rows[part]], "z_0": z_0, "t": t, "eps": eps}
 
     @override
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         t, eps = batch["t"], batch["eps"]
         z_t = diffuse(network.standard(batch["z_0"]), t, eps, self.schedule)  # type: ignore[operator]
-        y = network.encoder(network.standard(batch["seen"]))  # type: ignore[operator]
+        y = network.encoder.code(batch["densities"])  # type: ignore[operator,union-attr]
         alpha_bar = self.schedule.alpha_bar[t]
         eps_hat = network.noise(z_t, t, y, alpha_bar)  # type: ignore[operator]
         return {
@@ -87,7 +96,9 @@ class JointTraining(DiffusionTraining):
 
 
 def train_ldae_joint(
+    store: VolumeStore,
     latents: LatentStore,
+    spacing_mm: float,
     diffusion: dict[str, Any],
     settings: dict[str, Any],
     seed: int,
@@ -100,8 +111,10 @@ def train_ldae_joint(
 
     Parameters
     ----------
-    latents
-        The encoded scans.
+    store, latents
+        Scans and their latents, row by row.
+    spacing_mm
+        Edge of a voxel.
     diffusion, settings
         Config sections ``diffusion`` and ``ldae_joint``.
     seed, model_path, metrics_path, work_dir, checkpoint_minutes
@@ -109,17 +122,41 @@ def train_ldae_joint(
     """
     torch.manual_seed(seed)
     settings = resolve_steps(settings, len(latents.rows("train")))
+    windows = {
+        "window": _voxels(settings["window_mm"], spacing_mm),
+        "stride": _voxels(settings["stride_mm"], spacing_mm),
+        "n_bins": settings["n_bins"],
+    }
+    layer = measure_densities(store, **windows)
+    encoder = {
+        "shape": list(store.shape),
+        **windows,
+        "n_places": len(layer.places),
+        "n_components": settings["n_components"],
+        "temporal": settings["temporal_scores"] and len(visit_pairs(latents.index)) > 0,
+        "width": settings["encoder_width"],
+    }
     network = JointNetwork(
-        latents.shape,
-        settings["n_components"],
-        settings["temporal_scores"] and len(visit_pairs(latents.index)) > 0,
-        settings["encoder_channels"],
-        settings["norm_groups"],
-        unet_settings(settings | {"preconditioned": True}, diffusion),
+        encoder, latents.shape, unet_settings(settings | {"preconditioned": True}, diffusion)
     )
     network.standard.load_state_dict(measure_latent_standard(latents).state_dict())
-    fit_joint_start(network, latents, seed)
-    module = JointTraining(network, latents, settings, seed, NoiseSchedule(**diffusion))
+    network.encoder.densities.load_state_dict(layer.state_dict())
+    densities = all_densities(layer, store)
+    fit_joint_start(network, latents, densities, seed)
+    standardised = network.encoder.standard(densities)
+    schedule = NoiseSchedule(**diffusion)
+    module = JointTraining(network, latents, standardised, settings, seed, schedule)
     identity = fingerprint(settings, diffusion, seed, latents.digest())
     if fit(module, "train_ldae_joint", metrics_path, work_dir, identity, checkpoint_minutes):
         save_joint_network(model_path, module.validated_network)  # type: ignore[arg-type]
+
+
+@torch.inference_mode()
+def all_densities(layer: TissueDensities, store: VolumeStore) -> Tensor:
+    """Tissue densities of every scan, (N, n_places, n_bins)."""
+    pieces = batches(store.rows(), SCANS_AT_ONCE)
+    return torch.cat([layer(store.batch(rows)) for rows in pieces]).clone()
+
+
+def _voxels(length_mm: float, spacing_mm: float) -> int:
+    return max(1, round(length_mm / spacing_mm))

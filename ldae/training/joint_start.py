@@ -1,6 +1,6 @@
 """Where the jointly trained LDAE starts: principal components, and scores of the order of visits.
 
-Both are closed forms of the training latents.  What the gradient adds starts at zero, so a short
+All are closed forms of the training scans.  What the gradient adds starts at zero, so a short
 training can only add to them.
 """
 
@@ -11,13 +11,19 @@ import pandas as pd
 import torch
 from sklearn.covariance import ledoit_wolf
 from sklearn.decomposition import PCA
-from torch import nn
+from sklearn.linear_model import RidgeCV
+from torch import Tensor, nn
 
 from ldae.latents import LatentStore
 from ldae.networks.joint import JointNetwork
+from ldae.networks.standard import standardise_samples
 from ldae.provenance.fitted import note_fitted
 
 MONTHS_PER_YEAR = 12
+LEAST_DENSITY_SHARE = 0.05
+"""Least deviation of a density, as a share of the mean one: what varies less is rounding."""
+GUESS_PENALTIES = np.logspace(0, 4, 5)
+"""Candidates for the ridge penalty of the guess, chosen by leave-one-out error."""
 
 
 def visit_pairs(index: pd.DataFrame) -> pd.DataFrame:
@@ -40,76 +46,80 @@ def visit_pairs(index: pd.DataFrame) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def fit_joint_start(network: JointNetwork, latents: LatentStore, seed: int) -> None:
-    """Set the linear code to whitened principal components, the guess to their inverse.
+def fit_joint_start(
+    network: JointNetwork, latents: LatentStore, densities: Tensor, seed: int
+) -> None:
+    """Set the linear code to whitened principal components, the guess to the latent's regression.
 
     Parameters
     ----------
     network
-        Its standard must be measured already; changed in place.
+        Its standard of latents must be measured already; changed in place.
     latents
         The encoded scans; only rows of the training split are read.
+    densities
+        Of every scan, (N, n_places, n_bins), row-aligned.
     seed
         Of the randomised solver (Halko et al. 2011).
     """
     rows = latents.rows("train")
     note_fitted("joint start", latents.index["subject"].iloc[rows])
-    z = network.standard(latents.mean(rows)).flatten(1).numpy()
     encoder = network.encoder
+    encoder.standard.load_state_dict(
+        standardise_samples(densities[rows], LEAST_DENSITY_SHARE).state_dict()
+    )
+    standardised = encoder.standard(densities)
+    flat = standardised[rows].flatten(1).numpy()
     n_components = encoder.linear.out_features
-    kept = min(n_components, len(rows) - 1, z.shape[1])
-    pca = PCA(kept, svd_solver="randomized", random_state=seed).fit(z)
-    deviation = np.sqrt(pca.explained_variance_)[:, None]
-    to_code = np.zeros((n_components, z.shape[1]), np.float32)
-    to_code[:kept] = pca.components_ / deviation
-    to_latent = np.zeros((z.shape[1], encoder.dim_y), np.float32)
-    to_latent[:, :kept] = (pca.components_ * deviation).T
-    mean = pca.mean_.astype(np.float32)
-    _set(encoder.linear, to_code, -to_code @ mean)
-    _set(network.guess, to_latent, mean)
+    kept = min(n_components, len(rows) - 1, flat.shape[1])
+    pca = PCA(kept, svd_solver="randomized", random_state=seed).fit(flat)
+    to_code = np.zeros((n_components, flat.shape[1]), np.float32)
+    to_code[:kept] = pca.components_ / np.sqrt(pca.explained_variance_)[:, None]
+    _set(encoder.linear, to_code, -to_code @ pca.mean_.astype(np.float32))
     correction = encoder.correction[-1]
     nn.init.zeros_(correction.weight)  # type: ignore[arg-type]
     nn.init.zeros_(correction.bias)  # type: ignore[arg-type]
     if encoder.scores is not None:
-        weight = fit_temporal_scores(network, latents)
+        weight = fit_temporal_scores(standardised.numpy(), latents.index)
         encoder.scores.weight.copy_(torch.from_numpy(weight))
+    with torch.no_grad():
+        y = encoder.code(standardised[rows]).numpy()
+    z = network.standard(latents.mean(rows)).flatten(1).numpy()
+    ridge = RidgeCV(GUESS_PENALTIES).fit(y, z)
+    _set(network.guess, ridge.coef_.astype(np.float32), ridge.intercept_.astype(np.float32))
 
 
-def fit_temporal_scores(network: JointNetwork, latents: LatentStore) -> np.ndarray:
-    """Fisher's discriminant of later against earlier visits, at each place of the latent.
+def fit_temporal_scores(densities: np.ndarray, index: pd.DataFrame) -> np.ndarray:
+    """Fisher's discriminant of later against earlier visits, at each place.
 
-    With d = z_B - z_A the change of one person's latent at a place over Δ years, c = Σ Δ·d/Σ Δ² its
-    mean rate, and S the covariance of d - Δ·c (Ledoit & Wolf 2004): w = S⁻¹·c, scaled so that w·z
-    has unit deviation.  It needs the order of visits only; with diagnoses or ages it would be a
-    supervised code.
+    With d = x_B - x_A the change of one person's densities at a place over Δ years,
+    c = Σ Δ·d/Σ Δ² its mean rate, and S the covariance of d - Δ·c (Ledoit & Wolf 2004): w = S⁻¹·c,
+    scaled so that w·x has unit deviation.  It needs the order of visits only; with diagnoses or
+    ages it would be a supervised code.
 
     Parameters
     ----------
-    network
-        Its standard must be measured already.
-    latents
-        The encoded scans; only people of the training split with two visits are read.
+    densities
+        Standardised, of every scan, (N, n_places, n_bins).
+    index
+        Index of the packed scans; only people of the training split with two visits are read.
 
     Returns
     -------
     numpy.ndarray
-        Weights, (h·w·d, C) float32.
+        Weights, (n_places, n_bins) float32.
     """
-    pairs = visit_pairs(latents.index)
-    note_fitted("temporal scores", latents.index["subject"].iloc[pairs["earlier"]])
-    z_a, z_b = (
-        network.standard(latents.mean(pairs[name].to_numpy())).flatten(2).numpy()
-        for name in ("earlier", "later")
-    )
+    pairs = visit_pairs(index)
+    note_fitted("temporal scores", index["subject"].iloc[pairs["earlier"]])
+    earlier, later = (densities[pairs[name].to_numpy()] for name in ("earlier", "later"))
     years = pairs["years"].to_numpy(np.float32)
-    change = z_b - z_a
-    weights = np.empty((change.shape[2], change.shape[1]), np.float32)
+    weights = np.empty(densities.shape[1:], np.float32)
     for place in range(len(weights)):
-        d = change[:, :, place]
+        d = later[:, place] - earlier[:, place]
         rate = years @ d / (years @ years)
         covariance, _ = ledoit_wolf(d - years[:, None] * rate, assume_centered=True)
         weight = np.linalg.solve(covariance, rate)
-        score = np.concatenate([z_a[:, :, place], z_b[:, :, place]]) @ weight
+        score = np.concatenate([earlier[:, place], later[:, place]]) @ weight
         weights[place] = weight / score.std()
     return weights
 

@@ -41,6 +41,10 @@ UNET = {
     "channels": [8], "n_res_blocks": 1, "attention_levels": [True], "dropout": 0.0,
     "norm_groups": 4,
 }  # fmt: skip
+DENSITIES = {
+    "shape": SHAPE, "window": 4, "stride": 4, "n_bins": 4, "n_places": 2, "n_components": 6,
+    "temporal": True, "width": 8,
+}  # fmt: skip
 
 
 def randomise(module: torch.nn.Module, scale: float) -> None:
@@ -59,7 +63,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
     randomise(pair, 0.1)
     voxel = ConditionalUNet(ENCODER, UNET, 2)
     randomise(voxel, 0.1)
-    joint = JointNetwork((3, 4, 4, 4), 6, True, 8, 4, UNET | {"schedule": DIFFUSION})
+    joint = JointNetwork(DENSITIES, (3, 4, 4, 4), UNET | {"schedule": DIFFUSION})
+    joint.encoder.densities.inside.fill_(1)
     randomise(joint, 0.1)
     names = ("autoencoder", "prior", "ldae", "ldae_joint", "voxel_dae")
     paths = {name: tmp_path / f"{name}.safetensors" for name in names}

@@ -43,7 +43,8 @@ UNET: dict[str, Any] = {
     "norm_groups": 4, "preconditioned": False,
 }  # fmt: skip
 JOINT: dict[str, Any] = {
-    "n_components": 6, "temporal_scores": True, "other_visit": True, "encoder_channels": 8,
+    "n_components": 6, "temporal_scores": True, "other_visit": True, "encoder_width": 8,
+    "window_mm": 4, "stride_mm": 2, "n_bins": 4,
 }  # fmt: skip
 AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9}
 RESIDUAL = {"fold": 2, "channels": 8, "n_blocks": 1}
@@ -102,7 +103,8 @@ def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
         prior, settings = folder / "prior.safetensors", averaged | {"snr_gamma": 0.1}
         train_ldae(store, latents, prior, DIFFUSION, ENCODER, settings, **paths)
     elif stage == "ldae_joint":
-        train_ldae_joint(latents, DIFFUSION, UNET | averaged | JOINT, **paths)
+        settings = UNET | averaged | JOINT
+        train_ldae_joint(store, latents, 1.0, DIFFUSION, settings, **paths)
     elif stage == "voxel_dae":
         train_voxel_dae(store, DIFFUSION, ENCODER, UNET | averaged | {"fold": 2}, **paths)
     elif stage == "residual":

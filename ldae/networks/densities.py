@@ -1,0 +1,106 @@
+"""How much of each tissue lies about each place of the brain, as in voxel-based morphometry.
+
+Registered brains agree in their large structures and differ in every fold of the cortex, so that
+one voxel says little of a person.  The share of dark, grey and bright voxels in a window of some
+centimetres says how much fluid and grey matter is there, whatever the folds (Ashburner & Friston
+2000), and needs no segmentation: intensities are sorted into a few soft bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool3d
+
+from ldae.provenance.fitted import note_fitted
+from ldae.volumes import VolumeStore
+
+LEAST_BRAIN = 0.3
+"""Share of a window that is brain in most people; windows with less are left out."""
+
+
+class TissueDensities(nn.Module):
+    """Share of each intensity in overlapping windows of the brain.
+
+    Parameters
+    ----------
+    shape
+        (H, W, D) of a scan.
+    window, stride
+        Edge of the cubic windows and distance of their centres, voxels.
+    n_bins
+        Intensities 0, 1/(n_bins - 1), …, 1 that a voxel's is divided between, linearly.
+    n_places
+        Windows kept.
+
+    Attributes
+    ----------
+    inside
+        (1, 1, H, W, D), 1 in the brain of most training people; 0 until set.
+    places
+        Numbers of the windows kept, (n_places,) int64.
+    """
+
+    inside: Tensor
+    places: Tensor
+    bins: Tensor
+
+    def __init__(
+        self, shape: Sequence[int], window: int, stride: int, n_bins: int, n_places: int
+    ) -> None:
+        super().__init__()
+        self.window, self.stride = window, stride
+        self.register_buffer("inside", torch.zeros(1, 1, *shape))
+        self.register_buffer("places", torch.zeros(n_places, dtype=torch.int64))
+        self.register_buffer("bins", torch.linspace(0, 1, n_bins), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Densities (B, n_places, n_bins), each place's of sum 1, of scans x (B, 1, H, W, D)."""
+        width = 1 / (len(self.bins) - 1)
+        brain = self._about(self.inside)
+        shares = [
+            self._about(self.inside * (1 - (x - level).abs() / width).clamp_min(0)) / brain
+            for level in self.bins
+        ]
+        return torch.stack(shares, -1)
+
+    def _about(self, maps: Tensor) -> Tensor:
+        """Means (B, n_places) over the windows kept."""
+        return window_means(maps, self.window, self.stride)[:, self.places]
+
+
+def window_means(maps: Tensor, window: int, stride: int) -> Tensor:
+    """Means (B, all windows) of maps (B, 1, H, W, D); beyond the border lies nothing."""
+    padding = (window - stride) // 2
+    return avg_pool3d(maps, window, stride, padding, ceil_mode=True).flatten(1)
+
+
+def training_brain(store: VolumeStore) -> Tensor:
+    """1 where at least half of the training scans have brain, float32 (1, 1, H, W, D)."""
+    rows = store.rows("train")
+    note_fitted("brain of the densities", store.index["subject"].iloc[rows])
+    total = np.zeros(store.shape)
+    for row in rows:
+        total += store.masks[row]
+    return torch.from_numpy(total / len(rows) >= 0.5)[None, None].float()
+
+
+def measure_densities(store: VolumeStore, window: int, stride: int, n_bins: int) -> TissueDensities:
+    """The layer, with the windows that hold brain of the training people.
+
+    Parameters
+    ----------
+    store
+        The packed scans; only masks of the training split are read.
+    window, stride, n_bins
+        As for :class:`TissueDensities`.
+    """
+    inside = training_brain(store)
+    places = torch.nonzero(window_means(inside, window, stride)[0] >= LEAST_BRAIN)[:, 0]
+    layer = TissueDensities(store.shape, window, stride, n_bins, len(places))
+    layer.inside.copy_(inside)
+    layer.places.copy_(places)
+    return layer
