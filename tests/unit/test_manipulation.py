@@ -11,14 +11,9 @@ import torch
 from evaluation_toy import SHAPE, ToyModel, affine, make_store
 
 from ldae.codes import encode_semantics, measure_region_volumes, template_volumes
-from ldae.manipulation import (
-    _agreement,
-    _ceiling,
-    group_effect,
-    halve_subjects,
-    manipulate_attribute,
-    manipulated_code,
-)
+from ldae.edit_fidelity import agreement_of_change, autoencoder_ceiling, group_effect
+from ldae.edit_judges import ProbeSettings, halve_subjects
+from ldae.manipulation import EditSettings, manipulate_attribute, manipulated_code
 from ldae.probes import Probe
 from ldae.regions import region_atlas
 from ldae.scores import tabulate_scores
@@ -85,14 +80,8 @@ def edited(store: VolumeStore) -> Edited:
         ),
         region_atlas(SHAPE, affine()),
         GroupAsTruth(store),
-        amounts=[-0.5, -0.25, 0.25, 0.5],
-        n_steps=8,
-        n_scans=8,
-        c_grid=[0.01, 1.0],
-        alpha_grid=[10.0, 1000.0],
-        n_folds=3,
-        pca_components=10,
-        batch_size=5,
+        probing=ProbeSettings([0.01, 1.0], [10.0, 1000.0], n_folds=3, pca_components=10),
+        settings=EditSettings([-0.5, -0.25, 0.25, 0.5], n_steps=8, n_scans=8, batch_size=5),
         seed=0,
     )
     table = tabulate_scores(
@@ -153,7 +142,7 @@ def test_true_map_that_is_the_group_difference_is_recognised(edited: Edited) -> 
 def test_agreement_has_the_sign_of_the_edit() -> None:
     truth = np.random.default_rng(0).normal(size=(2, *SHAPE))
     mask = torch.ones(2, 1, *SHAPE, dtype=torch.bool)
-    frames = pd.concat(_agreement(np.stack([truth[0], -truth[1]]), truth[0], truth, mask))
+    frames = pd.concat(agreement_of_change(np.stack([truth[0], -truth[1]]), truth[0], truth, mask))
     values = frames.set_index(["metric", "sample"])["value"]
     assert values["truth_correlation", 0] == pytest.approx(1)
     assert values["truth_correlation", 1] == pytest.approx(-1)
@@ -175,9 +164,9 @@ def test_what_passes_the_autoencoder_bounds_the_agreement(store: VolumeStore) ->
     base = x[:, 0].numpy()
     # Darker where the scan is bright: no value leaves [0, 1].
     truth = -0.1 * base
-    assert _ceiling(Clear(), x, mask, x, base, truth) == pytest.approx(1, abs=1e-4)
+    assert autoencoder_ceiling(Clear(), x, mask, x, base, truth) == pytest.approx(1, abs=1e-4)
     toy = ToyModel()
-    blurred = _ceiling(toy, x, mask, toy.from_latent(toy.to_latent(x)), base, truth)
+    blurred = autoencoder_ceiling(toy, x, mask, toy.from_latent(toy.to_latent(x)), base, truth)
     assert (blurred < 0.9).all() and (blurred > 0.1).all()
 
 
