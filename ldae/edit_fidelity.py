@@ -128,28 +128,28 @@ class Fidelity:
             return None
         return self.effects.of(task, scans.names)[1]
 
-    def bounds(
+    def ceilings(
         self, scans: Scans, model: DiffusionAutoencoder, z_0: Tensor
-    ) -> dict[str, list[pd.DataFrame]]:
-        """By task, what an edit's agreement with the truth can be held to; empty if it is unknown.
-
-        ``truth_ceiling`` of the model's autoencoder, which made the latents `z_0` of the scans, and
-        ``truth_correlation`` of the trivial edit.
-        """
-        known = [] if self.effects is None else [t for t in self.group if t in self.effects.maps]
-        if self.effects is None or not known:
+    ) -> dict[str, pd.DataFrame]:
+        """``truth_ceiling`` by task of the autoencoder that made `z_0`; empty without truth."""
+        if self.effects is None or not set(self.group) & set(self.effects.maps):
             return {}
         passed = model.from_latent(z_0).cpu()
         frames = {}
-        for task in known:
+        for task in set(self.group) & set(self.effects.maps):
             healthy, truth = self.effects.of(task, scans.names)
             ceiling = autoencoder_ceiling(model, scans.x, scans.mask, passed, healthy, truth)
-            group = np.broadcast_to(self.group[task], truth.shape)
-            trivial = correlate_maps(group, truth, scans.mask)
-            frames[task] = [
-                score_frame("truth_ceiling", ceiling),
-                score_frame("truth_correlation", trivial, method=GROUP_DIFFERENCE),
-            ]
+            frames[task] = score_frame("truth_ceiling", ceiling)
+        return frames
+
+    def trivial(self, scans: Scans) -> dict[str, pd.DataFrame]:
+        """``truth_correlation`` by task of the trivial edit; empty without truth."""
+        frames = {}
+        for task, group in self.group.items():
+            truth = self.truth(task, scans)
+            if truth is not None:
+                correlation = correlate_maps(np.broadcast_to(group, truth.shape), truth, scans.mask)
+                frames[task] = score_frame("truth_correlation", correlation)
         return frames
 
     def compare(
@@ -312,14 +312,16 @@ def summarise_trends(scores: pd.DataFrame) -> pd.DataFrame:
     """Rank correlation with the amount, monotone or not, and slope, of each scan's responses."""
     rows: list[dict[str, object]] = []
     selected = scores[scores["metric"].isin(TREND_METRICS)]
-    keys = ["task", "metric", "attribute", "judge", "scan"]
-    for (task, metric, attribute, judge, scan), curve in selected.groupby(keys, sort=False):
+    keys = ["method", "task", "metric", "attribute", "judge", "scan"]
+    for names, curve in selected.groupby(keys, sort=False):
+        method, task, metric, attribute, judge, scan = names
         curve = curve.sort_values("amount")
         if len(curve) < 3:
             continue
         amount, response = curve["amount"].to_numpy(float), curve["value"].to_numpy(float)
-        common = {"task": task, "attribute": attribute, "judge": judge, "scan": scan}
-        common |= {"subject": curve["subject"].iloc[0], "amount": np.nan, "region": "", "note": ""}
+        common = {"method": method, "task": task, "attribute": attribute, "judge": judge}
+        common |= {"scan": scan, "subject": curve["subject"].iloc[0]}
+        common |= {"amount": np.nan, "region": "", "note": ""}
         if metric == "response":
             slope = float(amount @ response / (amount @ amount))
             rows.append(common | {"metric": "response_slope", "value": slope})

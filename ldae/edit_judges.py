@@ -141,9 +141,13 @@ class Halves:
         judges, people = self._fit_judges({CODE_JUDGE: (codes[self.first], codes[self.second])})
         return Panel(judges | self._judges, self._pca, people | self._people)
 
-    def directing_probe(self, attribute: str, codes: np.ndarray) -> Probe:
-        """Probe of an attribute on the first half, of the codes of all scans (N, dim)."""
-        return self._fit(attribute, self.first, codes[self.first])
+    def directing_probes(self, tasks: Sequence[str], codes: np.ndarray) -> dict[str, Probe]:
+        """Probes of the first half by attribute, of the codes of all scans (N, dim).
+
+        Those of the tasks, and of every other attribute that the first half knows.
+        """
+        known = [a for a in ATTRIBUTES if a in tasks or self._possible(a, self.first)]
+        return {a: self._fit(a, self.first, codes[self.first]) for a in known}
 
     def people_slopes(self, task: str, panel: Panel) -> pd.DataFrame:
         """Each person's part in the slope of the judges' scores on the target, in the first half.
@@ -166,6 +170,7 @@ class Halves:
                 "metric": "people_slope",
                 "attribute": attribute,
                 "judge": kind,
+                "region": "",
                 "value": share * (score - score.mean()),  # the parts' mean is the slope either way
                 "amount": np.nan,
                 "split": "train",

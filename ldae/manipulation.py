@@ -1,23 +1,24 @@
-"""Moving a scan along a probe's direction in code space, and measuring what moved.
+"""Moving a scan along a direction of an attribute in code space, and measuring what moved.
 
-The protocol keeps apart what gives the direction and what judges the edit: the direction comes from
-one half of the training people, the judges from the other half, and one kind of judge never sees a
-code (:mod:`ldae.edit_judges`).  What is measured of an edit stands in :mod:`ldae.edit_fidelity`.
+The protocol keeps apart what gives the direction (:mod:`ldae.edit_directions`) and what judges the
+edit: the direction comes from one half of the training people, the judges from the other half, and
+one kind of judge never sees a code (:mod:`ldae.edit_judges`).  What is measured of an edit stands
+in :mod:`ldae.edit_fidelity`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from ldae.codes import batches
+from ldae.edit_directions import Direction, manipulated_code, targeted_directions
 from ldae.edit_fidelity import (
     GROUP_DIFFERENCE,
     Effects,
@@ -28,7 +29,7 @@ from ldae.edit_fidelity import (
 )
 from ldae.edit_judges import Halves, Panel, ProbeSettings
 from ldae.inference import encode_stochastic, sample
-from ldae.probes import Probe, probe_tasks
+from ldae.probes import probe_tasks
 from ldae.reconstruction import choose_rows, with_scans
 from ldae.regions import RegionAtlas
 from ldae.scores import NOTHING, SLOPES
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from ldae.volumes import VolumeStore
 
 logger = logging.getLogger(__name__)
+
+TARGETED = "_targeted"
+"""Ends the method's name of a model whose edits leave the other attributes' probes where they are;
+without it a model's edits are the paper's."""
 
 
 @dataclass(frozen=True)
@@ -70,30 +75,6 @@ class EditSettings:
         return sorted({0.0, *map(float, self.amounts)})
 
 
-def manipulated_code(y: Tensor, probe: Probe, amount: float) -> Tensor:
-    """Y' = std ⊙ ((y - mean)/std + a·√dim·w/‖w‖) + mean, shape of `y` (B, dim).
-
-    Parameters
-    ----------
-    y
-        Semantic codes, (B, dim).
-    probe
-        Its weights are the direction, its mean and std the standardisation.
-    amount
-        a, in root mean square standard deviations per entry of the code; positive is towards AD, or
-        towards old age.
-    """
-    w, mean, std = (
-        torch.as_tensor(v, dtype=y.dtype, device=y.device)
-        for v in (probe.weights, probe.mean, probe.std)
-    )
-    norm = w.norm()
-    if not norm > 0:
-        raise ValueError(f"the probe of {probe.task} has no direction: all weights are zero")
-    shifted = (y - mean) / std + amount * len(w) ** 0.5 * w / norm
-    return std * shifted + mean
-
-
 @torch.inference_mode()
 def manipulate_attribute(
     store: VolumeStore,
@@ -106,11 +87,14 @@ def manipulate_attribute(
     probing: ProbeSettings,
     settings: EditSettings,
     seed: int,
+    targeted: Collection[str] = (),
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Dose and response of editing disease and age in scans of the split.
 
     Each scan is decoded from its own stochastic code; changes are against the same scan decoded at
-    a = 0.  Metrics of each scan, by edited attribute (`task`) and amount:
+    a = 0.  A model's edits go along the weights of its probes, as the paper's do; those of method
+    ``<model>_targeted`` along :func:`ldae.edit_directions.targeted_directions`, which hold the
+    other attributes.  Metrics of each scan, by edited attribute (`task`) and amount:
 
     * ``ventricle_change_ml``, ``hippocampus_change_ml``, in template space;
     * ``response`` of each judge to each `attribute`, in deviations of its score between people, and
@@ -149,6 +133,8 @@ def manipulate_attribute(
         Which scans are edited, by how much and how.
     seed
         Of the halves of the training people, the fits, and the draw of scans.
+    targeted
+        Names of the models that are edited along targeted directions too.
 
     Returns
     -------
@@ -177,33 +163,51 @@ def manipulate_attribute(
     parts: list[pd.DataFrame] = []
     shown: dict[str, np.ndarray] = {}
     for name, model in models.items():
-        directions = {task: halves.directing_probe(task, codes[name]) for task in tasks}
+        directions = _find_directions(halves, tasks, name, codes[name], name in targeted)
         panel = halves.panel(codes[name])
-        people = [halves.people_slopes(task, panel) for task in tasks]
+        people = [
+            halves.people_slopes(task, panel).assign(method=method)
+            for method in directions
+            for task in tasks
+        ]
         edits, examples = _edit_scans(
             store, rows, model, directions, panel, atlas, fidelity, settings
         )
-        scores = _complete(pd.concat([*people, *edits], ignore_index=True), panel, name)
-        if parts:  # the training people's difference is no model's: once is enough
-            scores = scores[scores["method"] != GROUP_DIFFERENCE]
-        parts.append(scores)
+        parts.append(_complete(pd.concat([*people, *edits], ignore_index=True), panel))
         shown = shown or examples
-    scores = pd.concat(parts, ignore_index=True)
-    steps = np.where(scores["method"] == GROUP_DIFFERENCE, NOTHING, settings.n_steps)
-    return scores.assign(steps=steps), shown
+    edited = pd.concat(parts, ignore_index=True).assign(steps=settings.n_steps)
+    trivial = _score_trivial_edit(store, rows, fidelity, settings.batch_size)
+    return pd.concat([edited, *trivial], ignore_index=True), shown
+
+
+def _find_directions(
+    halves: Halves, tasks: Sequence[str], name: str, codes: np.ndarray, targeted: bool
+) -> dict[str, dict[str, Direction]]:
+    """Directions of the tasks by method: the paper's and, if wanted, the targeted ones."""
+    probes = halves.directing_probes(tasks, codes)
+    directions = {name: {task: Direction.of_probe(probes[task]) for task in tasks}}
+    if targeted:
+        first = halves.first
+        targets = {attribute: target[first] for attribute, target in halves.target.items()}
+        found = targeted_directions(codes[first], halves.subjects[first], targets, probes)
+        directions[f"{name}{TARGETED}"] = {task: found[task] for task in tasks}
+    return directions
 
 
 def _edit_scans(
     store: VolumeStore,
     rows: np.ndarray,
     model: DiffusionAutoencoder,
-    directions: Mapping[str, Probe],
+    directions: Mapping[str, Mapping[str, Direction]],
     panel: Panel,
     atlas: RegionAtlas,
     fidelity: Fidelity,
     settings: EditSettings,
 ) -> tuple[list[pd.DataFrame], dict[str, np.ndarray]]:
-    """Scores of one model's edits of the scans in `rows`, and examples of the first of them."""
+    """Scores of one model's edits of the scans in `rows` by each method and task of `directions`.
+
+    Also examples of the first scan and method.
+    """
     parts: list[pd.DataFrame] = []
     examples: dict[str, np.ndarray] = {}
     for piece in batches(rows, settings.batch_size):
@@ -216,19 +220,20 @@ def _edit_scans(
         z_T = encode_stochastic(model, z_0, y, settings.n_steps)  # noqa: N806
         unedited = model.from_latent(sample(model, z_T, y, settings.n_steps)).cpu()
         base = measure_scans(unedited, scans.mask, model, atlas, panel)
-        bounds = fidelity.bounds(scans, model, z_0)
-        for task, direction in directions.items():
-            if task in bounds:
-                parts.append(_rows_of(bounds[task], store.index, piece).assign(task=task))
+        ceilings = fidelity.ceilings(scans, model, z_0)
+        for method, task in ((m, t) for m, of_tasks in directions.items() for t in of_tasks):
+            named = {"method": method, "task": task}
+            if task in ceilings:
+                parts.append(_rows_of([ceilings[task]], store.index, piece).assign(**named))
             edited = {0.0: unedited}
             for a in settings.doses:
                 measures = base
                 if a != 0:
-                    moved = manipulated_code(y, direction, a)
+                    moved = manipulated_code(y, directions[method][task], a)
                     edited[a] = model.from_latent(sample(model, z_T, moved, settings.n_steps)).cpu()
                     measures = measure_scans(edited[a], scans.mask, model, atlas, panel)
                 frames = fidelity.compare(task, a, scans, edited[a], unedited, measures, base)
-                parts.append(_rows_of(frames, store.index, piece).assign(task=task, amount=a))
+                parts.append(_rows_of(frames, store.index, piece).assign(**named, amount=a))
             if not {"scan", task} <= set(examples):
                 examples |= {
                     "scan": np.array(scans.names[0]),
@@ -245,24 +250,33 @@ def _edit_scans(
     return parts, examples
 
 
+def _score_trivial_edit(
+    store: VolumeStore, rows: np.ndarray, fidelity: Fidelity, batch_size: int
+) -> list[pd.DataFrame]:
+    """Agreement of the training people's difference with the truth; it takes no model."""
+    parts = []
+    for piece in batches(rows, batch_size):
+        for task, frame in fidelity.trivial(Scans.load(store, piece)).items():
+            named = {"method": GROUP_DIFFERENCE, "task": task}
+            parts.append(_rows_of([frame], store.index, piece).assign(**named, steps=NOTHING))
+    return parts
+
+
 def _rows_of(frames: Sequence[pd.DataFrame], index: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
     """Scores of a batch, with every column that scores of edits can have."""
     scores = pd.concat(frames, ignore_index=True)
-    for column in ("attribute", "judge", "region", "note", "method", "amount"):
-        if column not in scores:
-            scores[column] = np.nan if column == "amount" else None
+    if "amount" not in scores:
+        scores["amount"] = np.nan
+    for column in ("attribute", "judge", "region", "note"):
+        scores[column] = scores[column].fillna("") if column in scores else ""
     return with_scans(scores, index, rows)
 
 
-def _complete(scores: pd.DataFrame, panel: Panel, method: str) -> pd.DataFrame:
-    """Scores of one model with their trends, the method's name and the judges' notes."""
-    for column in ("attribute", "judge", "region", "note"):
-        scores[column] = scores[column].fillna("")
+def _complete(scores: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """Scores of one model with their trends and the judges' notes."""
     scores = pd.concat([scores, summarise_trends(scores)], ignore_index=True)
-    scores["method"] = scores["method"].fillna(method)
     # The off-target ratios are made from the slopes.
-    pairs = zip(scores["judge"], scores["attribute"], strict=True)
     notes = panel.notes
+    pairs = zip(scores["judge"], scores["attribute"], strict=True)
     noted = pd.Series([notes.get(pair, "") for pair in pairs], index=scores.index)
-    scores["note"] = scores["note"].where(~scores["metric"].isin(list(SLOPES)), noted)
-    return scores
+    return scores.assign(note=noted.where(scores["metric"].isin(list(SLOPES)), ""))

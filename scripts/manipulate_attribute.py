@@ -43,6 +43,7 @@ with rule_entry(snakemake) as run:
             batch_size=snakemake.resources.micro_batch, **snakemake.params.settings
         ),
         seed=run.seed,
+        targeted=("ldae_joint",),
     )
     seed = int(snakemake.wildcards.seed)
     write_scores(scores, "manipulation", seed, "test", Path(snakemake.output.scores))
