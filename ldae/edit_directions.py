@@ -91,9 +91,9 @@ def targeted_directions(
     that leave the other probes, with weights W in the same standardisation, where they are
     (Wᵀ δ_k = 0): δ_k = β_k - Σ W (Wᵀ Σ W)⁻¹ Wᵀ β_k.
 
-    On validation people of the default study it did better than the smallest move of its own probe
-    that holds the others, Σ V (Vᵀ Σ V)⁻¹ e_k with all weights V, whose edits of disease the judges
-    of volumes hardly saw; with Σ within the groups they did not see them at all.
+    Chosen on validation people of the default study over the smallest move that raises the own
+    probe by one and holds the others, Σ V (Vᵀ Σ V)⁻¹ e_k with all weights V: the judges of volumes
+    hardly saw those edits of disease, and with Σ within the groups they saw the opposite.
 
     Parameters
     ----------

@@ -132,11 +132,12 @@ class Fidelity:
         self, scans: Scans, model: DiffusionAutoencoder, z_0: Tensor
     ) -> dict[str, pd.DataFrame]:
         """``truth_ceiling`` by task of the autoencoder that made `z_0`; empty without truth."""
-        if self.effects is None or not set(self.group) & set(self.effects.maps):
+        known = [] if self.effects is None else [t for t in self.group if t in self.effects.maps]
+        if self.effects is None or not known:
             return {}
         passed = model.from_latent(z_0).cpu()
         frames = {}
-        for task in set(self.group) & set(self.effects.maps):
+        for task in known:
             healthy, truth = self.effects.of(task, scans.names)
             ceiling = autoencoder_ceiling(model, scans.x, scans.mask, passed, healthy, truth)
             frames[task] = score_frame("truth_ceiling", ceiling)

@@ -152,7 +152,8 @@ def _dose(data: pd.DataFrame) -> str:
         "on other people than the probe that gave the direction, and the voxel probe never saw a "
         "code; both count in deviations of their score between people. Solid: LDAE, dashed: its "
         "joint variant, dash-dotted: edits of that which hold the other attributes. "
-        f"Titles: mean rank correlation. {_intervals(data)} {_facts(data)}"
+        "Titles: mean rank correlation (Spearman's ρ), in this order. "
+        f"{_intervals(data)} {_facts(data)}"
     )
 
 

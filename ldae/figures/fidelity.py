@@ -119,7 +119,7 @@ def _off_target_panel(axis: Axes, ratios: pd.DataFrame, tasks: list[str]) -> Non
     axis.plot([], [], "o", color=GREY, mfc="white", label="real people")
     axis.legend(
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, handletextpad=0.1, borderaxespad=0,
-        columnspacing=0.8,
+        columnspacing=0.6, handlelength=1.2, fontsize=6.5,
     )  # fmt: skip
 
 
