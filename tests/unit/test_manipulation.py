@@ -308,3 +308,6 @@ def test_off_target_ratio_is_that_of_the_slopes() -> None:
     low, high = ratio.loc["off_target_ratio", ["ci_low", "ci_high"]]
     assert low < 0.25 < high < 0.3
     assert ratio.loc["off_target_ratio", "n_subjects"] == 20
+    unjudged = scores[scores["attribute"] == "sex"]
+    table = tabulate_scores(unjudged, "manipulation", cohort="toy", n_bootstrap=200, seed=0)
+    assert set(table["metric"]) == {"response_slope", "people_slope"}, "no ratio to nothing"
