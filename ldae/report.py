@@ -63,7 +63,9 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         "manipulation",
         "Manipulation",
         "Moving the code along a probe's direction should change the anatomy that disease or age "
-        "changes, in proportion, and leave the rest and the person alone.",
+        "changes, in proportion, and leave the rest and the person alone. Targeted edits of the "
+        "joint variant go along an attribute's effect on people's codes and hold the probes of the "
+        "other attributes.",
         ("manipulation", "dose_response", "edit_maps", "edit_fidelity"),
         ("manipulation",),
     ),

@@ -213,6 +213,8 @@ def _off_target(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFra
             )
             subjects = wide.index.get_level_values("subject").to_numpy(str)
             runs = wide.index.get_level_values("seed").to_numpy()
+            if task not in wide:  # too few people on either side for a judge of it
+                continue
             for attribute in [a for a in wide.columns if a != task]:
                 result = subject_bootstrap(
                     wide[[attribute, task]].to_numpy(float),

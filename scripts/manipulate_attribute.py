@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from ldae.codes import template_volumes
+from ldae.edit_judges import ProbeSettings
 from ldae.entry import rule_entry
-from ldae.manipulation import manipulate_attribute
+from ldae.manipulation import EditSettings, manipulate_attribute
 from ldae.models import load_models
 from ldae.preprocessing.pipeline import grid_affine
 from ldae.regions import region_atlas
@@ -32,13 +33,17 @@ with rule_entry(snakemake) as run:
         volumes=template_volumes(pd.read_csv(snakemake.input.regions, sep="\t")),
         atlas=region_atlas(store.shape, grid_affine(**snakemake.params.grid)),
         effects=TrueEffects.load(Path(known)) if known else None,
-        batch_size=snakemake.resources.micro_batch,
-        c_grid=snakemake.params.c_grid,
-        alpha_grid=snakemake.params.alpha_grid,
-        n_folds=snakemake.params.n_folds,
-        pca_components=snakemake.params.pca_components,
+        probing=ProbeSettings(
+            c_grid=snakemake.params.c_grid,
+            alpha_grid=snakemake.params.alpha_grid,
+            n_folds=snakemake.params.n_folds,
+            pca_components=snakemake.params.pca_components,
+        ),
+        settings=EditSettings(
+            batch_size=snakemake.resources.micro_batch, **snakemake.params.settings
+        ),
         seed=run.seed,
-        **snakemake.params.settings,
+        targeted=("ldae_joint",),
     )
     seed = int(snakemake.wildcards.seed)
     write_scores(scores, "manipulation", seed, "test", Path(snakemake.output.scores))

@@ -151,7 +151,9 @@ def _dose(data: pd.DataFrame) -> str:
         "decoded scans in template space. The probe that responds and the voxel probe were fitted "
         "on other people than the probe that gave the direction, and the voxel probe never saw a "
         "code; both count in deviations of their score between people. Solid: LDAE, dashed: its "
-        f"joint variant. Titles: mean rank correlation. {_intervals(data)} {_facts(data)}"
+        "joint variant, dash-dotted: edits of that which hold the other attributes. "
+        "Titles: mean rank correlation (Spearman's ρ), in this order. "
+        f"{_intervals(data)} {_facts(data)}"
     )
 
 
@@ -163,12 +165,17 @@ def _fidelity(data: pd.DataFrame) -> str:
         if known
         else "the training people's mean difference"
     )
+    targeted = (
+        "Circles: LDAE; triangles: edits of its joint variant that hold the other attributes. "
+        if (data["method"] == "ldae_joint_targeted").any()
+        else ""
+    )
     return (
         "(a) Response to attributes that an edit should leave alone, over the response to its own; "
         "open circles show how much the attributes go together in real people, the dashed line the "
         f"bound of one fifth. (b) Correlation of the edits' difference maps with {against}, inside "
         "the mask; positive where the change goes the right way. (c) Share of edited scans whose "
-        f"nearest other scan is the same person's. {_intervals(data)} {_facts(data)}"
+        f"nearest other scan is the same person's. {targeted}{_intervals(data)} {_facts(data)}"
     )
 
 

@@ -226,7 +226,7 @@ def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
                 axis.axvline(0, color=BLACK, linewidth=0.6)
                 axis.set_ylabel(text)
                 if ranks:
-                    axis.set_title(f"Spearman {', '.join(ranks)}", fontsize=7.5)
+                    axis.set_title(f"ρ {', '.join(ranks)}", fontsize=7.5)
             row[0].annotate(
                 TASK_LABELS.get(task, task), (-0.62, 0.5), xycoords="axes fraction", rotation=90,
                 va="center", ha="center", fontweight="bold",

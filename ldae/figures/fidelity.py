@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,9 @@ from ldae.figures.theme import (
 TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age", "sex": "sex"}
 TASK_COLORS = {"ad_vs_cn": "#D55E00", "age": "#0072B2"}
 JUDGE_LABELS = {"code": "code probe", "voxels": "voxel probe", "volumes": "volume probe"}
-MODEL, GROUP_DIFFERENCE = "ldae", "group_difference"
-"""The model whose edits are drawn, and the trivial edit beside it; tables hold all models."""
+MODEL, TARGETED, GROUP_DIFFERENCE = "ldae", "ldae_joint_targeted", "group_difference"
+"""The paper's edits, those that hold the other attributes, and the trivial edit beside them; tables
+hold all models."""
 
 OFF_TARGET_BOUND = 0.2
 """Share of the on-target response that an off-target one should stay below."""
@@ -60,12 +61,13 @@ def plot_edit_fidelity(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     Returns
     -------
     tuple
-        Figure, and the rows shown: off-target ratios of edits and of real people, map correlations
-        and identity by amount.
+        Figure, and the rows shown: off-target ratios of edits and of real people (by the judges of
+        the paper's model), map correlations and identity by amount.
     """
-    table = table[table["method"].isin([MODEL, GROUP_DIFFERENCE])]
+    table = table[table["method"].isin([MODEL, TARGETED, GROUP_DIFFERENCE])]
     tasks = [t for t in TASK_COLORS if t in set(table["task"])]
-    ratios = table[table["metric"].isin(["off_target_ratio", "off_target_ratio_people"])]
+    of_people = (table["metric"] == "off_target_ratio_people") & (table["method"] == MODEL)
+    ratios = table[(table["metric"] == "off_target_ratio") | of_people]
     with theme():
         figure = new_figure(3.9, 7.6)
         axes = figure.subplots(1, 3, width_ratios=[1.25, 1, 0.8])
@@ -93,10 +95,11 @@ def _off_target_panel(axis: Axes, ratios: pd.DataFrame, tasks: list[str]) -> Non
                 for _, row in part.iterrows():
                     people = row["metric"] == "off_target_ratio_people"
                     color = GREY if people else TASK_COLORS[task]
-                    at = y - 0.18 if people else y + 0.18
+                    marker, _ = MODELS[row["method"]]
+                    at = y - 0.25 if people else y + (0.25 if row["method"] == MODEL else 0)
                     axis.plot([row["ci_low"], row["ci_high"]], [at, at], color=color, linewidth=1.2)
                     axis.plot(
-                        row["value"], at, "o", color=color, mfc="white" if people else color,
+                        row["value"], at, marker, color=color, mfc="white" if people else color,
                         markersize=3.8,
                     )  # fmt: skip
                 place.append(y)
@@ -111,10 +114,21 @@ def _off_target_panel(axis: Axes, ratios: pd.DataFrame, tasks: list[str]) -> Non
     axis.grid(visible=False, axis="y")
     axis.set_xlabel("off-target / on-target response")
     axis.plot([], [], "o", color=BLACK, label="edit")
+    if TARGETED in set(ratios["method"]):
+        axis.plot([], [], MODELS[TARGETED][0], color=BLACK, label="targeted")
     axis.plot([], [], "o", color=GREY, mfc="white", label="real people")
     axis.legend(
-        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, handletextpad=0.1, borderaxespad=0
-    )
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, handletextpad=0.1, borderaxespad=0,
+        columnspacing=0.6, handlelength=1.2, fontsize=6.5,
+    )  # fmt: skip
+
+
+def _curves(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Rows of each edit that the table has, by rising amount."""
+    for method in (MODEL, TARGETED):
+        curve = rows[(rows["method"] == method) & rows["amount"].notna()]
+        if len(curve):
+            yield method, curve.sort_values("amount")
 
 
 def _map_panel(axis: Axes, table: pd.DataFrame, tasks: list[str]) -> list[pd.DataFrame]:
@@ -125,20 +139,26 @@ def _map_panel(axis: Axes, table: pd.DataFrame, tasks: list[str]) -> list[pd.Dat
     for task in tasks:
         of_task = table[(table["task"] == task) & (table["metric"] == metric)]
         trivial = of_task[of_task["method"] == GROUP_DIFFERENCE]
-        curve = of_task[of_task["amount"].notna()].sort_values("amount")
         color = TASK_COLORS[task]
-        value = curve["value"].to_numpy(float)
-        low = np.nan_to_num(value - curve["ci_low"].to_numpy(float)).clip(0)
-        high = np.nan_to_num(curve["ci_high"].to_numpy(float) - value).clip(0)
-        axis.errorbar(
-            curve["amount"], value, [low, high], color=color, marker="o", capsize=2,
-            elinewidth=0.9, label=TASK_LABELS[task],
-        )  # fmt: skip
-        ceiling = table[(table["task"] == task) & (table["metric"] == "truth_ceiling")]
+        for method, curve in _curves(of_task):
+            marker, line = MODELS[method]
+            value = curve["value"].to_numpy(float)
+            low = np.nan_to_num(value - curve["ci_low"].to_numpy(float)).clip(0)
+            high = np.nan_to_num(curve["ci_high"].to_numpy(float) - value).clip(0)
+            axis.errorbar(
+                curve["amount"], value, [low, high], color=color, marker=marker, linestyle=line,
+                capsize=2, elinewidth=0.9, label=TASK_LABELS[task] if method == MODEL else None,
+            )  # fmt: skip
+            shown.append(curve)
+        # All methods have one autoencoder.
+        ceiling = table[
+            (table["task"] == task) & (table["metric"] == "truth_ceiling")
+            & (table["method"] == MODEL)
+        ]  # fmt: skip
         for rows, style in ((trivial, ":"), (ceiling, "--")):
             for _, row in rows.iterrows():
                 axis.axhline(row["value"], color=color, linestyle=style, linewidth=1)
-        shown += [curve, trivial, ceiling]
+        shown += [trivial, ceiling]
     axis.axhline(0, color=BLACK, linewidth=0.6)
     if known:
         axis.plot([], [], ":", color=GREY, label="group difference")
@@ -154,8 +174,10 @@ def _identity_panel(axis: Axes, table: pd.DataFrame, tasks: list[str]) -> pd.Dat
     """Share of edits whose nearest other scan is the same person's, by amount."""
     rows = table[(table["metric"] == "identity_kept") & table["amount"].notna()]
     for task in tasks:
-        curve = rows[rows["task"] == task].sort_values("amount")
-        axis.plot(curve["amount"], curve["value"], marker="o", color=TASK_COLORS[task])
+        for method, curve in _curves(rows[rows["task"] == task]):
+            marker, line = MODELS[method]
+            color = TASK_COLORS[task]
+            axis.plot(curve["amount"], curve["value"], marker=marker, linestyle=line, color=color)
     axis.axhline(0.95, color=BLACK, linewidth=0.8, linestyle="--")
     axis.set_ylim(-0.03, 1.05)
     axis.set_xlabel("amount a")

@@ -26,6 +26,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
 METHOD_LABELS = {
     "ldae": "LDAE",
     "ldae_joint": "LDAE, joint",
+    "ldae_joint_targeted": "LDAE, joint, targeted edit",
     "ldae_semantic": "LDAE, semantic code only",
     "ldae_joint_semantic": "LDAE, joint, semantic only",
     "ldae_residual": "average + residual",
@@ -46,6 +47,7 @@ METHOD_LABELS = {
 METHOD_COLORS = {
     "ldae": VERMILION,
     "ldae_joint": YELLOW,
+    "ldae_joint_targeted": GREEN,
     "ldae_semantic": PURPLE,
     "ldae_joint_semantic": YELLOW,
     "ldae_residual": PURPLE,
@@ -69,8 +71,11 @@ METHOD_MARKERS = {
     "ldae_residual": "D", "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
 }  # fmt: skip
 
-MODELS = {"ldae": ("o", "-"), "ldae_joint": ("s", "--"), "ldae_residual": ("D", ":")}
-"""Models under test, with marker and line where colours tell something else."""
+MODELS = {
+    "ldae": ("o", "-"), "ldae_joint": ("s", "--"), "ldae_joint_targeted": ("^", "-."),
+    "ldae_residual": ("D", ":"),
+}  # fmt: skip
+"""Models under test and their edits, with marker and line where colours tell something else."""
 
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -111,21 +112,26 @@ def manipulation() -> Drawn:
 
 def dose_response() -> Drawn:
     rows: list[dict[str, object]] = []
-    for name, judge, _ in curves.RESPONSES:
-        common = {"method": "ldae", "task": "age", "judge": judge}
+    edits = ("ldae", "ldae_joint_targeted")
+    for method, (name, judge, _) in itertools.product(edits, curves.RESPONSES):
+        common = {"method": method, "task": "age", "judge": judge}
         common["attribute"] = "age" if judge else ""
         for amount in (-1, 0, 1):
             rows.append(common | {"metric": name, "amount": amount, "value": amount})
         rows.append(common | {"metric": f"{name.removesuffix('_ml')}_spearman", "value": 0.9})
     figure, data = curves.plot_dose_response(numbers("manipulation", rows))
-    assert len(data) == 3 * len(curves.RESPONSES)
+    assert len(data) == 3 * len(curves.RESPONSES) * len(edits)
+    labels = [line.get_label() for line in figure.axes[0].lines]
+    assert "LDAE" in labels and "LDAE, joint, targeted edit" in labels
     return figure, data
 
 
 def edit_fidelity() -> Drawn:
     rows: list[dict[str, object]] = []
-    for task, others in (("ad_vs_cn", ("age", "sex")), ("age", ("ad_vs_cn", "sex"))):
-        common = {"method": "ldae", "task": task}
+    edits = ("ldae", "ldae_joint", "ldae_joint_targeted")
+    tasks = (("ad_vs_cn", ("age", "sex")), ("age", ("ad_vs_cn", "sex")))
+    for method, (task, others) in itertools.product(edits, tasks):
+        common = {"method": method, "task": task}
         for attribute in others:
             for judge in ("code", "voxels"):
                 judged = common | {"attribute": attribute, "judge": judge}
@@ -135,10 +141,16 @@ def edit_fidelity() -> Drawn:
             for metric in ("truth_correlation", "identity_kept"):
                 rows.append(common | {"metric": metric, "amount": amount, "value": 0.6})
         rows.append(common | {"metric": "truth_ceiling", "value": 0.9})
-        rows.append(
-            common | {"method": "group_difference", "metric": "truth_correlation", "value": 0.5}
-        )
-    return fidelity.plot_edit_fidelity(numbers("manipulation", rows))
+    for task, _ in tasks:
+        trivial = {"method": "group_difference", "task": task, "metric": "truth_correlation"}
+        rows.append(trivial | {"value": 0.5})
+    figure, data = fidelity.plot_edit_fidelity(numbers("manipulation", rows))
+    shown = data.groupby("metric")["method"].agg(set)
+    both = {"ldae", "ldae_joint_targeted"}
+    assert shown["off_target_ratio"] == both and shown["identity_kept"] == both
+    assert shown["truth_correlation"] == both | {"group_difference"}
+    assert shown["off_target_ratio_people"] == shown["truth_ceiling"] == {"ldae"}
+    return figure, data
 
 
 def edit_maps() -> Drawn:

@@ -11,14 +11,10 @@ import torch
 from evaluation_toy import SHAPE, ToyModel, affine, make_store
 
 from ldae.codes import encode_semantics, measure_region_volumes, template_volumes
-from ldae.manipulation import (
-    _agreement,
-    _ceiling,
-    group_effect,
-    halve_subjects,
-    manipulate_attribute,
-    manipulated_code,
-)
+from ldae.edit_directions import Direction, manipulated_code, targeted_directions
+from ldae.edit_fidelity import agreement_of_change, autoencoder_ceiling, group_effect
+from ldae.edit_judges import ProbeSettings, halve_subjects
+from ldae.manipulation import EditSettings, manipulate_attribute
 from ldae.probes import Probe
 from ldae.regions import region_atlas
 from ldae.scores import tabulate_scores
@@ -31,21 +27,113 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
     return make_store(tmp_path_factory.mktemp("study"), n_subjects=60)
 
 
-def probe(weights: list[float]) -> Probe:
-    return Probe(
-        "age", np.array([1.0, 2.0]), np.array([2.0, 4.0]), np.array(weights), 0, 1, 2, 2, 0
-    )
+def probe(weights: Sequence[float], task: str = "age") -> Probe:
+    """Mean 1, 2, … and standard deviation 2, 4, … of the entries of the code."""
+    entries = np.arange(1.0, len(weights) + 1)
+    return Probe(task, entries, 2 * entries, np.array(weights), 0, 1, 2, 2, 0)
 
 
 def test_code_is_shifted_as_the_method_says() -> None:
     y = torch.tensor([[1.0, 2.0], [3.0, 6.0]])
-    moved = manipulated_code(y, probe([3.0, 4.0]), 0.5)
+    direction = Direction.of_probe(probe([3.0, 4.0]))
+    moved = manipulated_code(y, direction, 0.5)
     shift = 0.5 * np.sqrt(2) * np.array([3, 4]) / 5
     expected = np.array([2, 4]) * ((y.numpy() - [1, 2]) / [2, 4] + shift) + [1, 2]
     np.testing.assert_allclose(moved.numpy(), expected, rtol=1e-6)
-    torch.testing.assert_close(manipulated_code(y, probe([3.0, 4.0]), 0.0), y)
-    with pytest.raises(ValueError, match="no direction"):
-        manipulated_code(y, probe([0.0, 0.0]), 1.0)
+    torch.testing.assert_close(manipulated_code(y, direction, 0.0), y)
+    with pytest.raises(ValueError, match="no direction of age"):
+        Direction.of_probe(probe([0.0, 0.0]))
+
+
+ALL = ("ad_vs_cn", "age", "sex")
+
+
+def people(n: int, dim: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    """Codes (n, dim) with correlated entries of different scale, two of each person; targets.
+
+    Patients are older.  Every fifth person is neither sick nor well.  Last: what one unit of
+    disease, age and sex does to the code, (3, dim).
+    """
+    rng = np.random.default_rng(0)
+    disease, sex = rng.integers(0, 2, n).astype(float), rng.integers(0, 2, n).astype(float)
+    age = 60 + 8 * disease + rng.normal(scale=6, size=n)
+    effects = rng.normal(size=(3, dim)) * np.array([[1.0], [0.1], [1.0]])
+    code = 3 + rng.normal(size=(n, dim)) @ rng.normal(size=(dim, dim))
+    code += np.stack([disease, age, sex], 1) @ effects
+    targets = {"ad_vs_cn": np.where(np.arange(n) % 5, disease, np.nan), "age": age, "sex": sex}
+    return code, np.array([f"p{i // 2}" for i in range(n)]), targets, effects
+
+
+@pytest.mark.parametrize(("n", "dim"), [(400, 6), (15, 20)])
+def test_a_targeted_edit_moves_its_own_probe_alone(n: int, dim: int) -> None:
+    codes, subjects, targets, effects = people(n, dim)
+    # Standardisations that differ between the probes and from the codes' own.
+    probes = {t: probe(e, t) for t, e in zip(ALL, effects, strict=True)}
+    directions = targeted_directions(codes, subjects, targets, probes)
+    for task, direction in directions.items():
+        for amount in (0.5, -0.5):
+            moved = manipulated_code(torch.as_tensor(codes), direction, amount).numpy()
+            change = {t: probes[t].score(moved) - probes[t].score(codes) for t in probes}
+            own = change.pop(task)
+            assert n < 20 or (np.sign(amount) * own > 0.01).all()
+            for others in change.values():
+                np.testing.assert_allclose(others, 0, atol=1e-9)
+            # As long as the paper's: a root mean square of a deviations per entry.
+            deviations = (moved - codes) / codes.std(0)
+            np.testing.assert_allclose(np.sqrt((deviations**2).mean(1)), 0.5)
+
+
+def test_a_targeted_edit_is_as_near_to_the_true_effect_as_the_others_allow() -> None:
+    codes, subjects, targets, effects = people(40000, 6)
+    weights = np.random.default_rng(1).normal(size=6)
+    probes = {"ad_vs_cn": probe(effects[0], "ad_vs_cn"), "age": probe(weights)}
+    found = targeted_directions(codes, subjects, targets, probes)["ad_vs_cn"]
+    # The unit of the regression's targets is their deviation over all rows.
+    deviation = np.nan_to_num(targets["ad_vs_cn"] - np.nanmean(targets["ad_vs_cn"])).std()
+    true = effects[0] / found.std * deviation
+    w = weights * found.std / probes["age"].std
+    precision = np.linalg.inv(np.corrcoef(codes.T))
+
+    def distance(move: np.ndarray) -> float:
+        return float((move - true) @ precision @ (move - true))
+
+    free = np.linalg.svd(w[None])[2][1:]
+    for other in found.vector + np.random.default_rng(2).normal(size=(20, 5)) @ free:
+        assert w @ other == pytest.approx(0, abs=1e-9)
+        assert distance(other) > distance(found.vector)
+
+
+def test_a_single_attribute_is_edited_along_its_effect_on_people() -> None:
+    codes, subjects, targets, _ = people(40000, 6)
+    alone = targeted_directions(codes, subjects, targets, {"age": probe([1.0] * 6)})["age"]
+    slope = np.cov(np.column_stack([codes, targets["age"]]).T)[:-1, -1] / codes.std(0)
+    cosine = alone.vector @ slope / np.linalg.norm(alone.vector) / np.linalg.norm(slope)
+    assert cosine == pytest.approx(1, abs=1e-6)
+
+
+def test_what_reads_like_the_edited_attribute_is_not_held(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    codes, subjects, targets, _ = people(400, 3)
+    probes = {
+        "ad_vs_cn": probe([1.0, 2.0, 0.0], "ad_vs_cn"),
+        "age": probe([0.0, 0.0, 1.0]),
+        "sex": probe([2.0, 4.0, 0.0], "sex"),
+    }
+    disease = targeted_directions(codes, subjects, targets, probes)["ad_vs_cn"]
+    assert "editing ad_vs_cn cannot hold sex: its probe reads what" in caplog.text
+    moved = manipulated_code(torch.as_tensor(codes), disease, 1.0).numpy()
+    change = {t: (p.score(moved) - p.score(codes)).mean() for t, p in probes.items()}
+    assert change["age"] == pytest.approx(0, abs=1e-9)
+    assert change["sex"] == pytest.approx(2 * change["ad_vs_cn"]) and abs(change["sex"]) > 0.01
+
+
+def test_codes_and_probes_that_give_no_targeted_edit_are_told() -> None:
+    codes, subjects, targets, _ = people(50, 3)
+    with pytest.raises(ValueError, match="probe of age reads nothing"):
+        targeted_directions(codes, subjects, targets, {"age": probe([0.0, 0.0, 0.0])})
+    with pytest.raises(ValueError, match="at least two codes, all finite"):
+        targeted_directions(codes[:1], subjects[:1], targets, {"age": probe([1.0, 0.0, 0.0])})
 
 
 def test_halves_share_no_person(store: VolumeStore) -> None:
@@ -85,15 +173,10 @@ def edited(store: VolumeStore) -> Edited:
         ),
         region_atlas(SHAPE, affine()),
         GroupAsTruth(store),
-        amounts=[-0.5, -0.25, 0.25, 0.5],
-        n_steps=8,
-        n_scans=8,
-        c_grid=[0.01, 1.0],
-        alpha_grid=[10.0, 1000.0],
-        n_folds=3,
-        pca_components=10,
-        batch_size=5,
+        probing=ProbeSettings([0.01, 1.0], [10.0, 1000.0], n_folds=3, pca_components=10),
+        settings=EditSettings([-0.5, -0.25, 0.25, 0.5], n_steps=8, n_scans=8, batch_size=5),
         seed=0,
+        targeted=("ldae",),
     )
     table = tabulate_scores(
         scores.assign(seed=0, split="test"), "manipulation", cohort="toy", n_bootstrap=50, seed=0
@@ -119,6 +202,32 @@ def test_dose_and_response(edited: Edited) -> None:
     assert ventricles[0.5] > 0 > ventricles[-0.5]
     assert chosen(table, "ventricle_change_spearman").item() > 0.5
     assert examples["ad_vs_cn"].shape == (5, *SHAPE) and examples["age"].shape == (5, *SHAPE)
+
+
+def test_targeted_edits_stand_beside_the_papers(edited: Edited) -> None:
+    scores, table, _ = edited
+    assert set(scores["method"]) == {"ldae", "ldae_targeted", "group_difference"}
+    keys = ["task", "attribute", "judge", "metric", "amount", "region", "scan"]
+    paper, targeted = (
+        scores.loc[scores["method"] == method, [*keys, "value", "note"]]
+        for method in ("ldae", "ldae_targeted")
+    )
+    both = paper.merge(targeted, on=[*keys, "note"], validate="one_to_one")
+    assert len(both) == len(paper) == len(targeted)
+    # One unedited decoding, the same people and judges for both.
+    same = both["metric"].isin(["people_slope", "truth_ceiling"]) | (both["amount"] == 0)
+    np.testing.assert_array_equal(both.loc[same, "value_x"], both.loc[same, "value_y"])
+    responses = both[(both["metric"] == "response") & ~same]
+    assert (responses["value_x"] != responses["value_y"]).all()
+    rising = table[
+        (table["method"] == "ldae_targeted") & (table["metric"] == "response")
+        & (table["attribute"] == table["task"]) & (table["amount"] == 0.5)
+        & (table["judge"] == "code")
+    ]  # fmt: skip
+    assert len(rising) == 2 and (rising["value"] > 0).all()
+    ratios = table[(table["metric"] == "off_target_ratio") & (table["judge"] == "code")]
+    ratio = ratios.set_index(["method", "task", "attribute"])["value"]
+    assert ratio["ldae_targeted", "ad_vs_cn", "age"] < ratio["ldae", "ad_vs_cn", "age"]
 
 
 def test_responses_count_in_deviations_between_people(edited: Edited, store: VolumeStore) -> None:
@@ -153,7 +262,7 @@ def test_true_map_that_is_the_group_difference_is_recognised(edited: Edited) -> 
 def test_agreement_has_the_sign_of_the_edit() -> None:
     truth = np.random.default_rng(0).normal(size=(2, *SHAPE))
     mask = torch.ones(2, 1, *SHAPE, dtype=torch.bool)
-    frames = pd.concat(_agreement(np.stack([truth[0], -truth[1]]), truth[0], truth, mask))
+    frames = pd.concat(agreement_of_change(np.stack([truth[0], -truth[1]]), truth[0], truth, mask))
     values = frames.set_index(["metric", "sample"])["value"]
     assert values["truth_correlation", 0] == pytest.approx(1)
     assert values["truth_correlation", 1] == pytest.approx(-1)
@@ -175,9 +284,9 @@ def test_what_passes_the_autoencoder_bounds_the_agreement(store: VolumeStore) ->
     base = x[:, 0].numpy()
     # Darker where the scan is bright: no value leaves [0, 1].
     truth = -0.1 * base
-    assert _ceiling(Clear(), x, mask, x, base, truth) == pytest.approx(1, abs=1e-4)
+    assert autoencoder_ceiling(Clear(), x, mask, x, base, truth) == pytest.approx(1, abs=1e-4)
     toy = ToyModel()
-    blurred = _ceiling(toy, x, mask, toy.from_latent(toy.to_latent(x)), base, truth)
+    blurred = autoencoder_ceiling(toy, x, mask, toy.from_latent(toy.to_latent(x)), base, truth)
     assert (blurred < 0.9).all() and (blurred > 0.1).all()
 
 
@@ -199,3 +308,6 @@ def test_off_target_ratio_is_that_of_the_slopes() -> None:
     low, high = ratio.loc["off_target_ratio", ["ci_low", "ci_high"]]
     assert low < 0.25 < high < 0.3
     assert ratio.loc["off_target_ratio", "n_subjects"] == 20
+    unjudged = scores[scores["attribute"] == "sex"]
+    table = tabulate_scores(unjudged, "manipulation", cohort="toy", n_bootstrap=200, seed=0)
+    assert set(table["metric"]) == {"response_slope", "people_slope"}, "no ratio to nothing"

@@ -162,7 +162,9 @@ def test_a_changed_setting_runs_what_uses_it(study):
 def test_edits_are_held_to_the_true_effects(study):
     scores = pd.read_csv(results(study) / "scores/manipulation/seed-0.tsv.gz", sep="\t")
     truth = scores[scores["metric"] == "truth_correlation"]
-    assert set(truth["method"]) == {"ldae", "ldae_joint", "group_difference"}
+    assert set(truth["method"]) == {
+        "ldae", "ldae_joint", "ldae_joint_targeted", "group_difference",
+    }  # fmt: skip
     assert truth["value"].between(-1, 1).all()
     # sex too where both halves of the few people have two of each
     assert "age" in set(scores.loc[scores["task"] == "ad_vs_cn", "attribute"].dropna())
