@@ -31,7 +31,7 @@ rule encode_semantics:
         seed=training_seed,
         code=code_digest("encode_semantics"),
     message:
-        "Encoding every scan with {wildcards.network}, seed {wildcards.seed}"
+        "Encoding every scan into its semantic code ({wildcards.network}, seed {wildcards.seed})"
     script:
         "../scripts/encode_semantics.py"
 
@@ -63,7 +63,7 @@ rule encode_joint_semantics:
         seed=training_seed,
         code=code_digest("encode_joint_semantics"),
     message:
-        "Encoding every scan with the joint variant ({wildcards.network}, seed {wildcards.seed})"
+        "Encoding every scan into its semantic code ({wildcards.network}, seed {wildcards.seed})"
     script:
         "../scripts/encode_joint_semantics.py"
 
