@@ -225,7 +225,7 @@ rule interpolate_gaps:
         prior=weights("prior"),
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
-        residual=weights("residual"),
+        residual=branch(plan.learns_residual, then=weights("residual"), otherwise=[]),
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
