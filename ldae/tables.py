@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ldae.errors import InputError
+from ldae.predictions import SHARED
 
 IDENTITY_COLUMNS = ("cohort", "split", "method")
 RESULT_COLUMNS = ("seed", "metric", "value", "ci_low", "ci_high", "n_subjects", "n_scans", "note")
@@ -55,7 +56,7 @@ def tidy(
     table: str,
     *,
     cohort: str,
-    seed: int | Sequence[int],
+    seeds: Mapping[str, Sequence[int]],
     split: str = "",
 ) -> pd.DataFrame:
     """Rows in the schema of `table`: columns complete, ordered and typed.
@@ -68,8 +69,9 @@ def tidy(
         Key of ``CONDITION_COLUMNS``.
     cohort
         Name of the cohort the scans come from.
-    seed
-        Seed of the study, or of each training that the numbers are means over.
+    seeds
+        Training seeds that the numbers of each method are means over; a method that is not named
+        here was made once for all of them.  Rows with a column seed keep theirs.
     split
         Split that was measured, where `rows` does not name it.
 
@@ -84,10 +86,12 @@ def tidy(
     missing = {"method", "metric", "value"} - set(frame.columns)
     if unknown or missing:
         raise ValueError(f"table {table}: unknown {sorted(unknown)}, missing {sorted(missing)}")
-    seeds = [seed] if isinstance(seed, int) else list(seed)
-    defaults: dict[str, Any] = {
-        "cohort": cohort, "seed": " ".join(map(str, seeds)), "split": split, "note": "",
-    }  # fmt: skip
+    if "seed" not in frame:
+        frame["seed"] = [
+            " ".join(map(str, seeds[method])) if method in seeds else SHARED
+            for method in frame["method"]
+        ]
+    defaults: dict[str, Any] = {"cohort": cohort, "split": split, "note": ""}
     for column in columns:
         if column not in frame:
             frame[column] = defaults.get(column, np.nan)
@@ -165,8 +169,16 @@ def _label(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def caption_facts(df: pd.DataFrame) -> str:
-    """Cohort, split, numbers of people and scans, and seed of a table, as one sentence."""
+def caption_facts(df: pd.DataFrame, label: Callable[[str], str] = str) -> str:
+    """Cohort, split, numbers of people and scans, and seeds of a table, as one sentence.
+
+    Parameters
+    ----------
+    df
+        As :func:`tidy` returns it.
+    label
+        How a method is called.
+    """
 
     def names(column: str) -> str:
         return ", ".join(str(v) for v in df[column].dropna().unique() if str(v)) or "none"
@@ -178,14 +190,24 @@ def caption_facts(df: pd.DataFrame) -> str:
         low, high = values.min(), values.max()
         return f"{low}" if low == high else f"{low} to {high}"
 
-    seeds = sorted({int(s) for cell in df["seed"].dropna() for s in str(cell).split()})
+    seeds = training_seeds(df["seed"])
     several = len(seeds) > 1
+    shared = [label(m) for m in df.loc[df["seed"] == SHARED, "method"].unique()]
+    trained = "no training seed"
+    if seeds:
+        trained = f"training seed{'s' if several else ''} {', '.join(map(str, seeds))}"
+        trained += f" (shared by all trainings: {', '.join(shared)})" if shared else ""
     return (
         f"Cohort {names('cohort')}; split {names('split')}; {spread('n_subjects')} subjects; "
-        f"{spread('n_scans')} scans; {'seeds' if several else 'seed'} "
-        f"{', '.join(map(str, seeds)) or 'none'}; 95 % intervals from a bootstrap over "
+        f"{spread('n_scans')} scans; {trained}; 95 % intervals from a bootstrap over "
         f"{'seeds and subjects' if several else 'subjects'}."
     )
+
+
+def training_seeds(cells: pd.Series) -> list[int]:
+    """Training seeds that stand in the cells of a column ``seed``, sorted."""
+    texts = cells.dropna().astype(str)
+    return sorted({int(float(s)) for cell in texts[texts != SHARED] for s in cell.split()})
 
 
 def write_table(df: pd.DataFrame, tsv: Path, md: Path, title: str = "") -> None:

@@ -26,7 +26,9 @@ def build(folder: Path, **changes: object) -> str:
     picture.write_bytes(PIXEL)
     rows = [{"method": "ldae", "task": "age", "metric": "mae", "value": 4.5, "note": "years <b>"}]
     write_table(
-        tidy(rows, "probes", cohort="toy", seed=1, split="test"), folder / "p.tsv", folder / "p.md"
+        tidy(rows, "probes", cohort="toy", seeds={"ldae": [1]}, split="test"),
+        folder / "p.tsv",
+        folder / "p.md",
     )
     arguments: dict[str, object] = {
         "figures": {"age": picture, "manipulation_age": picture},
