@@ -12,6 +12,8 @@ import jinja2
 import pandas as pd
 
 from ldae.errors import InputError
+from ldae.figures.curves import TASK_LABELS
+from ldae.figures.theme import label_of
 from ldae.provenance.audit import Level, Verdict
 from ldae.tables import blocks, caption_facts, read_table, readable
 
@@ -87,6 +89,30 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
 )
 """Sections: anchor, title, text, figures (variants with a suffix follow their name), tables."""
 
+TABLE_TITLES = {
+    "claims": "The paper's claims",
+    "comparisons": "Paired gains of the models over every other method",
+    "volumes": "Measured against reference volumes",
+    "reconstruction": "Reconstruction by method and sampler steps",
+    "stochastic": "Decodings of one semantic code",
+    "probes": "Linear probes of every code",
+    "ablations": "Ablations",
+    "manipulation": "Edits of the semantic code",
+    "interpolation": "Filled-in visits by method, gap and distance",
+    "throughput": "Time and memory per scan",
+}
+"""Title of each table; a part of a table adds its own."""
+
+NAMED_METHODS = ("method", "against", "network")
+"""Columns that hold methods."""
+
+SPELLED = {
+    "auc": "AUC", "cn": "CN", "f1": "F1", "lpips": "LPIPS", "mae": "MAE", "mb": "(MB)",
+    "mcc": "MCC", "ml": "(ml)", "mse": "MSE", "ms": "MS", "psnr": "PSNR", "r2": "R²",
+    "rmse": "RMSE", "roc": "ROC", "ssim": "SSIM", "std": "deviation",
+}  # fmt: skip
+"""Words of column names that are spelled otherwise."""
+
 OPEN_TABLE_ROWS = 20
 """Tables up to this length are shown unfolded."""
 
@@ -149,7 +175,7 @@ def build_report(
             raise InputError(pictures[without[0]], f"has no {kind}", "Give it one.")
     sections = []
     shown: set[str] = set()
-    number = 0
+    number = table_number = 0
     for anchor, title, text, names, table_names in SECTIONS:
         in_section = []
         for name in _with_variants(names, pictures):
@@ -166,6 +192,9 @@ def build_report(
             )
         shown_tables = [name for name in table_names if name in tables]
         in_tables = [part for name in shown_tables for part in _tables(name, Path(tables[name]))]
+        for part in in_tables:
+            table_number += 1
+            part["number"] = table_number
         shown |= {name for name in table_names if name in tables}
         if in_section or in_tables:
             sections.append(
@@ -220,21 +249,33 @@ def _embedded(picture: Path) -> str:
 def _tables(name: str, path: Path) -> list[dict[str, Any]]:
     """What the template needs of a table, part by part."""
     table = read_table(path)
-    return [_shown(f"{name}: {title}" if title else name, part) for title, part in blocks(table)]
+    return [_shown(_table_title(name, title), part) for title, part in blocks(table)]
+
+
+def _table_title(name: str, part: str) -> str:
+    title = TABLE_TITLES.get(name, name)
+    return f"{title}: {TASK_LABELS.get(part, part)}" if part else title
+
+
+def _heading(column: str) -> str:
+    """Name of a column for people."""
+    return " ".join(SPELLED.get(word, word) for word in column.replace("_", " ").split())
 
 
 def _shown(name: str, table: pd.DataFrame) -> dict[str, Any]:
     """What the template needs of one part of a table."""
     wide = readable(table)
+    for column in set(NAMED_METHODS) & set(wide.columns):
+        wide[column] = wide[column].map(label_of)
     noted = table.loc[table["note"] != "", ["metric", "note"]].drop_duplicates()
     notes = [
-        f"{', '.join(group['metric'].unique())}: {note}"
+        f"{', '.join(_heading(metric) for metric in group['metric'].unique())}: {note}"
         for note, group in noted.groupby("note", sort=False)
     ]
     return {
         "title": name,
-        "facts": caption_facts(table),
-        "columns": [str(c).replace("_", " ") for c in wide.columns],
+        "facts": caption_facts(table, label_of),
+        "columns": [_heading(str(c)) for c in wide.columns],
         "rows": wide.astype(str).to_numpy().tolist(),
         "notes": notes,
         "open": len(wide) <= OPEN_TABLE_ROWS,

@@ -135,14 +135,19 @@ def readable(df: pd.DataFrame) -> pd.DataFrame:
     """One line per method and condition, one column per metric, cells ``value [low, high]``.
 
     Columns that hold a single value for the whole table (cohort, seed, …) are dropped here; the
-    caption of :func:`write_table` names them.
+    caption of :func:`write_table` names them.  Metrics with a window are columns of their own for
+    each window, so that they share a line with those that have none.
     """
-    keys = [c for c in df.columns if c not in RESULT_COLUMNS]
+    keys = [c for c in df.columns if c not in (*RESULT_COLUMNS, "window")]
     shown = [c for c in keys if c == "method" or df[c].nunique(dropna=False) > 1]
     cells = df[shown].astype(object).where(df[shown].notna(), "")
     for column in shown:
         cells[column] = [_label(value) for value in cells[column]]
     cells["metric"] = df["metric"]
+    if "window" in df:
+        windows = df["window"].dropna().astype(int)
+        of_window = df["metric"].loc[windows.index] + " (window " + windows.astype(str) + ")"
+        cells["metric"] = of_window.reindex(df.index).fillna(df["metric"])
     cells["cell"] = [
         format_interval(value, low, high)
         for value, low, high in zip(df["value"], df["ci_low"], df["ci_high"], strict=True)
@@ -155,13 +160,24 @@ def readable(df: pd.DataFrame) -> pd.DataFrame:
 
 
 def blocks(df: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Parts of a table to be shown each on its own, with their titles: one for each claim.
+    """Parts of a table to be shown each on its own, with their titles.
 
-    A table without a column ``claim`` is one part without a title.
+    One for each claim and protocol, or else for each task; a table without these columns is one
+    part without a title.
     """
-    if "claim" not in df:
+    if "claim" in df:
+        by = ["claim", "protocol"] if "protocol" in df else ["claim"]
+    elif "task" in df:
+        by = ["task"]
+    else:
         return [("", df)]
-    return [(str(claim), part) for claim, part in df.groupby("claim", sort=False)]
+    parts = df.groupby(by, sort=False, dropna=False)
+    return [(_part_title(*values), part) for values, part in parts]
+
+
+def _part_title(first: object, protocol: object = np.nan) -> str:
+    title = "" if pd.isna(first) else str(first)  # type: ignore[call-overload]
+    return title if pd.isna(protocol) else f"{title}, by the {protocol}'s protocol"  # type: ignore[call-overload]
 
 
 def _label(value: object) -> str:
@@ -197,10 +213,12 @@ def caption_facts(df: pd.DataFrame, label: Callable[[str], str] = str) -> str:
     if seeds:
         trained = f"training seed{'s' if several else ''} {', '.join(map(str, seeds))}"
         trained += f" (shared by all trainings: {', '.join(shared)})" if shared else ""
+    intervals = f"95 % intervals from a bootstrap over {'seeds and ' if several else ''}subjects"
+    if "operation" in df and df["operation"].notna().all():
+        intervals = "intervals from the least to the largest run"
     return (
         f"Cohort {names('cohort')}; split {names('split')}; {spread('n_subjects')} subjects; "
-        f"{spread('n_scans')} scans; {trained}; 95 % intervals from a bootstrap over "
-        f"{'seeds and subjects' if several else 'subjects'}."
+        f"{spread('n_scans')} scans; {trained}; {intervals}."
     )
 
 
@@ -228,7 +246,7 @@ def write_table(df: pd.DataFrame, tsv: Path, md: Path, title: str = "") -> None:
     lines = [f"# {title or Path(md).stem.capitalize()}", "", caption_facts(df)]
     for name, part in blocks(df):
         wide = readable(part)
-        lines += ["", f"## {name.capitalize()}"] if name else []
+        lines += ["", f"## {name[:1].upper()}{name[1:]}"] if name else []
         lines += ["", "| " + " | ".join(wide.columns) + " |", "|" + " --- |" * len(wide.columns)]
         lines += ["| " + " | ".join(row) + " |" for row in wide.astype(str).itertuples(index=False)]
     notes = df.loc[df["note"] != "", ["metric", "note"]].drop_duplicates()

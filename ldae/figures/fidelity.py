@@ -314,7 +314,7 @@ def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             axis.set_ylim(-0.7, len(against) - 0.3)
             axis.set_title(title, fontsize=8)
             axis.set_xlabel("gain of the model")
-            axis.xaxis.set_major_locator(MaxNLocator(3))
+            axis.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
             axis.grid(visible=False, axis="y")
         for axis in axes[len(panels) :]:
             axis.set_visible(False)

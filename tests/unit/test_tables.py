@@ -66,6 +66,16 @@ def test_readable_form_has_one_line_per_method_and_condition() -> None:
     assert len(wide) == 4
 
 
+def test_metrics_with_a_window_share_a_line_with_those_without() -> None:
+    rows = [
+        {"method": "ldae", "metric": metric, "value": value, "window": window}
+        for metric, value, window in (("ssim", 0.9, 3), ("ssim", 0.8, 11), ("mse", 0.1, None))
+    ]
+    wide = readable(tidy(rows, "reconstruction", cohort="toy", seeds={"ldae": [0]}))
+    assert list(wide.columns) == ["method", "ssim (window 3)", "ssim (window 11)", "mse"]
+    assert wide.to_numpy().tolist() == [["ldae", "0.900", "0.800", "0.100"]]
+
+
 def test_empty_cell_and_its_reason_are_shown(tmp_path: Path) -> None:
     frame = tidy(
         [{"method": "ldae", "metric": "lpips", "value": np.nan, "note": "no weights"}],
@@ -91,6 +101,17 @@ def test_claims_are_shown_one_by_one(tmp_path: Path) -> None:
     first, second = text.split("## Speed")
     assert "## Age" in first and "mae" in first and "speed_ratio" not in first
     assert "speed_ratio" in second and "mae" not in second
+
+
+def test_claims_are_shown_by_protocol_and_other_tables_by_task() -> None:
+    rows = [
+        {"method": "ldae", "claim": "age", "protocol": protocol, "metric": "mae", "value": 5.0}
+        for protocol in ("paper", "workflow")
+    ]
+    claims = tidy(rows, "claims", cohort="toy", seeds={})
+    by = [f"age, by the {protocol}'s protocol" for protocol in ("paper", "workflow")]
+    assert [name for name, _ in blocks(claims)] == by
+    assert [name for name, _ in blocks(example())] == ["ad_vs_cn", "age"]
 
 
 def test_foreign_file_is_named(tmp_path: Path) -> None:
