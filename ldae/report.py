@@ -15,7 +15,7 @@ from ldae.errors import InputError
 from ldae.figures.curves import TASK_LABELS
 from ldae.figures.theme import label_of
 from ldae.provenance.audit import Level, Verdict
-from ldae.tables import blocks, caption_facts, read_table, readable
+from ldae.tables import blocks, caption_facts, notes_of, read_table, readable
 
 TEMPLATE = "report.html.j2"
 
@@ -105,6 +105,9 @@ TABLE_TITLES = {
 
 NAMED_METHODS = ("method", "against", "network")
 """Columns that hold methods."""
+
+NAMED_CONDITIONS = ("task", "attribute", "judge", "operation")
+"""Columns that hold names of other things."""
 
 SPELLED = {
     "auc": "AUC", "cn": "CN", "f1": "F1", "lpips": "LPIPS", "mae": "MAE", "mb": "(MB)",
@@ -254,11 +257,13 @@ def _tables(name: str, path: Path) -> list[dict[str, Any]]:
 
 def _table_title(name: str, part: str) -> str:
     title = TABLE_TITLES.get(name, name)
-    return f"{title}: {TASK_LABELS.get(part, part)}" if part else title
+    return f"{title}: {_heading(part) if part in TASK_LABELS else part}" if part else title
 
 
 def _heading(column: str) -> str:
-    """Name of a column for people."""
+    """Name of a column or condition for people."""
+    if column in TASK_LABELS:
+        return TASK_LABELS[column]
     return " ".join(SPELLED.get(word, word) for word in column.replace("_", " ").split())
 
 
@@ -267,17 +272,14 @@ def _shown(name: str, table: pd.DataFrame) -> dict[str, Any]:
     wide = readable(table)
     for column in set(NAMED_METHODS) & set(wide.columns):
         wide[column] = wide[column].map(label_of)
-    noted = table.loc[table["note"] != "", ["metric", "note"]].drop_duplicates()
-    notes = [
-        f"{', '.join(_heading(metric) for metric in group['metric'].unique())}: {note}"
-        for note, group in noted.groupby("note", sort=False)
-    ]
+    for column in set(NAMED_CONDITIONS) & set(wide.columns):
+        wide[column] = wide[column].map(_heading)
     return {
         "title": name,
         "facts": caption_facts(table, label_of),
         "columns": [_heading(str(c)) for c in wide.columns],
         "rows": wide.astype(str).to_numpy().tolist(),
-        "notes": notes,
+        "notes": notes_of(table, _heading),
         "open": len(wide) <= OPEN_TABLE_ROWS,
     }
 

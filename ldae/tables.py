@@ -222,6 +222,25 @@ def caption_facts(df: pd.DataFrame, label: Callable[[str], str] = str) -> str:
     )
 
 
+def notes_of(df: pd.DataFrame, label: Callable[[str], str] = str) -> list[str]:
+    """Notes of a table as lines, each with the metrics that it is about, and the judge of an edit.
+
+    Parameters
+    ----------
+    df
+        As :func:`tidy` returns it.
+    label
+        How a metric, an attribute and a judge are called.
+    """
+    lines = []
+    for note, rows in df[df["note"] != ""].groupby("note", sort=False):
+        about = ", ".join(label(metric) for metric in rows["metric"].unique())
+        judged = rows[["attribute", "judge"]].dropna() if "judge" in df else rows.iloc[:0]
+        pairs = [f"{label(a)} by {label(j)}" for a, j in judged.drop_duplicates().to_numpy()]
+        lines.append(f"{about} ({', '.join(pairs)}): {note}" if pairs else f"{about}: {note}")
+    return lines
+
+
 def training_seeds(cells: pd.Series) -> list[int]:
     """Training seeds that stand in the cells of a column ``seed``, sorted."""
     texts = cells.dropna().astype(str)
@@ -249,9 +268,7 @@ def write_table(df: pd.DataFrame, tsv: Path, md: Path, title: str = "") -> None:
         lines += ["", f"## {name[:1].upper()}{name[1:]}"] if name else []
         lines += ["", "| " + " | ".join(wide.columns) + " |", "|" + " --- |" * len(wide.columns)]
         lines += ["| " + " | ".join(row) + " |" for row in wide.astype(str).itertuples(index=False)]
-    notes = df.loc[df["note"] != "", ["metric", "note"]].drop_duplicates()
-    if len(notes):
-        lines += ["", "Notes", ""]
-        for note, group in notes.groupby("note", sort=False):
-            lines.append(f"* {', '.join(group['metric'].unique())}: {note}")
+    notes = notes_of(df)
+    if notes:
+        lines += ["", "Notes", "", *(f"* {note}" for note in notes)]
     Path(md).write_text("\n".join(lines) + "\n", encoding="utf-8")
