@@ -38,7 +38,7 @@ JUDGE_LABELS = {"code": "code probe", "voxels": "voxel probe", "volumes": "volum
 MODEL, GROUP_DIFFERENCE = "ldae", "group_difference"
 """The model whose edits are drawn, and the trivial edit beside it; tables hold all models."""
 
-TITLE_CHARACTERS = 22
+TITLE_CHARACTERS = 20
 """Width of a title over one panel of the comparisons."""
 
 OFF_TARGET_BOUND = 0.2
