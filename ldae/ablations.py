@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ldae.comparison import SPLITS, compare_probes
+from ldae.predictions import seeds_of
 from ldae.probe_measures import MAIN_MEASURE
 from ldae.probes import tabulate_probes
 from ldae.tables import RESULT_COLUMNS, tidy
@@ -47,13 +48,11 @@ def tabulate_ablations(
         helps); intervals over subjects (and seeds).
     """
     parts: list[pd.DataFrame] = []
-    seeds: set[str] = set()
     for network in dict.fromkeys(networks[name] for name in changes):
         family = {network: UNCHANGED}
         family |= {name: text for name, text in changes.items() if networks[name] == network}
         of_family = {name: predictions[name] for name in family}
         table = tabulate_probes(of_family, cohort=cohort, seed=seed, n_bootstrap=n_bootstrap)
-        seeds |= set(table["seed"])
         table = table[table["metric"].isin(MAIN_MEASURE.values())]
         table = table[table["task"].isin(list(MAIN_MEASURE))]
         kept = ["split", "method", *(c for c in RESULT_COLUMNS if c != "seed")]
@@ -67,5 +66,4 @@ def tabulate_ablations(
     rows = pd.concat(parts, ignore_index=True)
     rows = rows.sort_values("split", key=lambda s: s.map(SPLITS.index), kind="stable")
     rows["note"] = rows["note"].fillna("")
-    labels = sorted({int(s) for text in seeds for s in text.split()})
-    return tidy(rows, "ablations", cohort=cohort, seed=labels)
+    return tidy(rows, "ablations", cohort=cohort, seeds=seeds_of(predictions))

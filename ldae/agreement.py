@@ -136,4 +136,4 @@ def compare_volumes(
                 | {"value": value, "ci_low": low, "ci_high": high}
                 | {"n_subjects": len(set(people)), "n_scans": len(entries)}
             )
-    return tidy(rows, "volumes", cohort=cohort, seed=seed, split="all")
+    return tidy(rows, "volumes", cohort=cohort, seeds={}, split="all")

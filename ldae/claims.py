@@ -123,7 +123,7 @@ def tabulate_claims(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows = pd.concat([p for p in parts if len(p)], ignore_index=True)
     known = {"cohort", "split", "method", *CONDITION_COLUMNS["claims"], *RESULT_COLUMNS}
     rows = rows[[c for c in rows.columns if c in known]]
-    return tidy(rows, "claims", cohort="", seed=0)
+    return tidy(rows, "claims", cohort="", seeds={})
 
 
 def _select(table: pd.DataFrame, selection: Selection) -> pd.DataFrame:

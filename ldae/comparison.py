@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from ldae.bootstrap import subject_bootstrap, weighted_mean
+from ldae.predictions import seeds_of
 from ldae.probe_measures import MAIN_MEASURE
 from ldae.probes import CROSS_VALIDATED, paired_predictions, prediction_gain
+from ldae.scores import seeds_of_scores
 from ldae.tables import tidy
 
 MODEL_PREFIX = "ldae"
@@ -62,13 +64,13 @@ def compare_methods(
         Table ``comparisons``: claim, method (the model), against, metric and the paired gain.
     """
     rows = _compare_probes(predictions, n_bootstrap, seed)
-    seeds = {int(s) for frame in predictions.values() for s in frame.get("seed", [])}
+    seeds = seeds_of(predictions)
     for claim, frame in scores.items():
         rows += _compare_scans(frame, claim, n_bootstrap, seed)
-        seeds |= set(frame["seed"].astype(int))
+        seeds |= seeds_of_scores(frame)
     if not rows:
         rows = [{"method": "none", "metric": "none", "value": np.nan, "note": "nothing to compare"}]
-    return tidy(rows, "comparisons", cohort=cohort, seed=sorted(seeds or {seed}))
+    return tidy(rows, "comparisons", cohort=cohort, seeds=seeds)
 
 
 def is_model(method: str) -> bool:

@@ -28,6 +28,10 @@ logger = logging.getLogger(__name__)
 
 TARGETS = ("real", "autoencoder")
 
+NOTHING_LEARNED = (
+    "the residual of average + residual is zero: no training person has three visits to learn from"
+)
+
 COMPARED_REGIONS = {"ventricle": "ventricles", "hippocampus": "hippocampi"}
 """Structures whose volume is compared, by the stem of the metric."""
 
@@ -73,7 +77,8 @@ def interpolate_gaps(
     batch_size, seed, split
         As for :func:`ldae.reconstruction.evaluate_reconstruction`.
     residual
-        Trained on the latents of ``ldae``, on its device; None leaves the row out.
+        Trained on the latents of ``ldae``, on its device; None leaves the row out.  Where nobody in
+        the training split has three visits it has learned nothing, and a note says so.
 
     Returns
     -------
@@ -178,6 +183,8 @@ def interpolate_gaps(
     scores["scan"] = store.index["scan"].to_numpy(str)[[t.rows[1] for t in triples]][number]
     scores["gap_months"] = np.array([bin_months(t.gap) for t in triples])[number]
     scores["nearest_months"] = np.array([bin_months(t.nearest) for t in triples])[number]
+    if residual is not None and not find_triples(store.index, "train"):
+        scores.loc[scores["method"] == "ldae_residual", "note"] = NOTHING_LEARNED
     scores["steps"] = np.where(scores["method"].isin(list(models)), n_steps, NOTHING)
     return scores, examples
 

@@ -33,8 +33,8 @@ class CohortSummary:
         People and scans.
     n_visits_max
         Largest number of scans of one person.
-    longitudinal
-        Whether someone has three visits or more, as interpolation needs.
+    n_longitudinal
+        People with three visits or more, as interpolation needs.
     diagnoses
         Diagnoses that occur, sorted.
     has_age
@@ -44,7 +44,7 @@ class CohortSummary:
     n_subjects: int
     n_scans: int
     n_visits_max: int
-    longitudinal: bool
+    n_longitudinal: int
     diagnoses: tuple[str, ...]
     has_age: bool
 
@@ -57,7 +57,7 @@ def summarise_scans(scans: pd.DataFrame) -> CohortSummary:
         n_subjects=len(visits),
         n_scans=len(scans),
         n_visits_max=most,
-        longitudinal=most >= VISITS_FOR_INTERPOLATION,
+        n_longitudinal=int((visits >= VISITS_FOR_INTERPOLATION).sum()),
         diagnoses=tuple(sorted(scans["diagnosis"].unique())),
         has_age=bool(len(scans)) and bool(scans["age"].notna().all()),
     )
@@ -228,7 +228,9 @@ def read_split(path: Path) -> pd.DataFrame:
 
 
 def check_interpolation(scans: pd.DataFrame, split: pd.DataFrame) -> None:
-    """Stop before the long work if the splits cannot serve the interpolation of visits.
+    """Stop before the long work if no interpolated visit can be held to a real one.
+
+    A training split without such people only leaves interpolation without its learned part.
 
     Parameters
     ----------
@@ -238,17 +240,16 @@ def check_interpolation(scans: pd.DataFrame, split: pd.DataFrame) -> None:
     Raises
     ------
     InputError
-        If nobody in the test or the training split has ``VISITS_FOR_INTERPOLATION`` visits.
+        If nobody in the test split has ``VISITS_FOR_INTERPOLATION`` visits.
     """
-    for name, part in (("test", "test"), ("train", "training")):
-        subjects = split.loc[split["split"] == name, "subject"]
-        visits = scans[scans["subject"].isin(subjects)].groupby("subject").size()
-        if (visits < VISITS_FOR_INTERPOLATION).all():
-            raise InputError(
-                f"split.{name}",
-                f"nobody in the {part} split has {VISITS_FOR_INTERPOLATION} visits to interpolate",
-                f"Give the {part} split a larger share, or choose another seed.",
-            )
+    subjects = split.loc[split["split"] == "test", "subject"]
+    visits = scans[scans["subject"].isin(subjects)].groupby("subject").size()
+    if (visits < VISITS_FOR_INTERPOLATION).all():
+        raise InputError(
+            "split.test",
+            f"nobody in the test split has {VISITS_FOR_INTERPOLATION} visits to interpolate",
+            "Give the test split a larger share, or choose another seed.",
+        )
 
 
 def check_split(scans: pd.DataFrame, split: pd.DataFrame) -> None:

@@ -59,6 +59,8 @@ class StudyPlan:
         Tables that the paper's claims are gathered from.
     tables, figures
         Names under ``tables/`` and ``figures/``.
+    learns_residual
+        Whether interpolation has a learned part.
     left_out
         Target and reason for everything the cohort does not allow.
     """
@@ -76,6 +78,7 @@ class StudyPlan:
     claimed: tuple[str, ...]
     tables: tuple[str, ...]
     figures: tuple[str, ...]
+    learns_residual: bool
     left_out: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -165,9 +168,16 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         figures += [f"manipulation_{task}" for task in tasks]
         figures += ["dose_response", "edit_fidelity", "edit_maps"]
         figures += [{"ad_vs_cn": "roc", "age": "age"}[task] for task in tasks]
-    if cohort.longitudinal:
+    # one person to test on, another to learn from
+    learns_residual = cohort.n_longitudinal > 1
+    if cohort.n_longitudinal:
         tables.append("interpolation")
         figures += ["interpolation_sequence", "interpolation_gap"]
+        if not learns_residual:
+            left_out["method ldae_residual"] = (
+                f"only one person has {VISITS_FOR_INTERPOLATION} visits, and nobody can be both "
+                "learned from and tested on"
+            )
     else:
         left_out["interpolation"] = (
             f"nobody has {VISITS_FOR_INTERPOLATION} visits, so none lies between two others"
@@ -200,6 +210,7 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         claimed=claimed,
         tables=tuple(tables),
         figures=tuple(figures),
+        learns_residual=learns_residual,
         left_out=left_out,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -34,6 +34,11 @@ def write_predictions(predictions: pd.DataFrame, method: str, seed: int | None, 
     frame.insert(0, "seed", "" if seed is None else str(seed))
     frame.insert(0, "method", method)
     frame.to_csv(path, sep="\t", index=False, lineterminator="\n")
+
+
+def seeds_of(predictions: Mapping[str, pd.DataFrame]) -> dict[str, list[int]]:
+    """Training seeds of every method that has them, from :func:`read_predictions`."""
+    return {m: sorted(set(frame["seed"])) for m, frame in predictions.items() if "seed" in frame}
 
 
 def read_predictions(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:

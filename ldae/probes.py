@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ldae.bootstrap import subject_bootstrap
+from ldae.predictions import seeds_of
 from ldae.probe_measures import (
     AD_VS_CN,
     AGE,
@@ -428,8 +429,7 @@ def tabulate_probes(
                     rows.append(common | {"metric": "share_of_ceiling"} | _result(result) | note)
     if not rows:
         rows = [{"method": "none", "metric": "none", "value": np.nan, "note": "no task"}]
-    seeds = sorted({int(s) for frame in predictions.values() for s in frame.get("seed", [])})
-    return tidy(rows, "probes", cohort=cohort, seed=seeds or [seed])
+    return tidy(rows, "probes", cohort=cohort, seeds=seeds_of(predictions))
 
 
 def evaluated(frame: pd.DataFrame, split: str, task: str) -> pd.DataFrame:

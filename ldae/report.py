@@ -12,8 +12,10 @@ import jinja2
 import pandas as pd
 
 from ldae.errors import InputError
+from ldae.figures.curves import TASK_LABELS
+from ldae.figures.theme import label_of
 from ldae.provenance.audit import Level, Verdict
-from ldae.tables import blocks, caption_facts, read_table, readable
+from ldae.tables import blocks, caption_facts, notes_of, read_table, readable
 
 TEMPLATE = "report.html.j2"
 
@@ -89,6 +91,33 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
 )
 """Sections: anchor, title, text, figures (variants with a suffix follow their name), tables."""
 
+TABLE_TITLES = {
+    "claims": "The paper's claims",
+    "comparisons": "Paired gains of the models over every other method",
+    "volumes": "Measured against reference volumes",
+    "reconstruction": "Reconstruction by method and sampler steps",
+    "stochastic": "Decodings of one semantic code",
+    "probes": "Linear probes of every code",
+    "ablations": "Ablations",
+    "manipulation": "Edits of the semantic code",
+    "interpolation": "Filled-in visits by method, gap and distance",
+    "throughput": "Time and memory per scan",
+}
+"""Title of each table; a part of a table adds its own."""
+
+NAMED_METHODS = ("method", "against", "network")
+"""Columns that hold methods."""
+
+NAMED_CONDITIONS = ("task", "attribute", "judge", "operation")
+"""Columns that hold names of other things."""
+
+SPELLED = {
+    "auc": "AUC", "cn": "CN", "f1": "F1", "lpips": "LPIPS", "mae": "MAE", "mb": "(MB)",
+    "mcc": "MCC", "ml": "(ml)", "mse": "MSE", "ms": "MS", "psnr": "PSNR", "r2": "R²",
+    "rmse": "RMSE", "roc": "ROC", "ssim": "SSIM", "std": "deviation",
+}  # fmt: skip
+"""Words of column names that are spelled otherwise."""
+
 OPEN_TABLE_ROWS = 20
 """Tables up to this length are shown unfolded."""
 
@@ -151,7 +180,7 @@ def build_report(
             raise InputError(pictures[without[0]], f"has no {kind}", "Give it one.")
     sections = []
     shown: set[str] = set()
-    number = 0
+    number = table_number = 0
     for anchor, title, text, names, table_names in SECTIONS:
         in_section = []
         for name in _with_variants(names, pictures):
@@ -168,6 +197,9 @@ def build_report(
             )
         shown_tables = [name for name in table_names if name in tables]
         in_tables = [part for name in shown_tables for part in _tables(name, Path(tables[name]))]
+        for part in in_tables:
+            table_number += 1
+            part["number"] = table_number
         shown |= {name for name in table_names if name in tables}
         if in_section or in_tables:
             sections.append(
@@ -222,23 +254,34 @@ def _embedded(picture: Path) -> str:
 def _tables(name: str, path: Path) -> list[dict[str, Any]]:
     """What the template needs of a table, part by part."""
     table = read_table(path)
-    return [_shown(f"{name}: {title}" if title else name, part) for title, part in blocks(table)]
+    return [_shown(_table_title(name, title), part) for title, part in blocks(table)]
+
+
+def _table_title(name: str, part: str) -> str:
+    title = TABLE_TITLES.get(name, name)
+    return f"{title}: {_heading(part) if part in TASK_LABELS else part}" if part else title
+
+
+def _heading(column: str) -> str:
+    """Name of a column or condition for people."""
+    if column in TASK_LABELS:
+        return TASK_LABELS[column]
+    return " ".join(SPELLED.get(word, word) for word in column.replace("_", " ").split())
 
 
 def _shown(name: str, table: pd.DataFrame) -> dict[str, Any]:
     """What the template needs of one part of a table."""
     wide = readable(table)
-    noted = table.loc[table["note"] != "", ["metric", "note"]].drop_duplicates()
-    notes = [
-        f"{', '.join(group['metric'].unique())}: {note}"
-        for note, group in noted.groupby("note", sort=False)
-    ]
+    for column in set(NAMED_METHODS) & set(wide.columns):
+        wide[column] = wide[column].map(label_of)
+    for column in set(NAMED_CONDITIONS) & set(wide.columns):
+        wide[column] = wide[column].map(_heading)
     return {
         "title": name,
-        "facts": caption_facts(table),
-        "columns": [str(c).replace("_", " ") for c in wide.columns],
+        "facts": caption_facts(table, label_of),
+        "columns": [_heading(str(c)) for c in wide.columns],
         "rows": wide.astype(str).to_numpy().tolist(),
-        "notes": notes,
+        "notes": notes_of(table, _heading),
         "open": len(wide) <= OPEN_TABLE_ROWS,
     }
 

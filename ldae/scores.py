@@ -30,6 +30,9 @@ EXTRA_COLUMNS = {"interpolation": ("triple",)}
 TRIVIAL = ("nearest_visit", "voxel_average", "latent_average")
 """Interpolations that need no diffusion model; the best of them is what a model has to beat."""
 
+UNSEEDED = ("autoencoder", *TRIVIAL, "group_difference")
+"""Methods without a training seed; the evaluation of each seed gives the same scores of them."""
+
 OVERALL_METRICS = (
     "change_ratio", "identity_kept", "map_correlation", "truth_correlation", "truth_agreement",
 )  # fmt: skip
@@ -148,8 +151,13 @@ def tabulate_scores(
             ratios = _off_target(scores, n_bootstrap, seed)
             rows = pd.concat([rows, overall, ratios], ignore_index=True)
             rows = rows[rows["value"].notna() | rows["metric"].isin(list(SLOPES.values()))]
-    seeds = sorted(set(scores["seed"]))
-    return tidy(rows, table, cohort=cohort, seed=seeds)
+    return tidy(rows, table, cohort=cohort, seeds=seeds_of_scores(scores))
+
+
+def seeds_of_scores(scores: pd.DataFrame) -> dict[str, list[int]]:
+    """Training seeds of every method that has them, from :func:`read_scores`."""
+    trained = scores[~scores["method"].isin(UNSEEDED)]
+    return {str(m): sorted(set(part["seed"])) for m, part in trained.groupby("method")}
 
 
 def _tabulate_interpolation(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFrame:

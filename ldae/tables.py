@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ldae.errors import InputError
+from ldae.predictions import SHARED
 
 IDENTITY_COLUMNS = ("cohort", "split", "method")
 RESULT_COLUMNS = ("seed", "metric", "value", "ci_low", "ci_high", "n_subjects", "n_scans", "note")
@@ -55,7 +56,7 @@ def tidy(
     table: str,
     *,
     cohort: str,
-    seed: int | Sequence[int],
+    seeds: Mapping[str, Sequence[int]],
     split: str = "",
 ) -> pd.DataFrame:
     """Rows in the schema of `table`: columns complete, ordered and typed.
@@ -68,8 +69,9 @@ def tidy(
         Key of ``CONDITION_COLUMNS``.
     cohort
         Name of the cohort the scans come from.
-    seed
-        Seed of the study, or of each training that the numbers are means over.
+    seeds
+        Training seeds that the numbers of each method are means over; a method that is not named
+        here was made once for all of them.  Rows with a column seed keep theirs.
     split
         Split that was measured, where `rows` does not name it.
 
@@ -84,10 +86,12 @@ def tidy(
     missing = {"method", "metric", "value"} - set(frame.columns)
     if unknown or missing:
         raise ValueError(f"table {table}: unknown {sorted(unknown)}, missing {sorted(missing)}")
-    seeds = [seed] if isinstance(seed, int) else list(seed)
-    defaults: dict[str, Any] = {
-        "cohort": cohort, "seed": " ".join(map(str, seeds)), "split": split, "note": "",
-    }  # fmt: skip
+    if "seed" not in frame:
+        frame["seed"] = [
+            " ".join(map(str, seeds[method])) if method in seeds else SHARED
+            for method in frame["method"]
+        ]
+    defaults: dict[str, Any] = {"cohort": cohort, "split": split, "note": ""}
     for column in columns:
         if column not in frame:
             frame[column] = defaults.get(column, np.nan)
@@ -131,14 +135,19 @@ def readable(df: pd.DataFrame) -> pd.DataFrame:
     """One line per method and condition, one column per metric, cells ``value [low, high]``.
 
     Columns that hold a single value for the whole table (cohort, seed, …) are dropped here; the
-    caption of :func:`write_table` names them.
+    caption of :func:`write_table` names them.  Metrics with a window are columns of their own for
+    each window, so that they share a line with those that have none.
     """
-    keys = [c for c in df.columns if c not in RESULT_COLUMNS]
+    keys = [c for c in df.columns if c not in (*RESULT_COLUMNS, "window")]
     shown = [c for c in keys if c == "method" or df[c].nunique(dropna=False) > 1]
     cells = df[shown].astype(object).where(df[shown].notna(), "")
     for column in shown:
         cells[column] = [_label(value) for value in cells[column]]
     cells["metric"] = df["metric"]
+    if "window" in df:
+        windows = df["window"].dropna().astype(int)
+        of_window = df["metric"].loc[windows.index] + " (window " + windows.astype(str) + ")"
+        cells["metric"] = of_window.reindex(df.index).fillna(df["metric"])
     cells["cell"] = [
         format_interval(value, low, high)
         for value, low, high in zip(df["value"], df["ci_low"], df["ci_high"], strict=True)
@@ -151,13 +160,24 @@ def readable(df: pd.DataFrame) -> pd.DataFrame:
 
 
 def blocks(df: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Parts of a table to be shown each on its own, with their titles: one for each claim.
+    """Parts of a table to be shown each on its own, with their titles.
 
-    A table without a column ``claim`` is one part without a title.
+    One for each claim and protocol, or else for each task; a table without these columns is one
+    part without a title.
     """
-    if "claim" not in df:
+    if "claim" in df:
+        by = ["claim", "protocol"] if "protocol" in df else ["claim"]
+    elif "task" in df:
+        by = ["task"]
+    else:
         return [("", df)]
-    return [(str(claim), part) for claim, part in df.groupby("claim", sort=False)]
+    parts = df.groupby(by, sort=False, dropna=False)
+    return [(_part_title(*values), part) for values, part in parts]
+
+
+def _part_title(first: object, protocol: object = np.nan) -> str:
+    title = "" if pd.isna(first) else str(first)  # type: ignore[call-overload]
+    return title if pd.isna(protocol) else f"{title}, by the {protocol}'s protocol"  # type: ignore[call-overload]
 
 
 def _label(value: object) -> str:
@@ -165,8 +185,16 @@ def _label(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def caption_facts(df: pd.DataFrame) -> str:
-    """Cohort, split, numbers of people and scans, and seed of a table, as one sentence."""
+def caption_facts(df: pd.DataFrame, label: Callable[[str], str] = str) -> str:
+    """Cohort, split, numbers of people and scans, and seeds of a table, as one sentence.
+
+    Parameters
+    ----------
+    df
+        As :func:`tidy` returns it.
+    label
+        How a method is called.
+    """
 
     def names(column: str) -> str:
         return ", ".join(str(v) for v in df[column].dropna().unique() if str(v)) or "none"
@@ -178,14 +206,45 @@ def caption_facts(df: pd.DataFrame) -> str:
         low, high = values.min(), values.max()
         return f"{low}" if low == high else f"{low} to {high}"
 
-    seeds = sorted({int(s) for cell in df["seed"].dropna() for s in str(cell).split()})
+    seeds = training_seeds(df["seed"])
     several = len(seeds) > 1
+    shared = [label(m) for m in df.loc[df["seed"] == SHARED, "method"].unique()]
+    trained = "no training seed"
+    if seeds:
+        trained = f"training seed{'s' if several else ''} {', '.join(map(str, seeds))}"
+        trained += f" (shared by all trainings: {', '.join(shared)})" if shared else ""
+    intervals = f"95 % intervals from a bootstrap over {'seeds and ' if several else ''}subjects"
+    if "operation" in df and df["operation"].notna().all():
+        intervals = "intervals from the least to the largest run"
     return (
         f"Cohort {names('cohort')}; split {names('split')}; {spread('n_subjects')} subjects; "
-        f"{spread('n_scans')} scans; {'seeds' if several else 'seed'} "
-        f"{', '.join(map(str, seeds)) or 'none'}; 95 % intervals from a bootstrap over "
-        f"{'seeds and subjects' if several else 'subjects'}."
+        f"{spread('n_scans')} scans; {trained}; {intervals}."
     )
+
+
+def notes_of(df: pd.DataFrame, label: Callable[[str], str] = str) -> list[str]:
+    """Notes of a table as lines, each with the metrics that it is about, and the judge of an edit.
+
+    Parameters
+    ----------
+    df
+        As :func:`tidy` returns it.
+    label
+        How a metric, an attribute and a judge are called.
+    """
+    lines = []
+    for note, rows in df[df["note"] != ""].groupby("note", sort=False):
+        about = ", ".join(label(metric) for metric in rows["metric"].unique())
+        judged = rows[["attribute", "judge"]].dropna() if "judge" in df else rows.iloc[:0]
+        pairs = [f"{label(a)} by {label(j)}" for a, j in judged.drop_duplicates().to_numpy()]
+        lines.append(f"{about} ({', '.join(pairs)}): {note}" if pairs else f"{about}: {note}")
+    return lines
+
+
+def training_seeds(cells: pd.Series) -> list[int]:
+    """Training seeds that stand in the cells of a column ``seed``, sorted."""
+    texts = cells.dropna().astype(str)
+    return sorted({int(float(s)) for cell in texts[texts != SHARED] for s in cell.split()})
 
 
 def write_table(df: pd.DataFrame, tsv: Path, md: Path, title: str = "") -> None:
@@ -206,12 +265,10 @@ def write_table(df: pd.DataFrame, tsv: Path, md: Path, title: str = "") -> None:
     lines = [f"# {title or Path(md).stem.capitalize()}", "", caption_facts(df)]
     for name, part in blocks(df):
         wide = readable(part)
-        lines += ["", f"## {name.capitalize()}"] if name else []
+        lines += ["", f"## {name[:1].upper()}{name[1:]}"] if name else []
         lines += ["", "| " + " | ".join(wide.columns) + " |", "|" + " --- |" * len(wide.columns)]
         lines += ["| " + " | ".join(row) + " |" for row in wide.astype(str).itertuples(index=False)]
-    notes = df.loc[df["note"] != "", ["metric", "note"]].drop_duplicates()
-    if len(notes):
-        lines += ["", "Notes", ""]
-        for note, group in notes.groupby("note", sort=False):
-            lines.append(f"* {', '.join(group['metric'].unique())}: {note}")
+    notes = notes_of(df)
+    if notes:
+        lines += ["", "Notes", "", *(f"* {note}" for note in notes)]
     Path(md).write_text("\n".join(lines) + "\n", encoding="utf-8")

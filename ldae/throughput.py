@@ -251,4 +251,5 @@ def _tabulate(
             )
     table = pd.DataFrame(rows)
     table["steps"] = table["steps"].astype("Int64").mask(table["steps"] == 0)
-    return tidy(table, "throughput", cohort=cohort, seed=seed, split=split)
+    seeds = {method: [seed] for method in table["method"].unique()}
+    return tidy(table, "throughput", cohort=cohort, seeds=seeds, split=split)

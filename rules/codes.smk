@@ -30,7 +30,7 @@ rule encode_semantics:
         seed=training_seed,
         code=code_digest("encode_semantics"),
     message:
-        "Encoding every scan with {wildcards.network}, seed {wildcards.seed}"
+        "Encoding every scan into its semantic code ({wildcards.network}, seed {wildcards.seed})"
     script:
         "../scripts/encode_semantics.py"
 

@@ -27,7 +27,7 @@ rule fit_probe:
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("fit_probe"),
     message:
-        "Fitting linear probes on the codes of {wildcards.method}, {wildcards.run}"
+        "Fitting linear probes on one method's codes ({wildcards.method}, {wildcards.run})"
     script:
         "../scripts/fit_probe.py"
 
@@ -96,7 +96,7 @@ rule evaluate_reconstruction:
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("evaluate_reconstruction"),
     message:
-        "Reconstructing test scans with every model and number of steps, seed {wildcards.seed}"
+        "Reconstructing test scans with every model and number of steps (seed {wildcards.seed})"
     script:
         "../scripts/evaluate_reconstruction.py"
 
@@ -133,7 +133,7 @@ rule vary_stochastic:
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("vary_stochastic"),
     message:
-        "Decoding one semantic code from many stochastic codes, seed {wildcards.seed}"
+        "Decoding one semantic code from many stochastic codes (seed {wildcards.seed})"
     script:
         "../scripts/vary_stochastic.py"
 
@@ -213,7 +213,7 @@ rule manipulate_attribute:
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("manipulate_attribute"),
     message:
-        "Moving test scans along the directions of disease and age, seed {wildcards.seed}"
+        "Moving test scans along the directions of disease and age (seed {wildcards.seed})"
     script:
         "../scripts/manipulate_attribute.py"
 
@@ -225,7 +225,7 @@ rule interpolate_gaps:
         prior=weights("prior"),
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
-        residual=weights("residual"),
+        residual=branch(plan.learns_residual, then=weights("residual"), otherwise=[]),
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
@@ -252,7 +252,7 @@ rule interpolate_gaps:
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("interpolate_gaps"),
     message:
-        "Predicting middle visits from the two around them, seed {wildcards.seed}"
+        "Predicting middle visits from the two around them (seed {wildcards.seed})"
     script:
         "../scripts/interpolate_gaps.py"
 

@@ -33,6 +33,6 @@ rule train_residual:
         seed=training_seed,
         code=code_digest("train_residual"),
     message:
-        "Training the residual between the visits of the training people (seed {wildcards.seed})"
+        "Training the residual between the visits of the training people ({wildcards.network}, seed {wildcards.seed})"
     script:
         "../scripts/train_residual.py"

@@ -16,6 +16,7 @@ from ldae.volumes import VolumeStore
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
     device = run.torch_device()
+    residual = snakemake.input.residual
     models = load_models(
         names=("ldae", "ldae_joint"),
         files=dict(snakemake.input.items()),
@@ -28,7 +29,7 @@ with rule_entry(snakemake) as run:
         models=models,
         atlas=region_atlas(store.shape, grid_affine(**snakemake.params.grid)),
         batch_size=snakemake.resources.micro_batch,
-        residual=load_residual(Path(snakemake.input.residual), device),
+        residual=load_residual(Path(residual), device) if residual else None,
         seed=run.seed,
         **snakemake.params.settings,
     )

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pandas as pd
 
 from ldae.figures.slices import CONVENTION
+from ldae.figures.theme import label_of
+from ldae.tables import training_seeds
 
 
 def caption(name: str, data: pd.DataFrame) -> str:
@@ -42,8 +44,7 @@ def _facts(data: pd.DataFrame) -> str:
 
 def _seeds(data: pd.DataFrame) -> list[int]:
     """Training seeds that the numbers are over; a cell of a table holds one or several."""
-    cells = data["seed"].dropna().tolist() if "seed" in data else []
-    return sorted({int(float(seed)) for cell in cells for seed in str(cell).split()})
+    return training_seeds(data["seed"]) if "seed" in data else []
 
 
 def _intervals(data: pd.DataFrame) -> str:
@@ -82,7 +83,8 @@ def _cohort(data: pd.DataFrame) -> str:
 def _training(data: pd.DataFrame) -> str:
     ends = data.groupby("stage", sort=False)[["step", "seconds"]].max()
     parts = [
-        f"{s}: {int(r['step'])} steps in {r['seconds'] / 60:.1f} min" for s, r in ends.iterrows()
+        f"{label_of(str(s))}: {int(r['step'])} steps in {r['seconds'] / 60:.1f} min"
+        for s, r in ends.iterrows()
     ]
     n_seeds = data["training_seed"].nunique()
     each = f"; one line for each of {n_seeds} training seeds" if n_seeds > 1 else ""

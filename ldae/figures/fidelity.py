@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,9 @@ JUDGE_LABELS = {"code": "code probe", "voxels": "voxel probe", "volumes": "volum
 MODEL, TARGETED, GROUP_DIFFERENCE = "ldae", "ldae_joint_targeted", "group_difference"
 """The paper's edits, those that hold the other attributes, and the trivial edit beside them; tables
 hold all models."""
+
+TITLE_CHARACTERS = 20
+"""Width of a title over one panel of the comparisons."""
 
 OFF_TARGET_BOUND = 0.2
 """Share of the on-target response that an off-target one should stay below."""
@@ -334,9 +338,9 @@ def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             axis.axvline(0, color=BLACK, linewidth=0.8)
             axis.set_yticks(np.arange(len(against)), [label_of(str(m)) for m in against])
             axis.set_ylim(-0.7, len(against) - 0.3)
-            axis.set_title(title, fontsize=8)
+            axis.set_title("\n".join(wrap(title, TITLE_CHARACTERS)), fontsize=8)
             axis.set_xlabel("gain of the model")
-            axis.xaxis.set_major_locator(MaxNLocator(3))
+            axis.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
             axis.grid(visible=False, axis="y")
         for axis in axes[len(panels) :]:
             axis.set_visible(False)

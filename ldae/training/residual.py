@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from ldae.errors import InputError
+from ldae import slurm
 from ldae.latents import LatentStore
 from ldae.networks.residual import VisitResidual, Visits, average_visits, save_residual
 from ldae.networks.standard import measure_standard
@@ -20,6 +22,8 @@ from ldae.training.fit import fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
 from ldae.triples import Triple, find_triples
 from ldae.volumes import VolumeStore
+
+logger = logging.getLogger(__name__)
 
 # Triples that validation looks at: those of one small batch would say little.
 LEAST_VALIDATED = 16
@@ -108,6 +112,9 @@ def train_residual(
 ) -> None:
     """Train the residual on all triples of the training people's visits; save its average.
 
+    Where no training person has three visits there is nothing to learn from: the residual stays
+    zero, so that it answers with the average of the two visits, and the log holds no step.
+
     Parameters
     ----------
     store, latents
@@ -116,21 +123,9 @@ def train_residual(
         Config section ``residual``.
     seed, model_path, metrics_path, work_dir, checkpoint_minutes
         As for :func:`ldae.training.autoencoder.train_autoencoder`.
-
-    Raises
-    ------
-    InputError
-        If nobody in the training split has three visits.
     """
     train, val = (find_triples(store.index, split) for split in ("train", "val"))
-    if not train:
-        raise InputError(
-            "split.train",
-            "nobody in the training split has three visits to learn an interpolation from",
-            "Give the training split a larger share, or choose another seed.",
-        )
     torch.manual_seed(seed)
-    settings = resolve_steps(settings, len(train))
     network = VisitResidual(
         store.shape,
         latents.shape[0],
@@ -139,6 +134,18 @@ def train_residual(
         n_blocks=int(settings["n_blocks"]),
     )
     network.standard.load_state_dict(measure_standard(store).state_dict())
+    if not train:
+        logger.warning(
+            "nobody in the training split has three visits: the residual stays zero, and "
+            "interpolation with it is the average of the two visits"
+        )
+        if slurm.process_rank() == 0:
+            pd.DataFrame(columns=["step", "seconds", "train_loss"]).to_csv(
+                metrics_path, index=False
+            )
+            save_residual(model_path, network)
+        return
+    settings = resolve_steps(settings, len(train))
     module = ResidualTraining(network, store, latents, train, val, settings, seed)
     rows = [triple.rows for triple in module.triples]
     identity = fingerprint(settings, seed, latents.digest(), store.index["scan"].tolist(), rows)

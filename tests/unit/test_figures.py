@@ -30,7 +30,8 @@ def numbers(table: str, rows: list[dict[str, object]]) -> pd.DataFrame:
     for row in rows:
         value = row["value"]
         row |= {"ci_low": value - 0.01, "ci_high": value + 0.01, "n_subjects": 5, "n_scans": 9}  # type: ignore[operator]
-    return tidy(rows, table, cohort="toy", seed=3, split="test")
+    seeds = {str(row["method"]): [3] for row in rows}
+    return tidy(rows, table, cohort="toy", seeds=seeds, split="test")
 
 
 def cohort() -> Drawn:

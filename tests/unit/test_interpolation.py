@@ -94,6 +94,27 @@ def test_untrained_residual_scores_as_the_voxel_average(
     assert skill["value"].max() <= 0
 
 
+def test_residual_that_nobody_could_teach_is_noted(
+    store: VolumeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teachers = store.index["split"] == "train"
+    index = store.index.assign(split=store.index["split"].where(~teachers, "val"))
+    monkeypatch.setattr(store, "index", index)
+    scores, _ = interpolate_gaps(
+        store,
+        {"ldae": ToyModel()},
+        region_atlas(SHAPE, affine()),
+        n_steps=2,
+        max_triples=2,
+        windows=[3],
+        batch_size=2,
+        seed=0,
+        residual=VisitResidual(SHAPE, latent_channels=1, fold=2, channels=8, n_blocks=1),
+    )
+    noted = set(scores.loc[scores["note"].str.contains("no training person"), "method"])
+    assert noted == {"ldae_residual"}
+
+
 def test_toy_follows_the_middle_visit_as_its_autoencoder_sees_it(
     result: tuple[pd.DataFrame, dict[str, np.ndarray]],
 ) -> None:

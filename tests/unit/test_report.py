@@ -26,7 +26,9 @@ def build(folder: Path, **changes: object) -> str:
     picture.write_bytes(PIXEL)
     rows = [{"method": "ldae", "task": "age", "metric": "mae", "value": 4.5, "note": "years <b>"}]
     write_table(
-        tidy(rows, "probes", cohort="toy", seed=1, split="test"), folder / "p.tsv", folder / "p.md"
+        tidy(rows, "probes", cohort="toy", seeds={"ldae": [1]}, split="test"),
+        folder / "p.tsv",
+        folder / "p.md",
     )
     arguments: dict[str, object] = {
         "figures": {"age": picture, "manipulation_age": picture},
@@ -51,6 +53,8 @@ def test_one_file_with_everything(tmp_path: Path) -> None:
         assert text in page, text
     for text in ["From 7 scans.", "From 9.", "FAILED: 1 error", "12 files", "sha256 &lt;5678&gt;"]:
         assert text in page, text
+    assert "Table 1. Linear probes of every code: age (1 row)" in page
+    assert "<th>MAE</th>" in page and "<td>LDAE</td>" in page
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert page.count("data:image/png;base64,") == 3
     assert "Interpolation</h2>" not in page

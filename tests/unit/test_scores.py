@@ -11,7 +11,14 @@ import pytest
 from ldae.claims import tabulate_claims
 from ldae.comparison import compare_methods
 from ldae.errors import InputError
-from ldae.scores import mean_ratio, read_scores, score_columns, tabulate_scores, write_scores
+from ldae.scores import (
+    TRIVIAL,
+    mean_ratio,
+    read_scores,
+    score_columns,
+    tabulate_scores,
+    write_scores,
+)
 from ldae.tables import table_columns, tidy
 
 
@@ -68,7 +75,9 @@ def test_table_over_seeds_is_the_mean_of_theirs(tmp_path: Path) -> None:
     many = tabulate_scores(read_scores(paths, "interpolation"), "interpolation", **options)  # type: ignore[arg-type]
     one = tabulate_scores(read_scores(paths[1:2], "interpolation"), "interpolation", **options)  # type: ignore[arg-type]
     assert list(many.columns) == table_columns("interpolation")
-    assert set(many["seed"]) == {"0 1 2"} and set(one["seed"]) == {"1"}
+    trivial = many["method"].isin(TRIVIAL)
+    assert set(many.loc[~trivial, "seed"]) == {"0 1 2"} and set(one["seed"]) == {"1", "shared"}
+    assert trivial.any() and set(many.loc[trivial, "seed"]) == {"shared"}
 
     def skill(table: pd.DataFrame) -> pd.Series:
         chosen = table["gap_months"].isna() & table["nearest_months"].isna()
@@ -175,9 +184,9 @@ def test_claims_stand_by_both_protocols() -> None:
     ]
     table = tabulate_claims(
         {
-            "probes": tidy(probes, "probes", cohort="toy", seed=[0, 1]),
-            "interpolation": tidy(filled, "interpolation", cohort="toy", seed=[0, 1]),
-            "manipulation": tidy(edits, "manipulation", cohort="toy", seed=[0, 1]),
+            "probes": tidy(probes, "probes", cohort="toy", seeds={"ldae": [0, 1]}),
+            "interpolation": tidy(filled, "interpolation", cohort="toy", seeds={"ldae": [0, 1]}),
+            "manipulation": tidy(edits, "manipulation", cohort="toy", seeds={"ldae": [0, 1]}),
         }
     )
     assert list(table.columns) == table_columns("claims")

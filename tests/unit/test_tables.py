@@ -27,12 +27,12 @@ def example() -> pd.DataFrame:
         for m in ("ldae", "voxel_pca")
         for t, k, v in (("ad_vs_cn", "roc_auc", 0.8), ("age", "mae", 12.3456789))
     ]
-    return tidy(rows, "probes", cohort="toy", seed=7)
+    return tidy(rows, "probes", cohort="toy", seeds={"ldae": [7]})
 
 
 @pytest.mark.parametrize("table", CONDITION_COLUMNS)
 def test_schema_is_complete_and_ordered(table: str) -> None:
-    frame = tidy([{"method": "ldae", "metric": "mse", "value": 1}], table, cohort="c", seed=0)
+    frame = tidy([{"method": "ldae", "metric": "mse", "value": 1}], table, cohort="c", seeds={})
     assert list(frame.columns) == table_columns(table)
     assert list(frame.columns[:3]) == ["cohort", "split", "method"]
 
@@ -40,7 +40,10 @@ def test_schema_is_complete_and_ordered(table: str) -> None:
 def test_unknown_columns_stop() -> None:
     with pytest.raises(ValueError, match="colour"):
         tidy(
-            [{"method": "a", "metric": "b", "value": 1, "colour": 2}], "probes", cohort="c", seed=0
+            [{"method": "a", "metric": "b", "value": 1, "colour": 2}],
+            "probes",
+            cohort="c",
+            seeds={},
         )
 
 
@@ -52,7 +55,9 @@ def test_written_table_is_read_back_and_equal_numbers_give_equal_bytes(tmp_path:
     back = read_table(paths[0])
     np.testing.assert_allclose(back["value"], example()["value"], rtol=1e-5)
     text = paths[1].read_text()
-    assert "0.800 [0.700, 0.900]" in text and "10 subjects" in text and "seed 7" in text
+    assert "0.800 [0.700, 0.900]" in text and "10 subjects" in text
+    assert "training seed 7 (shared by all trainings: voxel_pca);" in text
+    assert back.loc[back["method"] == "voxel_pca", "seed"].eq("shared").all()
 
 
 def test_readable_form_has_one_line_per_method_and_condition() -> None:
@@ -61,12 +66,22 @@ def test_readable_form_has_one_line_per_method_and_condition() -> None:
     assert len(wide) == 4
 
 
+def test_metrics_with_a_window_share_a_line_with_those_without() -> None:
+    rows = [
+        {"method": "ldae", "metric": metric, "value": value, "window": window}
+        for metric, value, window in (("ssim", 0.9, 3), ("ssim", 0.8, 11), ("mse", 0.1, None))
+    ]
+    wide = readable(tidy(rows, "reconstruction", cohort="toy", seeds={"ldae": [0]}))
+    assert list(wide.columns) == ["method", "ssim (window 3)", "ssim (window 11)", "mse"]
+    assert wide.to_numpy().tolist() == [["ldae", "0.900", "0.800", "0.100"]]
+
+
 def test_empty_cell_and_its_reason_are_shown(tmp_path: Path) -> None:
     frame = tidy(
         [{"method": "ldae", "metric": "lpips", "value": np.nan, "note": "no weights"}],
         "reconstruction",
         cohort="c",
-        seed=0,
+        seeds={},
     )
     write_table(frame, tmp_path / "t.tsv", tmp_path / "t.md")
     assert (
@@ -79,13 +94,24 @@ def test_claims_are_shown_one_by_one(tmp_path: Path) -> None:
         {"method": "ldae", "claim": "age", "metric": "mae", "value": 5.0},
         {"method": "ldae", "claim": "speed", "metric": "speed_ratio", "value": 9.0},
     ]
-    table = tidy(rows, "claims", cohort="toy", seed=0)
+    table = tidy(rows, "claims", cohort="toy", seeds={})
     assert [name for name, _ in blocks(table)] == ["age", "speed"]
     write_table(table, tmp_path / "c.tsv", tmp_path / "c.md")
     text = (tmp_path / "c.md").read_text()
     first, second = text.split("## Speed")
     assert "## Age" in first and "mae" in first and "speed_ratio" not in first
     assert "speed_ratio" in second and "mae" not in second
+
+
+def test_claims_are_shown_by_protocol_and_other_tables_by_task() -> None:
+    rows = [
+        {"method": "ldae", "claim": "age", "protocol": protocol, "metric": "mae", "value": 5.0}
+        for protocol in ("paper", "workflow")
+    ]
+    claims = tidy(rows, "claims", cohort="toy", seeds={})
+    by = [f"age, by the {protocol}'s protocol" for protocol in ("paper", "workflow")]
+    assert [name for name, _ in blocks(claims)] == by
+    assert [name for name, _ in blocks(example())] == ["ad_vs_cn", "age"]
 
 
 def test_foreign_file_is_named(tmp_path: Path) -> None:

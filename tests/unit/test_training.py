@@ -14,8 +14,10 @@ from sklearn.decomposition import PCA
 
 from ldae.checkpoints import remove_checkpoints
 from ldae.errors import InputError
+from ldae.figures.curves import plot_training
 from ldae.latents import LatentStore, encode_latents, measure_latent_scale
 from ldae.networks.autoencoder import Autoencoder, fold_space, load_autoencoder
+from ldae.networks.residual import Visits, average_visits, load_residual
 from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.networks.weights import read_weights
 from ldae.training import fit as fit_module
@@ -340,12 +342,24 @@ def test_latents_do_not_depend_on_the_batch_size(store: VolumeStore, tmp_path: P
     assert np.allclose(*found, atol=1e-5)
 
 
-def test_residual_needs_three_visits_of_a_training_person(
-    store: VolumeStore, latents: LatentStore, tmp_path: Path
+def test_residual_without_anything_to_learn_from_stays_the_average(
+    store: VolumeStore,
+    latents: LatentStore,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     store.index["months"] = 0.0
-    with pytest.raises(InputError, match="nobody in the training split has three visits"):
-        train_stage("residual", store, latents, **files(tmp_path, "none"))
+    paths = files(tmp_path, "none")
+    train_stage("residual", store, latents, **paths)
+    assert "nobody in the training split has three visits" in caplog.text
+    a, b = (Visits(store.batch([row]), latents.mean([row])) for row in (0, 1))
+    alpha = torch.tensor([0.3])
+    filled = load_residual(paths["model_path"], CPU)(a, b, alpha, torch.tensor([6.0]))
+    assert torch.equal(filled, average_visits(a.x, b.x, alpha))
+    log = pd.read_csv(paths["metrics_path"])
+    autoencoder = pd.DataFrame({"step": [1, 2], "seconds": [1, 2], "train_loss": [2.0, 1.0]})
+    _, data = plot_training({"autoencoder": autoencoder, "residual": log})
+    assert set(data["stage"]) == {"autoencoder"}
 
 
 def test_supervised_targets_use_training_statistics(store: VolumeStore) -> None:

@@ -106,6 +106,18 @@ def test_longitudinal_patients_from_bids(plan_folder, tmp_path, study):
     assert f"results/{study}/report.html" in done.stdout
 
 
+def test_one_person_with_three_visits_teaches_no_residual(plan_folder, tmp_path):
+    bids = make_bids(tmp_path, ["ses-M000", "ses-M012", "ses-M024"], ["CN", "AD"])
+    for subject in sorted(bids.glob("sub-*"))[1:]:
+        shutil.rmtree(subject / "ses-M024")
+    study = ("--configfile", "studies/adni.yaml", "--config", f"bids_folder={bids}")
+    done = run_snakemake(plan_folder, "-n", *study)
+    assert done.returncode == 0, done.stderr
+    jobs = planned(done.stdout)
+    assert jobs["interpolate_gaps"] == 1 and "train_residual" not in jobs
+    assert "Left out: method ldae_residual, because only one person has 3 visits" in done.stdout
+
+
 def test_single_visits_of_healthy_people_from_bids(plan_folder, tmp_path):
     bids = make_bids(tmp_path, [""], ["CN"])
     done = run_snakemake(
