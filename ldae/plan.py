@@ -155,7 +155,7 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
             networks.remove(network)
             left_out[f"method {network}"] = "there is neither a diagnosis nor an age to learn"
     changes = {n: describe_change(config, n) for n in networks if n in config["ablations"]}
-    methods = [*networks, "voxel_pca", "latent_mean", "region_volumes"]
+    methods = [*networks, "voxel_pca", "density_pca", "latent_mean", "region_volumes"]
     if config["cohort"]["source"] == "simulated":
         methods.append("true_volumes")
     else:

@@ -25,7 +25,7 @@ rule encode_semantics:
         runtime=minutes(15, per_scan=0.02),
         micro_batch=16,
     params:
-        base=lambda wildcards: base_network(config, wildcards.network),
+        base=network_changed,
         encoder=section("encoder"),
         seed=training_seed,
         code=code_digest("encode_semantics"),
@@ -61,6 +61,36 @@ rule fit_voxel_pca:
         "Principal components of the voxels"
     script:
         "../scripts/fit_voxel_pca.py"
+
+
+rule fit_density_pca:
+    input:
+        volumes=rules.pack_volumes.output.volumes,
+        masks=rules.pack_volumes.output.masks,
+        index=rules.pack_volumes.output.index,
+    output:
+        codes="<results>/codes/density_pca/shared.npy",
+    log:
+        text="<results>/logs/fit_density_pca.log",
+    benchmark:
+        "<results>/benchmarks/fit_density_pca.tsv"
+    conda:
+        "../envs/torch.yaml"
+    container:
+        image("torch")
+    resources:
+        mem_mb=memory(8000, scans=0.1),
+        runtime=minutes(30, per_scan=0.02),
+    params:
+        settings=lookup(within=config, dpath="ldae_joint"),
+        spacing_mm=lookup(within=config, dpath="grid/spacing_mm"),
+        n_components=lookup(within=config, dpath="probes/pca_components"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("fit_density_pca"),
+    message:
+        "Principal components of the tissue densities"
+    script:
+        "../scripts/fit_density_pca.py"
 
 
 rule pool_latents:

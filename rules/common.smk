@@ -98,10 +98,15 @@ def weights(network):
 
 def encoder_weights(wildcards):
     """Model that holds the encoder of a network; none for an untrained one."""
-    if base_network(config, wildcards.network) == "untrained":
+    if network_changed(wildcards) == "untrained":
         return []
     folder = results(f"{wildcards.network}/seed-{wildcards.seed}")
     return f"{folder}/model.safetensors"
+
+
+def network_changed(wildcards):
+    """The network that an ablation changes; any other network is its own."""
+    return base_network(config, wildcards.network)
 
 
 def prior_weights(wildcards):

@@ -8,10 +8,14 @@ from ldae.training.joint import train_ldae_joint
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
-    inputs = snakemake.input
     train_ldae_joint(
-        store=VolumeStore(inputs.volumes, inputs.masks, inputs.index),
-        latents=LatentStore(inputs.mu, inputs.sigma, inputs.index, read_scale(inputs.scale)),
+        store=VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index),
+        latents=LatentStore(
+            snakemake.input.mu,
+            snakemake.input.sigma,
+            snakemake.input.index,
+            read_scale(snakemake.input.scale),
+        ),
         spacing_mm=snakemake.params.spacing_mm,
         diffusion=snakemake.params.diffusion,
         settings=snakemake.params.settings,

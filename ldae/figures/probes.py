@@ -10,7 +10,13 @@ from matplotlib.figure import Figure
 
 from ldae.figures.theme import BLACK, ORANGE, color_of, label_of, new_figure, panel_letters, theme
 
-LINE_STYLES = {"supervised": "-.", "untrained": ":", "true_volumes": "--", "region_volumes": "--"}
+LINE_STYLES = {
+    "supervised": "-.",
+    "untrained": ":",
+    "true_volumes": "--",
+    "region_volumes": "--",
+    "density_pca": ":",
+}
 
 
 def plot_roc(

@@ -8,18 +8,27 @@ centimetres says how much fluid and grey matter is there, whatever the folds (As
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d
 
+from ldae.codes import batches
+from ldae.networks.standard import CohortStandard, standardise_samples
 from ldae.provenance.fitted import note_fitted
 from ldae.volumes import VolumeStore
 
 LEAST_BRAIN = 0.3
 """Share of a window that is brain in most people; windows with less are left out."""
+
+LEAST_DENSITY_SHARE = 0.05
+"""Least deviation of a density, as a share of the mean one: what varies less is rounding."""
+
+SCANS_AT_ONCE = 16
 
 
 class TissueDensities(nn.Module):
@@ -88,19 +97,77 @@ def training_brain(store: VolumeStore) -> Tensor:
     return torch.from_numpy(total / len(rows) >= 0.5)[None, None].float()
 
 
-def measure_densities(store: VolumeStore, window: int, stride: int, n_bins: int) -> TissueDensities:
+def measure_densities(
+    store: VolumeStore, settings: Mapping[str, Any], spacing_mm: float
+) -> TissueDensities:
     """The layer, with the windows that hold brain of the training people.
 
     Parameters
     ----------
     store
         The packed scans; only masks of the training split are read.
-    window, stride, n_bins
-        As for :class:`TissueDensities`.
+    settings
+        Holds ``window_mm``, ``stride_mm`` and ``n_bins``.
+    spacing_mm
+        Edge of a voxel.
     """
+    window = max(1, round(settings["window_mm"] / spacing_mm))
+    stride = max(1, round(settings["stride_mm"] / spacing_mm))
     inside = training_brain(store)
     places = torch.nonzero(window_means(inside, window, stride)[0] >= LEAST_BRAIN)[:, 0]
-    layer = TissueDensities(store.shape, window, stride, n_bins, len(places))
+    layer = TissueDensities(store.shape, window, stride, settings["n_bins"], len(places))
     layer.inside.copy_(inside)
     layer.places.copy_(places)
     return layer
+
+
+@torch.no_grad()
+def all_densities(layer: TissueDensities, store: VolumeStore) -> Tensor:
+    """Tissue densities of every scan, (N, n_places, n_bins)."""
+    return torch.cat([layer(store.batch(rows)) for rows in batches(store.rows(), SCANS_AT_ONCE)])
+
+
+def fit_density_pca(
+    store: VolumeStore,
+    settings: Mapping[str, Any],
+    spacing_mm: float,
+    n_components: int,
+    seed: int,
+) -> np.ndarray:
+    """Codes of every scan on the components of the training densities, (N, k) float32.
+
+    What the joint variant's encoder sees, without a network: the baseline that says what is owed to
+    the densities alone.
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    settings, spacing_mm
+        As for :func:`measure_densities`.
+    n_components
+        Components asked for.
+    seed
+        Of the solver.
+    """
+    rows = store.rows("train")
+    note_fitted("density PCA", store.index["subject"].iloc[rows])
+    densities = all_densities(measure_densities(store, settings, spacing_mm), store)
+    standard = density_standard(densities[rows])
+    flat = standard(densities).flatten(1).numpy()
+    pca = density_components(flat[rows], n_components, seed)
+    return pca.transform(flat).astype(np.float32)
+
+
+def density_standard(densities: Tensor) -> CohortStandard:
+    """The standard of training densities (N, n_places, n_bins)."""
+    return standardise_samples(densities, LEAST_DENSITY_SHARE)
+
+
+def density_components(flat: np.ndarray, n_components: int, seed: int) -> PCA:
+    """Principal components of standardised training densities (N, n_places·n_bins).
+
+    At most one fewer than there are scans; by a randomised solver (Halko et al. 2011).
+    """
+    n_components = min(n_components, len(flat) - 1, flat.shape[1])
+    return PCA(n_components, svd_solver="randomized", random_state=seed).fit(flat)

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from ldae.codes import batches
 from ldae.diffusion.process import diffuse, noise_loss
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.latents import LatentStore
-from ldae.networks.densities import TissueDensities, measure_densities
+from ldae.networks.densities import all_densities, measure_densities
 from ldae.networks.joint import JointNetwork, save_joint_network
 from ldae.networks.standard import measure_latent_standard
 from ldae.provenance.fitted import note_fitted
@@ -23,8 +22,6 @@ from ldae.training.diffusion import DiffusionTraining, unet_settings
 from ldae.training.fit import fingerprint, fit, resolve_steps
 from ldae.training.joint_start import fit_joint_start, visit_pairs
 from ldae.volumes import VolumeStore
-
-SCANS_AT_ONCE = 16
 
 
 class JointTraining(DiffusionTraining):
@@ -122,15 +119,12 @@ def train_ldae_joint(
     """
     torch.manual_seed(seed)
     settings = resolve_steps(settings, len(latents.rows("train")))
-    windows = {
-        "window": _voxels(settings["window_mm"], spacing_mm),
-        "stride": _voxels(settings["stride_mm"], spacing_mm),
-        "n_bins": settings["n_bins"],
-    }
-    layer = measure_densities(store, **windows)
+    layer = measure_densities(store, settings, spacing_mm)
     encoder = {
         "shape": list(store.shape),
-        **windows,
+        "window": layer.window,
+        "stride": layer.stride,
+        "n_bins": settings["n_bins"],
         "n_places": len(layer.places),
         "n_components": settings["n_components"],
         "temporal": settings["temporal_scores"] and len(visit_pairs(latents.index)) > 0,
@@ -149,14 +143,3 @@ def train_ldae_joint(
     identity = fingerprint(settings, diffusion, seed, latents.digest())
     if fit(module, "train_ldae_joint", metrics_path, work_dir, identity, checkpoint_minutes):
         save_joint_network(model_path, module.validated_network)  # type: ignore[arg-type]
-
-
-@torch.inference_mode()
-def all_densities(layer: TissueDensities, store: VolumeStore) -> Tensor:
-    """Tissue densities of every scan, (N, n_places, n_bins)."""
-    pieces = batches(store.rows(), SCANS_AT_ONCE)
-    return torch.cat([layer(store.batch(rows)) for rows in pieces]).clone()
-
-
-def _voxels(length_mm: float, spacing_mm: float) -> int:
-    return max(1, round(length_mm / spacing_mm))

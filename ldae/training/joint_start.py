@@ -10,18 +10,15 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.covariance import ledoit_wolf
-from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 from torch import Tensor, nn
 
 from ldae.latents import LatentStore
+from ldae.networks.densities import density_components, density_standard
 from ldae.networks.joint import JointNetwork
-from ldae.networks.standard import standardise_samples
 from ldae.provenance.fitted import note_fitted
 
 MONTHS_PER_YEAR = 12
-LEAST_DENSITY_SHARE = 0.05
-"""Least deviation of a density, as a share of the mean one: what varies less is rounding."""
 GUESS_PENALTIES = np.logspace(0, 4, 5)
 """Candidates for the ridge penalty of the guess, chosen by leave-one-out error."""
 
@@ -60,21 +57,18 @@ def fit_joint_start(
     densities
         Of every scan, (N, n_places, n_bins), row-aligned.
     seed
-        Of the randomised solver (Halko et al. 2011).
+        Of the components' solver.
     """
     rows = latents.rows("train")
     note_fitted("joint start", latents.index["subject"].iloc[rows])
     encoder = network.encoder
-    encoder.standard.load_state_dict(
-        standardise_samples(densities[rows], LEAST_DENSITY_SHARE).state_dict()
-    )
+    encoder.standard.load_state_dict(density_standard(densities[rows]).state_dict())
     standardised = encoder.standard(densities)
     flat = standardised[rows].flatten(1).numpy()
     n_components = encoder.linear.out_features
-    kept = min(n_components, len(rows) - 1, flat.shape[1])
-    pca = PCA(kept, svd_solver="randomized", random_state=seed).fit(flat)
+    pca = density_components(flat, n_components, seed)
     to_code = np.zeros((n_components, flat.shape[1]), np.float32)
-    to_code[:kept] = pca.components_ / np.sqrt(pca.explained_variance_)[:, None]
+    to_code[: pca.n_components_] = pca.components_ / np.sqrt(pca.explained_variance_)[:, None]
     _set(encoder.linear, to_code, -to_code @ pca.mean_.astype(np.float32))
     correction = encoder.correction[-1]
     nn.init.zeros_(correction.weight)  # type: ignore[arg-type]

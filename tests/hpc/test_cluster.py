@@ -94,12 +94,15 @@ def test_models_equal_those_of_a_local_run(local: Study, on_cluster: Study) -> N
 def test_every_job_ran_in_its_image_on_the_cluster(local: Study, on_cluster: Study) -> None:
     schema = yaml.safe_load((ROOT / "schemas/record.schema.yaml").read_text())
     found = records(on_cluster)
-    names = {stage: image.path.name for stage, image in read_digests().items()}
+    images = {
+        stage: {"name": image.path.name, "sha256": image.sha256}
+        for stage, image in read_digests().items()
+    }
     text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     for record in found:
         jsonschema.validate(record, schema)
         rule = re.search(rf'rule {record["rule"]}:.*?image\("(\w+)"\)', text, re.S)
-        assert rule and record["container"] == names[rule[1]], record["rule"]
+        assert rule and record["container"] == images[rule[1]], record["rule"]
         assert record["status"] == "CompletedActionStatus"
         assert (record["commit"], record["dirty"]) == (on_cluster.commit, False)
         assert bool(record["slurm"]) == (record["rule"] not in LOCAL_RULES), record["rule"]

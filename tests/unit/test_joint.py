@@ -12,7 +12,7 @@ from torch import Tensor
 from train_toy import read_store, write_data
 
 from ldae.latents import LatentStore
-from ldae.networks.densities import TissueDensities, measure_densities
+from ldae.networks.densities import TissueDensities, fit_density_pca, measure_densities
 from ldae.networks.joint import JointNetwork
 from ldae.networks.standard import measure_latent_standard
 from ldae.training.joint import JointTraining
@@ -93,9 +93,25 @@ def test_windows_hold_brain_of_the_training_people(tmp_path: Path) -> None:
     masks[:9, :4] = 1
     masks[9:, 4:] = 1  # validation and test: must not count
     np.save(tmp_path / "m.npy", masks)
-    layer = measure_densities(read_store(tmp_path), 4, 4, 5)
+    layer = measure_densities(
+        read_store(tmp_path), {"window_mm": 8, "stride_mm": 8, "n_bins": 5}, 2
+    )
     assert layer.places.tolist() == [0, 1, 2, 3]
     assert layer.inside[0, 0, :4].min() == 1 and layer.inside[0, 0, 4:].max() == 0
+
+
+def test_density_components_are_of_the_training_people(tmp_path: Path) -> None:
+    write_data(tmp_path)
+    settings = {"window_mm": 8, "stride_mm": 8, "n_bins": 5}
+    codes = fit_density_pca(read_store(tmp_path), settings, 2, 3, 0)
+    volumes = np.load(tmp_path / "v.npy")
+    assert codes.shape == (14, 3)
+    brightness = volumes.mean((1, 2, 3), dtype=np.float64)
+    assert abs(np.corrcoef(codes[:, 0], brightness)[0, 1]) > 0.9
+    volumes[12:] = 0.5  # test people
+    np.save(tmp_path / "v.npy", volumes)
+    again = fit_density_pca(read_store(tmp_path), settings, 2, 3, 0)
+    np.testing.assert_array_equal(again[:9], codes[:9])
 
 
 def test_pairs_are_of_training_people_in_order_of_time(ageing: tuple[LatentStore, Tensor]) -> None:

@@ -67,7 +67,7 @@ def test_what_is_trained_is_trained_once_per_seed_and_shared_where_it_is_the_sam
     assert jobs["train_prior"] == 3 * 2 and jobs["train_ldae"] == 3 * 3
     assert jobs["train_voxel_dae"] == jobs["train_supervised"] == 3
     assert jobs["encode_semantics"] == 3 * 8
-    assert jobs["fit_probe"] == 3 * 8 + 4
+    assert jobs["fit_probe"] == 3 * 8 + 5
     for rule in ("reconstruction", "gaps", "attribute"):
         (name,) = [job for job in jobs if job.endswith(f"_{rule}") and job[:4] != "plot"]
         assert jobs[name] == 3, name
