@@ -321,7 +321,7 @@ def training(place: Path, local: Study, images: Path, cluster: Cluster) -> Train
     start = time.monotonic()
     study.run(*training.arguments, "--", PRIOR, cluster=False)
     training.seconds = time.monotonic() - start
-    (study.results / "prior").rename(study.folder / "straight")
+    (study.results / "prior/seed-0").rename(study.folder / "straight")
     return training
 
 
