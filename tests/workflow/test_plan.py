@@ -42,7 +42,7 @@ def test_default_study(plan_folder):
     done = run_snakemake(plan_folder, "-n")
     jobs = planned(done.stdout)
     assert done.returncode == 0, done.stderr
-    assert jobs["fit_probe"] == 9 and jobs["plot_manipulation"] == 2
+    assert jobs["fit_probe"] == 10 and jobs["plot_manipulation"] == 2
     assert jobs["tabulate_scores"] == 4 and jobs["render_true_effects"] == 1
     assert "Left out" not in done.stdout
 
