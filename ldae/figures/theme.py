@@ -59,7 +59,7 @@ METHOD_COLORS = {
     "supervised": BLUE,
     "untrained": GREY,
     "voxel_pca": ORANGE,
-    "density_pca": VERMILION,
+    "density_pca": YELLOW,
     "latent_mean": SKY,
     "region_volumes": PURPLE,
     "true_volumes": BLACK,
