@@ -277,7 +277,7 @@ PANELS: tuple[tuple[str, float, dict[str, object]], ...] = (
         {"claim": "reconstruction", "metric": "ssim_gain", "region": "mask", "window": 11},
     ),
     (
-        "interpolation, MSE × 1000",
+        "interpolation, MSE\u00a0×\u00a01000",
         1000,
         {"claim": "interpolation", "metric": "mse_gain", "region": "mask", "target": "real"},
     ),
