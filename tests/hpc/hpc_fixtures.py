@@ -90,7 +90,9 @@ class Study:
     def __init__(self, folder: Path, images: Path) -> None:
         self.folder = folder
         copy_workflow(folder)
-        for path in (images / "digests.tsv", *images.glob("*.sif")):
+        # A job sees this folder, but not what a link in it leads to: the table is read there.
+        shutil.copy2(images / "digests.tsv", folder / "containers")
+        for path in images.glob("*.sif"):
             (folder / "containers" / path.name).symlink_to(path)
         (folder / "site").mkdir()
         (folder / "site/profile.v9+.yaml").write_text(yaml.safe_dump(SITE))
