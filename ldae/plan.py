@@ -182,7 +182,7 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         left_out["interpolation"] = (
             f"nobody has {VISITS_FOR_INTERPOLATION} visits, so none lies between two others"
         )
-    figures += ["throughput", "comparisons"]
+    figures += ["throughput", "comparisons", "verdicts"]
     if config["cohort"]["source"] == "simulated" or config["evaluation"]["reference_volumes"]:
         tables.append("volumes")
         figures.append("volumes")
@@ -191,7 +191,7 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     scored = tuple(t for t in tables if t in SCORED)
     compared = tuple(t for t in ("reconstruction", "interpolation") if t in tables)
     claimed = tuple(t for t in tables if t in CLAIMED)
-    tables += ["comparisons", "claims"]
+    tables += ["comparisons", "claims", "verdicts"]
     if changes and tasks:
         tables.append("ablations")
     wanted = math.ceil(cohort.n_scans / config["preprocessing"]["batch_size"])

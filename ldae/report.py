@@ -23,11 +23,12 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "claims",
         "The paper's claims",
-        "Each claim by the paper's own protocol and by the workflow's, which scores inside the "
-        "brain, against real scans, with patients as the positive class; and what the model gains "
-        "over every other method on the same people.",
-        ("comparisons",),
-        ("claims", "comparisons"),
+        "First what holds: statements that the study's numbers can refute. Then each claim by the "
+        "paper's own protocol and by the workflow's, which scores inside the brain, against real "
+        "scans, with patients as the positive class; and what the model gains over every other "
+        "method on the same people.",
+        ("verdicts", "comparisons"),
+        ("verdicts", "claims", "comparisons"),
     ),
     (
         "cohort",
@@ -92,6 +93,7 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
 """Sections: anchor, title, text, figures (variants with a suffix follow their name), tables."""
 
 TABLE_TITLES = {
+    "verdicts": "What holds",
     "claims": "The paper's claims",
     "comparisons": "Paired gains of the models over every other method",
     "volumes": "Measured against reference volumes",

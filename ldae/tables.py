@@ -37,6 +37,18 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
         "window",
         "gap_months",
     ),
+    "verdicts": (
+        "claim",
+        "statement",
+        "against",
+        "task",
+        "attribute",
+        "judge",
+        "operation",
+        "region",
+        "gap_months",
+        "verdict",
+    ),
 }
 """Conditions of each table; an empty cell: does not apply, or all of them."""
 

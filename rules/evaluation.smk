@@ -410,3 +410,31 @@ rule tabulate_claims:
         "Gathering the paper's claims, by its protocol and by ours"
     script:
         "../scripts/tabulate_claims.py"
+
+
+rule judge_claims:
+    input:
+        tables=expand(
+            "<results>/tables/{name}.tsv", name=[*plan.claimed, "comparisons"]
+        ),
+    output:
+        table="<results>/tables/verdicts.tsv",
+        text="<results>/tables/verdicts.md",
+    log:
+        text="<results>/logs/judge_claims.log",
+    benchmark:
+        "<results>/benchmarks/judge_claims.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(10),
+    params:
+        judged=[*plan.claimed, "comparisons"],
+        code=code_digest("judge_claims"),
+    message:
+        "Judging what holds of the paper's claims"
+    script:
+        "../scripts/judge_claims.py"

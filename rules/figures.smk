@@ -381,6 +381,32 @@ rule plot_comparisons:
         "../scripts/plot_comparisons.py"
 
 
+rule plot_verdicts:
+    input:
+        table=rules.judge_claims.output.table,
+    output:
+        png="<results>/figures/verdicts.png",
+        svg="<results>/figures/verdicts.svg",
+        data="<results>/figures/verdicts.tsv",
+    log:
+        text="<results>/logs/plot_verdicts.log",
+    benchmark:
+        "<results>/benchmarks/plot_verdicts.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(10),
+    params:
+        code=code_digest("plot_verdicts"),
+    message:
+        "Drawing what holds of the paper's claims"
+    script:
+        "../scripts/plot_verdicts.py"
+
+
 rule plot_edit_maps:
     input:
         examples=of_first_seed(rules.manipulate_attribute.output.examples),

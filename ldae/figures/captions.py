@@ -207,6 +207,16 @@ def _comparisons(data: pd.DataFrame) -> str:
     )
 
 
+def _verdicts(data: pd.DataFrame) -> str:
+    return (
+        "What holds of the claims: for every statement and model the measured number, on the "
+        "colour of the verdict. A statement holds where the whole 95 % interval lies on its side "
+        "of the bound, fails where the whole interval lies on the other side, and is open where "
+        "the interval holds the bound. Against another method the number is the model's gain on "
+        f"the same people. {_facts(data)}"
+    )
+
+
 def _volumes(data: pd.DataFrame) -> str:
     return (
         "Volumes measured on the preprocessed scans without a segmentation network, in the "
@@ -261,5 +271,6 @@ CAPTIONS: dict[str, Callable[[pd.DataFrame], str]] = {
     "interpolation_gap": _gap,
     "throughput": _throughput,
     "comparisons": _comparisons,
+    "verdicts": _verdicts,
     "volumes": _volumes,
 }

@@ -111,5 +111,8 @@ def _named_files(text: str, path: Path, root: Path) -> Iterator[Path]:
         return
     for folder in (path.parent, root):
         candidate = (folder / text).resolve()
+        # In a working tree of git's own making .git is a file, and says where the tree lies.
+        if candidate.name == ".git":
+            continue
         if candidate.is_relative_to(root) and candidate.is_file():
             yield candidate

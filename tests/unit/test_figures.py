@@ -18,7 +18,9 @@ from ldae.figures import curves, fidelity, images, probes
 from ldae.figures.captions import CAPTIONS, caption
 from ldae.figures.slices import brain_centre, cut, difference_limit
 from ldae.figures.theme import save_figure
+from ldae.figures.verdicts import plot_verdicts
 from ldae.tables import tidy
+from ldae.verdicts import FAILS, HOLDS, OPEN
 
 Drawn = tuple[Figure, pd.DataFrame]
 HEAD, MASK = draw_head(1.0, np.random.default_rng(0))
@@ -181,6 +183,24 @@ def comparisons() -> Drawn:
     return figure, data
 
 
+def verdicts() -> Drawn:
+    rows: list[dict[str, object]] = []
+    code = {"claim": "the code", "metric": "measured"}
+    for method, measured in (("ldae", 0.1), ("ldae_joint", -0.1), ("ldae_short_code", 0.0)):
+        for against, found in (("voxel_pca", HOLDS), ("untrained", FAILS)):
+            conditions = {"statement": "AUC is above that of", "against": against}
+            number = {"method": method, "verdict": found, "value": measured}
+            rows.append(code | conditions | number)
+        single = {"statement": "most of the way", "verdict": OPEN, "method": method}
+        rows.append(code | single | {"value": 0.9})
+    figure, data = plot_verdicts(numbers("verdicts", rows))
+    assert set(data["method"]) == {"ldae", "ldae_joint"}
+    written = [text.get_text() for text in figure.axes[0].texts]
+    assert written.count("AUC is above that of") == 1 and "voxel PCA" in written
+    assert written.count("0.1") == written.count("−0.1") == 2
+    return figure, data
+
+
 def volumes() -> Drawn:
     rows: list[dict[str, object]] = []
     for structure in ("ventricles", "hippocampi"):
@@ -227,7 +247,7 @@ def throughput() -> Drawn:
 FIGURES: list[Callable[[], Drawn]] = [
     cohort, training, reconstruction, reconstruction_steps, stochastic, roc, age, manipulation,
     dose_response, edit_fidelity, edit_maps, interpolation_sequence, interpolation_gap, throughput,
-    comparisons, volumes,
+    comparisons, verdicts, volumes,
 ]  # fmt: skip
 
 

@@ -62,6 +62,12 @@ def test_imports_are_followed(repository):
     assert names(repository, "none.py") == {"scripts/none.py"}
 
 
+def test_the_place_of_a_working_tree_is_no_code(repository):
+    (repository / ".git").write_text("gitdir: /home/somebody/clone/.git/worktrees/tree\n")
+    (repository / "scripts/git.py").write_text('FOLDER = ".git"\n')
+    assert names(repository, "git.py") == {"scripts/git.py"}
+
+
 @pytest.mark.parametrize(
     ("changed", "affected"),
     [

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.workflow
 
 TABLES = [
     "claims", "comparisons", "reconstruction", "stochastic", "probes", "manipulation",
-    "interpolation", "throughput", "volumes", "ablations",
+    "interpolation", "throughput", "volumes", "ablations", "verdicts",
 ]  # fmt: skip
 STUDY = MICRO
 # Rules that `rule all` does not ask for.
@@ -127,11 +127,11 @@ def test_settings_as_used_are_an_output(study):
     ("module", "expected"),
     [
         ("ldae/figures/curves.py", {"plot_training", "plot_reconstruction_steps",
-         "plot_dose_response", "plot_interpolation_gap", "plot_throughput", "plot_volumes",
-         "build_report"}),
+         "plot_dose_response", "plot_interpolation_gap", "plot_throughput", "plot_verdicts",
+         "plot_volumes", "build_report"}),
         ("ldae/report.py", {"build_report"}),
         ("ldae/throughput.py", {"measure_throughput", "plot_throughput", "tabulate_claims",
-         "build_report"}),
+         "judge_claims", "plot_verdicts", "build_report"}),
     ],
 )  # fmt: skip
 def test_a_change_of_the_library_runs_exactly_what_depends_on_it(study, module, expected):

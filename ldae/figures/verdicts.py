@@ -1,0 +1,136 @@
+"""Figure of the verdicts: what holds, fails or stays open, by statement and model."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ldae.figures.curves import TASK_LABELS
+from ldae.figures.theme import (
+    BLACK,
+    BLUE,
+    MODELS,
+    VERMILION,
+    label_of,
+    legend_below,
+    new_figure,
+    theme,
+)
+from ldae.probes import CROSS_VALIDATED
+from ldae.verdicts import FAILS, HOLDS, OPEN
+
+FACES = {HOLDS: BLUE, OPEN: "#ececec", FAILS: VERMILION}
+INKS = {HOLDS: "white", OPEN: BLACK, FAILS: "white"}
+CONDITIONS = ("against", "task", "attribute", "judge", "operation", "region", "gap_months", "split")
+WIDTH = 7.0
+INDENT = 0.12
+LINE_INCHES = 0.155
+COLUMN_INCHES = 0.95
+REGIONS = {"mask": "inside the mask", "whole": "whole volume"}
+
+
+def plot_verdicts(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """One line per statement, one column per model; colour is the verdict, text the number.
+
+    Parameters
+    ----------
+    table
+        Table ``verdicts``; ablations in it are not drawn.
+
+    Raises
+    ------
+    ValueError
+        If it holds no verdict on a model.
+    """
+    models = [m for m in MODELS if m in set(table["method"])]
+    if not models:
+        raise ValueError("there is no verdict to draw")
+    table = table[table["method"].isin(models)]
+    lines = _lines(table)
+    with theme():
+        figure = new_figure(0.75 + LINE_INCHES * len(lines))
+        axis = figure.subplots()
+        for y, line in enumerate(lines):
+            weight = "bold" if line.depth == 0 else "normal"
+            left = INDENT * max(0, line.depth - 1)
+            axis.text(left, y, line.text, va="center", fontsize=6.8, fontweight=weight)
+            for _, row in line.rows.iterrows():
+                _draw_cell(axis, row, len(models), models.index(row["method"]), y)
+        _finish(axis, models, len(lines))
+        for verdict, face in FACES.items():
+            axis.scatter([], [], marker="s", color=face, label=verdict)
+        legend_below(figure, axis, len(FACES))
+    return figure, table
+
+
+class _Line(NamedTuple):
+    """A line: claims are 0 deep, statements 1, the conditions of a statement 2."""
+
+    depth: int
+    text: str
+    rows: pd.DataFrame
+    """One for each model; none in a heading."""
+
+
+def _lines(table: pd.DataFrame) -> list[_Line]:
+    """The lines from top to bottom."""
+    nothing = table.iloc[:0]
+    lines = []
+    for claim, of_claim in table.groupby("claim", sort=False):
+        lines.append(_Line(0, str(claim), nothing))
+        for statement, rows in of_claim.groupby("statement", sort=False):
+            parts = [part for _, part in rows.groupby(list(CONDITIONS), sort=False, dropna=False)]
+            if len(parts) == 1:
+                lines.append(_Line(1, str(statement), rows))
+            else:
+                lines.append(_Line(1, str(statement), nothing))
+                lines += [_Line(2, _conditions(part, rows), part) for part in parts]
+    return lines
+
+
+def _conditions(part: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """What tells one line from the others of its statement, in words."""
+    first = part.iloc[0]
+    told = {c for c in CONDITIONS if rows[c].nunique(dropna=False) > 1}
+    words = []
+    if "against" in told:
+        words.append(label_of(str(first["against"])))
+    if "task" in told:
+        words.append(f"edit of {TASK_LABELS.get(first['task'], first['task'])}")
+    if "judge" in told:
+        words.append(f"judged by {first['judge']}")
+    if "operation" in told:
+        words.append(str(first["operation"]).replace("_", " "))
+    if "region" in told:
+        words.append(REGIONS.get(first["region"], str(first["region"])))
+    if "gap_months" in told:
+        gap = first["gap_months"]
+        words.append("all gaps" if pd.isna(gap) else f"{int(gap)} months")
+    if "split" in told:
+        words.append("cross-validated" if first["split"] == CROSS_VALIDATED else "test people")
+    return ", ".join(words)
+
+
+def _draw_cell(axis: Axes, row: pd.Series, n_models: int, column: int, y: int) -> None:
+    """Number of one model on its verdict's colour."""
+    width = COLUMN_INCHES
+    left = WIDTH - (n_models - column) * width
+    axis.barh(y, width - 0.05, 0.86, left=left, color=FACES[row["verdict"]])
+    text = f"{row['value']:.2g}".replace("-", "−")
+    axis.text(
+        left + width / 2 - 0.025, y, text, va="center", ha="center", fontsize=6.5,
+        color=INKS[row["verdict"]],
+    )  # fmt: skip
+
+
+def _finish(axis: Axes, models: list[str], n_lines: int) -> None:
+    """Names of the models over their columns, and nothing of an axis."""
+    for column, model in enumerate(models):
+        centre = WIDTH - (len(models) - column - 0.5) * COLUMN_INCHES - 0.025
+        name = label_of(model).replace(", ", "\n").replace(" + ", "\n+ ")
+        axis.text(centre, -0.7, name, va="bottom", ha="center", fontsize=7)
+    axis.set(xlim=(0, WIDTH), ylim=(n_lines - 0.4, -2.9))
+    axis.axis("off")

@@ -1,0 +1,12 @@
+"""Rule entry point: judge what holds of the paper's claims, statement by statement."""
+
+from pathlib import Path
+
+from ldae.entry import rule_entry
+from ldae.tables import read_table, write_table
+from ldae.verdicts import judge_claims
+
+with rule_entry(snakemake) as run:
+    names = zip(snakemake.params.judged, snakemake.input.tables, strict=True)
+    table = judge_claims({name: read_table(Path(path)) for name, path in names})
+    write_table(table, Path(snakemake.output.table), Path(snakemake.output.text))
