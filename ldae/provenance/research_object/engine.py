@@ -1,0 +1,77 @@
+"""The run of Snakemake, which ordered the jobs, and what it controlled for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rocrate.model import Entity
+
+from ldae.provenance.history import Status
+from ldae.provenance.research_object.graph import Graph
+from ldae.provenance.research_object.study import Study
+from ldae.provenance.research_object.terms import action_status, time_stamp
+from ldae.provenance.research_object.tools import Tools
+from ldae.provenance.seal import read_seals
+
+
+def add_engine(
+    graph: Graph,
+    study: Study,
+    tools: Tools,
+    steps: Mapping[str, Entity],
+    actions: Mapping[str, Entity],
+    run: Entity,
+    agent: Entity | None,
+) -> None:
+    """Snakemake, what it was given, and the jobs that it started for each step.
+
+    Parameters
+    ----------
+    graph, study, tools
+        The crate, what it tells about, and its tools.
+    steps
+        Steps of the workflow by rule.
+    actions
+        Actions of the jobs by the jobs' identifiers.
+    run
+        The run of the workflow.
+    agent
+        Who ran it; None where it shall not be told.
+    """
+    engine = tools.package("snakemake", study.snakemake)
+    engine_run = graph.entity(
+        "#engine-run",
+        "OrganizeAction",
+        name=f"Snakemake {study.snakemake}",
+        description="Order of the jobs, from what each reads and writes.",
+        instrument=engine,
+        object=[_control(graph, study, rule, steps[rule], actions) for rule in study.rules],
+        result=run,
+        startTime=time_stamp(study.start),
+        endTime=time_stamp(study.end),
+        actionStatus=action_status(completed=True),
+    )
+    if agent is not None:
+        engine_run["agent"] = agent
+    seals = read_seals(study.history.results)
+    if seals:
+        engine_run["identifier"] = graph.value(
+            f"#seal/{seals[-1].number}",
+            "SHA-256 of the last seal of the records",
+            seals[-1].digest,
+        )
+
+
+def _control(
+    graph: Graph, study: Study, rule: str, step: Entity, actions: Mapping[str, Entity]
+) -> Entity:
+    """That the engine started the jobs of one step."""
+    jobs = study.jobs(rule)
+    return graph.entity(
+        f"#control/{rule}",
+        "ControlAction",
+        name=f"Jobs of {rule}",
+        instrument=step,
+        object=[actions[job.id] for job in jobs],
+        actionStatus=action_status(any(job.status is Status.COMPLETED for job in jobs)),
+    )

@@ -1,0 +1,57 @@
+"""People, groups and the licence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from rocrate.model import Entity
+
+from ldae.provenance.research_object.graph import Graph
+from ldae.provenance.research_object.study import Study
+
+ORCID = "https://orcid.org/"
+
+
+def add_person(graph: Graph, entry: Mapping[str, str], home: str) -> Entity:
+    """A person, or a group under one name.
+
+    Parameters
+    ----------
+    graph
+        The crate.
+    entry
+        Names and perhaps ``orcid``, under the keys of CITATION.cff.
+    home
+        Address that stands for that of a group.
+    """
+    whole = entry.get("name") or f"{entry.get('given-names', '')} {entry['family-names']}".strip()
+    orcid = entry.get("orcid")
+    kind = "Organization" if "name" in entry and not orcid else "Person"
+    uri = (orcid if orcid.startswith(ORCID) else ORCID + orcid) if orcid else f"#{_slug(whole)}"
+    person = graph.entity(uri, kind, name=whole)
+    if kind == "Organization":
+        person["url"] = home
+    return person
+
+
+def add_authors(graph: Graph, study: Study) -> list[Entity]:
+    """Authors of the workflow."""
+    return [add_person(graph, author, study.home) for author in study.code.citation["authors"]]
+
+
+def add_license(graph: Graph, study: Study) -> Entity:
+    """Licence of the workflow, which is that of what it made."""
+    name = str(study.code.citation["license"])
+    uri = f"https://spdx.org/licenses/{name}"
+    return graph.entity(
+        uri,
+        "CreativeWork",
+        name=name,
+        url=uri,
+        description=f"The licence {name} of the SPDX list.",
+    )
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -1,0 +1,61 @@
+"""The tools of the workflow: the scripts of its rules, and the packages that these need."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+from rocrate.model import Entity
+
+from ldae.provenance.history import Job
+from ldae.provenance.research_object.graph import Graph
+from ldae.provenance.research_object.study import Study
+from ldae.provenance.wording import describe_commit
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The tools of a crate.
+
+    Attributes
+    ----------
+    graph
+        The crate.
+    study
+        What it tells about.
+    """
+
+    graph: Graph
+    study: Study
+
+    def tool(self, job: Job) -> Entity:
+        """The script of a job's rule at the job's commit."""
+        path = f"scripts/{job.rule}.py"
+        commit = job.record["commit"]
+        uri = self.study.code.uri(commit, path) or f"#tool/{job.rule}"
+        if uri in self.graph:
+            return self.graph[uri]
+        software = job.record.get("software", {})
+        return self.graph.entity(
+            uri,
+            "SoftwareApplication",
+            name=job.rule,
+            description=self._purpose(commit, path),
+            url=uri if ":" in uri else self.study.home,
+            softwareVersion=describe_commit(job.record),
+            softwareRequirements=[self.package(n, v) for n, v in sorted(software.items())],
+        )
+
+    def _purpose(self, commit: str | None, path: str) -> str:
+        """What a script says that it does."""
+        text = ast.get_docstring(ast.parse(self.study.code.read(commit, path))) or path
+        return text.removeprefix("Rule entry point: ").strip()
+
+    def package(self, name: str, version: str) -> Entity:
+        """A package of PyPI, or ``python``, in one version."""
+        uri = f"https://pypi.org/project/{name}/{version}/"
+        if name == "python":
+            uri = f"https://www.python.org/downloads/release/python-{version.replace('.', '')}/"
+        return self.graph.entity(
+            uri, "SoftwareApplication", name=name, softwareVersion=version, url=uri
+        )

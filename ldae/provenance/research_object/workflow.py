@@ -1,0 +1,60 @@
+"""The workflow: its Snakefile with the files of rules, and one step per rule."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from rocrate.model import Entity
+
+from ldae.provenance.research_object.files import Files
+from ldae.provenance.research_object.graph import Graph
+from ldae.provenance.research_object.people import add_authors, add_license
+from ldae.provenance.research_object.study import Study
+from ldae.provenance.research_object.terms import BIOSCHEMAS
+from ldae.provenance.research_object.tools import Tools
+
+SNAKEFILE = "Snakefile"
+
+
+def add_workflow(graph: Graph, study: Study, files: Files) -> Entity:
+    """Snakefile and files of rules as they were at the study's commit."""
+    code, commit = study.code, study.commit
+    workflow = graph.crate.add_workflow(
+        StringIO(code.read(commit, SNAKEFILE)),
+        SNAKEFILE,
+        main=True,
+        lang="snakemake",
+        lang_version=study.snakemake,
+        gen_cwl=False,
+        properties={
+            "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
+            "name": code.citation["title"],
+            "version": commit or code.citation["version"],
+            "url": code.uri(commit, SNAKEFILE) or study.home,
+            "conformsTo": {"@id": f"{BIOSCHEMAS}/ComputationalWorkflow/1.0-RELEASE"},
+            "license": {"@id": add_license(graph, study).id},
+            "creator": [{"@id": author.id} for author in add_authors(graph, study)],
+            "encodingFormat": "text/plain",
+        },
+    )
+    for path in code.files(commit, "rules", ".smk"):
+        files.text(path, code.read(commit, path), name=path)
+    return workflow
+
+
+def add_steps(graph: Graph, study: Study, tools: Tools, workflow: Entity) -> dict[str, Entity]:
+    """Steps of the workflow by their rules; its tools are those of all jobs."""
+    steps = {
+        rule: graph.entity(
+            f"{SNAKEFILE}#{rule}",
+            "HowToStep",
+            name=rule,
+            position=str(number),
+            workExample=tools.tool(study.jobs(rule)[-1]),
+        )
+        for number, rule in enumerate(study.rules, start=1)
+    }
+    used = dict.fromkeys(tools.tool(job).id for job in study.history.jobs)
+    workflow["hasPart"] = [{"@id": tool} for tool in used]
+    workflow["step"] = list(steps.values())
+    return steps
