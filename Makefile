@@ -9,9 +9,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r
 CHECK := .crate-check
 LOCKS := envs/local.lock envs/cuda.lock envs/torch-cpu.lock
 CODE := ldae scripts tests envs containers benchmarks
-# A study of one's own: make figures STUDY=studies/ixi.yaml CONFIG="bids_folder=/data/ixi"
+# A study of one's own: make figures STUDY=studies/ixi.yaml CONFIG="bids_folder=/data/ixi"; STUDY may
+# name several files, of which the last one counts.
 STUDY ?=
 CONFIG ?=
+# Folder of its results, as its files name it.
+RESULTS = $(shell sed -n 's/^  results: *\([^ \#]*\).*/\1/p' config.yaml $(STUDY) | tail -n 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help figures crate containers test hpc-test lint format types lock clean
@@ -47,7 +50,7 @@ figures: $(READY)  ## run the study and end with results/report.html
 
 crate: $(READY) $(CHECK)/ready  ## write the study's crate and check it
 	@$(BIN)/snakemake crate $(if $(STUDY),--configfile $(STUDY)) $(if $(CONFIG),--config $(CONFIG))
-	@$(CHECK)/bin/python envs/check_crate.py results/crate
+	@$(CHECK)/bin/python envs/check_crate.py $(RESULTS)/crate
 
 containers: $(READY)  ## build the images of every stage with Apptainer
 	@$(BIN)/python containers/build.py $(if $(TORCH),--torch $(TORCH)) $(if $(BASE),--base $(BASE)) $(if $(MIRROR),--mirror $(MIRROR))

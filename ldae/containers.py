@@ -10,7 +10,7 @@ import csv
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -108,7 +108,9 @@ def image_path(stage: str) -> str:
     return os.path.relpath(image.path if image else IMAGES / f"{stage}.sif")
 
 
-def container_environment(environment: Mapping[str, str], folders: list[Path]) -> dict[str, str]:
+def container_environment(
+    environment: Mapping[str, str], folders: Sequence[Path], results: Sequence[Path] = ()
+) -> dict[str, str]:
     """Variables by which Apptainer shuts a job off from the host, and lets in what it needs.
 
     A container started with them has no variable of the host but those of SLURM and of the GPU, no
@@ -120,6 +122,8 @@ def container_environment(environment: Mapping[str, str], folders: list[Path]) -
         Variables of this process.
     folders
         Folders outside the working folder that jobs read.
+    results
+        Folders outside the working folder that jobs write to.
     """
     # SingularityCE knows the same settings under its old name
     brand = "APPTAINER" if shutil.which("apptainer") else "SINGULARITY"
@@ -130,6 +134,7 @@ def container_environment(environment: Mapping[str, str], folders: list[Path]) -
         found[f"{brand}_NV"] = str(int(any(environment.get(name) for name in GPU_VARIABLES)))
     binds = [place for place in environment.get(f"{brand}_BIND", "").split(",") if place]
     binds += [f"{folder.resolve()}:{folder.resolve()}:ro" for folder in folders]
+    binds += [f"{folder.resolve()}:{folder.resolve()}" for folder in results]
     if binds:
         found[f"{brand}_BIND"] = ",".join(dict.fromkeys(binds))
     for name, value in environment.items():

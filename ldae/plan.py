@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ldae.bids import describe_bids
+from ldae.bids import cohort_tables, describe_bids
 from ldae.errors import InputError
 from ldae.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, simulated_summary
 from ldae.predictions import SHARED
@@ -103,14 +103,17 @@ def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
 
 
 def cohort_fingerprint(config: dict[str, Any]) -> str:
-    """Digest of names and sizes of a real cohort's images; of nothing for a simulated one.
+    """Digest of a real cohort's tables and of its images' names and sizes.
 
-    A parameter of the rule that reads the cohort, so that a scan added to the folder is noticed:
-    Snakemake looks at a folder's own time only.
+    A parameter of the rule that reads the cohort, so that a scan added to the folder and a
+    corrected diagnosis are noticed: Snakemake looks at a folder's own time only.  A simulated
+    cohort has none of this.
     """
     digest = hashlib.sha256()
     if config["cohort"]["source"] == "bids":
         folder = Path(config["bids_folder"])
+        for path in cohort_tables(folder):
+            digest.update(path.read_bytes())
         for path in sorted(folder.glob("sub-*/**/*_T1w.nii*")):
             digest.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
     return digest.hexdigest()[:16]
@@ -252,3 +255,25 @@ def check_disk_space(folder: Path, needed: int) -> None:
             f"{free / gib:.1f} GiB are free",
             "Free some space, or set pathvars.results to a folder on a larger disk.",
         )
+
+
+def check_weights(config: dict[str, Any]) -> None:
+    """Stop before the work when a file of weights that a training starts from is missing.
+
+    Raises
+    ------
+    InputError
+        If a file that the settings name does not exist.
+    """
+    named = {"encoder.pretrained": config["encoder"]["pretrained"]}
+    if config["autoencoder"]["perceptual_weight"]:
+        file = config["autoencoder"]["perceptual_weights_file"]
+        named["autoencoder.perceptual_weights_file"] = file
+    for key, name in named.items():
+        if name is not None and not Path(name).is_file():
+            raise InputError(
+                name,
+                f"the file does not exist ({key})",
+                "Fetch it (docs/own-data.md), or do without: encoder.pretrained null, "
+                "autoencoder.perceptual_weight 0.",
+            )

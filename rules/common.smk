@@ -11,6 +11,7 @@ from ldae.config import complete_config
 from ldae.errors import InputError
 from ldae.plan import (
     check_disk_space,
+    check_weights,
     cohort_fingerprint,
     disk_bytes,
     plan_study,
@@ -195,9 +196,10 @@ def prepare_job():
         shell.executable(str(REPOSITORY / "profiles" / "slurm" / "tasks" / "bash"))
 
 
-def check_disk():
-    """Stop when the disk cannot hold the results; a plan is shown all the same."""
+def check_place():
+    """Stop when weights are missing or the disk is full; a plan is shown all the same."""
     try:
+        check_weights(config)
         check_disk_space(Path(results("")), disk_bytes(config, cohort))
     except InputError as error:
         if not workflow.output_settings.dryrun:
@@ -231,6 +233,15 @@ def folders_outside():
     return [path for path in found if not path.resolve().is_relative_to(Path.cwd())]
 
 
+def results_outside():
+    """The results folder, made, if a container does not show it by itself."""
+    folder = Path(results(""))
+    if folder.resolve().is_relative_to(Path.cwd()):
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    return [folder]
+
+
 def seal(log):
     """Seal the records of the jobs that ended, and say by which digest they are known."""
     sealed = seal_records(Path(results("")))
@@ -251,7 +262,7 @@ try:
     cohort = summarize_cohort(config)
     plan = plan_study(config, cohort)
     if workflow.is_main_process:
-        check_disk()
+        check_place()
         prepare_cluster()
     else:
         prepare_job()
@@ -259,7 +270,11 @@ except InputError as error:
     stop_with(error)
 
 if uses(DeploymentMethod.APPTAINER):
-    os.environ.update(containers.container_environment(os.environ, folders_outside()))
+    os.environ.update(
+        containers.container_environment(
+            os.environ, folders_outside(), results_outside()
+        )
+    )
 
 hide_traces(logger)
 if workflow.is_main_process:

@@ -158,7 +158,7 @@ def load_imagenet_backbone(encoder: SemanticEncoder, path: Path) -> None:
         raise InputError(
             path,
             "does not hold the weights of a ConvNeXt of this depth and width",
-            "Set ldae.encoder.depths and widths to the weights' (ConvNeXt-Small: "
+            "Set encoder.depths and widths to the weights' (ConvNeXt-Small: "
             "[3, 3, 27, 3] and [96, 192, 384, 768]), or pretrained to null.",
         )
     encoder.backbone.load_state_dict(tensors)

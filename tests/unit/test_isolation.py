@@ -63,6 +63,10 @@ def test_a_container_gets_what_a_job_needs_and_no_more(tmp_path: Path) -> None:
     ) == ["SINGULARITY_CLEANENV", "SINGULARITY_NET", "SINGULARITY_NETWORK"]
     in_job = {"SLURM_JOB_ID": "7", "SLURM_STEP_GPUS": "0", "CUDA_VISIBLE_DEVICES": "0"}
     found = container_environment(in_job, [tmp_path, tmp_path])
+    assert "/scratch/me" not in str(found)
+    writable = container_environment(in_job, [tmp_path], [Path("/scratch/me")])
+    assert f"{tmp_path}:{tmp_path}:ro" in str(writable)
+    assert "/scratch/me:/scratch/me" in str(writable) and "/scratch/me:ro" not in str(writable)
     found = {name.replace("SINGULARITY", "APPTAINER"): value for name, value in found.items()}
     assert found["APPTAINER_NV"] == "1"
     assert found["APPTAINERENV_CUDA_VISIBLE_DEVICES"] == "0"

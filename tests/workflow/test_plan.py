@@ -143,6 +143,35 @@ def test_an_added_scan_is_noticed(plan_folder, tmp_path):
     assert cohort_fingerprint(config) != before
 
 
+def test_missing_weights_are_told_before_the_work(plan_folder, tmp_path):
+    from ldae.errors import InputError
+    from ldae.plan import check_weights
+
+    file = tmp_path / "weights.safetensors"
+    config = {
+        "encoder": {"pretrained": str(file)},
+        "autoencoder": {"perceptual_weight": 0, "perceptual_weights_file": "nowhere.pth"},
+    }
+    with pytest.raises(InputError, match=r"weights\.safetensors.*encoder\.pretrained"):
+        check_weights(config)
+    file.write_bytes(b"x")
+    check_weights(config)
+    config["autoencoder"]["perceptual_weight"] = 0.1
+    with pytest.raises(InputError, match=r"nowhere\.pth"):
+        check_weights(config)
+
+
+def test_a_corrected_diagnosis_is_noticed(plan_folder, tmp_path):
+    from ldae.plan import cohort_fingerprint
+
+    bids = make_bids(tmp_path, [""], ["CN"])
+    config = {"cohort": {"source": "bids"}, "bids_folder": str(bids)}
+    before = cohort_fingerprint(config)
+    table = bids / "participants.tsv"
+    table.write_text(table.read_text().replace("CN", "AD"))
+    assert cohort_fingerprint(config) != before
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
