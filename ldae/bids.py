@@ -176,7 +176,7 @@ def _collect(bids_dir: Path) -> pd.DataFrame:
     """All scans without checksums, after every check."""
     bids_dir = Path(bids_dir)
     if not bids_dir.is_dir():
-        raise InputError(bids_dir, "the folder does not exist", "Correct cohort.bids.folder")
+        raise InputError(bids_dir, "the folder does not exist", "Correct bids_folder")
     faults = _Faults()
     participants = _read_participants(bids_dir, faults)
     rows: list[dict[str, object]] = []

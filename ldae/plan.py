@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ldae.bids import describe_bids
+from ldae.bids import cohort_tables, describe_bids
 from ldae.errors import InputError
 from ldae.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, simulated_summary
 from ldae.predictions import SHARED
@@ -103,14 +103,16 @@ def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
 
 
 def cohort_fingerprint(config: dict[str, Any]) -> str:
-    """Digest of names and sizes of a real cohort's images; of nothing for a simulated one.
+    """Digest of a real cohort's tables, and of names and sizes of its images.
 
-    A parameter of the rule that reads the cohort, so that a scan added to the folder is noticed:
-    Snakemake looks at a folder's own time only.
+    Of nothing for a simulated one.  A parameter of the rule that reads the cohort, so that a scan
+    added to the folder or a corrected diagnosis is noticed: the rule names no file of the folder.
     """
     digest = hashlib.sha256()
     if config["cohort"]["source"] == "bids":
         folder = Path(config["bids_folder"])
+        for path in cohort_tables(folder):
+            digest.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
         for path in sorted(folder.glob("sub-*/**/*_T1w.nii*")):
             digest.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
     return digest.hexdigest()[:16]

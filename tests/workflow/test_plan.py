@@ -143,6 +143,17 @@ def test_an_added_scan_is_noticed(plan_folder, tmp_path):
     assert cohort_fingerprint(config) != before
 
 
+def test_a_corrected_diagnosis_is_noticed(tmp_path):
+    from ldae.plan import cohort_fingerprint
+
+    bids = make_bids(tmp_path, [""], ["CN"])
+    config = {"cohort": {"source": "bids"}, "bids_folder": str(bids)}
+    before = cohort_fingerprint(config)
+    table = bids / "participants.tsv"
+    table.write_text(table.read_text().replace("CN", "AD", 1))
+    assert cohort_fingerprint(config) != before
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
