@@ -159,7 +159,7 @@ class VolumeStore:
         content = hashlib.sha256(self.index.to_csv(index=False).encode())
         for array in (self.volumes, self.masks):
             for scan in array:
-                content.update(np.ascontiguousarray(scan))
+                content.update(scan.tobytes())
         return content.hexdigest()[:16]
 
     def batch(self, rows: Sequence[int] | np.ndarray) -> Tensor:
