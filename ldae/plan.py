@@ -228,6 +228,25 @@ def disk_bytes(config: dict[str, Any], cohort: CohortSummary) -> int:
     return FIXED_BYTES * len(config["training_seeds"]) + cohort.n_scans * per_scan
 
 
+def check_weights(config: dict[str, Any]) -> None:
+    """Stop before the work when a file of pretrained weights is missing.
+
+    Raises
+    ------
+    InputError
+        Naming the setting and the file.
+    """
+    wanted = {"encoder.pretrained": config["encoder"]["pretrained"]}
+    if config["autoencoder"]["perceptual_weight"]:
+        key = "perceptual_weights_file"
+        wanted[f"autoencoder.{key}"] = config["autoencoder"][key] or "nowhere"
+    for key, name in wanted.items():
+        if name is not None and not Path(name).is_file():
+            raise InputError(
+                key, f"there are no weights at {name}", "Fetch them, or change the setting"
+            )
+
+
 def check_disk_space(folder: Path, needed: int) -> None:
     """Stop before the work when the disk cannot hold the results.
 

@@ -11,6 +11,7 @@ from ldae.config import complete_config
 from ldae.errors import InputError
 from ldae.plan import (
     check_disk_space,
+    check_weights,
     cohort_fingerprint,
     disk_bytes,
     plan_study,
@@ -195,9 +196,10 @@ def prepare_job():
         shell.executable(str(REPOSITORY / "profiles" / "slurm" / "tasks" / "bash"))
 
 
-def check_disk():
-    """Stop when the disk cannot hold the results; a plan is shown all the same."""
+def check_machine():
+    """Stop when weights are missing or the disk is too small; a plan is shown all the same."""
     try:
+        check_weights(config)
         check_disk_space(Path(results("")), disk_bytes(config, cohort))
     except InputError as error:
         if not workflow.output_settings.dryrun:
@@ -251,7 +253,7 @@ try:
     cohort = summarize_cohort(config)
     plan = plan_study(config, cohort)
     if workflow.is_main_process:
-        check_disk()
+        check_machine()
         prepare_cluster()
     else:
         prepare_job()

@@ -143,6 +143,16 @@ def test_an_added_scan_is_noticed(plan_folder, tmp_path):
     assert cohort_fingerprint(config) != before
 
 
+def test_missing_weights_stop_a_run_and_not_a_plan(plan_folder, tmp_path):
+    bids = make_bids(tmp_path, [""], ["CN"])
+    study = ("--configfile", "studies/adni.yaml", "--config", f"bids_folder={bids}")
+    plan = run_snakemake(plan_folder, "-n", *study)
+    assert plan.returncode == 0 and "This plan cannot be run here: encoder" in plan.stdout
+    done = run_snakemake(plan_folder, "--cores", "1", *study)
+    assert done.returncode != 0 and "train" not in done.stdout
+    assert "encoder.pretrained: there are no weights at resources/weights/" in done.stderr
+
+
 def test_a_corrected_diagnosis_is_noticed(tmp_path):
     from ldae.plan import cohort_fingerprint
 
