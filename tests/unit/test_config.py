@@ -128,6 +128,10 @@ def test_networks_that_may_be_ablated_are_those_with_codes():
         ),
         ({"voxel_dae": {"fold": 3}}, ["grid.shape", "40", "voxel DAE's reduction 6"]),
         ({"autoencoder": {"discriminator_fold": 3}}, ["grid.shape", "discriminator's fold 3"]),
+        (
+            {"autoencoder": {"discriminator_channels": 12}},
+            ["discriminator_channels", "multiple of 8"],
+        ),
         ({"encoder": {"slab": 3}}, ["grid.shape", "40", "encoder.slab 3"]),
         ({"encoder": {"n_heads": 5}}, ["encoder.dim_y", "96", "encoder.n_heads 5"]),
         ({"encoder": {"depths": [1, 1, 1]}}, ["encoder.widths", "as long as encoder.depths"]),
