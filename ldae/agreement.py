@@ -52,7 +52,7 @@ def pair_volumes(
     Raises
     ------
     InputError
-        If the reference names no scan or no structure, or shares none with the study.
+        If the reference names no scan or no structure, or holds no volume of the study's scans.
     """
     reference = pd.read_csv(reference_tsv, sep="\t", dtype=dict.fromkeys(SCAN_NAMES, str))
     name = next((c for c in SCAN_NAMES if c in reference), None)
@@ -88,7 +88,10 @@ def pair_volumes(
         )
         for structure, column in known.items()
     ]
-    return pd.concat(parts, ignore_index=True)
+    pairs = pd.concat(parts, ignore_index=True).dropna(subset=["measured", "reference"])
+    if pairs.empty:
+        raise InputError(reference_tsv, "holds no volume of these scans", "Fill in its columns.")
+    return pairs.reset_index(drop=True)
 
 
 def compare_volumes(

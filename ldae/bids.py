@@ -445,7 +445,11 @@ def _read_sessions(
     times: dict[str, datetime] = {}
     sessions: dict[str, tuple[float | None, float | None]] = {}
     for line, row in table.rows:
-        session = _with_prefix(row[label_column], "ses-")
+        label = _known(row.get(label_column))
+        if label is None:
+            faults.add(path, f"line {line} has no session_id", "Fill it in")
+            continue
+        session = _with_prefix(label, "ses-")
         if session in sessions:
             faults.add(path, f"line {line}: {session} is listed twice", "Keep one row per session")
             continue

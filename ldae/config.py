@@ -22,6 +22,14 @@ SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yam
 # Sections whose training length is given as steps or as epochs.
 TRAINING_SECTIONS = ("autoencoder", *(name for name in SECTIONS if name in SECTIONS[name]))
 
+# Sections of the diffusion U-Nets.
+UNETS = ("prior", "ldae_joint", "voxel_dae")
+# Lists with one entry for each level or stage of a network.
+SAME_LENGTH = (
+    *(((name, "attention_levels"), (name, "channels")) for name in UNETS),
+    (("encoder", "widths"), ("encoder", "depths")),
+)
+
 
 def load_schema(path: Path = SCHEMA) -> Config:
     """JSON schema of the settings, as nested dictionaries."""
@@ -195,13 +203,45 @@ def _check_consistency(config: Config, files: Sequence[Path]) -> None:
                 "the length of training is given twice" if given else "no length of training",
                 "Give one of n_steps and n_epochs, and set the other to null",
             )
-    fold = config["autoencoder"]["fold"] * 2 ** (len(config["autoencoder"]["channels"]) - 1)
-    reductions = {"autoencoder's reduction": fold, "residual's fold": config["residual"]["fold"]}
-    for size in config["grid"]["shape"]:
-        for name, factor in reductions.items():
+    for name, factor in _reductions(config).items():
+        for size in config["grid"]["shape"]:
             if size % factor:
                 fail(
                     ("grid", "shape"),
                     f"{size} is not a multiple of the {name} {factor}",
                     f"Choose multiples of {factor}",
                 )
+    for path, sizes, factor, name in _divided(config):
+        for size in sizes:
+            if size % factor:
+                fail(path, f"{size} is not a multiple of {name} {factor}", f"Change it or {name}")
+    for first, second in SAME_LENGTH:
+        if len(config[first[0]][first[1]]) != len(config[second[0]][second[1]]):
+            fail(first, f"it is not as long as {'.'.join(second)}", "Give one entry per level")
+
+
+def _reductions(config: Config) -> dict[str, int]:
+    """By how much each network shrinks an axis of the grid: every axis must be a multiple of it."""
+
+    def levels(section: str) -> int:
+        return int(2 ** (len(config[section]["channels"]) - 1))
+
+    latent = config["autoencoder"]["fold"] * levels("autoencoder")
+    return {
+        "autoencoder's reduction": latent,
+        "discriminator's fold": config["autoencoder"]["discriminator_fold"],
+        "prior's reduction": latent * levels("prior"),
+        "joint LDAE's reduction": latent * levels("ldae_joint"),
+        "voxel DAE's reduction": config["voxel_dae"]["fold"] * levels("voxel_dae"),
+        "residual's fold": config["residual"]["fold"],
+    }
+
+
+def _divided(config: Config) -> Iterator[tuple[tuple[str, str], list[int], int, str]]:
+    """Settings that another one divides: path, values, divisor, and the divisor's name."""
+    encoder = config["encoder"]
+    yield ("grid", "shape"), config["grid"]["shape"][2:], encoder["slab"], "encoder.slab"
+    yield ("encoder", "dim_y"), [encoder["dim_y"]], encoder["n_heads"], "encoder.n_heads"
+    for section in ("autoencoder", *UNETS):
+        widths, groups = config[section]["channels"], config[section]["norm_groups"]
+        yield (section, "channels"), widths, groups, f"{section}.norm_groups"

@@ -23,7 +23,6 @@ from ldae.provenance.fitted import fitted_on
 from ldae.provenance.places import Places, study_places
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 # Needed by cuBLAS for deterministic results (NVIDIA, cuBLAS library, section 2.1.4).
@@ -54,12 +53,6 @@ class RuleRun:
         self.threads = threads
         self.places = places
         self._inputs: list[Path] = []
-
-    def generator(self) -> np.random.Generator:
-        """New random generator made from the job's seed."""
-        import numpy as np
-
-        return np.random.default_rng(self.seed)
 
     def torch_device(self) -> torch.device:
         """The GPU when there is one, else the processor."""

@@ -65,7 +65,7 @@ def interpolate_gaps(
     store
         The packed scans.
     models
-        ``ldae``, whose autoencoder also gives the latent average; others (``voxel_dae``) add rows.
+        ``ldae``, whose autoencoder also gives the latent average; others (``ldae_joint``) add rows.
     atlas
         Regions on the study's grid.
     n_steps

@@ -139,7 +139,9 @@ class LatentStore:
         return self.mean(rows) + self.scale * sigma * noise
 
     def digest(self) -> str:
-        """Digest of the latents and their scale, to recognise a checkpoint's data."""
-        content = hashlib.sha256(np.ascontiguousarray(self.mu).tobytes())
+        """Digest of latents, scale and index (split), to recognise a checkpoint's data."""
+        content = hashlib.sha256(self.index.to_csv(index=False).encode())
+        for array in (self.mu, self.sigma):
+            content.update(np.ascontiguousarray(array).tobytes())
         content.update(repr(self.scale).encode())
         return content.hexdigest()[:16]

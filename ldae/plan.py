@@ -103,17 +103,16 @@ def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
 
 
 def cohort_fingerprint(config: dict[str, Any]) -> str:
-    """Digest of a real cohort's tables and of its images' names and sizes.
+    """Digest of a real cohort's tables, and of names and sizes of its images.
 
-    A parameter of the rule that reads the cohort, so that a scan added to the folder and a
-    corrected diagnosis are noticed: Snakemake looks at a folder's own time only.  A simulated
-    cohort has none of this.
+    Of nothing for a simulated one.  A parameter of the rule that reads the cohort, so that a scan
+    added to the folder or a corrected diagnosis is noticed: the rule names no file of the folder.
     """
     digest = hashlib.sha256()
     if config["cohort"]["source"] == "bids":
         folder = Path(config["bids_folder"])
         for path in cohort_tables(folder):
-            digest.update(path.read_bytes())
+            digest.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
         for path in sorted(folder.glob("sub-*/**/*_T1w.nii*")):
             digest.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
     return digest.hexdigest()[:16]
@@ -229,6 +228,27 @@ def disk_bytes(config: dict[str, Any], cohort: CohortSummary) -> int:
     return FIXED_BYTES * len(config["training_seeds"]) + cohort.n_scans * per_scan
 
 
+def check_weights(config: dict[str, Any]) -> None:
+    """Stop before the work when a file of pretrained weights is missing.
+
+    Raises
+    ------
+    InputError
+        Naming the setting and the file.
+    """
+    wanted = {"encoder.pretrained": config["encoder"]["pretrained"]}
+    if config["autoencoder"]["perceptual_weight"]:
+        key = "perceptual_weights_file"
+        wanted[f"autoencoder.{key}"] = config["autoencoder"][key] or "nowhere"
+    for key, name in wanted.items():
+        if name is not None and not Path(name).is_file():
+            raise InputError(
+                key,
+                f"there are no weights at {name}",
+                "Fetch them (docs/own-data.md), or change the setting",
+            )
+
+
 def check_disk_space(folder: Path, needed: int) -> None:
     """Stop before the work when the disk cannot hold the results.
 
@@ -255,25 +275,3 @@ def check_disk_space(folder: Path, needed: int) -> None:
             f"{free / gib:.1f} GiB are free",
             "Free some space, or set pathvars.results to a folder on a larger disk.",
         )
-
-
-def check_weights(config: dict[str, Any]) -> None:
-    """Stop before the work when a file of weights that a training starts from is missing.
-
-    Raises
-    ------
-    InputError
-        If a file that the settings name does not exist.
-    """
-    named = {"encoder.pretrained": config["encoder"]["pretrained"]}
-    if config["autoencoder"]["perceptual_weight"]:
-        file = config["autoencoder"]["perceptual_weights_file"]
-        named["autoencoder.perceptual_weights_file"] = file
-    for key, name in named.items():
-        if name is not None and not Path(name).is_file():
-            raise InputError(
-                name,
-                f"the file does not exist ({key})",
-                "Fetch it (docs/own-data.md), or do without: encoder.pretrained null, "
-                "autoencoder.perceptual_weight 0.",
-            )

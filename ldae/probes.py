@@ -1,7 +1,8 @@
 """Linear probes: what a code knows of disease and age.
 
 Every statistic (standardisation, hyper-parameter, weights) comes from the training split.  A person
-with several scans counts once: each scan weighs one over the number of that person's scans.
+with several scans counts once in the fit and in the choice of the hyper-parameter: each scan weighs
+one over the number of that person's scans.  The standardisation is over scans.
 """
 
 from __future__ import annotations

@@ -88,16 +88,16 @@ def evaluate_reconstruction(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Similarity of scans and their reconstructions, by model and number of sampler steps.
 
-    Rows: each model from its own stochastic code (encoded with the same number of steps); the
-    latent model also from its semantic code alone (``ldae_semantic``, z_T ~ N(0, I)); and
-    the autoencoder without any diffusion.
+    Rows: each model from its own stochastic code (encoded with the same number of steps); latent
+    models with a semantic code also from that alone (``ldae_semantic``, z_T ~ N(0, I)); and the
+    autoencoder without any diffusion.
 
     Parameters
     ----------
     store
         The packed scans.
     models
-        ``ldae``, ``prior`` and ``voxel_dae``, as far as they exist.
+        ``ldae``, ``ldae_joint``, ``prior`` and ``voxel_dae``, as far as they exist.
     steps
         Numbers of steps T of the deterministic sampler, each way.
     voxel_steps

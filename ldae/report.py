@@ -12,8 +12,7 @@ import jinja2
 import pandas as pd
 
 from ldae.errors import InputError
-from ldae.figures.curves import TASK_LABELS
-from ldae.figures.theme import label_of
+from ldae.figures.theme import TASK_LABELS, label_of
 from ldae.provenance.audit import Level, Verdict
 from ldae.tables import blocks, caption_facts, notes_of, read_table, readable
 

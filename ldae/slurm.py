@@ -55,15 +55,26 @@ def note_end_time() -> None:
     """
     if "SLURM_JOB_ID" not in os.environ or shutil.which("squeue") is None:
         return
-    command = ["squeue", "--noheader", "--format=%e", "--jobs", os.environ["SLURM_JOB_ID"]]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=QUERY_SECONDS
-    )
     try:
-        end = datetime.fromisoformat(done.stdout.strip()).timestamp()
-    except ValueError:  # no limit, or no answer
+        answer = _squeue("--format=%e", "--jobs", os.environ["SLURM_JOB_ID"])
+        end = datetime.fromisoformat(answer.strip()).timestamp()
+    except (subprocess.SubprocessError, ValueError):  # no answer, or no limit
         return
     os.environ["SLURM_JOB_END_TIME"] = str(end)
+
+
+def _squeue(*arguments: str) -> str:
+    """What squeue says.
+
+    Raises
+    ------
+    subprocess.SubprocessError
+        If it fails, or says nothing in time.
+    """
+    command = ["squeue", "--noheader", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=QUERY_SECONDS
+    ).stdout
 
 
 @dataclass(frozen=True)
@@ -82,13 +93,21 @@ def left_jobs(folder: Path) -> list[LeftJob]:
     ----------
     folder
         Working folder of the workflow.
+
+    Raises
+    ------
+    InputError
+        If SLURM does not answer.
     """
-    command = ["squeue", "--me", "--noheader", "--format=%i|%T|%Z|%k"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=QUERY_SECONDS
-    )
+    try:
+        answer = _squeue("--me", "--format=%i|%T|%Z|%k")
+    except subprocess.SubprocessError as error:
+        said = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
+        raise InputError(
+            "SLURM", f"it does not say which jobs run ({said})", "Try again when squeue answers"
+        ) from error
     found = []
-    for line in done.stdout.splitlines():
+    for line in answer.splitlines():
         number, state, place, comment = line.split("|", 3)
         if comment.startswith("rule_") and Path(place).resolve() == folder.resolve():
             found.append(LeftJob(number, comment.removeprefix("rule_"), state.lower()))

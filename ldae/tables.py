@@ -259,7 +259,7 @@ def training_seeds(cells: pd.Series) -> list[int]:
     return sorted({int(float(s)) for cell in texts[texts != SHARED] for s in cell.split()})
 
 
-def write_table(df: pd.DataFrame, tsv: Path, md: Path, title: str = "") -> None:
+def write_table(df: pd.DataFrame, tsv: Path, md: Path) -> None:
     """Write a table for programs (`tsv`) and for people (`md`).
 
     Parameters
@@ -270,11 +270,9 @@ def write_table(df: pd.DataFrame, tsv: Path, md: Path, title: str = "") -> None:
         Written with a fixed float format, so that equal numbers give equal bytes.
     md
         Written as a Markdown table, value [low, high], with the notes below it.
-    title
-        Heading of the Markdown file; the stem of `md` when empty.
     """
     df.to_csv(tsv, sep="\t", index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
-    lines = [f"# {title or Path(md).stem.capitalize()}", "", caption_facts(df)]
+    lines = [f"# {Path(md).stem.capitalize()}", "", caption_facts(df)]
     for name, part in blocks(df):
         wide = readable(part)
         lines += ["", f"## {name[:1].upper()}{name[1:]}"] if name else []

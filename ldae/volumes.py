@@ -6,6 +6,7 @@ would cost more than the step itself.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ldae.errors import InputError
+from ldae.manifest import check_split
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,10 +78,12 @@ def pack_volumes(
     Raises
     ------
     InputError
-        If no scan passed, or a file's shape is not the grid's.
+        If a subject is in two splits or in none, no scan passed, or a file's shape is not the
+        grid's.
     """
     import nibabel as nib
 
+    check_split(scans, split)
     passed = qc.loc[qc["status"] == "pass", "scan"]
     index = scans[scans["scan"].isin(passed)].merge(split, on="subject", validate="many_to_one")
     index = index.reset_index(drop=True)
@@ -149,6 +153,14 @@ class VolumeStore:
         if split is None:
             return np.arange(len(self.index))
         return np.flatnonzero(self.index["split"].to_numpy() == split)
+
+    def digest(self) -> str:
+        """Digest of scans, masks and index (split and labels), to recognise a checkpoint's data."""
+        content = hashlib.sha256(self.index.to_csv(index=False).encode())
+        for array in (self.volumes, self.masks):
+            for scan in array:
+                content.update(scan.tobytes())
+        return content.hexdigest()[:16]
 
     def batch(self, rows: Sequence[int] | np.ndarray) -> Tensor:
         """Scans x, shape (B, 1, H, W, D), float32 in [0, 1]."""

@@ -196,8 +196,8 @@ def prepare_job():
         shell.executable(str(REPOSITORY / "profiles" / "slurm" / "tasks" / "bash"))
 
 
-def check_place():
-    """Stop when weights are missing or the disk is full; a plan is shown all the same."""
+def check_machine():
+    """Stop when weights are missing or the disk is too small; a plan is shown all the same."""
     try:
         check_weights(config)
         check_disk_space(Path(results("")), disk_bytes(config, cohort))
@@ -262,7 +262,7 @@ try:
     cohort = summarize_cohort(config)
     plan = plan_study(config, cohort)
     if workflow.is_main_process:
-        check_place()
+        check_machine()
         prepare_cluster()
     else:
         prepare_job()

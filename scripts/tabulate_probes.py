@@ -14,4 +14,4 @@ with rule_entry(snakemake) as run:
         seed=run.seed,
         n_bootstrap=snakemake.params.n_bootstrap,
     )
-    write_table(table, Path(snakemake.output.table), Path(snakemake.output.text), "Probes")
+    write_table(table, Path(snakemake.output.table), Path(snakemake.output.text))

@@ -177,7 +177,8 @@ def _fidelity(data: pd.DataFrame) -> str:
         "open circles show how much the attributes go together in real people, the dashed line the "
         f"bound of one fifth. (b) Correlation of the edits' difference maps with {against}, inside "
         "the mask; positive where the change goes the right way. (c) Share of edited scans whose "
-        f"nearest other scan is the same person's. {targeted}{_intervals(data)} {_facts(data)}"
+        "nearest other scan is the same person's; the dashed line is the bound of 95 %. "
+        f"{targeted}{_intervals(data)} {_facts(data)}"
     )
 
 

@@ -14,6 +14,8 @@ from ldae.figures.theme import (
     BLACK,
     METHOD_MARKERS,
     MODELS,
+    TASK_COLORS,
+    TASK_LABELS,
     color_of,
     label_of,
     legend_below,
@@ -176,8 +178,6 @@ RESPONSES = (
     ("response", "voxels", "voxel probe\n(deviations)"),
 )
 """Metric, judge and label of each panel."""
-TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age"}
-TASK_COLORS = {"ad_vs_cn": "#D55E00", "age": "#0072B2"}
 
 
 def plot_dose_response(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -242,7 +242,6 @@ INTERPOLATION_ORDER = (
     "ldae",
     "ldae_joint",
     "ldae_residual",
-    "voxel_dae",
     "latent_average",
     "voxel_average",
     "nearest_visit",

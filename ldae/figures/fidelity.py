@@ -24,6 +24,8 @@ from ldae.figures.theme import (
     BLACK,
     GREY,
     MODELS,
+    TASK_COLORS,
+    TASK_LABELS,
     color_of,
     label_of,
     legend_below,
@@ -32,8 +34,6 @@ from ldae.figures.theme import (
     theme,
 )
 
-TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age", "sex": "sex"}
-TASK_COLORS = {"ad_vs_cn": "#D55E00", "age": "#0072B2"}
 JUDGE_LABELS = {"code": "code probe", "voxels": "voxel probe", "volumes": "volume probe"}
 MODEL, TARGETED, GROUP_DIFFERENCE = "ldae", "ldae_joint_targeted", "group_difference"
 """The paper's edits, those that hold the other attributes, and the trivial edit beside them; tables
@@ -44,6 +44,9 @@ TITLE_CHARACTERS = 20
 
 OFF_TARGET_BOUND = 0.2
 """Share of the on-target response that an off-target one should stay below."""
+
+IDENTITY_BOUND = 0.95
+"""Share of edited scans that should still resemble their own person most."""
 
 WIDEST_RATIO = 3.0
 """Ratios beyond this are not drawn: nothing is learnt from how much too large they are."""
@@ -182,7 +185,7 @@ def _identity_panel(axis: Axes, table: pd.DataFrame, tasks: list[str]) -> pd.Dat
             marker, line = MODELS[method]
             color = TASK_COLORS[task]
             axis.plot(curve["amount"], curve["value"], marker=marker, linestyle=line, color=color)
-    axis.axhline(0.95, color=BLACK, linewidth=0.8, linestyle="--")
+    axis.axhline(IDENTITY_BOUND, color=BLACK, linewidth=0.8, linestyle="--")
     axis.set_ylim(-0.03, 1.05)
     axis.set_xlabel("amount a")
     axis.set_ylabel("identity kept (share of scans)")
@@ -308,8 +311,6 @@ def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         rows = of_model
         for column, wanted in where.items():
             rows = rows[rows[column] == wanted]
-        if where["metric"] == "ssim_gain" and rows["window"].empty:
-            continue
         if len(rows) and rows["steps"].notna().any() and rows["steps"].nunique() > 1:
             steps = rows["steps"].dropna().astype(int)
             common = COMMON_STEPS if COMMON_STEPS in set(steps) else int(steps.max())

@@ -8,7 +8,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ldae.figures.theme import BLACK, ORANGE, color_of, label_of, new_figure, panel_letters, theme
+from ldae.figures.theme import (
+    BLACK,
+    BLUE,
+    ORANGE,
+    VERMILION,
+    color_of,
+    label_of,
+    new_figure,
+    panel_letters,
+    theme,
+)
+from ldae.probes import roc_curve
 
 LINE_STYLES = {
     "supervised": "-.",
@@ -50,7 +61,7 @@ def plot_roc(
             method = str(row["method"])
             frame = _of_first_seed(predictions[method])
             frame = frame[(frame["split"] == split) & (frame["task"] == "ad_vs_cn")]
-            rates = _roc(frame["target"].to_numpy(float), frame["prediction"].to_numpy(float))
+            rates = roc_curve(frame["target"].to_numpy(float), frame["prediction"].to_numpy(float))
             left.step(
                 rates["false_positive_rate"], rates["sensitivity"], where="post",
                 color=color_of(method), linestyle=LINE_STYLES.get(method, "-"),
@@ -96,20 +107,6 @@ def _of_first_seed(predictions: pd.DataFrame) -> pd.DataFrame:
     return predictions[predictions["seed"] == predictions["seed"].iloc[0]]
 
 
-def _roc(target: np.ndarray, prediction: np.ndarray) -> pd.DataFrame:
-    """The curve's corners; kept here because figures must not import the statistics stack."""
-    order = np.argsort(-prediction, kind="stable")
-    target, prediction = target[order], prediction[order]
-    last = np.append(np.flatnonzero(np.diff(prediction)), len(prediction) - 1)
-    hits, false = np.cumsum(target == 1)[last], np.cumsum(target == 0)[last]
-    return pd.DataFrame(
-        {
-            "false_positive_rate": np.append(0, false) / max(1, false[-1]),
-            "sensitivity": np.append(0, hits) / max(1, hits[-1]),
-        }
-    )
-
-
 def plot_age(
     predictions: pd.DataFrame, table: pd.DataFrame, index: pd.DataFrame, split: str = "test"
 ) -> tuple[Figure, pd.DataFrame]:
@@ -135,7 +132,7 @@ def plot_age(
         (table["metric"] == "mae") & (table["split"] == split) & (table["task"] == "age")
     ]
     errors = errors.sort_values("value")
-    colors = {"CN": "#0072B2", "MCI": ORANGE, "AD": "#D55E00"}
+    colors = {"CN": BLUE, "MCI": ORANGE, "AD": VERMILION}
     with theme():
         figure = new_figure(3.1)
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.05])

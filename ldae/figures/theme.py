@@ -79,6 +79,10 @@ MODELS = {
 }  # fmt: skip
 """Models under test and their edits, with marker and line where colours tell something else."""
 
+TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age", "sex": "sex"}
+TASK_COLORS = {"ad_vs_cn": VERMILION, "age": BLUE}
+"""Attributes, and the colours of their edits."""
+
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 8.0,

@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ldae.figures.curves import TASK_LABELS
 from ldae.figures.theme import (
     BLACK,
     BLUE,
     MODELS,
+    TASK_LABELS,
     VERMILION,
     label_of,
     legend_below,

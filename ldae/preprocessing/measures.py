@@ -34,7 +34,7 @@ MEASURES = {
     "mask_dice_to_template": "Dice of the mask and the template's brain on the study grid",
     "correlation_to_template": "correlation with the template's T1 inside the template's brain",
     "tissue_contrast": "(white - grey) / white, medians where the template is pure",
-    "signal_to_noise": "mean of the native brain / noise estimated from third-order differences",
+    "signal_to_noise": "mean of the native brain / noise estimated from second differences",
     "cropped_fraction": "share of the native brain mask that the study grid does not cover",
     "cut_area_cm2": "area of the native brain mask on the border of the picture, cm2",
     "scale": "mean stretch of the affine from native to template",

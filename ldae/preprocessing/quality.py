@@ -136,7 +136,7 @@ def dice_against_reference(
     Raises
     ------
     InputError
-        If a reference lies on another grid than its scan, or none is found at all.
+        If a reference has another shape than its scan, or none is found at all.
     """
     overlaps, n_found = [], 0
     for _, row in scans.iterrows():

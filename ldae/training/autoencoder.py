@@ -231,6 +231,6 @@ def train_autoencoder(
         fit_linear_start(autoencoder, store, seed)
     settings = resolve_steps(settings, len(store.rows("train")))
     module = AutoencoderTraining(autoencoder, store, settings, seed)
-    identity = fingerprint(settings, seed, store.index["scan"].tolist())
+    identity = fingerprint(settings, seed, store.digest())
     if fit(module, "train_autoencoder", metrics_path, work_dir, identity, checkpoint_minutes):
         save_autoencoder(model_path, autoencoder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -288,7 +289,9 @@ def train_ldae(
     prepare_encoder(pair.encoder, encoder, store)
     schedule = NoiseSchedule(**diffusion)
     module = LdaeTraining(pair, prior, store, latents, settings, seed, schedule)
-    identity = fingerprint(settings, encoder, diffusion, seed, latents.digest())
+    prior_digest = hashlib.sha256(Path(prior_path).read_bytes()).hexdigest()
+    data = store.digest(), latents.digest()
+    identity = fingerprint(settings, encoder, diffusion, seed, *data, prior_digest)
     if fit(module, "train_ldae", metrics_path, work_dir, identity, checkpoint_minutes):
         save_semantic_pair(model_path, module.validated_network)  # type: ignore[arg-type]
 
@@ -324,6 +327,6 @@ def train_voxel_dae(
     )
     prepare_encoder(network.encoder, encoder, store)
     module = VoxelDaeTraining(network, store, settings, seed, NoiseSchedule(**diffusion))
-    identity = fingerprint(settings, encoder, diffusion, seed, store.index["scan"].tolist())
+    identity = fingerprint(settings, encoder, diffusion, seed, store.digest())
     if fit(module, "train_voxel_dae", metrics_path, work_dir, identity, checkpoint_minutes):
         save_conditional_unet(model_path, module.validated_network)  # type: ignore[arg-type]

@@ -140,6 +140,7 @@ def train_ldae_joint(
     standardised = network.encoder.standard(densities)
     schedule = NoiseSchedule(**diffusion)
     module = JointTraining(network, latents, standardised, settings, seed, schedule)
-    identity = fingerprint(settings, diffusion, seed, latents.digest())
+    data = store.digest(), latents.digest()
+    identity = fingerprint(settings, spacing_mm, diffusion, seed, *data)
     if fit(module, "train_ldae_joint", metrics_path, work_dir, identity, checkpoint_minutes):
         save_joint_network(model_path, module.validated_network)  # type: ignore[arg-type]

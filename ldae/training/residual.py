@@ -147,7 +147,6 @@ def train_residual(
         return
     settings = resolve_steps(settings, len(train))
     module = ResidualTraining(network, store, latents, train, val, settings, seed)
-    rows = [triple.rows for triple in module.triples]
-    identity = fingerprint(settings, seed, latents.digest(), store.index["scan"].tolist(), rows)
+    identity = fingerprint(settings, seed, store.digest(), latents.digest())
     if fit(module, "train_residual", metrics_path, work_dir, identity, checkpoint_minutes):
         save_residual(model_path, module.validated_network)  # type: ignore[arg-type]

@@ -124,6 +124,6 @@ def train_supervised(
     network = EncoderWithHeads(encoder_settings(encoder, store.shape), list(targets))
     prepare_encoder(network.encoder, encoder, store)
     module = SupervisedTraining(network, store, targets, settings, seed)
-    identity = fingerprint(settings, encoder, seed, store.index["scan"].tolist())
+    identity = fingerprint(settings, encoder, seed, store.digest())
     if fit(module, "train_supervised", metrics_path, work_dir, identity, checkpoint_minutes):
         save_encoder_with_heads(model_path, module.validated_network)  # type: ignore[arg-type]

@@ -72,3 +72,14 @@ def test_a_reference_without_names_volumes_or_known_scans_stops(tmp_path: Path) 
     path.write_text("scan\tgm_ml\nx\t1\n")
     with pytest.raises(InputError, match="names no scan"):
         pair_volumes(measured(), path)
+
+
+def test_scans_without_a_reference_volume_are_left_out(tmp_path: Path) -> None:
+    table = measured()
+    truth = table[["scan", "ventricles_ml"]].astype({"ventricles_ml": float})
+    truth.loc[[3, 7], "ventricles_ml"] = np.nan
+    truth.to_csv(tmp_path / "volumes.tsv", sep="\t", index=False, na_rep="n/a")
+    pairs = pair_volumes(table, tmp_path / "volumes.tsv")
+    assert len(pairs) == len(table) - 2
+    result = compare_volumes(pairs, cohort="toy", seed=0, n_bootstrap=50)
+    assert result.set_index("metric")["value"]["correlation"] == pytest.approx(1)

@@ -137,6 +137,8 @@ VISITS = "sub-01/sub-01_sessions.tsv"
         (edit(VISITS, "ses-M012\t", "ses-M024\t"), r"sessions.tsv: ses-M012 has a scan .* no row"),
         (edit(VISITS, "\t13", "\t0"), r"ses-M000 and ses-M012 are both at month 0"),
         (edit(VISITS, "\t13", "\t-3"), r"line 3, ses-M012: the time since the first visit"),
+        (edit(VISITS, "ses-M012\t", "n/a\t"), r"sessions.tsv: line 3 has no session_id"),
+        (lambda f: write(f / VISITS, "age\tsession_id", "70"), r"line 2 has no session_id"),
         (edit(VISITS, "session_id", "visit"), r"sessions.tsv: column session_id is missing"),
         (lambda f: touch(f, "sub-03", "ses-late"), r"months since the first visit of sub-03 ses-l"),
         (lambda f: (f / "sub-03/anat/sub-03_T1w.nii.gz").unlink(), r"sub-03 has no T1-weighted"),

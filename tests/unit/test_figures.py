@@ -333,7 +333,7 @@ def test_slice_helpers_survive_empty_input() -> None:
 
 def test_drawing_loads_no_learning_library() -> None:
     code = (
-        "import sys; from ldae.figures import captions, curves, fidelity, images; import "
+        "import sys; from ldae.figures import captions, curves, fidelity, images, probes; import "
         "ldae.report; sys.exit(bool({'torch', 'sklearn', 'monai', 'lightning'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -231,6 +231,29 @@ def test_resumed_training_equals_uninterrupted(
     assert left == {"tensorboard"}, "checkpoints go, curves stay"
 
 
+def test_checkpoints_of_another_split_are_not_resumed(
+    store: VolumeStore, latents: LatentStore, tmp_path: Path
+) -> None:
+    paths = files(tmp_path, "stage")
+    train_stage("autoencoder", store, latents, **paths)
+    index = store.index.assign(split=store.index["split"].to_numpy()[::-1])
+    index.to_csv(tmp_path / "i2.tsv", sep="\t", index=False)
+    other = VolumeStore(tmp_path / "v.npy", tmp_path / "m.npy", tmp_path / "i2.tsv")
+    train_stage("autoencoder", other, latents, **paths)
+    assert len(list((paths["work_dir"] / "tensorboard").iterdir())) == 2
+
+
+def test_checkpoints_on_another_prior_are_not_resumed(
+    store: VolumeStore, latents: LatentStore, tmp_path: Path
+) -> None:
+    paths, prior = files(tmp_path, "stage"), files(tmp_path, "prior-for-ldae")
+    train_stage("ldae", store, latents, **paths)
+    settings = UNET | AVERAGED | {"learning_rate": 0.1}
+    train_prior(latents, DIFFUSION, settings, 0, **prior, checkpoint_minutes=60)
+    train_stage("ldae", store, latents, **paths)
+    assert len(list((paths["work_dir"] / "tensorboard").iterdir())) == 2
+
+
 def test_average_moves_once_per_optimizer_step() -> None:
     class Count(AveragedTraining):
         def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Any:

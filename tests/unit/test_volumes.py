@@ -78,3 +78,29 @@ def test_arrays_of_another_study_are_refused(
     (tmp_path / "bad.tsv").write_text("row\tscan\n")
     with pytest.raises(InputError, match="lacks the columns"):
         read_index(tmp_path / "bad.tsv")
+
+
+def test_digest_is_of_scans_masks_and_index(
+    tmp_path: Path, tables: dict[str, pd.DataFrame]
+) -> None:
+    store = pack(tmp_path, tables, SHAPE)
+    moved = tables["split"].assign(split=["test", "train"])
+    older = tables["scans"].assign(age=tables["scans"]["age"] + 1)
+    digests = {store.digest()}
+    for other in ({"split": moved}, {"scans": older}):
+        digests.add(pack(tmp_path, tables | other, SHAPE).digest())
+    store = pack(tmp_path, tables, SHAPE)
+    assert store.digest() in digests and len(digests) == 3, "split and labels count"
+    np.save(tmp_path / "v2.npy", 1 - store.volumes)
+    np.save(tmp_path / "m2.npy", 1 - store.masks)
+    for volumes, masks in (("v2.npy", "m.npy"), ("v.npy", "m2.npy")):
+        paths = (tmp_path / name for name in (volumes, masks, "i.tsv"))
+        digests.add(VolumeStore(*paths).digest())
+    assert len(digests) == 5, "scans and masks count"
+
+
+def test_a_subject_without_a_split_is_not_dropped_silently(
+    tmp_path: Path, tables: dict[str, pd.DataFrame]
+) -> None:
+    with pytest.raises(InputError, match="1 subjects are in no split, first b"):
+        pack(tmp_path, tables | {"split": tables["split"].iloc[:1]}, SHAPE)

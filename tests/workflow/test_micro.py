@@ -127,8 +127,8 @@ def test_settings_as_used_are_an_output(study):
     ("module", "expected"),
     [
         ("ldae/figures/curves.py", {"plot_training", "plot_reconstruction_steps",
-         "plot_dose_response", "plot_interpolation_gap", "plot_throughput", "plot_verdicts",
-         "plot_volumes", "build_report"}),
+         "plot_dose_response", "plot_interpolation_gap", "plot_throughput", "plot_volumes",
+         "build_report"}),
         ("ldae/report.py", {"build_report"}),
         ("ldae/throughput.py", {"measure_throughput", "plot_throughput", "tabulate_claims",
          "judge_claims", "plot_verdicts", "build_report"}),

@@ -143,32 +143,24 @@ def test_an_added_scan_is_noticed(plan_folder, tmp_path):
     assert cohort_fingerprint(config) != before
 
 
-def test_missing_weights_are_told_before_the_work(plan_folder, tmp_path):
-    from ldae.errors import InputError
-    from ldae.plan import check_weights
-
-    file = tmp_path / "weights.safetensors"
-    config = {
-        "encoder": {"pretrained": str(file)},
-        "autoencoder": {"perceptual_weight": 0, "perceptual_weights_file": "nowhere.pth"},
-    }
-    with pytest.raises(InputError, match=r"weights\.safetensors.*encoder\.pretrained"):
-        check_weights(config)
-    file.write_bytes(b"x")
-    check_weights(config)
-    config["autoencoder"]["perceptual_weight"] = 0.1
-    with pytest.raises(InputError, match=r"nowhere\.pth"):
-        check_weights(config)
+def test_missing_weights_stop_a_run_and_not_a_plan(plan_folder, tmp_path):
+    bids = make_bids(tmp_path, [""], ["CN"])
+    study = ("--configfile", "studies/adni.yaml", "--config", f"bids_folder={bids}")
+    plan = run_snakemake(plan_folder, "-n", *study)
+    assert plan.returncode == 0 and "This plan cannot be run here: encoder" in plan.stdout
+    done = run_snakemake(plan_folder, "--cores", "1", *study)
+    assert done.returncode != 0 and "train" not in done.stdout
+    assert "encoder.pretrained: there are no weights at resources/weights/" in done.stderr
 
 
-def test_a_corrected_diagnosis_is_noticed(plan_folder, tmp_path):
+def test_a_corrected_diagnosis_is_noticed(tmp_path):
     from ldae.plan import cohort_fingerprint
 
     bids = make_bids(tmp_path, [""], ["CN"])
     config = {"cohort": {"source": "bids"}, "bids_folder": str(bids)}
     before = cohort_fingerprint(config)
     table = bids / "participants.tsv"
-    table.write_text(table.read_text().replace("CN", "AD"))
+    table.write_text(table.read_text().replace("CN", "AD", 1))
     assert cohort_fingerprint(config) != before
 
 

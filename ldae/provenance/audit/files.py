@@ -164,11 +164,6 @@ def _unrecorded(study: Study) -> Iterator[Finding]:
                 )
 
 
-def raw_folder_needed(study: Study) -> bool:
-    """Whether the study read raw scans from outside its results."""
-    return any(f.path.startswith(f"{BIDS}/") for job in study.history.current for f in job.inputs)
-
-
 def hashed(path: Path) -> str | None:
     """SHA-256 of one file; None if it cannot be read."""
     found = hash_files([path], 1, None)[path]

@@ -1,0 +1,50 @@
+"""A run asks SLURM, and a scheduler that does not answer is not taken for one without jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ldae import slurm
+from ldae.errors import InputError
+
+
+@pytest.fixture
+def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Program in place of SLURM's, which does what a test writes into it."""
+    program = tmp_path / "squeue"
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
+    return program
+
+
+def answer(program: Path, text: str) -> None:
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o755)
+
+
+def test_jobs_of_this_folder_are_found(squeue: Path, tmp_path: Path) -> None:
+    answer(squeue, f"echo '5|RUNNING|{tmp_path}|rule_train_prior'; echo '6|RUNNING|/|rule_x'")
+    assert slurm.left_jobs(tmp_path) == [slurm.LeftJob("5", "train_prior", "running")]
+
+
+@pytest.mark.parametrize("text", ["echo 'Unable to contact' >&2; exit 1", "exec sleep 5"])
+def test_no_answer_is_not_no_job(
+    squeue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(slurm, "QUERY_SECONDS", 0.2)
+    answer(squeue, text)
+    with pytest.raises(InputError, match="does not say which jobs run"):
+        slurm.left_jobs(tmp_path)
+    slurm.note_end_time()
+    assert slurm.end_time() is None, "a job starts without its end"
+
+
+def test_a_job_learns_its_end(squeue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "")
+    answer(squeue, "echo 2024-05-31T10:00:00")
+    slurm.note_end_time()
+    end = slurm.end_time()
+    assert end is not None and 1.7e9 < end < 1.72e9
