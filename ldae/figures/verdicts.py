@@ -119,7 +119,7 @@ def _draw_cell(axis: Axes, row: pd.Series, n_models: int, column: int, y: int) -
     width = COLUMN_INCHES
     left = WIDTH - (n_models - column) * width
     axis.barh(y, width - 0.05, 0.86, left=left, color=FACES[row["verdict"]])
-    text = f"{row['value']:.2g}".replace("-", "−")
+    text = "–" if pd.isna(row["value"]) else f"{row['value']:.2g}".replace("-", "−")
     axis.text(
         left + width / 2 - 0.025, y, text, va="center", ha="center", fontsize=6.5,
         color=INKS[row["verdict"]],
