@@ -21,7 +21,7 @@ from ldae.tables import CONDITION_COLUMNS, IDENTITY_COLUMNS, RESULT_COLUMNS, tid
 HOLDS, FAILS, OPEN = "holds", "fails", "open"
 
 TRUTH = "true_volumes"
-"""What simulated people were made from: a ceiling, which no method is asked to beat."""
+"""What simulated people were made from: a yardstick, which no method is asked to beat."""
 
 SPLITS = ("test", CROSS_VALIDATED)
 

@@ -1,4 +1,4 @@
-"""Rule entry point: the true volumes of the simulated people as codes, the probes' ceiling."""
+"""Rule entry point: the true volumes of the simulated people as codes, the probes' yardstick."""
 
 from pathlib import Path
 

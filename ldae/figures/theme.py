@@ -40,7 +40,7 @@ METHOD_LABELS = {
     "density_pca": "tissue densities, PCA",
     "latent_mean": "pooled latents",
     "region_volumes": "regional volumes",
-    "true_volumes": "true volumes (ceiling)",
+    "true_volumes": "true volumes",
     "nearest_visit": "copy of nearer visit",
     "voxel_average": "voxel average",
     "latent_average": "latent average",

@@ -44,7 +44,7 @@ def gain(against: str, value: float, **other: object) -> dict[str, object]:
     return row | {"split": "test", "against": against, "value": value} | other
 
 
-def test_models_are_judged_against_what_is_no_model_and_no_ceiling() -> None:
+def test_models_are_judged_against_what_is_no_model_and_no_yardstick() -> None:
     rows = [
         gain("voxel_pca", 0.1),
         gain("untrained", -0.1),
