@@ -22,6 +22,9 @@ SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yam
 # Sections whose training length is given as steps or as epochs.
 TRAINING_SECTIONS = ("autoencoder", *(name for name in SECTIONS if name in SECTIONS[name]))
 
+# Methods beside the trained networks whose names an ablation could have.
+UNTRAINED_METHODS = ("ldae_multistep", "ldae_residual", "ldae_joint_targeted")
+
 # Sections of the diffusion U-Nets.
 UNETS = ("prior", "ldae_joint", "voxel_dae")
 # Lists with one entry for each level or stage of a network.
@@ -77,7 +80,8 @@ def _check_ablation(name: str, config: Config, schema: Config, files: Sequence[P
     if not re.fullmatch(rf"{network}_[a-z0-9_]*[a-z0-9]", name):
         mend = f"Call it {network}_ and a few words in small letters"
         raise InputError(source, f"{where}: the name does not begin with {network}_", mend)
-    if name in SECTIONS or name.endswith("_semantic") or name.startswith(PRIOR_OF):
+    taken = name in SECTIONS or name in UNTRAINED_METHODS
+    if taken or name.endswith("_semantic") or name.startswith(PRIOR_OF):
         raise InputError(source, f"{where}: the name is taken", "Choose another")
     unknown = [section for section in change if section not in SECTIONS[network]]
     if unknown:

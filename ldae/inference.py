@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ldae.diffusion.ddim import ddim_levels, ddim_move
 from ldae.models import DiffusionAutoencoder
 
 
@@ -13,7 +12,7 @@ from ldae.models import DiffusionAutoencoder
 def encode_stochastic(
     model: DiffusionAutoencoder, z_0: Tensor, y: Tensor | None, n_steps: int
 ) -> Tensor:
-    """Stochastic code z_T: the deterministic sampler run upwards from `z_0`.
+    """Stochastic code z_T: the model's deterministic sampler run upwards from `z_0`.
 
     Parameters
     ----------
@@ -26,15 +25,15 @@ def encode_stochastic(
     n_steps
         S, number of network evaluations.
     """
-    levels = ddim_levels(n_steps, model.schedule.n_levels)
-    return ddim_move(z_0, lambda z, t: model.noise(z, t, y), levels, model.schedule)
+    levels = model.sampler.levels(n_steps, model.schedule.n_levels)
+    return model.sampler.move(z_0, lambda z, t: model.noise(z, t, y), levels, model.schedule)
 
 
 @torch.inference_mode()
 def sample(model: DiffusionAutoencoder, z_T: Tensor, y: Tensor | None, n_steps: int) -> Tensor:  # noqa: N803
     """z_0 sampled deterministically from z_T given y; arguments as for `encode_stochastic`."""
-    levels = ddim_levels(n_steps, model.schedule.n_levels)[::-1]
-    return ddim_move(z_T, lambda z, t: model.noise(z, t, y), levels, model.schedule)
+    levels = model.sampler.levels(n_steps, model.schedule.n_levels)[::-1]
+    return model.sampler.move(z_T, lambda z, t: model.noise(z, t, y), levels, model.schedule)
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from ldae.diffusion.sampler import DDIM, MULTISTEP, Sampler
 from ldae.diffusion.schedule import NoiseSchedule, per_sample
 from ldae.latents import read_scale
 from ldae.networks.assembly import (
@@ -38,6 +39,8 @@ class DiffusionAutoencoder(ABC):
         Noise schedule, on the model's device.
     device
         Where inputs are expected.
+    sampler
+        How it encodes and samples; DDIM in the paper.
     """
 
     def __init__(
@@ -46,11 +49,13 @@ class DiffusionAutoencoder(ABC):
         latent_shape: tuple[int, int, int, int],
         schedule: NoiseSchedule,
         device: torch.device,
+        sampler: Sampler = DDIM,
     ) -> None:
         self.name = name
         self.latent_shape = latent_shape
         self.schedule = schedule
         self.device = device
+        self.sampler = sampler
 
     @abstractmethod
     def semantic_code(self, x: Tensor) -> Tensor | None:
@@ -179,7 +184,8 @@ class JointDiffusionAutoencoder(DiffusionAutoencoder):
         shape: tuple[int, int, int],
         device: torch.device,
     ) -> None:
-        super().__init__("ldae_joint", autoencoder.latent_shape(shape), schedule, device)
+        latent_shape = autoencoder.latent_shape(shape)
+        super().__init__("ldae_joint", latent_shape, schedule, device, sampler=MULTISTEP)
         self.autoencoder = autoencoder
         self.network = network
         self.scale = scale
@@ -269,9 +275,10 @@ def load_models(
     Parameters
     ----------
     names
-        Among ``ldae``, ``ldae_joint``, ``prior`` and ``voxel_dae``.
+        Among ``ldae``, ``ldae_multistep`` (the same networks, sampled to second order),
+        ``ldae_joint``, ``prior`` and ``voxel_dae``.
     files
-        File of each model, and for all but ``voxel_dae`` those of ``autoencoder`` and ``scale``;
+        File of each network, and for all but ``voxel_dae`` those of ``autoencoder`` and ``scale``;
         ``ldae`` needs ``prior`` too.
     diffusion
         Config section ``diffusion``.
@@ -309,6 +316,17 @@ def _load_ldae(
     return LatentDiffusionAutoencoder(autoencoder, prior, pair, schedule, scale, shape, device)
 
 
+def _load_ldae_multistep(
+    files: Mapping[str, Path],
+    schedule: NoiseSchedule,
+    shape: tuple[int, int, int],
+    device: torch.device,
+) -> LatentDiffusionAutoencoder:
+    model = _load_ldae(files, schedule, shape, device)
+    model.name, model.sampler = "ldae_multistep", MULTISTEP
+    return model
+
+
 def _load_joint(
     files: Mapping[str, Path],
     schedule: NoiseSchedule,
@@ -333,6 +351,7 @@ def _load_voxel_dae(
 
 _LOADERS: dict[str, Callable[..., DiffusionAutoencoder]] = {
     "ldae": _load_ldae,
+    "ldae_multistep": _load_ldae_multistep,
     "ldae_joint": _load_joint,
     "prior": _load_prior,
     "voxel_dae": _load_voxel_dae,

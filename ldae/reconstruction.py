@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LATENT_MODELS = ("ldae", "ldae_joint", "prior")
+LATENT_MODELS = ("ldae", "ldae_multistep", "ldae_joint", "prior")
 """Models whose latents are the autoencoder's, so either can stand for it alone."""
 
 VOXEL_MODEL = "voxel_dae"
 """Its steps cost many times more, so it takes fewer, and only those that the claims ask for."""
+
+SEMANTIC_MODELS = ("ldae", "ldae_joint")
+"""Models that also decode their semantic code alone."""
 
 PAIRWISE_WINDOW = 3
 
@@ -97,7 +100,8 @@ def evaluate_reconstruction(
     store
         The packed scans.
     models
-        ``ldae``, ``ldae_joint``, ``prior`` and ``voxel_dae``, as far as they exist.
+        ``ldae``, ``ldae_multistep``, ``ldae_joint``, ``prior`` and ``voxel_dae``, as far as they
+        exist.
     steps
         Numbers of steps T of the deterministic sampler, each way.
     voxel_steps
@@ -169,7 +173,7 @@ def _reconstructions(
             z_T = encode_stochastic(model, z_0, y, n_steps)  # noqa: N806
             x_hat = model.from_latent(sample(model, z_T, y, n_steps))
             results.append((name, n_steps, x_hat.cpu()))
-            if y is not None and name != VOXEL_MODEL:
+            if name in SEMANTIC_MODELS:
                 x_hat = model.from_latent(sample(model, noise, y, n_steps))
                 results.append((f"{name}_semantic", n_steps, x_hat.cpu()))
     return results

@@ -13,7 +13,7 @@ from ldae.volumes import VolumeStore
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
     models = load_models(
-        names=("ldae", "ldae_joint", "prior", "voxel_dae"),
+        names=("ldae", "ldae_multistep", "ldae_joint", "prior", "voxel_dae"),
         files=dict(snakemake.input.items()),
         diffusion=snakemake.params.diffusion,
         shape=store.shape,

@@ -25,6 +25,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
 
 METHOD_LABELS = {
     "ldae": "LDAE",
+    "ldae_multistep": "LDAE, multistep sampler",
     "ldae_joint": "LDAE, joint",
     "ldae_joint_targeted": "LDAE, joint, targeted edit",
     "ldae_semantic": "LDAE, semantic code only",
@@ -47,6 +48,7 @@ METHOD_LABELS = {
 }
 METHOD_COLORS = {
     "ldae": VERMILION,
+    "ldae_multistep": SKY,
     "ldae_joint": YELLOW,
     "ldae_joint_targeted": GREEN,
     "ldae_semantic": PURPLE,
@@ -68,14 +70,15 @@ METHOD_COLORS = {
     "latent_average": BLUE,
 }
 METHOD_MARKERS = {
-    "ldae": "o", "ldae_joint": "p", "ldae_semantic": "D", "ldae_joint_semantic": "d",
+    "ldae": "o", "ldae_multistep": "v", "ldae_joint": "p", "ldae_semantic": "D",
+    "ldae_joint_semantic": "d",
     "autoencoder": "_", "prior": "s", "voxel_dae": "^",
     "ldae_residual": "D", "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
 }  # fmt: skip
 
 MODELS = {
-    "ldae": ("o", "-"), "ldae_joint": ("s", "--"), "ldae_joint_targeted": ("^", "-."),
-    "ldae_residual": ("D", ":"),
+    "ldae": ("o", "-"), "ldae_multistep": ("v", ":"), "ldae_joint": ("s", "--"),
+    "ldae_joint_targeted": ("^", "-."), "ldae_residual": ("D", ":"),
 }  # fmt: skip
 """Models under test and their edits, with marker and line where colours tell something else."""
 

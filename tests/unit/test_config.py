@@ -116,6 +116,7 @@ def test_networks_that_may_be_ablated_are_those_with_codes():
         (ablation("ldae_x", "ldae", {"n_epochs": 4}), ["ldae.n_steps", "given twice"]),
         (ablation("small", "encoder", {"dim_y": 4}), ["small", "begin with ldae_"]),
         (ablation("ldae_semantic", "encoder", {"dim_y": 4}), ["ldae_semantic", "taken"]),
+        (ablation("ldae_multistep", "encoder", {"dim_y": 4}), ["ldae_multistep", "taken"]),
         ({"seed": "7"}, ["seed", "integer", "mine.yaml"]),
         ({"grid": {"shape": [40, 48]}}, ["grid.shape", "mine.yaml"]),
         ({"grid": {"shape": [40, 48, 42]}}, ["grid.shape", "42", "multiple"]),

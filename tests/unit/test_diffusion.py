@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
 import torch
 
 from ldae.diffusion.ddim import ddim_levels, ddim_move, ddim_step
+from ldae.diffusion.multistep import multistep_levels, multistep_move
 from ldae.diffusion.process import diffuse, noise_loss
 from ldae.diffusion.schedule import NoiseSchedule
 
@@ -46,17 +48,19 @@ def test_schedule_refuses_nonsense(n: int, start: float, end: float) -> None:
         NoiseSchedule(n, start, end)
 
 
-@pytest.mark.parametrize("n_steps", [1, 7, 100, 1000])
-def test_levels_span_the_schedule(n_steps: int) -> None:
-    levels = ddim_levels(n_steps, 1000)
+@pytest.mark.parametrize("place", [ddim_levels, multistep_levels])
+@pytest.mark.parametrize("n_steps", [1, 7, 100, 999, 1000])
+def test_levels_span_the_schedule(n_steps: int, place) -> None:
+    levels = place(n_steps, 1000)
     assert levels[0] == 0 and levels[-1] == 1000 and len(levels) == n_steps + 1
     assert all(a < b for a, b in pairwise(levels))
 
 
+@pytest.mark.parametrize("place", [ddim_levels, multistep_levels])
 @pytest.mark.parametrize("n_steps", [0, 1001])
-def test_levels_refuse_what_the_schedule_lacks(n_steps: int) -> None:
+def test_levels_refuse_what_the_schedule_lacks(n_steps: int, place) -> None:
     with pytest.raises(ValueError, match="n_steps"):
-        ddim_levels(n_steps, 1000)
+        place(n_steps, 1000)
 
 
 def test_step_with_the_true_noise_is_exact() -> None:
@@ -87,6 +91,31 @@ def test_encode_then_sample_returns_the_sample_and_converges() -> None:
         errors.append(float((ddim_move(z_t, predict, levels[::-1], SCHEDULE) - z_0).abs().max()))
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 0.02
+
+
+def test_multistep_is_of_second_order_and_ddim_of_first() -> None:
+    """Against the exact flow of a Gaussian: z_t keeps its quantile, so z_t is linear in z_0."""
+    z_0 = 0.3 + 0.5 * torch.linspace(-2, 2, 9).reshape(9, 1, 1, 1, 1)
+    bar = float(SCHEDULE.alpha_bar[1000])
+    exact = math.sqrt(bar) * 0.3 + (z_0 - 0.3) / 0.5 * math.sqrt(bar * 0.25 + 1 - bar)
+    predict = gaussian_noise(0.3, 0.5)
+
+    def error(place, move, n_steps: int) -> float:
+        return float((move(z_0, predict, place(n_steps, 1000), SCHEDULE) - exact).abs().max())
+
+    first = [error(ddim_levels, ddim_move, n) for n in (10, 20, 40)]
+    second = [error(multistep_levels, multistep_move, n) for n in (10, 20, 40)]
+    assert all(a / b < 2.5 for a, b in pairwise(first))
+    assert all(a / b > 3 for a, b in pairwise(second))
+    assert second[0] < first[2]
+
+
+def test_multistep_returns_the_sample() -> None:
+    z_0 = 0.3 + 0.5 * torch.randn(4, 2, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    predict, levels = gaussian_noise(0.3, 0.5), multistep_levels(20, 1000)
+    z_t = multistep_move(z_0, predict, levels, SCHEDULE)
+    back = multistep_move(z_t, predict, levels[::-1], SCHEDULE)
+    assert float((back - z_0).abs().max()) < 0.03
 
 
 def test_encoded_gaussian_is_standard_normal() -> None:

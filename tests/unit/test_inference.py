@@ -108,6 +108,16 @@ def test_ldae_noise_is_the_shifted_prior(files: dict[str, Path]) -> None:
     assert not torch.allclose(ldae.noise(z, t, y), ldae.prior(z, t), atol=1e-3)
 
 
+def test_the_multistep_model_has_the_ldaes_networks(files: dict[str, Path]) -> None:
+    ldae, other = loaded(files, "ldae", "ldae_multistep")
+    x = torch.rand(2, 1, *SHAPE)
+    y, z_0 = ldae.semantic_code(x), ldae.to_latent(x)
+    assert (other.name, ldae.name) == ("ldae_multistep", "ldae")
+    assert torch.equal(other.semantic_code(x), y) and torch.equal(other.to_latent(x), z_0)
+    one, two = (encode_stochastic(model, z_0, y, 10) for model in (ldae, other))
+    assert not torch.allclose(one, two, atol=1e-3)
+
+
 def test_round_trip_converges_with_steps(files: dict[str, Path]) -> None:
     (ldae,) = loaded(files, "ldae")
     x = torch.rand(2, 1, *SHAPE)

@@ -1,0 +1,32 @@
+"""The deterministic samplers to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ldae.diffusion.ddim import NoisePredictor, ddim_levels, ddim_move
+from ldae.diffusion.multistep import multistep_levels, multistep_move
+from ldae.diffusion.schedule import NoiseSchedule
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A solver of the probability flow, run in either direction.
+
+    Attributes
+    ----------
+    levels
+        Levels 0 … T that it visits, of the number of steps and T.
+    move
+        Carries a sample through levels; one evaluation of the network per step.
+    """
+
+    levels: Callable[[int, int], list[int]]
+    move: Callable[[Tensor, NoisePredictor, list[int], NoiseSchedule], Tensor]
+
+
+DDIM = Sampler(ddim_levels, ddim_move)
+MULTISTEP = Sampler(multistep_levels, multistep_move)
