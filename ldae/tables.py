@@ -55,6 +55,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
 INTEGER_COLUMNS = (
     "steps", "window", "batch_size", "gap_months", "nearest_months", "n_subjects", "n_scans",
 )  # fmt: skip
+ALWAYS_SHOWN = ("method", "statement", "verdict")
 FLOAT_FORMAT = "%.6g"
 
 
@@ -151,7 +152,7 @@ def readable(df: pd.DataFrame) -> pd.DataFrame:
     each window, so that they share a line with those that have none.
     """
     keys = [c for c in df.columns if c not in (*RESULT_COLUMNS, "window")]
-    shown = [c for c in keys if c == "method" or df[c].nunique(dropna=False) > 1]
+    shown = [c for c in keys if c in ALWAYS_SHOWN or df[c].nunique(dropna=False) > 1]
     cells = df[shown].astype(object).where(df[shown].notna(), "")
     for column in shown:
         cells[column] = [_label(value) for value in cells[column]]

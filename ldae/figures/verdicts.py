@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import NamedTuple
 
 import pandas as pd
@@ -28,7 +29,9 @@ CONDITIONS = ("against", "task", "attribute", "judge", "operation", "region", "g
 WIDTH = 7.0
 INDENT = 0.12
 LINE_INCHES = 0.155
-COLUMN_INCHES = 0.95
+TEXT_INCHES = 3.15
+COLUMN_GAP = 0.05
+HEADER_CHARACTERS = 13
 REGIONS = {"mask": "inside the mask", "whole": "whole volume"}
 
 
@@ -114,14 +117,19 @@ def _conditions(part: pd.DataFrame, rows: pd.DataFrame) -> str:
     return ", ".join(words)
 
 
+def _column(n_models: int, column: int) -> tuple[float, float]:
+    """Left edge and width of a model's column."""
+    width = (WIDTH - TEXT_INCHES) / max(4, n_models)
+    return WIDTH - (n_models - column) * width + COLUMN_GAP, width - COLUMN_GAP
+
+
 def _draw_cell(axis: Axes, row: pd.Series, n_models: int, column: int, y: int) -> None:
     """Number of one model on its verdict's colour."""
-    width = COLUMN_INCHES
-    left = WIDTH - (n_models - column) * width
-    axis.barh(y, width - 0.05, 0.86, left=left, color=FACES[row["verdict"]])
+    left, width = _column(n_models, column)
+    axis.barh(y, width, 0.86, left=left, color=FACES[row["verdict"]])
     text = "–" if pd.isna(row["value"]) else f"{row['value']:.2g}".replace("-", "−")
     axis.text(
-        left + width / 2 - 0.025, y, text, va="center", ha="center", fontsize=6.5,
+        left + width / 2, y, text, va="center", ha="center", fontsize=6.5,
         color=INKS[row["verdict"]],
     )  # fmt: skip
 
@@ -129,8 +137,8 @@ def _draw_cell(axis: Axes, row: pd.Series, n_models: int, column: int, y: int) -
 def _finish(axis: Axes, models: list[str], n_lines: int) -> None:
     """Names of the models over their columns, and nothing of an axis."""
     for column, model in enumerate(models):
-        centre = WIDTH - (len(models) - column - 0.5) * COLUMN_INCHES - 0.025
-        name = label_of(model).replace(", ", "\n").replace(" + ", "\n+ ")
-        axis.text(centre, -0.7, name, va="bottom", ha="center", fontsize=7)
+        left, width = _column(len(models), column)
+        name = "\n".join(wrap(label_of(model), HEADER_CHARACTERS))
+        axis.text(left + width / 2, -0.7, name, va="bottom", ha="center", fontsize=7)
     axis.set(xlim=(0, WIDTH), ylim=(n_lines - 0.4, -2.9))
     axis.axis("off")
