@@ -61,7 +61,7 @@ def test_report_and_tables_are_there(study):
 
 def test_every_figure_lies_beside_its_numbers(study):
     pictures = sorted((results(study) / "figures").glob("*.png"))
-    assert len(pictures) == 17
+    assert len(pictures) == 18
     for picture in pictures:
         assert picture.with_suffix(".svg").is_file() and picture.with_suffix(".tsv").is_file()
 
