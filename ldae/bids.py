@@ -10,7 +10,8 @@ diagnosis  ``diagnosis``, ``dx``, ``group``, ``diagnosis_baseline``
 site       ``site``, ``site_id``, ``scanner``, ``center``, ``centre`` (optional)
 months     ``months``, ``session_months``, ``month``; else ``days``; else ``acq_time`` (ISO
            8601), counted from the person's earliest session; else the session's label:
-           ``ses-M012``, ``ses-12``, ``ses-m12``, ``ses-bl``, ``ses-baseline``
+           ``ses-M012``, ``ses-m12``, ``ses-d0365`` (days, as OASIS-3 has them), ``ses-bl``,
+           ``ses-baseline``, and the first one counted, ``ses-01``
 ========== ==================================================================================
 
 An age in ``*_sessions.tsv`` is the age at that visit; an age in ``participants.tsv`` is the age at
@@ -50,7 +51,11 @@ SEXES = {
 # What tables write for a value that is not known; BIDS itself says "n/a".
 UNKNOWN = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown"})
 BASELINE_LABELS = frozenset({"bl", "baseline", "base", "screening"})
-SESSION_LABEL = re.compile(r"^(?:m|month|months)?0*(\d+)(?:m|mo|months)?$", re.IGNORECASE)
+# A number with its unit. One without may be months or count the visits: it is told from neither, but
+# for the first, which is month 0 where visits are counted and at most one month off where not.
+LABEL_IN_MONTHS = re.compile(r"^(?:(?:m|months?)(\d+)|(\d+)(?:m|mo|months?))$")
+LABEL_IN_DAYS = re.compile(r"^(?:d|days?)(\d+)$")
+FIRST_LABEL = re.compile(r"^0*[01]?$")
 T1_ENDINGS = ("_T1w.nii.gz", "_T1w.nii")
 DAYS_PER_MONTH = 365.25 / 12
 AGE_LIMIT = 120.0
@@ -388,7 +393,8 @@ def _read_visits(
             faults.add(
                 table_path if has_sessions_table else path,
                 f"the months since the first visit of {subject} {session} are not known",
-                f"Add a column months to {table_path.name} or name sessions like ses-M012",
+                f"Add a column months to {table_path.name} or name sessions like ses-M012 (a bare "
+                "number could be months or count the visits)",
             )
             continue
         if months in by_month:
@@ -495,15 +501,20 @@ def _parse_time(
 
 
 def months_of_label(session: str) -> float | None:
-    """Months that a session's label tells: ``ses-M012`` 12, ``ses-bl`` and no session 0.
+    """Months that a session's label tells: ``ses-M012`` 12, ``ses-d0365`` 11.99, ``ses-bl`` 0.
+
+    No session, and the first of counted ones (``ses-01``), are month 0.
 
     Returns
     -------
     float or None
         None if the label does not tell.
     """
-    label = session.removeprefix("ses-")
-    if not label or label.lower() in BASELINE_LABELS:
+    label = session.removeprefix("ses-").lower()
+    if label in BASELINE_LABELS or FIRST_LABEL.match(label):
         return 0.0
-    match = SESSION_LABEL.match(label)
-    return float(match.group(1)) if match else None
+    if match := LABEL_IN_MONTHS.match(label):
+        return float(match.group(1) or match.group(2))
+    if match := LABEL_IN_DAYS.match(label):
+        return round(float(match.group(1)) / DAYS_PER_MONTH, 4)
+    return None

@@ -91,8 +91,9 @@ def test_other_spellings_are_understood(cohort: Path) -> None:
 @pytest.mark.parametrize(
     ("label", "months"),
     [
-        ("ses-M012", 12), ("ses-m6", 6), ("ses-24", 24), ("ses-bl", 0), ("ses-baseline", 0),
-        ("", 0), ("ses-000", 0), ("ses-visitA", None),
+        ("ses-M012", 12), ("ses-m6", 6), ("ses-24mo", 24), ("ses-bl", 0), ("ses-baseline", 0),
+        ("", 0), ("ses-000", 0), ("ses-visitA", None), ("ses-d0000", 0), ("ses-d0731", 24.0164),
+        ("ses-01", 0), ("ses-1", 0), ("ses-02", None), ("ses-12", None), ("ses-m", None),
     ],
 )  # fmt: skip
 def test_months_of_label(label: str, months: float | None) -> None:
