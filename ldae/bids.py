@@ -51,8 +51,8 @@ SEXES = {
 # What tables write for a value that is not known; BIDS itself says "n/a".
 UNKNOWN = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown"})
 BASELINE_LABELS = frozenset({"bl", "baseline", "base", "screening"})
-# A number with its unit. One without may be months or count the visits: it is told from neither, but
-# for the first, which is month 0 where visits are counted and at most one month off where not.
+# A number with its unit. One without may be months or count the visits, and is not read; but for
+# the first, which is month 0 where visits are counted and at most one month off where not.
 LABEL_IN_MONTHS = re.compile(r"^(?:(?:m|months?)(\d+)|(\d+)(?:m|mo|months?))$")
 LABEL_IN_DAYS = re.compile(r"^(?:d|days?)(\d+)$")
 FIRST_LABEL = re.compile(r"^0*[01]?$")

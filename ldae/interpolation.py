@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from ldae.volumes import VolumeStore
 
 logger = logging.getLogger(__name__)
-
-TARGETS = ("real", "autoencoder")
 
 NOTHING_LEARNED = (
     "the residual of average + residual is zero: no training person has three visits to learn from"
@@ -98,14 +97,11 @@ def interpolate_gaps(
     triples = find_triples(store.index, split, max_triples, seed)
     if not triples:
         raise ValueError(f"nobody in the split {split} has three visits")
+    reference = models["ldae"]
     ends = np.unique([row for t in triples for row in (t.rows[0], t.rows[2])])
     middles = np.unique([t.rows[1] for t in triples])
-    z_0, z_T, y = _encode(store, models, ends, n_steps, batch_size)  # noqa: N806
-    reference = models["ldae"]
-    seen: dict[int, Tensor] = {}
-    for piece in batches(middles, batch_size):
-        latent = reference.to_latent(store.batch(piece).to(reference.device))
-        seen |= dict(zip(piece.tolist(), reference.from_latent(latent).cpu(), strict=True))
+    codes = _encode(store, models, ends, n_steps, batch_size)
+    seen = _reconstruct(store, reference, middles, batch_size)
 
     longest = max(range(len(triples)), key=lambda i: (triples[i].nearest, triples[i].gap, -i))
     parts: list[pd.DataFrame] = []
@@ -113,55 +109,11 @@ def interpolate_gaps(
     for positions in batches(np.arange(len(triples)), batch_size):
         chosen = [triples[i] for i in positions]
         a, m, b = (np.array([t.rows[k] for t in chosen]) for k in range(3))
-        alpha = torch.tensor([t.alpha for t in chosen], dtype=torch.float32)
-        x_a, x_b, mask = store.batch(a), store.batch(b), store.mask_batch(m)
-        middle = {
-            "real": store.batch(m),
-            "autoencoder": torch.stack([seen[int(row)] for row in m]),
-        }
-        answers: dict[str, Tensor] = {}
-        for name, model in models.items():
-            decoded = decode_between(
-                model,
-                _rows(y[name], a),
-                _rows(y[name], b),
-                _rows(z_T[name], a),
-                _rows(z_T[name], b),
-                alpha.to(model.device),
-                n_steps,
-            )
-            answers[name] = decoded.cpu()
-        share = alpha.reshape(-1, 1, 1, 1, 1)
-        answers["nearest_visit"] = torch.where(share <= 0.5, x_a, x_b)
-        answers["voxel_average"] = lerp(x_a, x_b, share)
-        z_a, z_b = _rows(z_0, a), _rows(z_0, b)
-        average = lerp(z_a, z_b, share.to(reference.device))
-        answers["latent_average"] = reference.from_latent(average).cpu()
-        if residual is not None:
-            gap = torch.tensor([t.gap for t in chosen], dtype=torch.float32)
-            answers["ldae_residual"] = (
-                residual(
-                    Visits(x_a.to(reference.device), z_a),
-                    Visits(x_b.to(reference.device), z_b),
-                    alpha.to(reference.device),
-                    gap.to(reference.device),
-                )
-                .clamp(0, 1)
-                .cpu()
-            )
-        true_ml = {t: measure_regions(x, mask, atlas) for t, x in middle.items()}
-        for name, x_hat in answers.items():
-            ml = measure_regions(x_hat, mask, atlas)
-            for target in TARGETS:
-                scores = score_pairs(x_hat, middle[target], mask, windows, full=False)
-                errors = [
-                    _volume_errors(stem, ml[region] - true_ml[target][region])
-                    for stem, region in COMPARED_REGIONS.items()
-                ]
-                scores = pd.concat([scores, *errors], ignore_index=True)
-                where = positions[scores["sample"].to_numpy()]
-                scores = scores.drop(columns="sample")
-                parts.append(scores.assign(triple=where, method=name, target=target))
+        mask = store.mask_batch(m)
+        middle = {"real": store.batch(m), "autoencoder": _rows(seen, m)}
+        answers = _answer(store, models, residual, codes, chosen, n_steps)
+        scores = _score(answers, middle, mask, atlas, windows)
+        parts.append(scores.assign(triple=positions[scores["sample"].to_numpy()]))
         if longest in positions:
             k = int(np.flatnonzero(positions == longest)[0])
             t = triples[longest]
@@ -169,15 +121,15 @@ def interpolate_gaps(
                 "subject": np.array(t.subject),
                 "months": np.array(t.months),
                 "alpha": np.array(t.alpha),
-                "visit_a": x_a[k, 0].numpy(),
+                "visit_a": store.batch(a)[k, 0].numpy(),
                 "real": middle["real"][k, 0].numpy(),
-                "visit_b": x_b[k, 0].numpy(),
+                "visit_b": store.batch(b)[k, 0].numpy(),
                 "mask": mask[k, 0].numpy(),
                 **{name: x_hat[k, 0].numpy() for name, x_hat in answers.items()},
-                **_sequence(reference, y["ldae"], z_T["ldae"], t, n_steps),
+                **_sequence(reference, codes.y["ldae"], codes.z_T["ldae"], t, n_steps),
             }
         logger.info("interpolated %d of %d triples", positions[-1] + 1, len(triples))
-    scores = pd.concat(parts, ignore_index=True)
+    scores = pd.concat(parts, ignore_index=True).drop(columns="sample")
     number = scores["triple"].to_numpy()
     scores["subject"] = np.array([t.subject for t in triples])[number]
     scores["scan"] = store.index["scan"].to_numpy(str)[[t.rows[1] for t in triples]][number]
@@ -187,6 +139,74 @@ def interpolate_gaps(
         scores.loc[scores["method"] == "ldae_residual", "note"] = NOTHING_LEARNED
     scores["steps"] = np.where(scores["method"].isin(list(models)), n_steps, NOTHING)
     return scores, examples
+
+
+def _answer(
+    store: VolumeStore,
+    models: Mapping[str, DiffusionAutoencoder],
+    residual: VisitResidual | None,
+    codes: _EndCodes,
+    triples: Sequence[Triple],
+    n_steps: int,
+) -> dict[str, Tensor]:
+    """Every method's middle visits (B, 1, H, W, D) of B triples, on the processor."""
+    a, b = (np.array([t.rows[k] for t in triples]) for k in (0, 2))
+    x_a, x_b = store.batch(a), store.batch(b)
+    alpha = torch.tensor([t.alpha for t in triples], dtype=torch.float32)
+    share = alpha.reshape(-1, 1, 1, 1, 1)
+    answers: dict[str, Tensor] = {}
+    for name, model in models.items():
+        y, z_T = codes.y[name], codes.z_T[name]  # noqa: N806
+        answers[name] = decode_between(
+            model,
+            _rows(y, a),
+            _rows(y, b),
+            _rows(z_T, a),
+            _rows(z_T, b),
+            alpha.to(model.device),
+            n_steps,
+        ).cpu()
+    answers["nearest_visit"] = torch.where(share <= 0.5, x_a, x_b)
+    answers["voxel_average"] = lerp(x_a, x_b, share)
+    reference = models["ldae"]
+    z_a, z_b = _rows(codes.z_0, a), _rows(codes.z_0, b)
+    average = lerp(z_a, z_b, share.to(reference.device))
+    answers["latent_average"] = reference.from_latent(average).cpu()
+    if residual is not None:
+        gap = torch.tensor([t.gap for t in triples], dtype=torch.float32)
+        answers["ldae_residual"] = (
+            residual(
+                Visits(x_a.to(reference.device), z_a),
+                Visits(x_b.to(reference.device), z_b),
+                alpha.to(reference.device),
+                gap.to(reference.device),
+            )
+            .clamp(0, 1)
+            .cpu()
+        )
+    return answers
+
+
+def _score(
+    answers: Mapping[str, Tensor],
+    middle: Mapping[str, Tensor],
+    mask: Tensor,
+    atlas: RegionAtlas,
+    windows: Sequence[int],
+) -> pd.DataFrame:
+    """Scores of every answer against every target, by method, target and sample of the batch."""
+    true_ml = {target: measure_regions(x, mask, atlas) for target, x in middle.items()}
+    parts: list[pd.DataFrame] = []
+    for name, x_hat in answers.items():
+        ml = measure_regions(x_hat, mask, atlas)
+        for target, x in middle.items():
+            scores = score_pairs(x_hat, x, mask, windows, full=False)
+            errors = [
+                _volume_errors(stem, ml[region] - true_ml[target][region])
+                for stem, region in COMPARED_REGIONS.items()
+            ]
+            parts += [p.assign(method=name, target=target) for p in (scores, *errors)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _volume_errors(stem: str, error: np.ndarray) -> pd.DataFrame:
@@ -213,17 +233,32 @@ def decode_between(
     return model.from_latent(sample(model, slerp(z_a, z_b, alpha), y, n_steps))
 
 
+@dataclass(frozen=True)
+class _EndCodes:
+    """Codes of the visits at both ends of triples, by row of the store.
+
+    Attributes
+    ----------
+    z_0
+        The latents of ``ldae``.
+    z_T, y
+        Stochastic and semantic codes of every model.
+    """
+
+    z_0: dict[int, Tensor]
+    z_T: dict[str, dict[int, Tensor]]  # noqa: N815
+    y: dict[str, dict[int, Tensor]]
+
+
 def _encode(
     store: VolumeStore,
     models: Mapping[str, DiffusionAutoencoder],
     rows: np.ndarray,
     n_steps: int,
     batch_size: int,
-) -> tuple[dict[int, Tensor], dict[str, dict[int, Tensor]], dict[str, dict[int, Tensor]]]:
-    """Codes of every end visit, each encoded once: ldae's z_0, every model's z_T and y, by row."""
-    z_0: dict[int, Tensor] = {}
-    z_T: dict[str, dict[int, Tensor]] = {name: {} for name in models}  # noqa: N806
-    y: dict[str, dict[int, Tensor]] = {name: {} for name in models}
+) -> _EndCodes:
+    """Codes of every end visit, each encoded once."""
+    codes = _EndCodes({}, {name: {} for name in models}, {name: {} for name in models})
     for piece in batches(rows, batch_size):
         for name, model in models.items():
             x = store.batch(piece).to(model.device)
@@ -231,11 +266,22 @@ def _encode(
             if code is None:
                 raise ValueError(f"{name} has no semantic code to interpolate")
             stochastic = encode_stochastic(model, latent, code, n_steps)
-            z_T[name] |= dict(zip(piece.tolist(), stochastic, strict=True))
-            y[name] |= dict(zip(piece.tolist(), code, strict=True))
+            codes.z_T[name].update(zip(piece.tolist(), stochastic, strict=True))
+            codes.y[name].update(zip(piece.tolist(), code, strict=True))
             if name == "ldae":
-                z_0 |= dict(zip(piece.tolist(), latent, strict=True))
-    return z_0, z_T, y
+                codes.z_0.update(zip(piece.tolist(), latent, strict=True))
+    return codes
+
+
+def _reconstruct(
+    store: VolumeStore, model: DiffusionAutoencoder, rows: np.ndarray, batch_size: int
+) -> dict[int, Tensor]:
+    """Scans as the model's autoencoder alone returns them, (1, H, W, D) by row."""
+    seen: dict[int, Tensor] = {}
+    for piece in batches(rows, batch_size):
+        latent = model.to_latent(store.batch(piece).to(model.device))
+        seen.update(zip(piece.tolist(), model.from_latent(latent).cpu(), strict=True))
+    return seen
 
 
 def _rows(by_row: dict[int, Tensor], rows: np.ndarray) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -255,48 +255,19 @@ def vary_stochastic(
                     scan_noise(model.latent_shape, np.array([row]), seed, draw)
                     for draw in range(n_samples)
                 ]
-            ).to(model.device)
-            pieces = []
-            distances = []
-            for piece in torch.split(z_T, batch_size):
-                repeated = y.expand(len(piece), -1)
-                x_hat = model.from_latent(sample(model, piece, repeated, n_steps))
-                again = model.semantic_code(x_hat)
-                if again is not None:
-                    distances.append((again - repeated).norm(dim=1).cpu())
-                pieces.append(x_hat.cpu())
-            samples = torch.cat(pieces)
-            mask = store.mask_batch([row])
+            )
+            samples, moved = _sample_code(model, y, z_T, n_steps, batch_size)
+            deviation = samples.std(0)  # (1, H, W, D)
             common = {
                 "method": name,
                 "scan": store.index["scan"].iloc[row],
                 "subject": store.index["subject"].iloc[row],
-                "note": "",
             }
-            first, second = np.triu_indices(n_samples, 1)
-            deviation = samples.std(0)  # (1, H, W, D)
-            for region, where in (("whole", None), ("mask", mask.expand_as(samples))):
-                inside = None if where is None else where[first]
-                alike = ssim(samples[first], samples[second], inside, PAIRWISE_WINDOW).mean()
-                spread = deviation.mean() if where is None else deviation[mask[0]].mean()
-                for metric, window, value in (
-                    ("ssim_pairwise", PAIRWISE_WINDOW, alike),
-                    ("std", 0, spread),
-                ):
-                    scores.append(
-                        common
-                        | {
-                            "region": region,
-                            "window": window,
-                            "metric": metric,
-                            "value": float(value),
-                        }
-                    )
-            scores.append(
-                common
-                | {"region": "", "window": 0, "metric": "code_distance"}
-                | {"value": float(torch.cat(distances).mean()) / between}
-            )
+            values = [
+                *_spread_of_samples(samples, deviation, store.mask_batch([row])),
+                {"region": "", "window": 0, "metric": "code_distance", "value": moved / between},
+            ]
+            scores += [common | value for value in values]
             if not examples:
                 examples = {
                     "scan": np.array(common["scan"]),
@@ -308,6 +279,41 @@ def vary_stochastic(
                 }
     many = f"{n_samples} draws of z_T per scan"
     return pd.DataFrame(scores).assign(steps=n_steps, note=many), examples
+
+
+def _sample_code(
+    model: DiffusionAutoencoder,
+    y: Tensor,
+    z_T: Tensor,  # noqa: N803
+    n_steps: int,
+    batch_size: int,
+) -> tuple[Tensor, float]:
+    """Scans (n, 1, H, W, D) of one code (dim_y,) and n draws of z_T; their codes' mean distance."""
+    samples, distances = [], []
+    for piece in torch.split(z_T.to(model.device), batch_size):
+        repeated = y.expand(len(piece), -1)
+        x_hat = model.from_latent(sample(model, piece, repeated, n_steps))
+        again = model.semantic_code(x_hat)
+        if again is not None:
+            distances.append((again - repeated).norm(dim=1).cpu())
+        samples.append(x_hat.cpu())
+    return torch.cat(samples), float(torch.cat(distances).mean())
+
+
+def _spread_of_samples(
+    samples: Tensor, deviation: Tensor, mask: Tensor
+) -> Iterator[dict[str, object]]:
+    """Likeness of samples (n, 1, H, W, D) in pairs, and their deviation; whole and in the mask."""
+    first, second = np.triu_indices(len(samples), 1)
+    for region, where in (("whole", None), ("mask", mask.expand_as(samples))):
+        inside = None if where is None else where[first]
+        alike = ssim(samples[first], samples[second], inside, PAIRWISE_WINDOW).mean()
+        spread = deviation.mean() if where is None else deviation[mask[0]].mean()
+        for metric, window, value in (
+            ("ssim_pairwise", PAIRWISE_WINDOW, alike),
+            ("std", 0, spread),
+        ):
+            yield {"region": region, "window": window, "metric": metric, "value": float(value)}
 
 
 def _distance_between_people(y: Tensor, subjects: np.ndarray) -> float:
