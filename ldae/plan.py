@@ -140,6 +140,37 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
             "Give a larger cohort.",
         )
     left_out: dict[str, str] = {}
+    tasks = _plan_tasks(cohort, left_out)
+    networks, methods = _plan_methods(config, tasks, left_out)
+    tables, figures = _plan_results(config, cohort, tasks, left_out)
+    changes = {n: describe_change(config, n) for n in networks if n in config["ablations"]}
+    compared = tuple(t for t in ("reconstruction", "interpolation") if t in tables)
+    summaries = ["comparisons", "claims", "verdicts"]
+    if changes and tasks:
+        summaries.append("ablations")
+    wanted = math.ceil(cohort.n_scans / config["preprocessing"]["batch_size"])
+    n_batches = max(1, min(wanted, cohort.n_subjects))
+    return StudyPlan(
+        n_batches=n_batches,
+        scans_per_batch=math.ceil(cohort.n_scans / n_batches),
+        scan_bytes=4 * math.prod(config["grid"]["shape"]),
+        seeds=tuple(config["training_seeds"]),
+        networks=tuple(networks),
+        methods=tuple(methods),
+        changes=changes,
+        tasks=tuple(tasks),
+        scored=tuple(t for t in tables if t in SCORED),
+        compared=compared,
+        claimed=tuple(t for t in tables if t in CLAIMED),
+        tables=(*tables, *summaries),
+        figures=tuple(figures),
+        learns_residual=_learns_residual(cohort),
+        left_out=left_out,
+    )
+
+
+def _plan_tasks(cohort: CohortSummary, left_out: dict[str, str]) -> list[str]:
+    """What probes can predict of these people; adds to `left_out` what they cannot."""
     tasks = []
     if {"AD", "CN"} <= set(cohort.diagnoses):
         tasks.append("ad_vs_cn")
@@ -150,19 +181,35 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         tasks.append("age")
     else:
         left_out["task age"] = "the cohort gives no ages"
+    return tasks
 
+
+def _plan_methods(
+    config: dict[str, Any], tasks: list[str], left_out: dict[str, str]
+) -> tuple[list[str], list[str]]:
+    """Networks to train, and all methods with a code; adds to `left_out` those that cannot be."""
     networks = [*CODED, *config["ablations"]]
     if not tasks:
         for network in [n for n in networks if base_network(config, n) == "supervised"]:
             networks.remove(network)
             left_out[f"method {network}"] = "there is neither a diagnosis nor an age to learn"
-    changes = {n: describe_change(config, n) for n in networks if n in config["ablations"]}
     methods = [*networks, "voxel_pca", "density_pca", "latent_mean", "region_volumes"]
     if config["cohort"]["source"] == "simulated":
         methods.append("true_volumes")
     else:
         left_out["method true_volumes"] = "true volumes are known of simulated people only"
+    return networks, methods
 
+
+def _learns_residual(cohort: CohortSummary) -> bool:
+    """Whether there is one person to test interpolation on and another one to learn from."""
+    return cohort.n_longitudinal > 1
+
+
+def _plan_results(
+    config: dict[str, Any], cohort: CohortSummary, tasks: list[str], left_out: dict[str, str]
+) -> tuple[list[str], list[str]]:
+    """Tables of single results, and figures; adds to `left_out` those that cannot be."""
     tables = ["reconstruction", "stochastic", "throughput"]
     figures = ["cohort", "training", "reconstruction", "reconstruction_steps", "stochastic"]
     if tasks:
@@ -170,12 +217,10 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         figures += [f"manipulation_{task}" for task in tasks]
         figures += ["dose_response", "edit_fidelity", "edit_maps"]
         figures += [{"ad_vs_cn": "roc", "age": "age"}[task] for task in tasks]
-    # one person to test on, another to learn from
-    learns_residual = cohort.n_longitudinal > 1
     if cohort.n_longitudinal:
         tables.append("interpolation")
         figures += ["interpolation_sequence", "interpolation_gap"]
-        if not learns_residual:
+        if not _learns_residual(cohort):
             left_out["method ldae_residual"] = (
                 f"only one person has {VISITS_FOR_INTERPOLATION} visits, and nobody can be both "
                 "learned from and tested on"
@@ -190,31 +235,7 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         figures.append("volumes")
     else:
         left_out["volumes"] = "there are no reference volumes (evaluation.reference_volumes)"
-    scored = tuple(t for t in tables if t in SCORED)
-    compared = tuple(t for t in ("reconstruction", "interpolation") if t in tables)
-    claimed = tuple(t for t in tables if t in CLAIMED)
-    tables += ["comparisons", "claims", "verdicts"]
-    if changes and tasks:
-        tables.append("ablations")
-    wanted = math.ceil(cohort.n_scans / config["preprocessing"]["batch_size"])
-    n_batches = max(1, min(wanted, cohort.n_subjects))
-    return StudyPlan(
-        n_batches=n_batches,
-        scans_per_batch=math.ceil(cohort.n_scans / n_batches),
-        scan_bytes=4 * math.prod(config["grid"]["shape"]),
-        seeds=tuple(config["training_seeds"]),
-        networks=tuple(networks),
-        methods=tuple(methods),
-        changes=changes,
-        tasks=tuple(tasks),
-        scored=scored,
-        compared=compared,
-        claimed=claimed,
-        tables=tuple(tables),
-        figures=tuple(figures),
-        learns_residual=learns_residual,
-        left_out=left_out,
-    )
+    return tables, figures
 
 
 def disk_bytes(config: dict[str, Any], cohort: CohortSummary) -> int:
