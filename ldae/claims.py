@@ -99,7 +99,7 @@ SELECTIONS = (
         "interpolation", WORKFLOW, "interpolation", ("ventricle_error_ml", "hippocampus_error_ml"),
         {"target": "real", "nearest_months": None},
     ),
-    Selection("throughput", PAPER, "throughput", ("speed_ratio",)),
+    Selection("throughput", PAPER, "throughput", ("speed_ratio",), {"method": "ldae"}),
     Selection(
         "throughput", WORKFLOW, "throughput", ("speed_ratio", "seconds_per_scan", "peak_memory_mb")
     ),

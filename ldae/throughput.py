@@ -1,19 +1,22 @@
-"""Seconds, memory and network evaluations of each operation, side by side for two models."""
+"""Seconds, memory and network evaluations of each operation, side by side for several models."""
 
 from __future__ import annotations
 
 import logging
+import os
 import statistics
-import threading
 import time
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
+from ldae.diffusion.sampler import MULTISTEP
 from ldae.inference import encode_stochastic, sample
 from ldae.interpolation import decode_between
 from ldae.tables import tidy
@@ -24,17 +27,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.002
-"""How often resident memory is read on the CPU; shorter than any network evaluation."""
-
-REFERENCE, BASELINE = "ldae", "voxel_dae"
+BASELINE = "voxel_dae"
 
 
 class PeakMemory:
-    """Rise of memory above its level on entry, in MB (10⁶ bytes), while the block runs.
+    """Most that tensors hold above what they held on entry, in MB (10⁶ bytes), inside the block.
 
-    On CUDA the allocator's own maximum; on the CPU the resident set, polled from a thread, which
-    sees what the process holds and not what it asked for.
+    On CUDA by the allocator's own maximum; on the CPU by the allocations and releases that torch's
+    profiler sees, which slow the block down.  Scratch memory inside a library's call is left out.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -46,19 +46,12 @@ class PeakMemory:
             torch.cuda.synchronize(self.device)
             torch.cuda.reset_peak_memory_stats(self.device)
             self._start = torch.cuda.memory_allocated(self.device)
-            return self
-        import psutil
-
-        self._process = psutil.Process()
-        self._start = self._peak = self._process.memory_info().rss
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._poll, daemon=True)
-        self._thread.start()
+        else:
+            # Its library tells standard error about every start and stop otherwise.
+            os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+            self._profiler = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+            self._profiler.__enter__()
         return self
-
-    def _poll(self) -> None:
-        while not self._done.wait(POLL_SECONDS):
-            self._peak = max(self._peak, self._process.memory_info().rss)
 
     def __exit__(
         self,
@@ -68,12 +61,19 @@ class PeakMemory:
     ) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-            peak = torch.cuda.max_memory_allocated(self.device)
+            peak = torch.cuda.max_memory_allocated(self.device) - self._start
         else:
-            self._done.set()
-            self._thread.join()
-            peak = max(self._peak, self._process.memory_info().rss)
-        self.megabytes = (peak - self._start) / 1e6
+            self._profiler.__exit__(kind, error, trace)
+            peak = self._largest_sum()
+        self.megabytes = peak / 1e6
+
+    def _largest_sum(self) -> int:
+        """Largest running sum of the bytes allocated and released, in order of time."""
+        # torch's stubs leave these out
+        results: Any = self._profiler.profiler.kineto_results  # type: ignore[union-attr]
+        events = [e for e in results.events() if e.name() == "[memory]"]
+        events.sort(key=lambda e: e.start_ns())
+        return max(accumulate((e.nbytes() for e in events), initial=0))
 
 
 class _Counted:
@@ -97,6 +97,7 @@ def measure_throughput(
     models: Mapping[str, DiffusionAutoencoder],
     *,
     n_steps: int,
+    multistep_steps: int,
     n_scans: int,
     n_repeats: int,
     seed: int,
@@ -107,9 +108,9 @@ def measure_throughput(
 
     Operations: ``encode_semantic`` (y), ``encode`` (y and z_T), ``reconstruct`` (encode and
     decode), and ``interpolate`` (two scans encoded, one decoded, per answer).  Every operation runs
-    once unmeasured (warm-up), then `n_repeats` times, models in turn; the value is the median, the
-    interval the least and the largest.  ``speed_ratio`` is the voxel model's seconds over the
-    latent model's.
+    once for its memory and as a warm-up, then `n_repeats` times for its time, models in turn; the
+    value is the median, the interval the least and the largest.  ``speed_ratio`` is the voxel
+    model's seconds over another model's.
 
     Parameters
     ----------
@@ -118,7 +119,9 @@ def measure_throughput(
     models
         Models with a semantic code, by method.
     n_steps
-        Sampler steps, each way.
+        Sampler steps, each way, of models that sample with DDIM.
+    multistep_steps
+        The same of models with the sampler of second order, which needs fewer for the same result.
     n_scans
         Scans per batch; interpolation pairs each with its neighbour in the batch.
     n_repeats
@@ -138,33 +141,39 @@ def measure_throughput(
     if len(rows) == 0:
         raise ValueError(f"no scan in the split {split}")
     x_cpu = store.batch(rows)
-    wrapped = {name: _Counted(model) for name, model in models.items()}
+    steps = {
+        name: multistep_steps if model.sampler is MULTISTEP else n_steps
+        for name, model in models.items()
+    }
     scans = {name: x_cpu.to(model.device) for name, model in models.items()}
     seconds: dict[tuple[str, str], list[float]] = {}
-    memory: dict[tuple[str, str], list[float]] = {}
+    memory: dict[tuple[str, str], float] = {}
     evaluations: dict[tuple[str, str], int] = {}
-    for repeat in range(n_repeats + 1):
-        for name, model in wrapped.items():
-            for operation, run in _operations(model, scans[name], n_steps).items():  # type: ignore[arg-type]
-                model.evaluations = 0
-                device = models[name].device
-                with PeakMemory(device) as peak:
-                    start = time.perf_counter()
-                    run()
-                    if device.type == "cuda":
-                        torch.cuda.synchronize(device)
-                    elapsed = time.perf_counter() - start
-                key = (name, operation)
-                evaluations[key] = model.evaluations
-                if repeat == 0:
-                    # Resident memory is highest on first use; afterwards freed blocks are reused.
-                    memory[key] = [peak.megabytes]
-                else:
-                    seconds.setdefault(key, []).append(elapsed / len(rows))
-                    memory[key].append(peak.megabytes)
+    for name, model in models.items():
+        counted = _Counted(model)
+        for operation, run in _operations(counted, scans[name], steps[name]).items():  # type: ignore[arg-type]
+            counted.evaluations = 0
+            with PeakMemory(model.device) as peak:
+                run()
+            memory[name, operation] = peak.megabytes
+            evaluations[name, operation] = counted.evaluations
+    for _ in range(n_repeats):
+        for name, model in models.items():
+            for operation, run in _operations(model, scans[name], steps[name]).items():
+                elapsed = _seconds(run, model.device)
+                seconds.setdefault((name, operation), []).append(elapsed / len(rows))
     return _tabulate(
-        seconds, memory, evaluations, models, store.index.iloc[rows], n_steps, seed, cohort, split
+        seconds, memory, evaluations, models, store.index.iloc[rows], steps, seed, cohort, split
     )
+
+
+def _seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Seconds that a call takes, with all that it leaves to the GPU."""
+    start = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
 
 
 def _operations(
@@ -199,11 +208,11 @@ def _operations(
 
 def _tabulate(
     seconds: dict[tuple[str, str], list[float]],
-    memory: dict[tuple[str, str], list[float]],
+    memory: Mapping[tuple[str, str], float],
     evaluations: dict[tuple[str, str], int],
     models: Mapping[str, DiffusionAutoencoder],
     scans: pd.DataFrame,
-    n_steps: int,
+    steps: Mapping[str, int],
     seed: int,
     cohort: str,
     split: str,
@@ -215,7 +224,7 @@ def _tabulate(
         common: dict[str, object] = {
             "method": method,
             "operation": operation,
-            "steps": 0 if operation == "encode_semantic" else n_steps,
+            "steps": 0 if operation == "encode_semantic" else steps[method],
             "batch_size": len(scans),
             "device": f"cpu, {torch.get_num_threads()} threads"
             if on_cpu
@@ -229,15 +238,14 @@ def _tabulate(
             | {"metric": "seconds_per_scan", "value": statistics.median(values)}
             | {"ci_low": min(values), "ci_high": max(values), "note": spread}
         )
-        how = "rise of resident memory" if on_cpu else "rise of allocated GPU memory"
         rows.append(
             common
-            | {"metric": "peak_memory_mb", "value": max(memory[method, operation])}
-            | {"note": f"largest of all runs and the warm-up, {how}"}
+            | {"metric": "peak_memory_mb", "value": memory[method, operation]}
+            | {"note": "what tensors hold at most above the inputs and weights"}
         )
         count = evaluations[method, operation]
         rows.append(common | {"metric": "network_evaluations", "value": count})
-        if method == REFERENCE and (BASELINE, operation) in seconds:
+        if method != BASELINE and (BASELINE, operation) in seconds:
             other = seconds[BASELINE, operation]
             ratios = sorted(b / a for a, b in zip(values, other, strict=True))
             rows.append(
@@ -247,7 +255,7 @@ def _tabulate(
                     "value": statistics.median(other) / statistics.median(values),
                 }
                 | {"ci_low": ratios[0], "ci_high": ratios[-1]}
-                | {"note": f"seconds of {BASELINE} over seconds of {REFERENCE}"}
+                | {"note": f"seconds of {BASELINE}, at its own steps, over the method's"}
             )
     table = pd.DataFrame(rows)
     table["steps"] = table["steps"].astype("Int64").mask(table["steps"] == 0)

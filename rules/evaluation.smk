@@ -260,6 +260,7 @@ rule interpolate_gaps:
 rule measure_throughput:
     input:
         ldae=of_first_seed(weights("ldae")),
+        ldae_joint=of_first_seed(weights("ldae_joint")),
         prior=of_first_seed(weights("prior")),
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,

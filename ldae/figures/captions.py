@@ -249,10 +249,14 @@ def _gap(data: pd.DataFrame) -> str:
 
 def _throughput(data: pd.DataFrame) -> str:
     device = ", ".join(str(d) for d in data["device"].dropna().unique())
+    taken = data.dropna(subset=["steps"]).drop_duplicates("method")
+    steps = ", ".join(
+        f"{label_of(m)} {int(n)}" for m, n in zip(taken["method"], taken["steps"], strict=True)
+    )
     return (
-        "(a) Seconds per scan, median over runs with least and largest; the number above is the "
-        f"voxel model's time over the latent model's. (b) Rise of peak memory. Same scans, same "
-        f"run, {device}. {_facts(data)}"
+        "(a) Seconds per scan, median over runs with least and largest; the number above a bar is "
+        f"the voxel model's time over the model's. Sampler steps, each way: {steps}. (b) Most that "
+        f"tensors hold above weights and inputs. Same scans, same run, {device}. {_facts(data)}"
     )
 
 

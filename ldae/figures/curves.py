@@ -307,8 +307,8 @@ def plot_interpolation_gap(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 OPERATIONS = {
     "encode_semantic": "semantic\ncode",
     "encode": "encode",
-    "reconstruct": "reconstruct",
-    "interpolate": "interpolate",
+    "reconstruct": "recon-\nstruct",
+    "interpolate": "inter-\npolate",
 }
 
 
@@ -326,11 +326,11 @@ def plot_throughput(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     operations = [o for o in OPERATIONS if o in set(data["operation"])]
     methods = list(dict.fromkeys(data["method"]))
     width = 0.8 / max(1, len(methods))
-    ratios = table[table["metric"] == "speed_ratio"].set_index("operation")["value"]
+    ratios = table[table["metric"] == "speed_ratio"].set_index(["method", "operation"])["value"]
     texts = {"seconds_per_scan": "seconds per scan", "peak_memory_mb": "peak memory (MB)"}
     with theme():
         figure = new_figure(2.8)
-        axes = figure.subplots(1, 2)
+        axes = figure.subplots(1, 2, width_ratios=[3, 2])
         for axis, (metric, text) in zip(axes, texts.items(), strict=True):
             for k, method in enumerate(methods):
                 of_method = data[(data["metric"] == metric) & (data["method"] == method)]
@@ -344,20 +344,20 @@ def plot_throughput(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
                     yerr=[low, high] if metric == "seconds_per_scan" else None, capsize=2,
                     error_kw={"elinewidth": 0.9},
                 )  # fmt: skip
+                if metric == "seconds_per_scan":
+                    ratio = ratios.reindex([(method, o) for o in operations]).to_numpy(float)
+                    top = part["ci_high"].fillna(part["value"]).to_numpy(float)
+                    for i in np.flatnonzero(np.isfinite(ratio)):
+                        axis.annotate(
+                            f"{ratio[i]:.{int(ratio[i] < 10)}f}×", (x[i], top[i]),
+                            ha="center", va="bottom",
+                            xytext=(0, 3), textcoords="offset points", fontsize=6,
+                        )  # fmt: skip
             axis.set_xticks(range(len(operations)), [OPERATIONS[o] for o in operations])
             axis.set_ylabel(text)
             axis.grid(visible=False, axis="x")
-            positive = data.loc[(data["metric"] == metric) & (data["value"] > 0), "value"]
-            if len(positive) and positive.max() / positive.min() > 20:
-                axis.set_yscale("log")
-                axis.yaxis.set_major_formatter("{x:g}")
-        top = data[data["metric"] == "seconds_per_scan"].groupby("operation")["ci_high"].max()
-        for i, operation in enumerate(operations):
-            if operation in ratios.index and np.isfinite(ratios[operation]):
-                axes[0].annotate(
-                    f"{ratios[operation]:.1f}×", (i, top[operation]), ha="center", va="bottom",
-                    xytext=(0, 3), textcoords="offset points", fontsize=7.5,
-                )  # fmt: skip
+        axes[0].set_yscale("log")
+        axes[0].yaxis.set_major_formatter("{x:g}")
         axes[0].margins(y=0.14)
         panel_letters(axes)
         legend_below(figure, axes[0], len(methods))

@@ -6,16 +6,20 @@ import pytest
 import torch
 from evaluation_toy import ToyModel, make_store
 
+from ldae.diffusion.sampler import MULTISTEP
 from ldae.tables import table_columns
 from ldae.throughput import PeakMemory, measure_throughput
 
 
 def test_counts_and_ratios(tmp_path: object) -> None:
     store = make_store(tmp_path, n_subjects=10)  # type: ignore[arg-type]
+    joint = ToyModel("ldae_joint")
+    joint.sampler = MULTISTEP
     table = measure_throughput(
         store,
-        {"ldae": ToyModel(), "voxel_dae": ToyModel("voxel_dae")},
+        {"ldae": ToyModel(), "ldae_joint": joint, "voxel_dae": ToyModel("voxel_dae")},
         n_steps=6,
+        multistep_steps=2,
         n_scans=3,
         n_repeats=2,
         seed=0,
@@ -24,11 +28,13 @@ def test_counts_and_ratios(tmp_path: object) -> None:
     assert list(table.columns) == table_columns("throughput")
     counts = table[table["metric"] == "network_evaluations"].set_index(["method", "operation"])
     expected = {"encode_semantic": 0, "encode": 6, "reconstruct": 12, "interpolate": 18}
-    for (_, operation), row in counts.iterrows():
-        assert row["value"] == expected[operation]
+    for (method, operation), row in counts.iterrows():
+        fewer = 3 if method == "ldae_joint" else 1
+        assert row["value"] == expected[operation] / fewer
+        assert operation == "encode_semantic" or row["steps"] == 6 / fewer
     seconds = table[table["metric"] == "seconds_per_scan"]
     assert (seconds["value"] > 0).all() and (seconds["ci_low"] <= seconds["ci_high"]).all()
-    assert set(table[table["metric"] == "speed_ratio"]["method"]) == {"ldae"}
+    assert set(table[table["metric"] == "speed_ratio"]["method"]) == {"ldae", "ldae_joint"}
 
 
 def test_peak_memory_sees_an_allocation() -> None:
