@@ -9,7 +9,7 @@ import pandas as pd
 from ldae.comparison import SPLITS, compare_probes
 from ldae.predictions import seeds_of
 from ldae.probe_measures import MAIN_MEASURE
-from ldae.probes import tabulate_probes
+from ldae.probe_tables import tabulate_probes
 from ldae.tables import RESULT_COLUMNS, tidy
 
 UNCHANGED = "none"

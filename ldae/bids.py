@@ -29,6 +29,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 
 import pandas as pd
@@ -133,11 +134,11 @@ def read_bids(bids_dir: Path, n_workers: int, public: bool) -> pd.DataFrame:
     ------
     InputError
         Before any image is read, one error with all faults (the first ten spelled out), each with
-        file, person or scan, and mend: no participants table; a column is missing; an age is
-        missing, no number, or not between 0 and 120; a diagnosis is missing; a sex is unknown; a
-        participant is listed twice or has no scan; a scan's person or session is not listed; two
-        T1-weighted images of one session; two sessions in the same month; months that cannot be
-        told; a file that is a link to nothing.
+        file, person or scan, and mend: no participants table; a line with more cells than columns;
+        a column is missing; an age is missing, no number, or not between 0 and 120; a diagnosis is
+        missing; a sex is unknown; a participant is listed twice or has no scan; a scan's person or
+        session is not listed; two T1-weighted images of one session; two sessions in the same
+        month; months that cannot be told; a file that is a link to nothing.
     """
     scans = _collect(bids_dir)
     root = Path(bids_dir)
@@ -225,12 +226,19 @@ def _read_table(path: Path) -> _Table:
             path, "the file is not a table of tab-separated values in UTF-8", "Save it as such"
         ) from error
     header = tuple(lines[0]) if lines else ()
-    rows = tuple(
-        (number, dict(zip(header, (cell.strip() for cell in line), strict=False)))
-        for number, line in enumerate(lines[1:], 2)
-        if any(cell.strip() for cell in line)
-    )
-    return _Table(path, header, rows)
+    rows: list[tuple[int, dict[str, str]]] = []
+    for number, line in enumerate(lines[1:], 2):
+        cells = [cell.strip() for cell in line]
+        if any(cells[len(header) :]):
+            raise InputError(
+                path,
+                f"line {number} has more cells than the first line has names of columns",
+                "Write one cell for each column, a tab between two",
+            )
+        if any(cells):
+            # what is missing at a line's end is not known
+            rows.append((number, dict(zip_longest(header, cells[: len(header)], fillvalue=""))))
+    return _Table(path, header, tuple(rows))
 
 
 def _known(value: str | None) -> str | None:

@@ -15,7 +15,8 @@ import pandas as pd
 from ldae.bootstrap import subject_bootstrap, weighted_mean
 from ldae.predictions import seeds_of
 from ldae.probe_measures import MAIN_MEASURE
-from ldae.probes import CROSS_VALIDATED, paired_predictions, prediction_gain
+from ldae.probe_tables import paired_predictions, prediction_gain
+from ldae.probes import CROSS_VALIDATED
 from ldae.scores import seeds_of_scores
 from ldae.tables import tidy
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ldae.entry import rule_entry
 from ldae.predictions import read_predictions
-from ldae.probes import tabulate_probes
+from ldae.probe_tables import tabulate_probes
 from ldae.tables import write_table
 
 with rule_entry(snakemake) as run:

@@ -5,6 +5,7 @@ from pathlib import Path
 from ldae.entry import rule_entry
 from ldae.latents import LatentStore, read_scale
 from ldae.training.diffusion import train_ldae
+from ldae.training.fit import TrainingJob
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
@@ -21,9 +22,5 @@ with rule_entry(snakemake) as run:
         diffusion=snakemake.params.diffusion,
         encoder=snakemake.params.encoder,
         settings=snakemake.params.settings,
-        seed=run.seed,
-        model_path=Path(snakemake.output.model),
-        metrics_path=Path(snakemake.output.metrics),
-        work_dir=Path(snakemake.params.work_dir),
-        checkpoint_minutes=snakemake.resources.checkpoint_minutes,
+        job=TrainingJob.of(snakemake),
     )

@@ -1,12 +1,11 @@
 """Rule entry point: train the unconditional diffusion prior in the latent space."""
 
-from pathlib import Path
-
 from ldae.entry import rule_entry
 from ldae.latents import LatentStore, read_scale
 from ldae.training.diffusion import train_prior
+from ldae.training.fit import TrainingJob
 
-with rule_entry(snakemake) as run:
+with rule_entry(snakemake):
     train_prior(
         latents=LatentStore(
             snakemake.input.mu,
@@ -16,9 +15,5 @@ with rule_entry(snakemake) as run:
         ),
         diffusion=snakemake.params.diffusion,
         settings=snakemake.params.settings,
-        seed=run.seed,
-        model_path=Path(snakemake.output.model),
-        metrics_path=Path(snakemake.output.metrics),
-        work_dir=Path(snakemake.params.work_dir),
-        checkpoint_minutes=snakemake.resources.checkpoint_minutes,
+        job=TrainingJob.of(snakemake),
     )

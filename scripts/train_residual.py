@@ -1,13 +1,12 @@
 """Rule entry point: train the residual that interpolation adds to the average of two visits."""
 
-from pathlib import Path
-
 from ldae.entry import rule_entry
 from ldae.latents import LatentStore, read_scale
+from ldae.training.fit import TrainingJob
 from ldae.training.residual import train_residual
 from ldae.volumes import VolumeStore
 
-with rule_entry(snakemake) as run:
+with rule_entry(snakemake):
     train_residual(
         store=VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index),
         latents=LatentStore(
@@ -17,9 +16,5 @@ with rule_entry(snakemake) as run:
             read_scale(snakemake.input.scale),
         ),
         settings=snakemake.params.settings,
-        seed=run.seed,
-        model_path=Path(snakemake.output.model),
-        metrics_path=Path(snakemake.output.metrics),
-        work_dir=Path(snakemake.params.work_dir),
-        checkpoint_minutes=snakemake.resources.checkpoint_minutes,
+        job=TrainingJob.of(snakemake),
     )

@@ -19,7 +19,7 @@ from ldae.figures.theme import (
     panel_letters,
     theme,
 )
-from ldae.probes import roc_curve
+from ldae.probe_tables import roc_curve
 
 LINE_STYLES = {
     "supervised": "-.",

@@ -17,7 +17,7 @@ from ldae.networks.autoencoder import Autoencoder, fold_space, kl_divergence, sa
 from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
-from ldae.training.fit import fingerprint, fit, resolve_steps
+from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
 from ldae.training.linear_start import fit_linear_start
 from ldae.training.module import StepTraining
 from ldae.volumes import VolumeStore
@@ -180,11 +180,7 @@ class AutoencoderTraining(StepTraining):
 def train_autoencoder(
     store: VolumeStore,
     settings: dict[str, Any],
-    seed: int,
-    model_path: Path,
-    metrics_path: Path,
-    work_dir: Path,
-    checkpoint_minutes: float,
+    job: TrainingJob,
 ) -> None:
     """Train the autoencoder on the training split and save it.
 
@@ -194,21 +190,15 @@ def train_autoencoder(
         The packed scans.
     settings
         Config section ``autoencoder``.
-    seed
-        Initial weights, batches and noise.
-    model_path, metrics_path
-        Written: ``model.safetensors`` and ``metrics.csv``.
-    work_dir
-        Checkpoints and TensorBoard.
-    checkpoint_minutes
-        Minutes between checkpoints.
+    job
+        Its seed and files.
 
     Raises
     ------
     InputError
         If the study's grid cannot be divided by the network's downsampling.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(job.seed)
     autoencoder = Autoencoder(
         fold=settings["fold"],
         channels=settings["channels"],
@@ -228,9 +218,9 @@ def train_autoencoder(
             "Change grid.shape, autoencoder.fold or autoencoder.channels.",
         )
     if autoencoder.linear_start:
-        fit_linear_start(autoencoder, store, seed)
+        fit_linear_start(autoencoder, store, job.seed)
     settings = resolve_steps(settings, len(store.rows("train")))
-    module = AutoencoderTraining(autoencoder, store, settings, seed)
-    identity = fingerprint(settings, seed, store.digest())
-    if fit(module, "train_autoencoder", metrics_path, work_dir, identity, checkpoint_minutes):
-        save_autoencoder(model_path, autoencoder)
+    module = AutoencoderTraining(autoencoder, store, settings, job.seed)
+    identity = fingerprint(settings, job.seed, store.digest())
+    if fit(module, "train_autoencoder", job, identity):
+        save_autoencoder(job.model_path, autoencoder)

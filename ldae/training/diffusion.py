@@ -31,7 +31,7 @@ from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.networks.unet import NoiseUNet
 from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
-from ldae.training.fit import fingerprint, fit, resolve_steps
+from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
 from ldae.volumes import VolumeStore
 
@@ -230,11 +230,7 @@ def train_prior(
     latents: LatentStore,
     diffusion: dict[str, Any],
     settings: dict[str, Any],
-    seed: int,
-    model_path: Path,
-    metrics_path: Path,
-    work_dir: Path,
-    checkpoint_minutes: float,
+    job: TrainingJob,
 ) -> None:
     """Train the unconditional prior in the latent space and save its averaged weights.
 
@@ -244,16 +240,16 @@ def train_prior(
         The encoded scans.
     diffusion, settings
         Config sections ``diffusion`` and ``prior``.
-    seed, model_path, metrics_path, work_dir, checkpoint_minutes
-        As for :func:`ldae.training.autoencoder.train_autoencoder`.
+    job
+        Its seed and files.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(job.seed)
     settings = resolve_steps(settings, len(latents.rows("train")))
     prior = NoiseUNet(in_channels=latents.shape[0], **unet_settings(settings, diffusion))
-    module = PriorTraining(prior, latents, settings, seed, NoiseSchedule(**diffusion))
-    identity = fingerprint(settings, diffusion, seed, latents.digest())
-    if fit(module, "train_prior", metrics_path, work_dir, identity, checkpoint_minutes):
-        save_prior(model_path, module.validated_network)  # type: ignore[arg-type]
+    module = PriorTraining(prior, latents, settings, job.seed, NoiseSchedule(**diffusion))
+    identity = fingerprint(settings, diffusion, job.seed, latents.digest())
+    if fit(module, "train_prior", job, identity):
+        save_prior(job.model_path, module.validated_network)  # type: ignore[arg-type]
 
 
 def train_ldae(
@@ -263,11 +259,7 @@ def train_ldae(
     diffusion: dict[str, Any],
     encoder: dict[str, Any],
     settings: dict[str, Any],
-    seed: int,
-    model_path: Path,
-    metrics_path: Path,
-    work_dir: Path,
-    checkpoint_minutes: float,
+    job: TrainingJob,
 ) -> None:
     """Train semantic encoder and gradient estimator on the frozen prior; save their averages.
 
@@ -279,21 +271,21 @@ def train_ldae(
         The trained prior.
     diffusion, encoder, settings
         Config sections ``diffusion``, ``encoder`` and ``ldae``.
-    seed, model_path, metrics_path, work_dir, checkpoint_minutes
-        As for :func:`ldae.training.autoencoder.train_autoencoder`.
+    job
+        Its seed and files.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(job.seed)
     settings = resolve_steps(settings, len(store.rows("train")))
     prior = load_prior_network(prior_path, torch.device("cpu"))
     pair = SemanticPair(encoder_settings(encoder, store.shape), prior)
     prepare_encoder(pair.encoder, encoder, store)
     schedule = NoiseSchedule(**diffusion)
-    module = LdaeTraining(pair, prior, store, latents, settings, seed, schedule)
+    module = LdaeTraining(pair, prior, store, latents, settings, job.seed, schedule)
     prior_digest = hashlib.sha256(Path(prior_path).read_bytes()).hexdigest()
     data = store.digest(), latents.digest()
-    identity = fingerprint(settings, encoder, diffusion, seed, *data, prior_digest)
-    if fit(module, "train_ldae", metrics_path, work_dir, identity, checkpoint_minutes):
-        save_semantic_pair(model_path, module.validated_network)  # type: ignore[arg-type]
+    identity = fingerprint(settings, encoder, diffusion, job.seed, *data, prior_digest)
+    if fit(module, "train_ldae", job, identity):
+        save_semantic_pair(job.model_path, module.validated_network)  # type: ignore[arg-type]
 
 
 def train_voxel_dae(
@@ -301,11 +293,7 @@ def train_voxel_dae(
     diffusion: dict[str, Any],
     encoder: dict[str, Any],
     settings: dict[str, Any],
-    seed: int,
-    model_path: Path,
-    metrics_path: Path,
-    work_dir: Path,
-    checkpoint_minutes: float,
+    job: TrainingJob,
 ) -> None:
     """Train the voxel-space diffusion autoencoder, the baseline, and save its averages.
 
@@ -315,10 +303,10 @@ def train_voxel_dae(
         The packed scans.
     diffusion, encoder, settings
         Config sections ``diffusion``, ``encoder`` and ``voxel_dae``.
-    seed, model_path, metrics_path, work_dir, checkpoint_minutes
-        As for :func:`ldae.training.autoencoder.train_autoencoder`.
+    job
+        Its seed and files.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(job.seed)
     settings = resolve_steps(settings, len(store.rows("train")))
     network = ConditionalUNet(
         encoder_settings(encoder, store.shape),
@@ -326,7 +314,7 @@ def train_voxel_dae(
         int(settings["fold"]),
     )
     prepare_encoder(network.encoder, encoder, store)
-    module = VoxelDaeTraining(network, store, settings, seed, NoiseSchedule(**diffusion))
-    identity = fingerprint(settings, encoder, diffusion, seed, store.digest())
-    if fit(module, "train_voxel_dae", metrics_path, work_dir, identity, checkpoint_minutes):
-        save_conditional_unet(model_path, module.validated_network)  # type: ignore[arg-type]
+    module = VoxelDaeTraining(network, store, settings, job.seed, NoiseSchedule(**diffusion))
+    identity = fingerprint(settings, encoder, diffusion, job.seed, store.digest())
+    if fit(module, "train_voxel_dae", job, identity):
+        save_conditional_unet(job.model_path, module.validated_network)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import warnings
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,40 @@ CHECKPOINT = "last.ckpt"
 logger = logging.getLogger(__name__)
 # its notes on devices and tips say nothing that the record does not
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What every training is told besides its data and settings.
+
+    Attributes
+    ----------
+    seed
+        Of initial weights, batches and noise.
+    model_path, metrics_path
+        Written: ``model.safetensors`` and ``metrics.csv``.
+    work_dir
+        Folder for checkpoints and TensorBoard, outside the rule's outputs.
+    checkpoint_minutes
+        Minutes between checkpoints.
+    """
+
+    seed: int
+    model_path: Path
+    metrics_path: Path
+    work_dir: Path
+    checkpoint_minutes: float
+
+    @classmethod
+    def of(cls, snakemake: Any) -> TrainingJob:
+        """As the object that Snakemake hands to a training's script tells it."""
+        return cls(
+            seed=int(snakemake.params.seed),
+            model_path=Path(snakemake.output.model),
+            metrics_path=Path(snakemake.output.metrics),
+            work_dir=Path(snakemake.params.work_dir),
+            checkpoint_minutes=float(snakemake.resources.checkpoint_minutes),
+        )
 
 
 def resolve_steps(settings: dict[str, Any], n_scans: int) -> dict[str, Any]:
@@ -63,10 +98,8 @@ def fingerprint(*parts: Any) -> str:
 def fit(
     module: StepTraining,
     name: str,
-    metrics_path: Path,
-    work_dir: Path,
+    job: TrainingJob,
     identity: str,
-    checkpoint_minutes: float,
 ) -> bool:
     """Train `module` to its last step, resuming where an earlier attempt left a checkpoint.
 
@@ -82,14 +115,10 @@ def fit(
         The training.
     name
         Of the stage, for status lines.
-    metrics_path
-        ``metrics.csv`` to write.
-    work_dir
-        Folder for checkpoints and TensorBoard, outside the rule's outputs.
+    job
+        Where to keep checkpoints and curves, and how often.
     identity
         From :func:`fingerprint` of settings and data.
-    checkpoint_minutes
-        Minutes between checkpoints.
 
     Returns
     -------
@@ -110,7 +139,7 @@ def fit(
             f"{module.settings['batch_size']} scans cannot be shared by {n_processes} processes",
             "Ask for a number of GPUs that divides it",
         )
-    folder = Path(work_dir) / identity
+    folder = job.work_dir / identity
     last = folder / CHECKPOINT
     with warnings.catch_warnings():
         # batches are arrays read from memory: loader workers would only copy them once more
@@ -119,7 +148,7 @@ def fit(
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # between Lightning and torch
         # a job of one task is started as a step by Snakemake
         warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
-        trainer = _trainer(name, metrics_path, folder, checkpoint_minutes, n_processes)
+        trainer = _trainer(name, job, folder, n_processes)
         if last.exists():
             logger.info("%s: resuming from %s", name, last.name)
         trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
@@ -128,19 +157,17 @@ def fit(
     return trainer.is_global_zero
 
 
-def _trainer(
-    name: str, metrics_path: Path, folder: Path, checkpoint_minutes: float, n_processes: int
-) -> pl.Trainer:
+def _trainer(name: str, job: TrainingJob, folder: Path, n_processes: int) -> pl.Trainer:
     """Lightning's trainer with our callbacks; checkpoints go to `folder`, curves beside it."""
     cuda = torch.cuda.is_available()
     whole = WholeCheckpoints()
     callbacks = [
-        StatusLines(name, metrics_path),
+        StatusLines(name, job.metrics_path),
         StopInTime(folder / CHECKPOINT, slurm.end_time(), whole),
         ModelCheckpoint(
             dirpath=folder,
             filename=Path(CHECKPOINT).stem,
-            train_time_interval=timedelta(minutes=checkpoint_minutes),
+            train_time_interval=timedelta(minutes=job.checkpoint_minutes),
             save_top_k=1,
             enable_version_counter=False,
         ),

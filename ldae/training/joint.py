@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from ldae.networks.standard import measure_latent_standard
 from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
 from ldae.training.diffusion import DiffusionTraining, unet_settings
-from ldae.training.fit import fingerprint, fit, resolve_steps
+from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
 from ldae.training.joint_start import fit_joint_start, visit_pairs
 from ldae.volumes import VolumeStore
 
@@ -98,11 +97,7 @@ def train_ldae_joint(
     spacing_mm: float,
     diffusion: dict[str, Any],
     settings: dict[str, Any],
-    seed: int,
-    model_path: Path,
-    metrics_path: Path,
-    work_dir: Path,
-    checkpoint_minutes: float,
+    job: TrainingJob,
 ) -> None:
     """Train encoder and denoiser together in the latent space and save their averages.
 
@@ -114,10 +109,10 @@ def train_ldae_joint(
         Edge of a voxel.
     diffusion, settings
         Config sections ``diffusion`` and ``ldae_joint``.
-    seed, model_path, metrics_path, work_dir, checkpoint_minutes
-        As for :func:`ldae.training.autoencoder.train_autoencoder`.
+    job
+        Its seed and files.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(job.seed)
     settings = resolve_steps(settings, len(latents.rows("train")))
     layer = measure_densities(store, settings, spacing_mm)
     encoder = {
@@ -136,11 +131,11 @@ def train_ldae_joint(
     network.standard.load_state_dict(measure_latent_standard(latents).state_dict())
     network.encoder.densities.load_state_dict(layer.state_dict())
     densities = all_densities(layer, store)
-    fit_joint_start(network, latents, densities, seed)
+    fit_joint_start(network, latents, densities, job.seed)
     standardised = network.encoder.standard(densities)
     schedule = NoiseSchedule(**diffusion)
-    module = JointTraining(network, latents, standardised, settings, seed, schedule)
+    module = JointTraining(network, latents, standardised, settings, job.seed, schedule)
     data = store.digest(), latents.digest()
-    identity = fingerprint(settings, spacing_mm, diffusion, seed, *data)
-    if fit(module, "train_ldae_joint", metrics_path, work_dir, identity, checkpoint_minutes):
-        save_joint_network(model_path, module.validated_network)  # type: ignore[arg-type]
+    identity = fingerprint(settings, spacing_mm, diffusion, job.seed, *data)
+    if fit(module, "train_ldae_joint", job, identity):
+        save_joint_network(job.model_path, module.validated_network)  # type: ignore[arg-type]

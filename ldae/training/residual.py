@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from ldae.networks.residual import VisitResidual, Visits, average_visits, save_r
 from ldae.networks.standard import measure_standard
 from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
-from ldae.training.fit import fingerprint, fit, resolve_steps
+from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
 from ldae.triples import Triple, find_triples
 from ldae.volumes import VolumeStore
@@ -104,11 +103,7 @@ def train_residual(
     store: VolumeStore,
     latents: LatentStore,
     settings: dict[str, Any],
-    seed: int,
-    model_path: Path,
-    metrics_path: Path,
-    work_dir: Path,
-    checkpoint_minutes: float,
+    job: TrainingJob,
 ) -> None:
     """Train the residual on all triples of the training people's visits; save its average.
 
@@ -121,11 +116,11 @@ def train_residual(
         Scans and their latents.
     settings
         Config section ``residual``.
-    seed, model_path, metrics_path, work_dir, checkpoint_minutes
-        As for :func:`ldae.training.autoencoder.train_autoencoder`.
+    job
+        Its seed and files.
     """
     train, val = (find_triples(store.index, split) for split in ("train", "val"))
-    torch.manual_seed(seed)
+    torch.manual_seed(job.seed)
     network = VisitResidual(
         store.shape,
         latents.shape[0],
@@ -141,12 +136,12 @@ def train_residual(
         )
         if slurm.process_rank() == 0:
             pd.DataFrame(columns=["step", "seconds", "train_loss"]).to_csv(
-                metrics_path, index=False
+                job.metrics_path, index=False
             )
-            save_residual(model_path, network)
+            save_residual(job.model_path, network)
         return
     settings = resolve_steps(settings, len(train))
-    module = ResidualTraining(network, store, latents, train, val, settings, seed)
-    identity = fingerprint(settings, seed, store.digest(), latents.digest())
-    if fit(module, "train_residual", metrics_path, work_dir, identity, checkpoint_minutes):
-        save_residual(model_path, module.validated_network)  # type: ignore[arg-type]
+    module = ResidualTraining(network, store, latents, train, val, settings, job.seed)
+    identity = fingerprint(settings, job.seed, store.digest(), latents.digest())
+    if fit(module, "train_residual", job, identity):
+        save_residual(job.model_path, module.validated_network)  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from ldae.networks.semantic_encoder import encoder_settings
 from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
 from ldae.training.diffusion import prepare_encoder
-from ldae.training.fit import fingerprint, fit, resolve_steps
+from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
 from ldae.volumes import VolumeStore
 
@@ -101,11 +100,7 @@ def train_supervised(
     store: VolumeStore,
     encoder: dict[str, Any],
     settings: dict[str, Any],
-    seed: int,
-    model_path: Path,
-    metrics_path: Path,
-    work_dir: Path,
-    checkpoint_minutes: float,
+    job: TrainingJob,
 ) -> None:
     """Train the semantic encoder's architecture on the labels and save its averaged weights.
 
@@ -115,15 +110,15 @@ def train_supervised(
         The packed scans.
     encoder, settings
         Config sections ``encoder`` and ``supervised``.
-    seed, model_path, metrics_path, work_dir, checkpoint_minutes
-        As for :func:`ldae.training.autoencoder.train_autoencoder`.
+    job
+        Its seed and files.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(job.seed)
     settings = resolve_steps(settings, len(store.rows("train")))
     targets = supervised_targets(store)
     network = EncoderWithHeads(encoder_settings(encoder, store.shape), list(targets))
     prepare_encoder(network.encoder, encoder, store)
-    module = SupervisedTraining(network, store, targets, settings, seed)
-    identity = fingerprint(settings, encoder, seed, store.digest())
-    if fit(module, "train_supervised", metrics_path, work_dir, identity, checkpoint_minutes):
-        save_encoder_with_heads(model_path, module.validated_network)  # type: ignore[arg-type]
+    module = SupervisedTraining(network, store, targets, settings, job.seed)
+    identity = fingerprint(settings, encoder, job.seed, store.digest())
+    if fit(module, "train_supervised", job, identity):
+        save_encoder_with_heads(job.model_path, module.validated_network)  # type: ignore[arg-type]

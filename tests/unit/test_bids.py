@@ -132,6 +132,7 @@ VISITS = "sub-01/sub-01_sessions.tsv"
         (edit(TABLE, "\t65\t", "\t650\t"), r"line 4, sub-03: age 650 is not between"),
         (edit(TABLE, "\t65\tF\tCN", "\t65\tF\t"), r"line 4, sub-03: the diagnosis is missing"),
         (edit(TABLE, "65\tF", "65\tX"), r"line 4, sub-03: sex 'X' is not known.*Use F or M"),
+        (edit(TABLE, "CN\tb", "CN\tb\tc"), r"participants.tsv: line 4 has more cells than"),
         (edit(TABLE, "sub-03\t", "sub-02\t"), r"sub-02 is listed twice"),
         (edit(TABLE, "sub-03\t", "sub-04\t"), r"sub-03 has a scan.*sub-04 has no T1"),
         (lambda f: touch(f, "sub-03", extra="run-2"), r"2 T1-weighted images of one session"),

@@ -13,7 +13,7 @@ from ldae.comparison import compare_methods
 from ldae.errors import InputError
 from ldae.predictions import read_predictions, write_predictions
 from ldae.probe_measures import weighted_auc
-from ldae.probes import paired_predictions, tabulate_probes
+from ldae.probe_tables import paired_predictions, tabulate_probes
 from ldae.tables import readable, table_columns
 
 N = 80

@@ -20,11 +20,10 @@ from ldae.networks.autoencoder import Autoencoder, fold_space, load_autoencoder
 from ldae.networks.residual import Visits, average_visits, load_residual
 from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.networks.weights import read_weights
-from ldae.training import fit as fit_module
 from ldae.training.autoencoder import AutoencoderTraining, perceptual_loss, train_autoencoder
 from ldae.training.batches import StepBatches, batch_rows
 from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
-from ldae.training.fit import fingerprint, resolve_steps
+from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
 from ldae.training.linear_start import fit_linear_start
 from ldae.training.module import AveragedTraining
 from ldae.training.residual import train_residual
@@ -86,12 +85,14 @@ def latents(store: VolumeStore, tmp_path: Path) -> LatentStore:
     return LatentStore(*paths, tmp_path / "i.tsv", scale)
 
 
-def files(folder: Path, tag: str) -> dict[str, Path]:
-    return {
-        "model_path": folder / f"{tag}.safetensors",
-        "metrics_path": folder / f"{tag}.csv",
-        "work_dir": folder / f"{tag}-work",
-    }
+def training_job(folder: Path, tag: str) -> TrainingJob:
+    return TrainingJob(
+        seed=0,
+        model_path=folder / f"{tag}.safetensors",
+        metrics_path=folder / f"{tag}.csv",
+        work_dir=folder / f"{tag}-work",
+        checkpoint_minutes=60,
+    )
 
 
 def test_batches_are_passes_over_the_training_rows() -> None:
@@ -154,29 +155,26 @@ class Interrupt(pl.Callback):
             raise EndedEarlyError
 
 
-def train_stage(stage: str, store: VolumeStore, latents: LatentStore, **paths: Path) -> None:
+def train_stage(stage: str, store: VolumeStore, latents: LatentStore, job: TrainingJob) -> None:
     """Run one stage's training at the smallest size."""
     if stage == "autoencoder":
-        train_autoencoder(store, AUTOENCODER, 0, **paths, checkpoint_minutes=60)
+        train_autoencoder(store, AUTOENCODER, job)
     elif stage == "prior":
-        train_prior(latents, DIFFUSION, UNET | AVERAGED, 0, **paths, checkpoint_minutes=60)
+        train_prior(latents, DIFFUSION, UNET | AVERAGED, job)
     elif stage == "ldae":
-        prior = files(paths["model_path"].parent, "prior-for-ldae")
-        if not prior["model_path"].exists():
-            train_prior(latents, DIFFUSION, UNET | AVERAGED, 0, **prior, checkpoint_minutes=60)
+        prior = training_job(job.model_path.parent, "prior-for-ldae")
+        if not prior.model_path.exists():
+            train_prior(latents, DIFFUSION, UNET | AVERAGED, prior)
         settings = AVERAGED | {"snr_gamma": 0.1}
-        train_ldae(
-            store, latents, prior["model_path"], DIFFUSION, ENCODER, settings, 0, **paths,
-            checkpoint_minutes=60,
-        )  # fmt: skip
+        train_ldae(store, latents, prior.model_path, DIFFUSION, ENCODER, settings, job)
     elif stage == "voxel_dae":
         settings = UNET | AVERAGED | {"fold": 2}
-        train_voxel_dae(store, DIFFUSION, ENCODER, settings, 0, **paths, checkpoint_minutes=60)
+        train_voxel_dae(store, DIFFUSION, ENCODER, settings, job)
     elif stage == "residual":
         settings = RESIDUAL | AVERAGED
-        train_residual(store, latents, settings, 0, **paths, checkpoint_minutes=60)
+        train_residual(store, latents, settings, job)
     else:
-        train_supervised(store, ENCODER, AVERAGED, 0, **paths, checkpoint_minutes=60)
+        train_supervised(store, ENCODER, AVERAGED, job)
 
 
 STAGES = ("autoencoder", "prior", "ldae", "voxel_dae", "supervised", "residual")
@@ -190,10 +188,10 @@ def test_resumed_training_equals_uninterrupted(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    straight = files(tmp_path, "straight")
-    train_stage(stage, store, latents, **straight)
+    straight = training_job(tmp_path, "straight")
+    train_stage(stage, store, latents, straight)
 
-    resumed = files(tmp_path, "resumed")
+    resumed = training_job(tmp_path, "resumed")
     original = pl.Trainer.__init__
 
     def with_interrupt(self: pl.Trainer, *args: Any, **kwargs: Any) -> None:
@@ -205,7 +203,7 @@ def test_resumed_training_equals_uninterrupted(
 
     def remembered(*parts: Any) -> str:
         identity = real_fingerprint(*parts)
-        identity_folder[:] = [resumed["work_dir"] / identity]
+        identity_folder[:] = [resumed.work_dir / identity]
         return identity
 
     modules = [f"ldae.training.{m}" for m in ("autoencoder", "diffusion", "supervised", "residual")]
@@ -214,44 +212,44 @@ def test_resumed_training_equals_uninterrupted(
         for name in modules:
             patch.setattr(f"{name}.fingerprint", remembered)
         with pytest.raises(EndedEarlyError):
-            train_stage(stage, store, latents, **resumed)
-    assert not resumed["model_path"].exists()
-    train_stage(stage, store, latents, **resumed)
+            train_stage(stage, store, latents, resumed)
+    assert not resumed.model_path.exists()
+    train_stage(stage, store, latents, resumed)
 
-    expected, _ = read_weights(straight["model_path"])
-    found, _ = read_weights(resumed["model_path"])
+    expected, _ = read_weights(straight.model_path)
+    found, _ = read_weights(resumed.model_path)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     columns = ["step", "train_loss", "val_loss"]
-    tables = [pd.read_csv(paths["metrics_path"])[columns] for paths in (straight, resumed)]
+    tables = [pd.read_csv(job.metrics_path)[columns] for job in (straight, resumed)]
     pd.testing.assert_frame_equal(*tables)
     assert tables[0]["step"].tolist() == [2, 4, 6]
-    remove_checkpoints(resumed["work_dir"].parent)
-    left = {path.name for path in resumed["work_dir"].iterdir()}
+    remove_checkpoints(resumed.work_dir.parent)
+    left = {path.name for path in resumed.work_dir.iterdir()}
     assert left == {"tensorboard"}, "checkpoints go, curves stay"
 
 
 def test_checkpoints_of_another_split_are_not_resumed(
     store: VolumeStore, latents: LatentStore, tmp_path: Path
 ) -> None:
-    paths = files(tmp_path, "stage")
-    train_stage("autoencoder", store, latents, **paths)
+    job = training_job(tmp_path, "stage")
+    train_stage("autoencoder", store, latents, job)
     index = store.index.assign(split=store.index["split"].to_numpy()[::-1])
     index.to_csv(tmp_path / "i2.tsv", sep="\t", index=False)
     other = VolumeStore(tmp_path / "v.npy", tmp_path / "m.npy", tmp_path / "i2.tsv")
-    train_stage("autoencoder", other, latents, **paths)
-    assert len(list((paths["work_dir"] / "tensorboard").iterdir())) == 2
+    train_stage("autoencoder", other, latents, job)
+    assert len(list((job.work_dir / "tensorboard").iterdir())) == 2
 
 
 def test_checkpoints_on_another_prior_are_not_resumed(
     store: VolumeStore, latents: LatentStore, tmp_path: Path
 ) -> None:
-    paths, prior = files(tmp_path, "stage"), files(tmp_path, "prior-for-ldae")
-    train_stage("ldae", store, latents, **paths)
+    job, prior = training_job(tmp_path, "stage"), training_job(tmp_path, "prior-for-ldae")
+    train_stage("ldae", store, latents, job)
     settings = UNET | AVERAGED | {"learning_rate": 0.1}
-    train_prior(latents, DIFFUSION, settings, 0, **prior, checkpoint_minutes=60)
-    train_stage("ldae", store, latents, **paths)
-    assert len(list((paths["work_dir"] / "tensorboard").iterdir())) == 2
+    train_prior(latents, DIFFUSION, settings, prior)
+    train_stage("ldae", store, latents, job)
+    assert len(list((job.work_dir / "tensorboard").iterdir())) == 2
 
 
 def test_average_moves_once_per_optimizer_step() -> None:
@@ -308,7 +306,7 @@ def test_perceptual_loss_says_what_is_missing() -> None:
 def test_autoencoder_training_names_the_grid(store: VolumeStore, tmp_path: Path) -> None:
     settings = AUTOENCODER | {"fold": 4, "channels": [8, 8, 8]}
     with pytest.raises(InputError, match=r"grid\.shape"):
-        train_autoencoder(store, settings, 0, **files(tmp_path, "x"), checkpoint_minutes=60)
+        train_autoencoder(store, settings, training_job(tmp_path, "x"))
 
 
 def test_standard_is_of_the_training_split(store: VolumeStore) -> None:
@@ -372,14 +370,14 @@ def test_residual_without_anything_to_learn_from_stays_the_average(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store.index["months"] = 0.0
-    paths = files(tmp_path, "none")
-    train_stage("residual", store, latents, **paths)
+    job = training_job(tmp_path, "none")
+    train_stage("residual", store, latents, job)
     assert "nobody in the training split has three visits" in caplog.text
     a, b = (Visits(store.batch([row]), latents.mean([row])) for row in (0, 1))
     alpha = torch.tensor([0.3])
-    filled = load_residual(paths["model_path"], CPU)(a, b, alpha, torch.tensor([6.0]))
+    filled = load_residual(job.model_path, CPU)(a, b, alpha, torch.tensor([6.0]))
     assert torch.equal(filled, average_visits(a.x, b.x, alpha))
-    log = pd.read_csv(paths["metrics_path"])
+    log = pd.read_csv(job.metrics_path)
     autoencoder = pd.DataFrame({"step": [1, 2], "seconds": [1, 2], "train_loss": [2.0, 1.0]})
     _, data = plot_training({"autoencoder": autoencoder, "residual": log})
     assert set(data["stage"]) == {"autoencoder"}
@@ -398,11 +396,11 @@ def test_supervised_targets_use_training_statistics(store: VolumeStore) -> None:
 
 
 def test_trained_autoencoder_reconstructs_better(store: VolumeStore, tmp_path: Path) -> None:
-    paths = files(tmp_path, "ae")
-    train_autoencoder(store, AUTOENCODER | {"n_steps": 40}, 0, **paths, checkpoint_minutes=60)
-    metrics = pd.read_csv(paths["metrics_path"])
+    job = training_job(tmp_path, "ae")
+    train_autoencoder(store, AUTOENCODER | {"n_steps": 40}, job)
+    metrics = pd.read_csv(job.metrics_path)
     assert metrics["val_l1"].iloc[-1] < 0.8 * metrics["val_l1"].iloc[0]
-    assert load_autoencoder(paths["model_path"], CPU).downsampling == 4
+    assert load_autoencoder(job.model_path, CPU).downsampling == 4
 
 
 @pytest.mark.parametrize(
@@ -418,4 +416,4 @@ def test_unfinished_training_is_an_error(store: VolumeStore, tmp_path: Path) -> 
         StepBatches(module.make_batch, module.train_rows, 4, 0, 0, 2, 0, 1), batch_size=None
     )
     with pytest.raises(RuntimeError, match="stopped at step 2"):
-        fit_module.fit(module, "short", tmp_path / "m.csv", tmp_path / "w", "id", 60)
+        fit(module, "short", training_job(tmp_path, "short"), "id")

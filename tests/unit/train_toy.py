@@ -23,6 +23,7 @@ from ldae.latents import LatentStore, encode_latents, measure_latent_scale
 from ldae.networks.autoencoder import Autoencoder
 from ldae.training.autoencoder import train_autoencoder
 from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
+from ldae.training.fit import TrainingJob
 from ldae.training.joint import train_ldae_joint
 from ldae.training.residual import train_residual
 from ldae.training.supervised import train_supervised
@@ -88,29 +89,30 @@ def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
     store = read_store(folder)
     scale = measure_latent_scale(np.load(folder / "mu.npy"), store.index)
     latents = LatentStore(folder / "mu.npy", folder / "sigma.npy", folder / "i.tsv", scale)
-    minutes = changes.pop("checkpoint_minutes", 60)
-    paths: dict[str, Any] = {
-        "seed": 0, "model_path": folder / f"{tag}.safetensors",
-        "metrics_path": folder / f"{tag}.csv", "work_dir": folder / f"{tag}-work",
-        "checkpoint_minutes": minutes,
-    }  # fmt: skip
+    job = TrainingJob(
+        seed=0,
+        model_path=folder / f"{tag}.safetensors",
+        metrics_path=folder / f"{tag}.csv",
+        work_dir=folder / f"{tag}-work",
+        checkpoint_minutes=changes.pop("checkpoint_minutes", 60),
+    )
     averaged = AVERAGED | changes
     if stage == "autoencoder":
-        train_autoencoder(store, AUTOENCODER | changes, **paths)
+        train_autoencoder(store, AUTOENCODER | changes, job)
     elif stage == "prior":
-        train_prior(latents, DIFFUSION, UNET | averaged, **paths)
+        train_prior(latents, DIFFUSION, UNET | averaged, job)
     elif stage == "ldae":
         prior, settings = folder / "prior.safetensors", averaged | {"snr_gamma": 0.1}
-        train_ldae(store, latents, prior, DIFFUSION, ENCODER, settings, **paths)
+        train_ldae(store, latents, prior, DIFFUSION, ENCODER, settings, job)
     elif stage == "ldae_joint":
         settings = UNET | averaged | JOINT
-        train_ldae_joint(store, latents, 1.0, DIFFUSION, settings, **paths)
+        train_ldae_joint(store, latents, 1.0, DIFFUSION, settings, job)
     elif stage == "voxel_dae":
-        train_voxel_dae(store, DIFFUSION, ENCODER, UNET | averaged | {"fold": 2}, **paths)
+        train_voxel_dae(store, DIFFUSION, ENCODER, UNET | averaged | {"fold": 2}, job)
     elif stage == "residual":
-        train_residual(store, latents, RESIDUAL | averaged, **paths)
+        train_residual(store, latents, RESIDUAL | averaged, job)
     else:
-        train_supervised(store, ENCODER, averaged, **paths)
+        train_supervised(store, ENCODER, averaged, job)
 
 
 if __name__ == "__main__":
