@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import pandas as pd
@@ -18,8 +19,22 @@ from ldae.tables import blocks, caption_facts, notes_of, read_table, readable
 
 TEMPLATE = "report.html.j2"
 
-SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
-    (
+
+class Section(NamedTuple):
+    """A section of the report: which figures and tables stand in it, in order.
+
+    Variants of a figure, with a suffix to its name, follow it.
+    """
+
+    anchor: str
+    title: str
+    text: str
+    figures: tuple[str, ...]
+    tables: tuple[str, ...]
+
+
+SECTIONS = (
+    Section(
         "claims",
         "The paper's claims",
         "First what holds: statements that the study's numbers can refute. Then each claim by the "
@@ -29,7 +44,7 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("verdicts", "comparisons"),
         ("verdicts", "claims", "comparisons"),
     ),
-    (
+    Section(
         "cohort",
         "Cohort and quality control",
         "Who was scanned, and what preprocessing made of it. Excluded scans are in the table of "
@@ -37,14 +52,14 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("cohort", "qc", "volumes"),
         ("volumes",),
     ),
-    (
+    Section(
         "training",
         "Training",
         "How the networks learned, and how long they took.",
         ("training",),
         (),
     ),
-    (
+    Section(
         "reconstruction",
         "Reconstruction",
         "A scan's semantic and stochastic codes together should bring it back up to what the "
@@ -52,7 +67,7 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("reconstruction", "reconstruction_steps", "stochastic"),
         ("reconstruction", "stochastic"),
     ),
-    (
+    Section(
         "probes",
         "What the code knows",
         "Linear probes of the semantic code, against simpler codes and, where the truth is known, "
@@ -61,7 +76,7 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("roc", "age"),
         ("probes", "ablations"),
     ),
-    (
+    Section(
         "manipulation",
         "Manipulation",
         "Moving the code along a probe's direction should change the anatomy that disease or age "
@@ -71,7 +86,7 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("manipulation", "dose_response", "edit_maps", "edit_fidelity"),
         ("manipulation",),
     ),
-    (
+    Section(
         "interpolation",
         "Interpolation",
         "A visit between two visits of one person, by the LDAE and by a learned residual on the "
@@ -80,7 +95,7 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("interpolation_sequence", "interpolation_gap"),
         ("interpolation",),
     ),
-    (
+    Section(
         "throughput",
         "Throughput",
         "What the latent space buys in seconds and memory against a diffusion autoencoder in "
@@ -89,8 +104,6 @@ SECTIONS: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("throughput",),
     ),
 )
-"""Sections: anchor, title, text, figures (variants with a suffix follow their name), tables."""
-
 TABLE_TITLES = {
     "verdicts": "What holds",
     "claims": "The paper's claims",
@@ -179,42 +192,7 @@ def build_report(
         without = sorted(set(pictures) - set(given))
         if without:
             raise InputError(pictures[without[0]], f"has no {kind}", "Give it one.")
-    sections = []
-    shown: set[str] = set()
-    number = table_number = 0
-    for anchor, title, text, names, table_names in SECTIONS:
-        in_section = []
-        for name in _with_variants(names, pictures):
-            number += 1
-            shown.add(name)
-            in_section.append(
-                {
-                    "name": name,
-                    "number": number,
-                    "caption": texts[name],
-                    "origin": origins[name],
-                    "source": _embedded(pictures[name]),
-                }
-            )
-        shown_tables = [name for name in table_names if name in tables]
-        in_tables = [part for name in shown_tables for part in _tables(name, Path(tables[name]))]
-        for part in in_tables:
-            table_number += 1
-            part["number"] = table_number
-        shown |= {name for name in table_names if name in tables}
-        if in_section or in_tables:
-            sections.append(
-                {
-                    "anchor": anchor,
-                    "title": title,
-                    "text": text,
-                    "figures": in_section,
-                    "tables": in_tables,
-                }
-            )
-    forgotten = sorted((set(pictures) | set(tables)) - shown)
-    if forgotten:
-        raise InputError(forgotten[0], "belongs to no section", "Add it to SECTIONS in report.py.")
+    sections = _sections(pictures, tables, texts, origins)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -232,9 +210,64 @@ def build_report(
     Path(out).write_text(page, encoding="utf-8")
 
 
+def _sections(
+    pictures: Mapping[str, Path],
+    tables: Mapping[str, Path],
+    captions: Mapping[str, str],
+    origins: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """What the template needs of every section that shows something.
+
+    Raises
+    ------
+    InputError
+        If no section shows a figure or table.
+    """
+    of_sections = [
+        (
+            section,
+            _with_variants(section.figures, pictures),
+            [t for t in section.tables if t in tables],
+        )
+        for section in SECTIONS
+    ]
+    shown = {name for _, figures, names in of_sections for name in (*figures, *names)}
+    if forgotten := sorted((set(pictures) | set(tables)) - shown):
+        raise InputError(forgotten[0], "belongs to no section", "Add it to SECTIONS in report.py.")
+    figure_numbers, table_numbers = count(1), count(1)
+    sections = []
+    for section, figures, names in of_sections:
+        in_section = [
+            {
+                "name": name,
+                "number": next(figure_numbers),
+                "caption": captions[name],
+                "origin": origins[name],
+                "source": _embedded(pictures[name]),
+            }
+            for name in figures
+        ]
+        in_tables = [
+            part | {"number": next(table_numbers)}
+            for name in names
+            for part in _tables(name, Path(tables[name]))
+        ]
+        if in_section or in_tables:
+            sections.append(
+                {
+                    "anchor": section.anchor,
+                    "title": section.title,
+                    "text": section.text,
+                    "figures": in_section,
+                    "tables": in_tables,
+                }
+            )
+    return sections
+
+
 def _with_variants(names: tuple[str, ...], pictures: Mapping[str, Path]) -> list[str]:
     """Names that have a picture, each followed by its variants (``manipulation_age``)."""
-    of_sections = {name for _, _, _, section, _ in SECTIONS for name in section}
+    of_sections = {name for section in SECTIONS for name in section.figures}
     found = []
     for name in names:
         found += [name] if name in pictures else []

@@ -5,6 +5,8 @@ This part knows no images: it draws people and the volumes that their heads are 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -63,6 +65,39 @@ def draw_population(settings: SimulationSettings, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@dataclass(frozen=True)
+class _Traits:
+    """What a person brings to every visit.
+
+    Attributes
+    ----------
+    icv_ml
+        Intracranial volume.
+    size
+        Its log over the mean's.
+    brain_age
+        Age in years that the brain looks at the first visit.
+    severity
+        Of the disease at the first visit, 0 in health.
+    pace
+        Factor on the rates of ageing.
+    stage
+        Factor on the disease's yearly rates.
+    hippocampus_z, ventricles_z, cortex_z
+        Deviations of the structures from their medians.
+    """
+
+    icv_ml: float
+    size: float
+    brain_age: float
+    severity: float
+    pace: float
+    stage: float
+    hippocampus_z: float
+    ventricles_z: float
+    cortex_z: float
+
+
 def _draw_person(
     settings: SimulationSettings,
     seed: int,
@@ -73,75 +108,92 @@ def _draw_person(
     sex: str,
     site: str,
 ) -> list[dict[str, object]]:
+    """Rows of one person's visits."""
     rng = random_stream(seed, STREAM_PERSON, person)
-    gap, icv_z, hippocampus_z, ventricles_z, cortex_z, severity_z, pace_z = rng.standard_normal(7)
-    asked_back = rng.random() < settings.follow_up_share
-    shown_up = rng.random(len(settings.months) - 1) >= settings.missing_visit_rate
-    later = np.array(settings.months[1:], int)
-    attended = {0, *later[shown_up & asked_back].tolist()}
-
-    icv = rates.ICV_ML_WOMEN * (rates.ICV_RATIO_MEN if sex == "M" else 1.0)
-    icv *= np.exp(rates.ICV_LOG_SD * icv_z)
-    size = np.log(icv / rates.ICV_ML_MEAN)
-    severity = rates.SEVERITY[diagnosis] * np.exp(
-        rates.SEVERITY_LOG_SD * severity_z - rates.SEVERITY_LOG_SD**2 / 2
-    )
-    pace = np.exp(rates.RATE_LOG_SD * pace_z - rates.RATE_LOG_SD**2 / 2)
-    stage = rates.SEVERITY[diagnosis] * pace  # factor on the disease's yearly rates
-    brain_age = first_age + rates.BRAIN_AGE_SD * gap
-
+    traits = _draw_traits(rng, diagnosis, first_age, sex)
+    attended = _draw_visits(rng, settings)
     rows: list[dict[str, object]] = []
     for visit, months in enumerate(settings.months):
         if months not in attended:
             continue
         years = months / 12
-        # Age moves the brain at the person's own pace, from where it was at the first visit.
-        healthy_age = brain_age + pace * years
-        hippocampus = (
-            rates.HIPPOCAMPUS_ML
-            * np.exp(
-                _healthy_hippocampus(healthy_age)
-                + rates.HIPPOCAMPUS_LOG_SD * hippocampus_z
-                + rates.HIPPOCAMPUS_LOG_EFFECT_AD * severity
-                + rates.HIPPOCAMPUS_ICV_EXPONENT * size
-                + stage * (rates.HIPPOCAMPUS_RATE_AD - rates.HIPPOCAMPUS_RATE) * years
-            )
-        )  # fmt: skip
-        ventricles = (
-            rates.VENTRICLES_ML_AT_40
-            * np.exp(
-                _healthy_ventricles(brain_age)
-                + rates.VENTRICLES_LOG_SD * ventricles_z
-                + rates.VENTRICLES_LOG_EFFECT_AD * severity
-                + rates.VENTRICLES_ICV_EXPONENT * size
-            )
-            + (
-                pace * rates.VENTRICLES_ML_PER_YEAR
-                + stage * (rates.VENTRICLES_ML_PER_YEAR_AD - rates.VENTRICLES_ML_PER_YEAR)
-            )
-            * years
-        )
-        cortex_healthy = rates.CORTEX_ML * np.exp(
-            rates.CORTEX_RATE * (healthy_age - rates.REFERENCE_AGE)
-            + rates.CORTEX_LOG_SD * cortex_z
-            + rates.CORTEX_ICV_EXPONENT * size
-        )
-        cortex = cortex_healthy * np.exp(
-            rates.CORTEX_LOG_EFFECT_AD * severity
-            + stage * (rates.CORTEX_RATE_AD - rates.CORTEX_RATE) * years
-        )
         session = f"ses-M{months:03d}"
         rows.append(
             {
                 "scan": f"{subject}_{session}", "subject": subject, "session": session,
                 "person": person, "visit": visit, "months": float(months),
                 "age": round(first_age + years, 2), "sex": sex, "diagnosis": diagnosis,
-                "site": site, "icv_ml": icv, "ventricles_ml": ventricles,
-                "hippocampus_ml": hippocampus, "cortex_ml": cortex,
-                "cortex_healthy_ml": cortex_healthy, "severity": severity + stage * years / 5.0,
+                "site": site, "icv_ml": traits.icv_ml, **_volumes(traits, years),
+                "severity": traits.severity + traits.stage * years / rates.YEARS_PER_SEVERITY,
             }
         )  # fmt: skip
     return rows
+
+
+def _draw_traits(rng: np.random.Generator, diagnosis: str, first_age: float, sex: str) -> _Traits:
+    gap, icv_z, hippocampus_z, ventricles_z, cortex_z, severity_z, pace_z = rng.standard_normal(7)
+    icv = rates.ICV_ML_WOMEN * (rates.ICV_RATIO_MEN if sex == "M" else 1.0)
+    icv *= np.exp(rates.ICV_LOG_SD * icv_z)
+    pace = np.exp(rates.RATE_LOG_SD * pace_z - rates.RATE_LOG_SD**2 / 2)
+    return _Traits(
+        icv_ml=icv,
+        size=np.log(icv / rates.ICV_ML_MEAN),
+        brain_age=first_age + rates.BRAIN_AGE_SD * gap,
+        severity=rates.SEVERITY[diagnosis]
+        * np.exp(rates.SEVERITY_LOG_SD * severity_z - rates.SEVERITY_LOG_SD**2 / 2),
+        pace=pace,
+        stage=rates.SEVERITY[diagnosis] * pace,
+        hippocampus_z=hippocampus_z,
+        ventricles_z=ventricles_z,
+        cortex_z=cortex_z,
+    )
+
+
+def _draw_visits(rng: np.random.Generator, settings: SimulationSettings) -> set[int]:
+    """Months of the visits that a person came to; the first one always."""
+    asked_back = rng.random() < settings.follow_up_share
+    shown_up = rng.random(len(settings.months) - 1) >= settings.missing_visit_rate
+    later = np.array(settings.months[1:], int)
+    return {0, *later[shown_up & asked_back].tolist()}
+
+
+def _volumes(traits: _Traits, years: float) -> dict[str, float]:
+    """Volumes in ml, so many years after the first visit.
+
+    Age moves the brain at the person's own pace, from where it was at the first visit.
+    """
+    healthy_age = traits.brain_age + traits.pace * years
+    hippocampus = rates.HIPPOCAMPUS_ML * np.exp(
+        _healthy_hippocampus(healthy_age)
+        + rates.HIPPOCAMPUS_LOG_SD * traits.hippocampus_z
+        + rates.HIPPOCAMPUS_LOG_EFFECT_AD * traits.severity
+        + rates.HIPPOCAMPUS_ICV_EXPONENT * traits.size
+        + traits.stage * (rates.HIPPOCAMPUS_RATE_AD - rates.HIPPOCAMPUS_RATE) * years
+    )
+    ventricles_at_first = rates.VENTRICLES_ML_AT_40 * np.exp(
+        _healthy_ventricles(traits.brain_age)
+        + rates.VENTRICLES_LOG_SD * traits.ventricles_z
+        + rates.VENTRICLES_LOG_EFFECT_AD * traits.severity
+        + rates.VENTRICLES_ICV_EXPONENT * traits.size
+    )
+    ventricles_per_year = traits.pace * rates.VENTRICLES_ML_PER_YEAR + traits.stage * (
+        rates.VENTRICLES_ML_PER_YEAR_AD - rates.VENTRICLES_ML_PER_YEAR
+    )
+    cortex_healthy = rates.CORTEX_ML * np.exp(
+        rates.CORTEX_RATE * (healthy_age - rates.REFERENCE_AGE)
+        + rates.CORTEX_LOG_SD * traits.cortex_z
+        + rates.CORTEX_ICV_EXPONENT * traits.size
+    )
+    cortex = cortex_healthy * np.exp(
+        rates.CORTEX_LOG_EFFECT_AD * traits.severity
+        + traits.stage * (rates.CORTEX_RATE_AD - rates.CORTEX_RATE) * years
+    )
+    return {
+        "ventricles_ml": ventricles_at_first + ventricles_per_year * years,
+        "hippocampus_ml": hippocampus,
+        "cortex_ml": cortex,
+        "cortex_healthy_ml": cortex_healthy,
+    }
 
 
 def healthy_growth(age: float, years: float) -> tuple[float, float, float]:

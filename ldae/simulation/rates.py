@@ -66,6 +66,9 @@ CORTEX_LOG_EFFECT_AD = -0.045
 # Severity at the first visit: 0 in CN, around 1 in AD, in between in MCI; log-normal spread. Tuned.
 SEVERITY = {"CN": 0.0, "MCI": 0.5, "AD": 1.0}
 SEVERITY_LOG_SD = 0.45
+# In so many years of disease, an average patient's severity rises by one. Assumed; no volume
+# depends on it.
+YEARS_PER_SEVERITY = 5.0
 
 # Head-size exponents: how a structure scales with intracranial volume (1 = proportionally). Cortex
 # scales slightly, hippocampi clearly, less than proportionally.
