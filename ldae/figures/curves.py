@@ -350,15 +350,15 @@ def plot_throughput(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
                     for i in np.flatnonzero(np.isfinite(ratio)):
                         axis.annotate(
                             f"{ratio[i]:.{int(ratio[i] < 10)}f}×", (x[i], top[i]),
-                            ha="center", va="bottom",
-                            xytext=(0, 3), textcoords="offset points", fontsize=6,
+                            ha="center", va="bottom", rotation=90,
+                            xytext=(0, 3), textcoords="offset points", fontsize=6.5,
                         )  # fmt: skip
             axis.set_xticks(range(len(operations)), [OPERATIONS[o] for o in operations])
             axis.set_ylabel(text)
             axis.grid(visible=False, axis="x")
         axes[0].set_yscale("log")
         axes[0].yaxis.set_major_formatter("{x:g}")
-        axes[0].margins(y=0.14)
+        axes[0].margins(y=0.2)
         panel_letters(axes)
         legend_below(figure, axes[0], len(methods))
     return figure, data

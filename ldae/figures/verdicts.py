@@ -127,11 +127,17 @@ def _draw_cell(axis: Axes, row: pd.Series, n_models: int, column: int, y: int) -
     """Number of one model on its verdict's colour."""
     left, width = _column(n_models, column)
     axis.barh(y, width, 0.86, left=left, color=FACES[row["verdict"]])
-    text = "–" if pd.isna(row["value"]) else f"{row['value']:.2g}".replace("-", "−")
     axis.text(
-        left + width / 2, y, text, va="center", ha="center", fontsize=6.5,
+        left + width / 2, y, _number(row["value"]), va="center", ha="center", fontsize=6.5,
         color=INKS[row["verdict"]],
     )  # fmt: skip
+
+
+def _number(value: float) -> str:
+    """Two digits that count, and no exponent for large numbers."""
+    if pd.isna(value):
+        return "–"
+    return f"{value:.{'0f' if abs(value) >= 99.5 else '2g'}}".replace("-", "−")
 
 
 def _finish(axis: Axes, models: list[str], n_lines: int) -> None:
