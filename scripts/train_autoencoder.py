@@ -1,5 +1,7 @@
 """Rule entry point: train the autoencoder that compresses a scan."""
 
+from pathlib import Path
+
 from ldae.entry import rule_entry
 from ldae.training.autoencoder import train_autoencoder
 from ldae.training.fit import TrainingJob
@@ -10,5 +12,11 @@ with rule_entry(snakemake) as run:
     train_autoencoder(
         store=VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index),
         settings=snakemake.params.settings,
-        job=TrainingJob.of(snakemake),
+        job=TrainingJob(
+            seed=run.seed,
+            model_path=Path(snakemake.output.model),
+            metrics_path=Path(snakemake.output.metrics),
+            work_dir=Path(snakemake.params.work_dir),
+            checkpoint_minutes=snakemake.resources.checkpoint_minutes,
+        ),
     )

@@ -1,12 +1,14 @@
 """Rule entry point: train the joint variant of the LDAE."""
 
+from pathlib import Path
+
 from ldae.entry import rule_entry
 from ldae.latents import LatentStore, read_scale
 from ldae.training.fit import TrainingJob
 from ldae.training.joint import train_ldae_joint
 from ldae.volumes import VolumeStore
 
-with rule_entry(snakemake):
+with rule_entry(snakemake) as run:
     train_ldae_joint(
         store=VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index),
         latents=LatentStore(
@@ -18,5 +20,11 @@ with rule_entry(snakemake):
         spacing_mm=snakemake.params.spacing_mm,
         diffusion=snakemake.params.diffusion,
         settings=snakemake.params.settings,
-        job=TrainingJob.of(snakemake),
+        job=TrainingJob(
+            seed=run.seed,
+            model_path=Path(snakemake.output.model),
+            metrics_path=Path(snakemake.output.metrics),
+            work_dir=Path(snakemake.params.work_dir),
+            checkpoint_minutes=snakemake.resources.checkpoint_minutes,
+        ),
     )

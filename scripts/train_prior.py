@@ -1,11 +1,13 @@
 """Rule entry point: train the unconditional diffusion prior in the latent space."""
 
+from pathlib import Path
+
 from ldae.entry import rule_entry
 from ldae.latents import LatentStore, read_scale
 from ldae.training.diffusion import train_prior
 from ldae.training.fit import TrainingJob
 
-with rule_entry(snakemake):
+with rule_entry(snakemake) as run:
     train_prior(
         latents=LatentStore(
             snakemake.input.mu,
@@ -15,5 +17,11 @@ with rule_entry(snakemake):
         ),
         diffusion=snakemake.params.diffusion,
         settings=snakemake.params.settings,
-        job=TrainingJob.of(snakemake),
+        job=TrainingJob(
+            seed=run.seed,
+            model_path=Path(snakemake.output.model),
+            metrics_path=Path(snakemake.output.metrics),
+            work_dir=Path(snakemake.params.work_dir),
+            checkpoint_minutes=snakemake.resources.checkpoint_minutes,
+        ),
     )

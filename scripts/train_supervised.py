@@ -1,5 +1,7 @@
 """Rule entry point: train the semantic encoder's architecture on the labels."""
 
+from pathlib import Path
+
 from ldae.entry import rule_entry
 from ldae.training.fit import TrainingJob
 from ldae.training.supervised import train_supervised
@@ -11,5 +13,11 @@ with rule_entry(snakemake) as run:
         store=VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index),
         encoder=snakemake.params.encoder,
         settings=snakemake.params.settings,
-        job=TrainingJob.of(snakemake),
+        job=TrainingJob(
+            seed=run.seed,
+            model_path=Path(snakemake.output.model),
+            metrics_path=Path(snakemake.output.metrics),
+            work_dir=Path(snakemake.params.work_dir),
+            checkpoint_minutes=snakemake.resources.checkpoint_minutes,
+        ),
     )

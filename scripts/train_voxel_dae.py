@@ -1,5 +1,7 @@
 """Rule entry point: train the conventional diffusion autoencoder in voxel space."""
 
+from pathlib import Path
+
 from ldae.entry import rule_entry
 from ldae.training.diffusion import train_voxel_dae
 from ldae.training.fit import TrainingJob
@@ -12,5 +14,11 @@ with rule_entry(snakemake) as run:
         diffusion=snakemake.params.diffusion,
         encoder=snakemake.params.encoder,
         settings=snakemake.params.settings,
-        job=TrainingJob.of(snakemake),
+        job=TrainingJob(
+            seed=run.seed,
+            model_path=Path(snakemake.output.model),
+            metrics_path=Path(snakemake.output.metrics),
+            work_dir=Path(snakemake.params.work_dir),
+            checkpoint_minutes=snakemake.resources.checkpoint_minutes,
+        ),
     )

@@ -55,17 +55,6 @@ class TrainingJob:
     work_dir: Path
     checkpoint_minutes: float
 
-    @classmethod
-    def of(cls, snakemake: Any) -> TrainingJob:
-        """As the object that Snakemake hands to a training's script tells it."""
-        return cls(
-            seed=int(snakemake.params.seed),
-            model_path=Path(snakemake.output.model),
-            metrics_path=Path(snakemake.output.metrics),
-            work_dir=Path(snakemake.params.work_dir),
-            checkpoint_minutes=float(snakemake.resources.checkpoint_minutes),
-        )
-
 
 def resolve_steps(settings: dict[str, Any], n_scans: int) -> dict[str, Any]:
     """Settings with ``n_steps``, from ``n_epochs`` passes over `n_scans` where that is given.
