@@ -222,6 +222,21 @@ def _check_consistency(config: Config, files: Sequence[Path]) -> None:
     for first, second in SAME_LENGTH:
         if len(config[first[0]][first[1]]) != len(config[second[0]][second[1]]):
             fail(first, f"it is not as long as {'.'.join(second)}", "Give one entry per level")
+    if config["encoder"]["backbone"] == "volume":
+        levels, cube = len(config["encoder"]["channels"]), config["encoder"]["cube"]
+        cubes = -(-min(config["grid"]["shape"]) // cube)
+        if cubes < 2 ** (levels - 1):
+            fail(
+                ("encoder", "channels"),
+                f"{levels} levels are too many for {cubes} cubes along an axis",
+                "Take fewer levels, or a smaller encoder.cube",
+            )
+        if config["encoder"]["pretrained"] is not None:
+            fail(
+                ("encoder", "pretrained"),
+                "ImageNet's weights are for the backbone of slices",
+                "Set it to null, or encoder.backbone to slices",
+            )
 
 
 def _reductions(config: Config) -> dict[str, int]:

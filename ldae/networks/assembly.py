@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ldae.networks.autoencoder import fold_space, unfold_space
+from ldae.networks.encoders import make_encoder
 from ldae.networks.gradient_estimator import GradientEstimator
-from ldae.networks.semantic_encoder import SemanticEncoder
 from ldae.networks.unet import NoiseUNet
 from ldae.networks.weights import freeze, read_weights, save_weights
 
@@ -20,14 +20,15 @@ class SemanticPair(nn.Module):
     Parameters
     ----------
     encoder
-        Settings of :class:`SemanticEncoder`.
+        Architecture of the encoder (:func:`ldae.networks.encoders.encoder_architecture`).
     prior
         The prior whose shape the estimator takes; it is not kept.
     """
 
     def __init__(self, encoder: dict, prior: NoiseUNet) -> None:
         super().__init__()
-        self.encoder = SemanticEncoder(**encoder)
+        self.architecture = {"encoder": dict(encoder)}
+        self.encoder = make_encoder(encoder)
         self.estimator = GradientEstimator(prior, self.encoder.dim_y)
 
     def shifted_noise(
@@ -58,7 +59,7 @@ class ConditionalUNet(nn.Module):
     Parameters
     ----------
     encoder
-        Settings of :class:`SemanticEncoder`.
+        Architecture of the encoder (:func:`ldae.networks.encoders.encoder_architecture`).
     unet
         Settings of :class:`NoiseUNet` without `in_channels` and `dim_y`.
     fold
@@ -69,7 +70,7 @@ class ConditionalUNet(nn.Module):
         super().__init__()
         self.architecture = {"encoder": dict(encoder), "unet": dict(unet), "fold": fold}
         self.fold = fold
-        self.encoder = SemanticEncoder(**encoder)
+        self.encoder = make_encoder(encoder)
         self.unet = NoiseUNet(in_channels=fold**3, dim_y=self.encoder.dim_y, **unet)
 
     def noise(self, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
@@ -83,7 +84,7 @@ class EncoderWithHeads(nn.Module):
     Parameters
     ----------
     encoder
-        Settings of :class:`SemanticEncoder`.
+        Architecture of the encoder (:func:`ldae.networks.encoders.encoder_architecture`).
     tasks
         Names of the tasks, each with one output.
     """
@@ -91,7 +92,7 @@ class EncoderWithHeads(nn.Module):
     def __init__(self, encoder: dict, tasks: list[str]) -> None:
         super().__init__()
         self.architecture = {"encoder": dict(encoder), "tasks": list(tasks)}
-        self.encoder = SemanticEncoder(**encoder)
+        self.encoder = make_encoder(encoder)
         self.heads = nn.ModuleDict({task: nn.Linear(self.encoder.dim_y, 1) for task in tasks})
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -115,8 +116,8 @@ def load_prior_network(path: Path, device: torch.device) -> NoiseUNet:
 
 
 def save_semantic_pair(path: Path, pair: SemanticPair) -> None:
-    """Write encoder and estimator with the encoder's settings."""
-    save_weights(path, pair.state_dict(), {"encoder": pair.encoder.architecture})
+    """Write encoder and estimator with the encoder's architecture."""
+    save_weights(path, pair.state_dict(), pair.architecture)
 
 
 def load_semantic_pair(path: Path, prior: NoiseUNet, device: torch.device) -> SemanticPair:

@@ -67,9 +67,10 @@ class TissueDensities(nn.Module):
         self.register_buffer("bins", torch.linspace(0, 1, n_bins), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Densities (B, n_places, n_bins), each place's of sum 1, of scans x (B, 1, H, W, D)."""
+        """Densities (B, n_places, n_bins), of sum 1 in the brain, of scans x (B, 1, H, W, D)."""
         width = 1 / (len(self.bins) - 1)
-        brain = self._about(self.inside)
+        # at least: windows that hold less are kept only where a grid of all of them is wanted
+        brain = self._about(self.inside).clamp_min(LEAST_BRAIN)
         shares = [
             self._about(self.inside * (1 - (x - level).abs() / width).clamp_min(0)) / brain
             for level in self.bins
@@ -122,9 +123,9 @@ def measure_densities(
 
 
 @torch.no_grad()
-def all_densities(layer: TissueDensities, store: VolumeStore) -> Tensor:
-    """Tissue densities of every scan, (N, n_places, n_bins)."""
-    return torch.cat([layer(store.batch(rows)) for rows in batches(store.rows(), SCANS_AT_ONCE)])
+def densities_of(layer: TissueDensities, store: VolumeStore, rows: np.ndarray) -> Tensor:
+    """Tissue densities of the scans in `rows`, (N, n_places, n_bins)."""
+    return torch.cat([layer(store.batch(piece)) for piece in batches(rows, SCANS_AT_ONCE)])
 
 
 def fit_density_pca(
@@ -152,7 +153,8 @@ def fit_density_pca(
     """
     rows = store.rows("train")
     note_fitted("density PCA", store.index["subject"].iloc[rows])
-    densities = all_densities(measure_densities(store, settings, spacing_mm), store)
+    layer = measure_densities(store, settings, spacing_mm)
+    densities = densities_of(layer, store, store.rows())
     standard = density_standard(densities[rows])
     flat = standard(densities).flatten(1).numpy()
     pca = density_components(flat[rows], n_components, seed)

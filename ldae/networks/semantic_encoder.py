@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ldae.errors import InputError
-from ldae.networks.standard import CohortStandard, adopt_standard
-from ldae.networks.weights import freeze, read_weights
+from ldae.networks.standard import CohortStandard
 
 
 class SemanticEncoder(nn.Module):
@@ -63,16 +61,6 @@ class SemanticEncoder(nn.Module):
         from transformers.models.convnext.configuration_convnext import ConvNextConfig
         from transformers.models.convnext.modeling_convnext import ConvNextModel
 
-        self.architecture: dict[str, Any] = {
-            "n_slices": n_slices,
-            "slab": slab,
-            "dim_y": dim_y,
-            "depths": list(depths),
-            "widths": list(widths),
-            "patch_size": patch_size,
-            "n_heads": n_heads,
-            "standard_shape": None if standard_shape is None else list(standard_shape),
-        }
         if dim_y % n_heads:
             raise ValueError(f"dim_y ({dim_y}) must be a multiple of n_heads ({n_heads})")
         if n_slices % slab:
@@ -162,47 +150,3 @@ def load_imagenet_backbone(encoder: SemanticEncoder, path: Path) -> None:
             "[3, 3, 27, 3] and [96, 192, 384, 768]), or pretrained to null.",
         )
     encoder.backbone.load_state_dict(tensors)
-
-
-def encoder_settings(settings: dict[str, Any], shape: tuple[int, int, int]) -> dict[str, Any]:
-    """Arguments of `SemanticEncoder` from config section ``encoder`` and the study's grid."""
-    names = ("slab", "dim_y", "depths", "widths", "patch_size", "n_heads")
-    relative = {"standard_shape": list(shape) if settings["relative_to_cohort"] else None}
-    return {"n_slices": shape[2]} | {name: settings[name] for name in names} | relative
-
-
-def load_encoder(path: Path, device: torch.device) -> SemanticEncoder:
-    """The semantic encoder inside any saved model that has one, frozen and in eval mode."""
-    state, architecture = read_weights(path)
-    encoder = SemanticEncoder(**architecture["encoder"])
-    prefix = "encoder."
-    encoder.load_state_dict(
-        {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    )
-    freeze(encoder)
-    return encoder.to(device)
-
-
-def untrained_encoder(
-    encoder: dict[str, Any], standard: CohortStandard | None, seed: int, device: torch.device
-) -> SemanticEncoder:
-    """The semantic encoder as initialised from `seed`, frozen: the probes' floor.
-
-    Parameters
-    ----------
-    encoder
-        Settings of :class:`SemanticEncoder`.
-    standard
-        The cohort's standard, where the settings ask for one.
-    seed
-        Of the initial weights.
-    device
-        Where to put it.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = SemanticEncoder(**encoder)
-    if standard is not None:
-        adopt_standard(network, standard)
-    freeze(network)
-    return network.to(device)

@@ -7,15 +7,17 @@ voxel by voxel, what differs between people is all that is left.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ldae.latents import LatentStore
 from ldae.provenance.fitted import note_fitted
-from ldae.volumes import VolumeStore
+
+if TYPE_CHECKING:
+    from ldae.latents import LatentStore
+    from ldae.volumes import VolumeStore
 
 # Deviations below this (of an intensity range of 1) are noise and background, not anatomy.
 LEAST_DEVIATION = 0.02

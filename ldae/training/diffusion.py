@@ -22,12 +22,7 @@ from ldae.networks.assembly import (
     save_prior,
     save_semantic_pair,
 )
-from ldae.networks.semantic_encoder import (
-    SemanticEncoder,
-    encoder_settings,
-    load_imagenet_backbone,
-)
-from ldae.networks.standard import adopt_standard, measure_standard
+from ldae.networks.encoders import encoder_architecture, prepare_encoder
 from ldae.networks.unet import NoiseUNet
 from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
@@ -201,24 +196,6 @@ class VoxelDaeTraining(DiffusionTraining):
         return {"loss": noise_loss(batch["eps"], eps_hat)}
 
 
-def prepare_encoder(encoder: SemanticEncoder, settings: dict[str, Any], store: VolumeStore) -> None:
-    """Give a new encoder what it starts from: the cohort's standard and ImageNet's weights.
-
-    Parameters
-    ----------
-    encoder
-        Made with :func:`encoder_settings`; changed in place.
-    settings
-        Config section ``encoder``.
-    store
-        The packed scans.
-    """
-    if encoder.standard is not None:
-        adopt_standard(encoder, measure_standard(store))
-    if settings["pretrained"] is not None:
-        load_imagenet_backbone(encoder, Path(settings["pretrained"]))
-
-
 def unet_settings(settings: dict[str, Any], diffusion: dict[str, Any]) -> dict[str, Any]:
     """Arguments of `NoiseUNet` that a network's config section and section ``diffusion`` give."""
     names = ("channels", "n_res_blocks", "attention_levels", "dropout", "norm_groups")
@@ -277,7 +254,7 @@ def train_ldae(
     torch.manual_seed(job.seed)
     settings = resolve_steps(settings, len(store.rows("train")))
     prior = load_prior_network(prior_path, torch.device("cpu"))
-    pair = SemanticPair(encoder_settings(encoder, store.shape), prior)
+    pair = SemanticPair(encoder_architecture(encoder, store.shape), prior)
     prepare_encoder(pair.encoder, encoder, store)
     schedule = NoiseSchedule(**diffusion)
     module = LdaeTraining(pair, prior, store, latents, settings, job.seed, schedule)
@@ -309,7 +286,7 @@ def train_voxel_dae(
     torch.manual_seed(job.seed)
     settings = resolve_steps(settings, len(store.rows("train")))
     network = ConditionalUNet(
-        encoder_settings(encoder, store.shape),
+        encoder_architecture(encoder, store.shape),
         unet_settings(settings, diffusion),
         int(settings["fold"]),
     )

@@ -12,7 +12,7 @@ from typing_extensions import override
 from ldae.diffusion.process import diffuse, noise_loss
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.latents import LatentStore
-from ldae.networks.densities import all_densities, measure_densities
+from ldae.networks.densities import densities_of, measure_densities
 from ldae.networks.joint import JointNetwork, save_joint_network
 from ldae.networks.standard import measure_latent_standard
 from ldae.provenance.fitted import note_fitted
@@ -130,7 +130,7 @@ def train_ldae_joint(
     )
     network.standard.load_state_dict(measure_latent_standard(latents).state_dict())
     network.encoder.densities.load_state_dict(layer.state_dict())
-    densities = all_densities(layer, store)
+    densities = densities_of(layer, store, store.rows())
     fit_joint_start(network, latents, densities, job.seed)
     standardised = network.encoder.standard(densities)
     schedule = NoiseSchedule(**diffusion)

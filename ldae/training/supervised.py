@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from ldae.networks.assembly import EncoderWithHeads, save_encoder_with_heads
-from ldae.networks.semantic_encoder import encoder_settings
+from ldae.networks.encoders import encoder_architecture, prepare_encoder
 from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
-from ldae.training.diffusion import prepare_encoder
 from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
 from ldae.volumes import VolumeStore
@@ -116,7 +115,7 @@ def train_supervised(
     torch.manual_seed(job.seed)
     settings = resolve_steps(settings, len(store.rows("train")))
     targets = supervised_targets(store)
-    network = EncoderWithHeads(encoder_settings(encoder, store.shape), list(targets))
+    network = EncoderWithHeads(encoder_architecture(encoder, store.shape), list(targets))
     prepare_encoder(network.encoder, encoder, store)
     module = SupervisedTraining(network, store, targets, settings, job.seed)
     identity = fingerprint(settings, encoder, job.seed, store.digest())

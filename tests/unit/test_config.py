@@ -136,6 +136,14 @@ def test_networks_that_may_be_ablated_are_those_with_codes():
         ({"encoder": {"slab": 3}}, ["grid.shape", "40", "encoder.slab 3"]),
         ({"encoder": {"n_heads": 5}}, ["encoder.dim_y", "96", "encoder.n_heads 5"]),
         ({"encoder": {"depths": [1, 1, 1]}}, ["encoder.widths", "as long as encoder.depths"]),
+        (
+            {"encoder": {"backbone": "volume", "cube": 20, "channels": [8, 8, 8]}},
+            ["encoder.channels", "3 levels", "2 cubes"],
+        ),
+        (
+            {"encoder": {"backbone": "volume", "pretrained": "w.safetensors"}},
+            ["encoder.pretrained", "backbone of slices"],
+        ),
         ({"prior": {"norm_groups": 5}}, ["prior.channels", "48", "prior.norm_groups 5"]),
         ({"prior": {"attention_levels": [True, True]}}, ["prior.attention_levels", "as long as"]),
         ({"split": {"train": 0.9}}, ["split", "1.2"]),

@@ -34,8 +34,8 @@ CPU = torch.device("cpu")
 SHAPE = (8, 8, 8)
 DIFFUSION = {"n_levels": 100, "beta_start": 1e-3, "beta_end": 0.1}
 ENCODER = {
-    "n_slices": 8, "slab": 2, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4,
-    "n_heads": 2,
+    "backbone": "slices", "n_slices": 8, "slab": 2, "dim_y": 8, "depths": [1], "widths": [8],
+    "patch_size": 4, "n_heads": 2,
 }  # fmt: skip
 UNET = {
     "channels": [8], "n_res_blocks": 1, "attention_levels": [True], "dropout": 0.0,

@@ -30,14 +30,10 @@ from ldae.networks.autoencoder import (
     save_autoencoder,
     unfold_space,
 )
+from ldae.networks.encoders import load_encoder, make_encoder
 from ldae.networks.gradient_estimator import GradientEstimator
 from ldae.networks.residual import VisitResidual, Visits, load_residual, save_residual
-from ldae.networks.semantic_encoder import (
-    SemanticEncoder,
-    load_encoder,
-    load_imagenet_backbone,
-    untrained_encoder,
-)
+from ldae.networks.semantic_encoder import SemanticEncoder, load_imagenet_backbone
 from ldae.networks.unet import NoiseUNet
 from ldae.networks.weights import read_weights
 
@@ -46,6 +42,11 @@ SCHEDULE = {"n_levels": 1000, "beta_start": 1e-4, "beta_end": 0.02}
 ENCODER = {
     "n_slices": 16, "slab": 4, "dim_y": 16, "depths": [1, 1], "widths": [8, 16], "patch_size": 4,
     "n_heads": 2,
+}  # fmt: skip
+SLICES = {"backbone": "slices", **ENCODER}
+VOLUME = {
+    "backbone": "volume", "shape": [16, 16, 16], "cube": 4, "n_bins": 5, "channels": [8, 8],
+    "dim_y": 16,
 }  # fmt: skip
 UNET = {
     "channels": [16, 32], "n_res_blocks": 1, "attention_levels": [False, True], "dropout": 0.1,
@@ -192,7 +193,7 @@ def test_estimator_starts_at_zero_and_shares_nothing() -> None:
 def test_frozen_prior_gets_no_gradient_and_no_dropout(tmp_path: Path) -> None:
     save_prior(tmp_path / "prior.safetensors", NoiseUNet(in_channels=3, **UNET))
     prior = load_prior_network(tmp_path / "prior.safetensors", CPU)
-    pair = SemanticPair(ENCODER, prior).train()
+    pair = SemanticPair(SLICES, prior).train()
     prior.train()  # as Lightning does to everything it holds
     assert not any(module.training for module in prior.modules())
     x, z = torch.rand(2, 1, 16, 16, 16), torch.randn(2, 3, 4, 4, 4)
@@ -218,12 +219,28 @@ def test_encoder_code_and_errors() -> None:
         SemanticEncoder(**{**ENCODER, "slab": 5})
 
 
-def test_untrained_encoder_depends_on_the_seed_alone() -> None:
-    x = torch.rand(1, 1, 16, 16, 16)
-    first = untrained_encoder(ENCODER, None, 3, CPU)(x)
-    torch.rand(7)
-    assert torch.equal(first, untrained_encoder(ENCODER, None, 3, CPU)(x))
-    assert not torch.equal(first, untrained_encoder(ENCODER, None, 4, CPU)(x))
+def test_volume_encoder_sees_how_much_of_what_lies_in_a_cube() -> None:
+    encoder = make_encoder(VOLUME).eval()
+    encoder.densities.inside.fill_(1)
+    x = torch.rand(2, 1, 16, 16, 16)
+    y = encoder(x)
+    assert y.shape == (2, 16)
+    # voxels change places within one cube, then two cubes do
+    shuffled = x.clone()
+    shuffled[..., 4:8, 4:8, 4:8] = x[..., 4:8, 4:8, 4:8].flip(2, 3, 4)
+    torch.testing.assert_close(encoder(shuffled), y)
+    swapped = x.clone()
+    swapped[..., 4:8, :, :], swapped[..., 8:12, :, :] = x[..., 8:12, :, :], x[..., 4:8, :, :]
+    assert not torch.allclose(encoder(swapped), y, atol=1e-4)
+    with pytest.raises(ValueError, match="4 levels are too many"):
+        make_encoder({**VOLUME, "channels": [8] * 4})
+
+
+def test_volume_encoder_takes_scans_that_its_cubes_do_not_divide() -> None:
+    encoder = make_encoder({**VOLUME, "shape": [15, 18, 13]}).eval()
+    encoder.densities.inside[..., 2:-2, 2:-2, 2:-2] = 1
+    assert encoder.grid == (4, 5, 4)
+    assert encoder(torch.rand(2, 1, 15, 18, 13)).isfinite().all()
 
 
 def test_imagenet_weights_load_into_a_grey_backbone(tmp_path: Path) -> None:
@@ -254,7 +271,7 @@ def test_saved_models_come_back_exactly(tmp_path: Path) -> None:
     assert torch.equal(again.moments(x)[0], autoencoder.moments(x)[0])
 
     prior = NoiseUNet(in_channels=3, **UNET).eval()
-    pair = SemanticPair(ENCODER, prior).eval()
+    pair = SemanticPair(SLICES, prior).eval()
     save_semantic_pair(tmp_path / "p.safetensors", pair)
     pair_again = load_semantic_pair(tmp_path / "p.safetensors", prior, CPU)
     # the attention takes another path without gradients: equal to rounding
@@ -262,7 +279,12 @@ def test_saved_models_come_back_exactly(tmp_path: Path) -> None:
     lone = load_encoder(tmp_path / "p.safetensors", CPU)
     assert torch.equal(lone(x), pair_again.encoder(x))
 
-    voxel = ConditionalUNet(ENCODER, UNET, 2).eval()
+    pair = SemanticPair(VOLUME, prior).eval()
+    pair.encoder.densities.inside.fill_(1)
+    save_semantic_pair(tmp_path / "p.safetensors", pair)
+    assert torch.equal(load_encoder(tmp_path / "p.safetensors", CPU)(x), pair.encoder(x))
+
+    voxel = ConditionalUNet(SLICES, UNET, 2).eval()
     save_conditional_unet(tmp_path / "v.safetensors", voxel)
     voxel_again = load_conditional_unet(tmp_path / "v.safetensors", CPU)
     y = voxel.encoder(x)

@@ -17,6 +17,7 @@ from ldae.errors import InputError
 from ldae.figures.curves import plot_training
 from ldae.latents import LatentStore, encode_latents, measure_latent_scale
 from ldae.networks.autoencoder import Autoencoder, fold_space, load_autoencoder
+from ldae.networks.encoders import untrained_encoder
 from ldae.networks.residual import Visits, average_visits, load_residual
 from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.networks.weights import read_weights
@@ -49,8 +50,12 @@ UNET: dict[str, Any] = {
 AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9, "batch_size": 4}
 RESIDUAL = {"fold": 2, "channels": 8, "n_blocks": 1}
 ENCODER: dict[str, Any] = {
-    "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4, "n_heads": 2,
-    "pretrained": None, "relative_to_cohort": True,
+    "backbone": "slices", "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4,
+    "n_heads": 2, "pretrained": None, "relative_to_cohort": True,
+}  # fmt: skip
+VOLUME: dict[str, Any] = {
+    "backbone": "volume", "cube": 4, "n_bins": 4, "channels": [8, 8], "dim_y": 8,
+    "pretrained": None,
 }  # fmt: skip
 
 
@@ -161,12 +166,13 @@ def train_stage(stage: str, store: VolumeStore, latents: LatentStore, job: Train
         train_autoencoder(store, AUTOENCODER, job)
     elif stage == "prior":
         train_prior(latents, DIFFUSION, UNET | AVERAGED, job)
-    elif stage == "ldae":
+    elif stage in ("ldae", "ldae_volume"):
         prior = training_job(job.model_path.parent, "prior-for-ldae")
         if not prior.model_path.exists():
             train_prior(latents, DIFFUSION, UNET | AVERAGED, prior)
         settings = AVERAGED | {"snr_gamma": 0.1}
-        train_ldae(store, latents, prior.model_path, DIFFUSION, ENCODER, settings, job)
+        encoder = VOLUME if stage == "ldae_volume" else ENCODER
+        train_ldae(store, latents, prior.model_path, DIFFUSION, encoder, settings, job)
     elif stage == "voxel_dae":
         settings = UNET | AVERAGED | {"fold": 2}
         train_voxel_dae(store, DIFFUSION, ENCODER, settings, job)
@@ -177,7 +183,7 @@ def train_stage(stage: str, store: VolumeStore, latents: LatentStore, job: Train
         train_supervised(store, ENCODER, AVERAGED, job)
 
 
-STAGES = ("autoencoder", "prior", "ldae", "voxel_dae", "supervised", "residual")
+STAGES = ("autoencoder", "prior", "ldae", "ldae_volume", "voxel_dae", "supervised", "residual")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -320,6 +326,23 @@ def test_standard_is_of_the_training_split(store: VolumeStore) -> None:
     volumes[store.rows("test")] = 1
     store.volumes = volumes
     assert torch.equal(measure_standard(store).mean, standard.mean)
+
+
+@pytest.mark.parametrize("settings", [ENCODER, VOLUME], ids=["slices", "volume"])
+def test_untrained_encoder_depends_on_the_seed_and_the_training_people(
+    store: VolumeStore, settings: dict[str, Any]
+) -> None:
+    x = store.batch(store.rows("val"))
+    first = untrained_encoder(settings, store, 3, CPU)(x)
+    torch.rand(7)
+    assert torch.equal(first, untrained_encoder(settings, store, 3, CPU)(x))
+    assert not torch.equal(first, untrained_encoder(settings, store, 4, CPU)(x))
+    volumes = store.volumes.copy()
+    volumes[store.rows("test")] = 1
+    store.volumes = volumes
+    assert torch.equal(first, untrained_encoder(settings, store, 3, CPU)(x))
+    volumes[store.rows("train")[0]] = 1
+    assert not torch.equal(first, untrained_encoder(settings, store, 3, CPU)(x))
 
 
 def test_linear_start_is_the_principal_components_of_patches(store: VolumeStore) -> None:

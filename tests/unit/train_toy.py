@@ -50,8 +50,8 @@ JOINT: dict[str, Any] = {
 AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9}
 RESIDUAL = {"fold": 2, "channels": 8, "n_blocks": 1}
 ENCODER: dict[str, Any] = {
-    "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4, "n_heads": 2,
-    "pretrained": None, "relative_to_cohort": True,
+    "backbone": "slices", "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4,
+    "n_heads": 2, "pretrained": None, "relative_to_cohort": True,
 }  # fmt: skip
 
 

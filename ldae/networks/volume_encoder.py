@@ -1,0 +1,98 @@
+"""A semantic encoder in three dimensions, which sees tissue densities instead of voxels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from monai.networks.nets.regressor import Regressor
+from torch import Tensor, nn
+
+from ldae.networks.densities import TissueDensities, densities_of, density_standard, training_brain
+from ldae.networks.standard import CohortStandard
+
+if TYPE_CHECKING:
+    from ldae.volumes import VolumeStore
+
+
+class VolumeEncoder(nn.Module):
+    """y = E_φ(x) by a 3-D network on the cohort-relative tissue densities of small cubes.
+
+    Beside the paper's encoder of slices, not in its place.  That one folds patches of voxels
+    linearly, so that each voxel's place in a fold of the cortex enters; the share of each intensity
+    in a cube does not know where in the cube it lies (:mod:`ldae.networks.densities`).  The cubes
+    are then the voxels of MONAI's ``Regressor``: residual units, of which every one but the first
+    halves the resolution, and a linear layer that knows the place.
+
+    Parameters
+    ----------
+    shape
+        (H, W, D) of a scan.
+    cube
+        Edge of the cubes, voxels; those at the far border may be cut off.
+    n_bins
+        Intensities told apart.
+    channels
+        Width of each level.
+    dim_y
+        Length of the code.
+
+    Raises
+    ------
+    ValueError
+        If there are more levels than the grid of cubes can be halved.
+    """
+
+    def __init__(
+        self, shape: Sequence[int], cube: int, n_bins: int, channels: Sequence[int], dim_y: int
+    ) -> None:
+        super().__init__()
+        self.grid = tuple(-(-edge // cube) for edge in shape)
+        if min(self.grid) < 2 ** (len(channels) - 1):
+            raise ValueError(f"{len(channels)} levels are too many for a grid of {self.grid} cubes")
+        self.dim_y = dim_y
+        n_places = math.prod(self.grid)
+        self.densities = TissueDensities(shape, cube, cube, n_bins, n_places)
+        self.densities.places.copy_(torch.arange(n_places))
+        self.standard = CohortStandard((n_places, n_bins))
+        self.network = Regressor(
+            in_shape=(n_bins, *self.grid),
+            out_shape=(dim_y,),
+            channels=tuple(channels),
+            strides=(1, *[2] * (len(channels) - 1)),
+            num_res_units=0,
+            act="swish",
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def semantic_code(self, x: Tensor) -> Tensor:
+        """y, as :class:`ldae.models.DiffusionAutoencoder` names it."""
+        code: Tensor = self(x)
+        return code
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Code y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1]."""
+        d = self.standard(self.densities(x))  # (B, places, bins)
+        y: Tensor = self.network(d.transpose(1, 2).reshape(len(x), -1, *self.grid))
+        return y
+
+
+def measure_volume_standard(encoder: VolumeEncoder, store: VolumeStore) -> None:
+    """Show `encoder` where the brain is and what the training people's densities are, in place.
+
+    Parameters
+    ----------
+    encoder
+        Changed in place.
+    store
+        The packed scans; only rows of the training split are read.
+    """
+    encoder.densities.inside.copy_(training_brain(store))
+    densities = densities_of(encoder.densities, store, store.rows("train"))
+    encoder.standard.load_state_dict(density_standard(densities).state_dict())
