@@ -222,16 +222,19 @@ def _check_consistency(config: Config, files: Sequence[Path]) -> None:
     for first, second in SAME_LENGTH:
         if len(config[first[0]][first[1]]) != len(config[second[0]][second[1]]):
             fail(first, f"it is not as long as {'.'.join(second)}", "Give one entry per level")
-    if config["encoder"]["backbone"] == "volume":
-        levels, cube = len(config["encoder"]["channels"]), config["encoder"]["cube"]
-        cubes = -(-min(config["grid"]["shape"]) // cube)
-        if cubes < 2 ** (levels - 1):
+    encoder = config["encoder"]
+    if encoder["backbone"] == "volume":
+        if encoder["stride"] > encoder["window"]:
+            fail(("encoder", "stride"), "windows leave gaps between them", "At most encoder.window")
+        windows = -(-min(config["grid"]["shape"]) // encoder["stride"])
+        levels = len(encoder["channels"])
+        if windows < 2 ** (levels - 1):
             fail(
                 ("encoder", "channels"),
-                f"{levels} levels are too many for {cubes} cubes along an axis",
-                "Take fewer levels, or a smaller encoder.cube",
+                f"{levels} levels are too many for {windows} windows along an axis",
+                "Take fewer levels, or a smaller encoder.stride",
             )
-        if config["encoder"]["pretrained"] is not None:
+        if encoder["pretrained"] is not None:
             fail(
                 ("encoder", "pretrained"),
                 "ImageNet's weights are for the backbone of slices",

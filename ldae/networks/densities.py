@@ -84,8 +84,17 @@ class TissueDensities(nn.Module):
 
 def window_means(maps: Tensor, window: int, stride: int) -> Tensor:
     """Means (B, all windows) of maps (B, 1, H, W, D); beyond the border lies nothing."""
-    padding = (window - stride) // 2
-    return avg_pool3d(maps, window, stride, padding, ceil_mode=True).flatten(1)
+    return _pool(maps, window, stride).flatten(1)
+
+
+def window_grid(shape: Sequence[int], window: int, stride: int) -> tuple[int, int, int]:
+    """Number of windows along each axis of a scan of `shape` (H, W, D)."""
+    h, w, d = _pool(torch.zeros(1, 1, *shape), window, stride).shape[2:]
+    return h, w, d
+
+
+def _pool(maps: Tensor, window: int, stride: int) -> Tensor:
+    return avg_pool3d(maps, window, stride, (window - stride) // 2, ceil_mode=True)
 
 
 def training_brain(store: VolumeStore) -> Tensor:

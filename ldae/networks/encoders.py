@@ -29,7 +29,7 @@ def encoder_architecture(
     """What :func:`make_encoder` needs, from config section ``encoder`` and the grid (H, W, D)."""
     names = ["backbone", "dim_y"]
     if settings["backbone"] == "volume":
-        names += ["cube", "n_bins", "channels"]
+        names += ["window", "stride", "n_bins", "channels"]
         own: dict[str, Any] = {"shape": list(shape)}
     else:
         names += ["slab", "depths", "widths", "patch_size", "n_heads"]

@@ -10,7 +10,13 @@ import torch
 from monai.networks.nets.regressor import Regressor
 from torch import Tensor, nn
 
-from ldae.networks.densities import TissueDensities, densities_of, density_standard, training_brain
+from ldae.networks.densities import (
+    TissueDensities,
+    densities_of,
+    density_standard,
+    training_brain,
+    window_grid,
+)
 from ldae.networks.standard import CohortStandard
 
 if TYPE_CHECKING:
@@ -18,20 +24,20 @@ if TYPE_CHECKING:
 
 
 class VolumeEncoder(nn.Module):
-    """y = E_φ(x) by a 3-D network on the cohort-relative tissue densities of small cubes.
+    """y = E_φ(x) by a 3-D network on cohort-relative tissue densities.
 
     Beside the paper's encoder of slices, not in its place.  That one folds patches of voxels
     linearly, so that each voxel's place in a fold of the cortex enters; the share of each intensity
-    in a cube does not know where in the cube it lies (:mod:`ldae.networks.densities`).  The cubes
-    are then the voxels of MONAI's ``Regressor``: residual units, of which every one but the first
+    in a window does not know where in it (:mod:`ldae.networks.densities`).  The windows are the
+    voxels of MONAI's ``Regressor``: a convolution per level, of which every one but the first
     halves the resolution, and a linear layer that knows the place.
 
     Parameters
     ----------
     shape
         (H, W, D) of a scan.
-    cube
-        Edge of the cubes, voxels; those at the far border may be cut off.
+    window, stride
+        Edge of the cubic windows and distance of their centres, voxels.
     n_bins
         Intensities told apart.
     channels
@@ -42,19 +48,27 @@ class VolumeEncoder(nn.Module):
     Raises
     ------
     ValueError
-        If there are more levels than the grid of cubes can be halved.
+        If there are more levels than the grid of windows can be halved.
     """
 
     def __init__(
-        self, shape: Sequence[int], cube: int, n_bins: int, channels: Sequence[int], dim_y: int
+        self,
+        shape: Sequence[int],
+        window: int,
+        stride: int,
+        n_bins: int,
+        channels: Sequence[int],
+        dim_y: int,
     ) -> None:
         super().__init__()
-        self.grid = tuple(-(-edge // cube) for edge in shape)
+        self.grid = window_grid(shape, window, stride)
         if min(self.grid) < 2 ** (len(channels) - 1):
-            raise ValueError(f"{len(channels)} levels are too many for a grid of {self.grid} cubes")
+            raise ValueError(
+                f"{len(channels)} levels are too many for a grid of {self.grid} windows"
+            )
         self.dim_y = dim_y
         n_places = math.prod(self.grid)
-        self.densities = TissueDensities(shape, cube, cube, n_bins, n_places)
+        self.densities = TissueDensities(shape, window, stride, n_bins, n_places)
         self.densities.places.copy_(torch.arange(n_places))
         self.standard = CohortStandard((n_places, n_bins))
         self.network = Regressor(

@@ -137,8 +137,12 @@ def test_networks_that_may_be_ablated_are_those_with_codes():
         ({"encoder": {"n_heads": 5}}, ["encoder.dim_y", "96", "encoder.n_heads 5"]),
         ({"encoder": {"depths": [1, 1, 1]}}, ["encoder.widths", "as long as encoder.depths"]),
         (
-            {"encoder": {"backbone": "volume", "cube": 20, "channels": [8, 8, 8]}},
-            ["encoder.channels", "3 levels", "2 cubes"],
+            {"encoder": {"backbone": "volume", "window": 20, "stride": 20, "channels": [8, 8, 8]}},
+            ["encoder.channels", "3 levels", "2 windows"],
+        ),
+        (
+            {"encoder": {"backbone": "volume", "stride": 13}},
+            ["encoder.stride", "gaps", "encoder.window"],
         ),
         (
             {"encoder": {"backbone": "volume", "pretrained": "w.safetensors"}},

@@ -45,8 +45,8 @@ ENCODER = {
 }  # fmt: skip
 SLICES = {"backbone": "slices", **ENCODER}
 VOLUME = {
-    "backbone": "volume", "shape": [16, 16, 16], "cube": 4, "n_bins": 5, "channels": [8, 8],
-    "dim_y": 16,
+    "backbone": "volume", "shape": [16, 16, 16], "window": 4, "stride": 4, "n_bins": 5,
+    "channels": [8, 8], "dim_y": 16,
 }  # fmt: skip
 UNET = {
     "channels": [16, 32], "n_res_blocks": 1, "attention_levels": [False, True], "dropout": 0.1,
@@ -219,13 +219,13 @@ def test_encoder_code_and_errors() -> None:
         SemanticEncoder(**{**ENCODER, "slab": 5})
 
 
-def test_volume_encoder_sees_how_much_of_what_lies_in_a_cube() -> None:
+def test_volume_encoder_sees_how_much_of_what_lies_in_a_window() -> None:
     encoder = make_encoder(VOLUME).eval()
     encoder.densities.inside.fill_(1)
     x = torch.rand(2, 1, 16, 16, 16)
     y = encoder(x)
     assert y.shape == (2, 16)
-    # voxels change places within one cube, then two cubes do
+    # voxels change places within one window, then two windows do
     shuffled = x.clone()
     shuffled[..., 4:8, 4:8, 4:8] = x[..., 4:8, 4:8, 4:8].flip(2, 3, 4)
     torch.testing.assert_close(encoder(shuffled), y)
@@ -236,8 +236,8 @@ def test_volume_encoder_sees_how_much_of_what_lies_in_a_cube() -> None:
         make_encoder({**VOLUME, "channels": [8] * 4})
 
 
-def test_volume_encoder_takes_scans_that_its_cubes_do_not_divide() -> None:
-    encoder = make_encoder({**VOLUME, "shape": [15, 18, 13]}).eval()
+def test_volume_encoder_takes_scans_that_its_windows_do_not_divide() -> None:
+    encoder = make_encoder({**VOLUME, "shape": [15, 18, 13], "window": 6}).eval()
     encoder.densities.inside[..., 2:-2, 2:-2, 2:-2] = 1
     assert encoder.grid == (4, 5, 4)
     assert encoder(torch.rand(2, 1, 15, 18, 13)).isfinite().all()

@@ -54,7 +54,7 @@ ENCODER: dict[str, Any] = {
     "n_heads": 2, "pretrained": None, "relative_to_cohort": True,
 }  # fmt: skip
 VOLUME: dict[str, Any] = {
-    "backbone": "volume", "cube": 4, "n_bins": 4, "channels": [8, 8], "dim_y": 8,
+    "backbone": "volume", "window": 4, "stride": 4, "n_bins": 4, "channels": [8, 8], "dim_y": 8,
     "pretrained": None,
 }  # fmt: skip
 
