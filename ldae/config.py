@@ -222,24 +222,31 @@ def _check_consistency(config: Config, files: Sequence[Path]) -> None:
     for first, second in SAME_LENGTH:
         if len(config[first[0]][first[1]]) != len(config[second[0]][second[1]]):
             fail(first, f"it is not as long as {'.'.join(second)}", "Give one entry per level")
+    for path, problem, mend in _volume_encoder_faults(config):
+        fail(path, problem, mend)
+
+
+def _volume_encoder_faults(config: Config) -> Iterator[tuple[tuple[str, str], str, str]]:
+    """What a 3-D encoder cannot be built with: path, problem and mend."""
     encoder = config["encoder"]
-    if encoder["backbone"] == "volume":
-        if encoder["stride"] > encoder["window"]:
-            fail(("encoder", "stride"), "windows leave gaps between them", "At most encoder.window")
-        windows = -(-min(config["grid"]["shape"]) // encoder["stride"])
-        levels = len(encoder["channels"])
-        if windows < 2 ** (levels - 1):
-            fail(
-                ("encoder", "channels"),
-                f"{levels} levels are too many for {windows} windows along an axis",
-                "Take fewer levels, or a smaller encoder.stride",
-            )
-        if encoder["pretrained"] is not None:
-            fail(
-                ("encoder", "pretrained"),
-                "ImageNet's weights are for the backbone of slices",
-                "Set it to null, or encoder.backbone to slices",
-            )
+    if encoder["backbone"] != "volume":
+        return
+    if encoder["stride"] > encoder["window"]:
+        yield ("encoder", "stride"), "windows leave gaps between them", "At most encoder.window"
+    windows = -(-min(config["grid"]["shape"]) // encoder["stride"])
+    levels = len(encoder["channels"])
+    if windows < 2 ** (levels - 1):
+        yield (
+            ("encoder", "channels"),
+            f"{levels} levels are too many for {windows} windows along an axis",
+            "Take fewer levels, or a smaller encoder.stride",
+        )
+    if encoder["pretrained"] is not None:
+        yield (
+            ("encoder", "pretrained"),
+            "ImageNet's weights are for the backbone of slices",
+            "Set it to null, or encoder.backbone to slices",
+        )
 
 
 def _reductions(config: Config) -> dict[str, int]:
