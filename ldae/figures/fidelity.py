@@ -39,8 +39,8 @@ MODEL, TARGETED, GROUP_DIFFERENCE = "ldae", "ldae_joint_targeted", "group_differ
 """The paper's edits, those that hold the other attributes, and the trivial edit beside them; tables
 hold all models."""
 
-TITLE_CHARACTERS = 20
-"""Width of a title over one panel of the comparisons."""
+TITLE_CHARACTERS, LABEL_CHARACTERS = 18, 22
+"""Widths of a title over one panel of the comparisons, and of a method's name beside it."""
 
 OFF_TARGET_BOUND = 0.2
 """Share of the on-target response that an off-target one should stay below."""
@@ -322,7 +322,7 @@ def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     height = max(rows["against"].nunique() for *_, rows in panels)
     lines = -(-len(panels) // 3)
     with theme():
-        figure = new_figure(0.5 + lines * (0.7 + 0.19 * height), 7.6)
+        figure = new_figure(0.5 + lines * (0.7 + 0.22 * height), 7.6)
         axes = np.atleast_1d(figure.subplots(lines, min(3, len(panels)), squeeze=False)).ravel()
         for axis, (title, scale, rows) in zip(axes, panels, strict=False):
             against = list(rows.groupby("against")["value"].max().sort_values().index)
@@ -337,7 +337,8 @@ def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
                 marker, _ = MODELS[row["method"]]
                 axis.plot(row["value"] * scale, y, marker, color=color, mfc=face, markersize=4)
             axis.axvline(0, color=BLACK, linewidth=0.8)
-            axis.set_yticks(np.arange(len(against)), [label_of(str(m)) for m in against])
+            names = ["\n".join(wrap(label_of(str(m)), LABEL_CHARACTERS)) for m in against]
+            axis.set_yticks(np.arange(len(against)), names)
             axis.set_ylim(-0.7, len(against) - 0.3)
             axis.set_title("\n".join(wrap(title, TITLE_CHARACTERS)), fontsize=8)
             axis.set_xlabel("gain of the model")

@@ -118,13 +118,21 @@ def theme() -> Iterator[None]:
 
 
 def label_of(method: str) -> str:
-    """Name of a method for people; a method not known here keeps its own."""
-    return METHOD_LABELS.get(method, method.replace("_", " "))
+    """Name of a method for people; an ablation is named after the network that it changes."""
+    network = _network_of(method)
+    change = method.removeprefix(network).replace("_", " ").strip()
+    return ", ".join(filter(None, [METHOD_LABELS.get(network, ""), change]))
 
 
 def color_of(method: str) -> str:
-    """Colour of a method, the same in every figure."""
-    return METHOD_COLORS.get(method, GREY)
+    """Colour of a method, the same in every figure; an ablation has its network's."""
+    return METHOD_COLORS.get(_network_of(method), GREY)
+
+
+def _network_of(method: str) -> str:
+    """The method itself or, of an ablation, the network that its name begins with."""
+    known = [m for m in METHOD_LABELS if method == m or method.startswith(f"{m}_")]
+    return max(known, key=len, default="")
 
 
 def new_figure(height_inches: float, width_inches: float = WIDTH_INCHES) -> Figure:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from ldae.figures import curves, fidelity, images, probes
 from ldae.figures.captions import CAPTIONS, caption
 from ldae.figures.slices import brain_centre, cut, difference_limit
-from ldae.figures.theme import save_figure
+from ldae.figures.theme import color_of, label_of, save_figure
 from ldae.figures.verdicts import plot_verdicts
 from ldae.tables import tidy
 from ldae.verdicts import FAILS, HOLDS, OPEN
@@ -337,3 +337,10 @@ def test_drawing_loads_no_learning_library() -> None:
         "ldae.report; sys.exit(bool({'torch', 'sklearn', 'monai', 'lightning'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_ablations_are_named_after_the_network_that_they_change() -> None:
+    assert label_of("ldae_joint_start") == "LDAE, joint, start"
+    assert color_of("ldae_joint_start") == color_of("ldae_joint")
+    assert label_of("ldae_multistep") == "LDAE, multistep sampler"
+    assert label_of("something_else") == "something else"
