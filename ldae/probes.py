@@ -291,8 +291,8 @@ def fit_probes(
         Folds of the inner choice.
     outer_folds
         If given, every scan is also predicted by probes of the other folds' people, of all splits,
-        each with its own inner choice: for cohorts whose test split is small.  The codes
-        themselves come from training people's scans, without their labels.
+        each with its own inner choice: for cohorts whose test split is small.  Only for codes that
+        were learned without labels: others have seen those of the training people.
     seed
         Seed of the folds.
 

@@ -116,6 +116,20 @@ def prior_weights(wildcards):
     return f"{results(network)}/seed-{wildcards.seed}/model.safetensors"
 
 
+def unless_supervised(dpath):
+    """A setting for codes that were learned without labels; None for those learned from labels.
+
+    Probes that predict training people would learn from codes that have seen their labels.
+    """
+
+    def value(wildcards):
+        if base_network(config, wildcards.method) == "supervised":
+            return None
+        return lookup(within=config, dpath=dpath)
+
+    return value
+
+
 def training_seed(wildcards):
     """Seed of one training: its order of the data, initialisation and noise."""
     return int(wildcards.seed)

@@ -23,7 +23,7 @@ rule fit_probe:
         c_grid=lookup(within=config, dpath="probes/c_grid"),
         alpha_grid=lookup(within=config, dpath="probes/alpha_grid"),
         n_folds=lookup(within=config, dpath="probes/n_folds"),
-        outer_folds=lookup(within=config, dpath="probes/outer_folds"),
+        outer_folds=unless_supervised(dpath="probes/outer_folds"),
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("fit_probe"),
     message:
