@@ -15,7 +15,7 @@ import pandas as pd
 from ldae.bootstrap import subject_bootstrap, weighted_mean
 from ldae.predictions import seeds_of
 from ldae.probe_measures import MAIN_MEASURE
-from ldae.probe_tables import paired_predictions, prediction_gain
+from ldae.probe_tables import evaluated, paired_predictions, prediction_gain
 from ldae.probes import CROSS_VALIDATED
 from ldae.scores import seeds_of_scores
 from ldae.tables import tidy
@@ -105,9 +105,13 @@ def compare_probes(
         Replicates and their seed.
     """
     rows: list[dict[str, object]] = []
+    pair = predictions[model], predictions[against]
     for split in SPLITS:
         for task, measure in MAIN_MEASURE.items():
-            both = paired_predictions(predictions[model], predictions[against], split, task)
+            # codes learned from labels are not cross-validated
+            if split == CROSS_VALIDATED and any(evaluated(f, split, task).empty for f in pair):
+                continue
+            both = paired_predictions(*pair, split, task)
             if both.empty:
                 continue
             result = subject_bootstrap(

@@ -14,6 +14,7 @@ from ldae.errors import InputError
 from ldae.predictions import read_predictions, write_predictions
 from ldae.probe_measures import weighted_auc
 from ldae.probe_tables import paired_predictions, tabulate_probes
+from ldae.probes import CROSS_VALIDATED
 from ldae.tables import readable, table_columns
 
 N = 80
@@ -132,6 +133,18 @@ def test_gains_over_seeds_are_means_of_each_seeds_gain() -> None:
     assert gain["untrained"] == pytest.approx((ours - theirs).mean())
     assert gain["voxel_pca"] == pytest.approx(ours.mean() - auc(frames["voxel_pca"]))
     assert set(table["seed"]) == {"0 2 5"}
+
+
+def test_a_method_that_was_not_cross_validated_is_compared_on_the_other_people_alone() -> None:
+    crossed = {"ldae": 1.5, "voxel_pca": 0.5}
+    frames = {m: predicted(s, 3) for m, s in crossed.items()} | {"supervised": predicted(0.0, 9)}
+    for method in crossed:
+        again = frames[method].assign(split=CROSS_VALIDATED)
+        frames[method] = pd.concat([frames[method], again], ignore_index=True)
+    table = compare_methods(frames, {}, **OPTIONS)  # type: ignore[arg-type]
+    splits = table.groupby("against")["split"].unique()
+    assert set(splits["voxel_pca"]) == {"test", CROSS_VALIDATED}
+    assert set(splits["supervised"]) == {"test"}
 
 
 def test_an_ablation_stands_below_what_it_changes_with_its_gain() -> None:
