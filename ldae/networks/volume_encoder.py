@@ -18,6 +18,7 @@ from ldae.networks.densities import (
     window_grid,
 )
 from ldae.networks.standard import CohortStandard
+from ldae.provenance.fitted import note_fitted
 
 if TYPE_CHECKING:
     from ldae.volumes import VolumeStore
@@ -107,6 +108,8 @@ def measure_volume_standard(encoder: VolumeEncoder, store: VolumeStore) -> None:
     store
         The packed scans; only rows of the training split are read.
     """
+    rows = store.rows("train")
+    note_fitted("density standard", store.index["subject"].iloc[rows])
     encoder.densities.inside.copy_(training_brain(store))
-    densities = densities_of(encoder.densities, store, store.rows("train"))
+    densities = densities_of(encoder.densities, store, rows)
     encoder.standard.load_state_dict(density_standard(densities).state_dict())
