@@ -87,16 +87,6 @@ class SemanticEncoder(nn.Module):
         self.attention = nn.MultiheadAttention(dim_y, n_heads, batch_first=True)
         self.norm = nn.LayerNorm(dim_y)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
-
-    def semantic_code(self, x: Tensor) -> Tensor:
-        """y, as :class:`ldae.models.DiffusionAutoencoder` names it."""
-        code: Tensor = self(x)
-        return code
-
     def forward(self, x: Tensor) -> Tensor:
         """Code y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1], D the axial axis."""
         b, _, h, w, d = x.shape

@@ -81,16 +81,6 @@ class VolumeEncoder(nn.Module):
             act="swish",
         )
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
-
-    def semantic_code(self, x: Tensor) -> Tensor:
-        """y, as :class:`ldae.models.DiffusionAutoencoder` names it."""
-        code: Tensor = self(x)
-        return code
-
     def forward(self, x: Tensor) -> Tensor:
         """Code y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1]."""
         d = self.standard(self.densities(x))  # (B, places, bins)
