@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -233,7 +234,12 @@ def test_a_training_of_two_tasks_gives_the_result_of_one(
 
 # --- faults ---------------------------------------------------------------------------------------
 
-STEPS = 500
+# A training whose steps alone take longer than an attempt may, on a machine of whatever speed, is
+# ended at least once. SLURM takes limits in whole minutes.
+TRIAL_STEPS = 100
+STEPS_PER_LIMIT = 1.25
+# An attempt begins within one minute where Snakemake and Python take less than this before a step.
+BEGINNING_SECONDS = 40
 PRIOR = "results/micro/prior/seed-0/model.safetensors"
 
 
@@ -244,7 +250,7 @@ class Training:
         self.study = study
         self.arguments = ("micro.yaml", "long.yaml", "--rerun-triggers", "params",
                           "--allowed-rules", "train_prior")  # fmt: skip
-        self.seconds = 0.0  # what it takes without a break
+        self.limit = 1  # minutes that one attempt gets where it is to be ended
         self.begun: subprocess.Popen[str] | None = None
 
     def begin(self, *resources: str, retries: int = 3) -> subprocess.Popen[str]:
@@ -308,17 +314,27 @@ class Training:
 
 @pytest.fixture(scope="module")
 def training(place: Path, local: Study, images: Path, cluster: Cluster) -> Training:
-    """The training, once run on this machine without a break for comparison."""
+    """The training, once run on this machine without a break for comparison.
+
+    How long it must be is measured: a first one of a few steps tells what a step takes here.
+    """
     study = Study(place / "faults", images)
     shutil.copytree(local.results, study.results)
     shutil.copytree(local.folder / ".snakemake", study.folder / ".snakemake")
-    (study.folder / "long.yaml").write_text(f"prior: {{n_steps: {STEPS}}}\n")
+    long = study.folder / "long.yaml"
+    long.write_text(f"prior: {{n_steps: {TRIAL_STEPS}}}\n")
     rules = study.folder / "rules/diffusion.smk"
     rules.write_text(rules.read_text().replace("checkpoint_minutes=10", "checkpoint_minutes=0.05"))
     training = Training(study)
     start = time.monotonic()
     study.run(*training.arguments, "--", PRIOR, cluster=False)
-    training.seconds = time.monotonic() - start
+    trial = time.monotonic() - start
+    rows = pd.read_csv(study.results / "prior/seed-0/metrics.csv")  # the first holds slow steps
+    per_step = float(rows["seconds"].diff().iloc[-1] / rows["step"].diff().iloc[-1])
+    training.limit = 1 + int((trial - TRIAL_STEPS * per_step) / BEGINNING_SECONDS)
+    n_steps = math.ceil(STEPS_PER_LIMIT * training.limit * 60 / per_step)
+    long.write_text(f"prior: {{n_steps: {n_steps}}}\n")
+    study.run(*training.arguments, "--", PRIOR, cluster=False)
     (study.results / "prior/seed-0").rename(study.folder / "straight")
     return training
 
@@ -335,9 +351,8 @@ def same_result(training: Training) -> bool:
 
 def test_time_limit(training: Training) -> None:
     """Every attempt saves and ends itself before the limit, and the next goes on there."""
-    # whole minutes; enough to begin on a slow machine, too little to end on a fast one
-    minutes = max(1, int(training.seconds / 80))
-    said = training.study.end(training.begin(f"runtime={minutes}", retries=8), 1500)
+    limit = f"runtime={training.limit}"
+    said = training.study.end(training.begin(limit, retries=8), 1500)
     attempts = records(training.study, "train_prior")
     assert len(attempts) >= 2
     assert [a["status"] for a in attempts[:-1]] == ["FailedActionStatus"] * (len(attempts) - 1)
