@@ -29,6 +29,7 @@ from ldae.figures.theme import (
     color_of,
     label_of,
     legend_below,
+    models_in,
     new_figure,
     panel_letters,
     theme,
@@ -304,8 +305,8 @@ def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     table
         Table ``comparisons``.
     """
-    models = [m for m in MODELS if m in set(table["method"])]
-    of_model = table[table["method"].isin(models)]
+    styles = models_in(table["method"])
+    of_model = table[table["method"].isin(styles)]
     panels = []
     for title, scale, where in PANELS:
         rows = of_model
@@ -319,22 +320,25 @@ def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             panels.append((title, scale, rows))
     if not panels:
         raise ValueError("there is nothing to compare")
-    height = max(rows["against"].nunique() for *_, rows in panels)
+    height = max(
+        rows["against"].nunique() * (0.1 + 0.06 * rows["method"].nunique()) for *_, rows in panels
+    )
     lines = -(-len(panels) // 3)
     with theme():
-        figure = new_figure(0.5 + lines * (0.7 + 0.22 * height), 7.6)
+        figure = new_figure(0.5 + lines * (0.7 + height), 7.6)
         axes = np.atleast_1d(figure.subplots(lines, min(3, len(panels)), squeeze=False)).ravel()
         for axis, (title, scale, rows) in zip(axes, panels, strict=False):
             against = list(rows.groupby("against")["value"].max().sort_values().index)
+            shown = [model for model in styles if model in set(rows["method"])]
             for _, row in rows.iterrows():
-                k = models.index(row["method"])
-                y = against.index(row["against"]) + 0.18 * ((len(models) - 1) / 2 - k)
+                k = (len(shown) - 1) / 2 - shown.index(row["method"])
+                y = against.index(row["against"]) + 0.7 * k / len(shown)
                 color = color_of(str(row["against"]))
                 ends = np.array([row["ci_low"], row["ci_high"]], float) * scale
                 axis.plot(ends, [y, y], color=color, linewidth=1.6)
                 sure = not row["ci_low"] <= 0 <= row["ci_high"]
                 face = color if sure else "white"
-                marker, _ = MODELS[row["method"]]
+                marker, _ = styles[row["method"]]
                 axis.plot(row["value"] * scale, y, marker, color=color, mfc=face, markersize=4)
             axis.axvline(0, color=BLACK, linewidth=0.8)
             names = ["\n".join(wrap(label_of(str(m)), LABEL_CHARACTERS)) for m in against]
@@ -346,8 +350,8 @@ def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             axis.grid(visible=False, axis="y")
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
-        for model in models:
-            axes[0].plot([], [], MODELS[model][0], color=BLACK, label=label_of(model))
-        if len(models) > 1:
-            legend_below(figure, axes[0], len(models))
+        for model, (marker, _) in styles.items():
+            axes[0].plot([], [], marker, color=BLACK, label=label_of(model))
+        if len(styles) > 1:
+            legend_below(figure, axes[0], len(styles))
     return figure, pd.concat([rows.assign(panel=title) for title, _, rows in panels])

@@ -82,6 +82,9 @@ MODELS = {
 }  # fmt: skip
 """Models under test and their edits, with marker and line where colours tell something else."""
 
+ABLATION_MARKERS = [("P", "-"), ("X", "-")]
+"""Those of ablations; a study with more of them than this shows them in tables only."""
+
 TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age", "sex": "sex"}
 TASK_COLORS = {"ad_vs_cn": VERMILION, "age": BLUE}
 """Attributes, and the colours of their edits."""
@@ -115,6 +118,16 @@ def theme() -> Iterator[None]:
     """Draw in the common style; settings outside the block are untouched."""
     with mpl.rc_context(STYLE):
         yield
+
+
+def models_in(methods: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Models under test among methods, with marker and line; ablations where they are few."""
+    present = dict.fromkeys(methods)
+    ablations = [method for method in present if method not in MODELS]
+    marked = {model: style for model, style in MODELS.items() if model in present}
+    if len(ablations) <= len(ABLATION_MARKERS):
+        marked |= dict(zip(ablations, ABLATION_MARKERS, strict=False))
+    return marked
 
 
 def label_of(method: str) -> str:

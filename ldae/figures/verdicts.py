@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from ldae.figures.theme import (
     BLACK,
     BLUE,
-    MODELS,
     TASK_LABELS,
     VERMILION,
     label_of,
     legend_below,
+    models_in,
     new_figure,
     theme,
 )
@@ -31,7 +31,7 @@ INDENT = 0.12
 LINE_INCHES = 0.155
 TEXT_INCHES = 3.15
 COLUMN_GAP = 0.05
-HEADER_CHARACTERS = 13
+HEADER_INCHES = 0.058  # of a character
 REGIONS = {"mask": "inside the mask", "whole": "whole volume"}
 
 
@@ -41,14 +41,15 @@ def plot_verdicts(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     Parameters
     ----------
     table
-        Table ``verdicts``; ablations in it are not drawn.
+        Table ``verdicts``; more than a few ablations in it are not drawn.
 
     Raises
     ------
     ValueError
         If it holds no verdict on a model.
     """
-    models = [m for m in MODELS if m in set(table["method"])]
+    table = table[table["verdict"].isin(FACES)]
+    models = list(models_in(table["method"]))
     if not models:
         raise ValueError("there is no verdict to draw")
     table = table[table["method"].isin(models)]
@@ -144,7 +145,7 @@ def _finish(axis: Axes, models: list[str], n_lines: int) -> None:
     """Names of the models over their columns, and nothing of an axis."""
     for column, model in enumerate(models):
         left, width = _column(len(models), column)
-        name = "\n".join(wrap(label_of(model), HEADER_CHARACTERS))
+        name = "\n".join(wrap(label_of(model), int(width / HEADER_INCHES)))
         axis.text(left + width / 2, -0.7, name, va="bottom", ha="center", fontsize=7)
     axis.set(xlim=(0, WIDTH), ylim=(n_lines - 0.4, -2.9))
     axis.axis("off")

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from ldae.errors import InputError
 from ldae.provenance.history import FileState, History, Job
-from ldae.provenance.payload import IMAGE_SUFFIXES, RAW_FOLDERS
+from ldae.provenance.payload import IMAGE_SUFFIXES, RAW_FOLDERS, scan_name
 from ldae.provenance.places import RESULTS
 from ldae.provenance.seal import digest_of
 from ldae.provenance.wording import describe_commit, short_digest
 
 WEIGHTS = re.compile(rf"{RESULTS}/(?P<name>.+)/[^/]+\.safetensors")
+DERIVATIVES = "derivatives/"  # as BIDS has it
 PERSON = re.compile(r"sub-[A-Za-z0-9]+")
 
 
@@ -61,6 +62,8 @@ def _facts(history: History, jobs: list[Job], job: Job, state: FileState) -> Ite
         for one in jobs
         for file in one.inputs
         if file.path.startswith(RAW_FOLDERS) and file.path.endswith(IMAGE_SUFFIXES)
+        # masks and segmentations that others made of the scans
+        if not scan_name(file.path).startswith(DERIVATIVES)
     }
     people = {match[0] for match in map(PERSON.search, scans) if match}
     yield f"From {len(scans)} raw scans of {len(people)} people"

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from tiny_study import TinyStudy
 
 from ldae.errors import InputError
 from ldae.provenance.history import load_history
@@ -24,6 +25,19 @@ def test_origin_names_scans_seed_windows_networks_commit_and_digest(public_study
     for part in parts:
         assert part in text, text
     assert "networks" not in describe_origin(history, results / "figures/cohort.png")
+
+
+def test_masks_of_others_are_no_scans(tmp_path):
+    study = TinyStudy(tmp_path, public=True)
+    scans = study.scans
+    mask = study.bids / "derivatives/sub-0042/anat/sub-0042_mask.nii.gz"
+    mask.parent.mkdir(parents=True)
+    mask.write_bytes(b"mask")
+    study.job("quality_control", [*scans, mask], {"qc/qc.tsv": "scan\n"})
+    figure = {"figures/quality.tsv": "a\n"}
+    study.job("plot_quality", [study.path("qc/qc.tsv")], figure)
+    text = describe_origin(load_history(study.results), study.results / "figures/quality.tsv")
+    assert text.startswith("From 3 raw scans of 3 people"), text
 
 
 def test_text_is_made_of_recorded_files_only(public_study, tmp_path):

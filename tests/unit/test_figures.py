@@ -193,8 +193,12 @@ def verdicts() -> Drawn:
             rows.append(code | conditions | number)
         single = {"statement": "most of the way", "verdict": OPEN, "method": method}
         rows.append(code | single | {"value": 0.9})
+    more = [rows[-1] | {"method": f"ldae_{name}"} for name in ("half", "quarter")]
+    assert "ldae_short_code" not in set(
+        plot_verdicts(numbers("verdicts", rows + more))[1]["method"]
+    )
     figure, data = plot_verdicts(numbers("verdicts", rows))
-    assert set(data["method"]) == {"ldae", "ldae_joint"}
+    assert set(data["method"]) == {"ldae", "ldae_joint", "ldae_short_code"}
     written = [text.get_text() for text in figure.axes[0].texts]
     assert written.count("AUC is above that of") == 1 and "voxel PCA" in written
     assert written.count("0.1") == written.count("−0.1") == 2
