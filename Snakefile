@@ -35,7 +35,7 @@ onstart:
 
 onsuccess:
     seal(log)
-    remove_checkpoints(Path(results("checkpoints")))
+    remove_checkpoints(Path(results("")))
 
 
 onerror:

@@ -475,19 +475,23 @@ def _read_sessions(
                 months = _parse_time(text, per_month, path, where, faults)
         if age_column and (text := _known(row.get(age_column))) is not None:
             age = _parse_age(text, path, where, faults)
-        if months is None and time_column and (text := _known(row.get(time_column))) is not None:
+        if time_column and (text := _known(row.get(time_column))) is not None:
             try:
                 times[session] = datetime.fromisoformat(text).replace(tzinfo=None)
             except ValueError:
-                faults.add(
-                    path, f"{where}: acq_time {text!r} is no date", "Write e.g. 2024-05-31T10:00:00"
-                )
+                if months is None:
+                    mend = "Write e.g. 2024-05-31T10:00:00"
+                    faults.add(path, f"{where}: acq_time {text!r} is no date", mend)
         sessions[session] = (months, age)
     if times:
-        first = min(times.values())
+        # counted from the earliest visit, or from one whose months are told
+        first = min(times, key=lambda session: (sessions[session][0] is None, times[session]))
+        start = sessions[first][0] or 0.0
         for session, time in times.items():
-            days = (time - first).total_seconds() / 86400
-            sessions[session] = (round(days / DAYS_PER_MONTH, 2), sessions[session][1])
+            months, age = sessions[session]
+            if months is None:
+                days = (time - times[first]).total_seconds() / 86400
+                sessions[session] = (round(start + days / DAYS_PER_MONTH, 2), age)
     return sessions
 
 

@@ -13,10 +13,11 @@ the spread between trainings, not its exact size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 CONFIDENCE = 0.95
 """Coverage of the percentile interval (Efron & Tibshirani 1993, chapter 13)."""
@@ -117,8 +118,38 @@ def subject_bootstrap(
     return value, float(low), float(high)
 
 
+def widen_unanimous(share: float, n_subjects: int, low: float, high: float) -> tuple[float, float]:
+    """Interval of a share of people; exact where all of them agree.
+
+    There every replicate agrees too, and the bootstrap's interval is a point, however few they are:
+    six people of six cannot show that it is true of 95 in a hundred.
+
+    Parameters
+    ----------
+    share
+        Share in [0, 1].
+    n_subjects
+        Number of people.
+    low, high
+        Interval of the bootstrap.
+
+    Returns
+    -------
+    tuple of float
+        The binomial interval of Clopper & Pearson (1934) for a share of 0 or 1; else the given one.
+    """
+    if n_subjects == 0 or share not in (0.0, 1.0):
+        return low, high
+    exact = binomtest(round(share * n_subjects), n_subjects).proportion_ci(CONFIDENCE, "exact")
+    return float(exact.low), float(exact.high)
+
+
 def summarise_scores(
-    scores: pd.DataFrame, conditions: Sequence[str], n_bootstrap: int, seed: int
+    scores: pd.DataFrame,
+    conditions: Sequence[str],
+    n_bootstrap: int,
+    seed: int,
+    shares: Collection[str] = (),
 ) -> pd.DataFrame:
     """Mean of each metric in each condition, with intervals over subjects.
 
@@ -130,6 +161,10 @@ def summarise_scores(
         number keeps its note.
     conditions
         Columns to group by; missing entries form a group of their own.
+    n_bootstrap, seed
+        Replicates and their seed.
+    shares
+        Metrics that are shares of people, see :func:`widen_unanimous`.
 
     Returns
     -------
@@ -148,6 +183,9 @@ def summarise_scores(
             seed=seed,
             runs=known["seed"].to_numpy() if "seed" in known else None,
         )
+        n_subjects = known["subject"].nunique()
+        if names[-1] in shares:
+            low, high = widen_unanimous(value, n_subjects, low, high)
         notes = [note for note in cell["note"].drop_duplicates() if note]
         rows.append(
             {
@@ -155,7 +193,7 @@ def summarise_scores(
                 "value": value,
                 "ci_low": low,
                 "ci_high": high,
-                "n_subjects": known["subject"].nunique(),
+                "n_subjects": n_subjects,
                 "n_scans": known["scan"].nunique(),
                 "note": "; ".join(notes),
             }

@@ -19,7 +19,7 @@ from ldae import slurm
 from ldae.errors import InputError, Interrupted
 from ldae.provenance import record as provenance
 from ldae.provenance.environment import container, locks
-from ldae.provenance.fitted import fitted_on
+from ldae.provenance.fitted import fitted_on, require_unseen
 from ldae.provenance.places import Places, study_places
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     try:
         record["input"] = provenance.describe_files(snakemake.input, places)
         yield run
+        require_unseen(results_folder(log_path) / "split" / "split.tsv")
     except BaseException as error:  # noqa: BLE001  recorded, and the job fails below
         problem = error
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the record is written whatever comes

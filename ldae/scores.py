@@ -38,6 +38,9 @@ OVERALL_METRICS = (
 )  # fmt: skip
 """Measures of edits that are also averaged over all amounts but 0 (empty amount)."""
 
+SHARES = ("identity_kept", "truth_agreement")
+"""Measures of edits that are 0 or 1 for a scan, so that their means are shares."""
+
 SLOPES = {"response_slope": "off_target_ratio", "people_slope": "off_target_ratio_people"}
 """Slopes of a judge's response (per amount of edit; per target in real people) and the metric of
 their ratio, off-target over on-target."""
@@ -137,20 +140,22 @@ def tabulate_scores(
         by distance to the nearer visit, with ``skill`` = 1 - MSE/MSE of the best trivial answer.
         Manipulation gets means over all amounts (empty amount), and ``off_target_ratio``: an
         off-target attribute's slope over the on-target one's, both in deviations of that judge's
-        score between people.
+        score between people; empty where the on-target slope's interval holds 0.
     """
     if table == "interpolation":
         rows = _tabulate_interpolation(scores, n_bootstrap, seed)
     else:
         conditions = ["split", "method", *CONDITION_COLUMNS[table]]
-        rows = summarise_scores(scores, conditions, n_bootstrap, seed)
+        rows = summarise_scores(scores, conditions, n_bootstrap, seed, SHARES)
         if table == "manipulation":
             edits = scores[scores["metric"].isin(OVERALL_METRICS) & (scores["amount"] != 0)]
             edits = edits[edits["amount"].notna()].assign(amount=np.nan)
-            overall = summarise_scores(edits, conditions, n_bootstrap, seed)
+            overall = summarise_scores(edits, conditions, n_bootstrap, seed, SHARES)
             ratios = _off_target(scores, n_bootstrap, seed)
-            rows = pd.concat([rows, overall, ratios], ignore_index=True)
-            rows = rows[rows["value"].notna() | rows["metric"].isin(list(SLOPES.values()))]
+            alone = (overall["metric"] == "identity_kept") & overall["value"].isna()
+            overall.loc[alone, "note"] = "none: nobody edited has another visit in this split"
+            rows = pd.concat([rows[rows["value"].notna()], overall, ratios], ignore_index=True)
+            rows = rows[rows["value"].notna() | (rows["note"] != "")]
     return tidy(rows, table, cohort=cohort, seeds=seeds_of_scores(scores))
 
 
@@ -223,6 +228,10 @@ def _off_target(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFra
             runs = wide.index.get_level_values("seed").to_numpy()
             if task not in wide:  # too few people on either side for a judge of it
                 continue
+            on_target = wide[task].to_numpy(float)
+            _, low, _ = subject_bootstrap(on_target, subjects, n=n_bootstrap, seed=seed, runs=runs)
+            # over replicates that would divide by next to nothing a ratio's interval means nothing
+            rises = low > 0
             for attribute in [a for a in wide.columns if a != task]:
                 result = subject_bootstrap(
                     wide[[attribute, task]].to_numpy(float),
@@ -233,8 +242,9 @@ def _off_target(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFra
                     runs,
                 )
                 note = _note_of(cell, attribute)
-                if not np.isfinite(result[0]):
-                    note = f"none: the on-target response does not rise; {note}"
+                if not rises:
+                    result = (np.nan, np.nan, np.nan)
+                    note = f"none: the on-target response does not surely rise; {note}"
                 rows.append(
                     dict(zip(keys, names, strict=True))
                     | {"attribute": attribute, "metric": metric, "region": "", "note": note}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,5 +84,5 @@ def find_triples(
 
 
 def bin_months(months: float) -> int:
-    """Months rounded to the bin, at least one bin."""
-    return max(1, round(months / BIN_MONTHS)) * BIN_MONTHS
+    """Months rounded to the bin, halves up, at least one bin."""
+    return max(1, math.floor(months / BIN_MONTHS + 0.5)) * BIN_MONTHS

@@ -88,6 +88,18 @@ def test_other_spellings_are_understood(cohort: Path) -> None:
     assert scans.loc["sub-02_ses-M012", "months"] == 24
 
 
+def test_months_that_some_rows_lack_are_counted_from_those_that_have_them(cohort: Path) -> None:
+    write(
+        cohort / "sub-02" / "sub-02_sessions.tsv",
+        "session_id\tmonths\tacq_time",
+        "ses-M000\t6\t2020-01-01T10:00:00",
+        "ses-M012\tn/a\t2021-01-01T10:00:00",
+    )
+    scans = read_bids(cohort, 1, public=True).set_index("scan")
+    assert scans.loc["sub-02_ses-M000", "months"] == 6
+    assert scans.loc["sub-02_ses-M012", "months"] == pytest.approx(18, abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("label", "months"),
     [

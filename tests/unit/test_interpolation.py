@@ -12,6 +12,7 @@ from ldae.networks.residual import VisitResidual
 from ldae.regions import measure_regions, region_atlas
 from ldae.scores import tabulate_scores
 from ldae.tables import table_columns
+from ldae.triples import bin_months
 from ldae.volumes import VolumeStore
 
 
@@ -36,6 +37,13 @@ def result(store: VolumeStore) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     scores = scores.assign(seed=0, split="test")
     table = tabulate_scores(scores, "interpolation", cohort="toy", n_bootstrap=50, seed=0)
     return table, examples
+
+
+@pytest.mark.parametrize(
+    ("months", "expected"), [(1, 6), (6.2, 6), (9, 12), (14.9, 12), (15, 18), (21, 24), (27, 30)]
+)
+def test_bins_of_half_a_year(months: float, expected: int) -> None:
+    assert bin_months(months) == expected
 
 
 def test_every_triple_of_every_person_is_found(store: VolumeStore) -> None:

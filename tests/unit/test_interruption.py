@@ -97,13 +97,16 @@ def test_a_finished_training_whose_result_is_lost_is_there_at_once(folder: Path)
 
 
 def test_checkpoints_go_and_curves_stay(tmp_path: Path) -> None:
-    for name in ("prior/0a1b", "prior/tensorboard", "ldae/2c3d"):
-        (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "file").touch()
+    unfinished = "checkpoints/prior-seed-1/4e5f/file"
+    curves = "checkpoints/prior-seed-0/tensorboard/file"
+    others = ["checkpoints/prior-seed-0/0a1b/file", "checkpoints/autoencoder/2c3d/file"]
+    weights = ["prior/seed-0/model.safetensors", "autoencoder/model.safetensors"]
+    for name in (unfinished, curves, *others, *weights):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
     remove_checkpoints(tmp_path)
-    assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.glob("*/*"))] == [
-        "prior/tensorboard"
-    ]
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {unfinished, curves, *weights}
     remove_checkpoints(tmp_path / "nowhere")
 
 

@@ -290,6 +290,29 @@ def test_what_passes_the_autoencoder_bounds_the_agreement(store: VolumeStore) ->
     assert (blurred < 0.9).all() and (blurred > 0.1).all()
 
 
+def kept_identity(values: list[float]) -> pd.Series:
+    rows = [
+        {"subject": f"p{i}", "scan": f"s{i}", "value": value, "amount": 0.5}
+        for i, value in enumerate(values)
+    ]
+    scores = pd.DataFrame(rows).assign(
+        method="ldae", task="age", attribute="", judge="", steps=20, region="", note="", seed=0,
+        split="test", metric="identity_kept",
+    )  # fmt: skip
+    table = tabulate_scores(scores, "manipulation", cohort="toy", n_bootstrap=200, seed=0)
+    return table[table["amount"].isna()].iloc[0]
+
+
+def test_few_people_who_agree_prove_little() -> None:
+    six = kept_identity([1.0] * 6)
+    assert six["value"] == six["ci_high"] == 1
+    assert six["ci_low"] == pytest.approx(0.025 ** (1 / 6))
+    assert kept_identity([1.0] * 80)["ci_low"] > 0.95
+    assert kept_identity([1.0] * 5 + [0.0])["ci_low"] < 0.6
+    alone = kept_identity([np.nan] * 3)
+    assert np.isnan(alone["value"]) and "another visit" in alone["note"]
+
+
 def test_off_target_ratio_is_that_of_the_slopes() -> None:
     rows = []
     for metric, on, off in (("response_slope", 2.0, 0.5), ("people_slope", 1.0, -0.8)):
@@ -308,6 +331,16 @@ def test_off_target_ratio_is_that_of_the_slopes() -> None:
     low, high = ratio.loc["off_target_ratio", ["ci_low", "ci_high"]]
     assert low < 0.25 < high < 0.3
     assert ratio.loc["off_target_ratio", "n_subjects"] == 20
+    # the same mean response, of people who disagree whether there is one
+    unsure = scores.copy()
+    edited = (unsure["metric"] == "response_slope") & (unsure["attribute"] == "ad_vs_cn")
+    unsure.loc[edited, "value"] = 2.0 + 40.0 * (-1.0) ** np.arange(20)
+    table = tabulate_scores(unsure, "manipulation", cohort="toy", n_bootstrap=200, seed=0)
+    ratio = table.set_index("metric")
+    assert ratio.loc["response_slope", "value"].max() == pytest.approx(2.0)
+    assert ratio.loc["off_target_ratio", ["value", "ci_low", "ci_high"]].isna().all()
+    assert "does not surely rise" in ratio.loc["off_target_ratio", "note"]
+    assert ratio.loc["off_target_ratio_people", "value"] == pytest.approx(0.8)
     unjudged = scores[scores["attribute"] == "sex"]
     table = tabulate_scores(unjudged, "manipulation", cohort="toy", n_bootstrap=200, seed=0)
     assert set(table["metric"]) == {"response_slope", "people_slope"}, "no ratio to nothing"
