@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,10 +104,10 @@ def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
 
 
 def cohort_fingerprint(config: dict[str, Any]) -> str:
-    """Digest of a real cohort's tables, and of names and sizes of its images.
+    """Digest of a real cohort's tables, and of names, sizes and times of its images.
 
     Of nothing for a simulated one.  A parameter of the rule that reads the cohort, so that a scan
-    added to the folder or a corrected diagnosis is noticed: the rule names no file of the folder.
+    added or replaced or a corrected diagnosis is noticed: the rule names no file of the folder.
     """
     digest = hashlib.sha256()
     if config["cohort"]["source"] == "bids":
@@ -114,8 +115,36 @@ def cohort_fingerprint(config: dict[str, Any]) -> str:
         for path in cohort_tables(folder):
             digest.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
         for path in sorted(folder.glob("sub-*/**/*_T1w.nii*")):
-            digest.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
+            digest.update(_describe_file(path, folder))
     return digest.hexdigest()[:16]
+
+
+def mask_fingerprint(config: dict[str, Any], pattern: str | None) -> str:
+    """Digest of names, sizes and times of the masks that lie in a real cohort's folder.
+
+    A parameter of the rules that read them, which name no file of the folder either.
+
+    Parameters
+    ----------
+    config
+        Complete configuration.
+    pattern
+        Path of a scan's mask with {subject}, {session} and {scan}; None where none are read.
+    """
+    digest = hashlib.sha256()
+    if pattern is not None and config["cohort"]["source"] == "bids":
+        folder = Path(config["bids_folder"])
+        without_session = pattern.replace("{session}/", "")
+        globs = {re.sub(r"\{\w+\}", "*", text) for text in (pattern, without_session)}
+        for path in sorted({path for text in globs for path in folder.glob(text)}):
+            digest.update(_describe_file(path, folder))
+    return digest.hexdigest()[:16]
+
+
+def _describe_file(path: Path, folder: Path) -> bytes:
+    """Name, size and time of a file too large to be read for every plan."""
+    stat = path.stat()
+    return f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode()
 
 
 def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:

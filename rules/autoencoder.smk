@@ -3,6 +3,7 @@
 
 rule train_autoencoder:
     input:
+        starting_weights=perceptual_weights,
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,

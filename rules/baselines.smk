@@ -3,6 +3,7 @@
 
 rule train_voxel_dae:
     input:
+        starting_weights=pretrained_weights,
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
@@ -39,6 +40,7 @@ rule train_voxel_dae:
 
 rule train_supervised:
     input:
+        starting_weights=pretrained_weights,
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,

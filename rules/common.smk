@@ -14,6 +14,7 @@ from ldae.plan import (
     check_weights,
     cohort_fingerprint,
     disk_bytes,
+    mask_fingerprint,
     plan_study,
     summarize_cohort,
 )
@@ -90,6 +91,31 @@ def reference_volumes(wildcards):
     """Table of reference volumes of a real cohort; none if the settings name none."""
     name = config["evaluation"]["reference_volumes"]
     return f"{config['bids_folder']}/{name}" if name else []
+
+
+def given_masks(wildcards):
+    """Digest of the masks that take the place of brain extraction."""
+    return mask_fingerprint(config, config["preprocessing"]["mask_pattern"])
+
+
+def reference_masks(wildcards):
+    """Digest of the masks that brain masks are held to."""
+    return mask_fingerprint(config, config["quality"]["reference_masks"])
+
+
+def pretrained_weights(wildcards):
+    """Weights that an encoder starts from, if any; check_machine says which are missing."""
+    name = section("encoder")(wildcards)["pretrained"]
+    return name if name and Path(name).is_file() else []
+
+
+def perceptual_weights(wildcards):
+    """Weights of the perceptual loss, if there is one; check_machine says when they are missing."""
+    settings = config["autoencoder"]
+    name = (
+        settings["perceptual_weights_file"] if settings["perceptual_weight"] else None
+    )
+    return name if name and Path(name).is_file() else []
 
 
 def weights(network):

@@ -40,6 +40,7 @@ rule train_prior:
 
 rule train_ldae:
     input:
+        starting_weights=pretrained_weights,
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,

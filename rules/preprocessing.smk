@@ -22,6 +22,7 @@ rule preprocess_scan:
         bids_dir=bids_dir,
         n_batches=plan.n_batches,
         settings=lookup(within=config, dpath="preprocessing"),
+        fingerprint=given_masks,
         grid=lookup(within=config, dpath="grid"),
         code=code_digest("preprocess_scan"),
     message:
@@ -52,6 +53,7 @@ rule quality_control:
     params:
         bids_dir=bids_dir,
         limits=lookup(within=config, dpath="quality"),
+        fingerprint=reference_masks,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("quality_control"),
     message:

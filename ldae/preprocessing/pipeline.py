@@ -8,6 +8,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,11 @@ OUTPUTS = (
     "qc.jpg",
 )
 LOG_EVERY_SECONDS = 30.0
+LOOK = "Look at the scan; exclude it if it is no whole T1w head."
+# numpy's, ITK's and torch's own errors: the scan is readable but cannot be processed.
+CANNOT_BE_PROCESSED = (
+    ValueError, ArithmeticError, RuntimeError, OSError, LookupError, AssertionError, MemoryError,
+)  # fmt: skip
 # Room around the native brain that cubic interpolation reads (voxels).
 CUBIC_MARGIN = 4
 
@@ -132,19 +138,22 @@ def preprocess_scan(
         report |= _process(row, path, bids_dir, out_dir, settings, shape, affine, seconds)
     except InputError as error:
         report |= {"status": "failed", "reason": str(error)}
-    except (ValueError, ArithmeticError, RuntimeError, OSError, LookupError) as error:
-        # numpy's, ITK's and torch's own errors: the scan is readable but cannot be processed.
+    except CANNOT_BE_PROCESSED as error:
         problem = str(error).strip().split("\n")[-1].rstrip(".") or type(error).__name__
-        reason = InputError(
-            path, problem, "Look at the scan; exclude it if it is no whole T1w head."
-        )
+        reason = InputError(path, problem, LOOK)
         report |= {"status": "failed", "reason": str(reason)}
+    report["seconds"] = {step: round(value, 3) for step, value in seconds.items()}
+    return _write_report(report, bids_dir, out_dir)
+
+
+def _write_report(report: dict[str, Any], bids_dir: Path, out_dir: Path) -> str:
+    """Write a scan's report, and of a failed scan nothing else; returns the reason."""
+    name = report["scan"]
     if report["status"] == "failed":
         for ending in OUTPUTS:
             (out_dir / f"{name}_{ending}").unlink(missing_ok=True)
         # The record must read the same on every machine: the path as the scan table has it.
         report["reason"] = report["reason"].replace(f"{bids_dir}/", "").replace("\n", " ")
-    report["seconds"] = {step: round(value, 3) for step, value in seconds.items()}
     (out_dir / f"{name}_qc.json").write_text(json.dumps(report, indent=1) + "\n")
     return str(report["reason"])
 
@@ -305,6 +314,26 @@ def _run(
         for row in rows:
             yield str(row["scan"]), preprocess_scan(row, *shared)
         return
+    left = {str(row["scan"]): row for row in rows}
+    try:
+        for scan, reason in _run_in_workers(rows, shared, n_workers):
+            del left[scan]
+            yield scan, reason
+    except BrokenProcessPool:  # a worker was killed, and took the others' jobs with it
+        for scan, row in left.items():
+            yield scan, _run_alone(row, shared)
+
+
+def _run_in_workers(
+    rows: list[pd.Series], shared: tuple[Any, ...], n_workers: int
+) -> Iterator[tuple[str, str]]:
+    """As :func:`_run`, in processes of their own.
+
+    Raises
+    ------
+    BrokenProcessPool
+        If the system killed one, for want of memory or a fault in a library.
+    """
     # Fork: a spawned worker would run the calling script again, which a Snakemake script
     # does not survive.
     context = multiprocessing.get_context("fork")
@@ -312,6 +341,20 @@ def _run(
         jobs = {pool.submit(preprocess_scan, row, *shared): str(row["scan"]) for row in rows}
         for job in as_completed(jobs):
             yield jobs[job], job.result()
+
+
+def _run_alone(row: pd.Series, shared: tuple[Any, ...]) -> str:
+    """Reason of failure of one scan; it may kill its process."""
+    try:
+        ((_, reason),) = _run_in_workers([row], shared, 1)
+    except BrokenProcessPool:
+        bids_dir, out_dir = shared[:2]
+        path = bids_dir / str(row["path"])
+        killed = InputError(path, "the process that worked on it was killed", LOOK)
+        report: dict[str, Any] = {"scan": str(row["scan"]), "status": "failed"}
+        report |= {"reason": str(killed), "path": str(row["path"]), "seconds": {}}
+        return _write_report(report, bids_dir, out_dir)
+    return reason
 
 
 def _one_thread() -> None:

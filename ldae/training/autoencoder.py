@@ -17,7 +17,7 @@ from ldae.networks.autoencoder import Autoencoder, fold_space, kl_divergence, sa
 from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
-from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
+from ldae.training.fit import TrainingJob, file_identity, fingerprint, fit, resolve_steps
 from ldae.training.linear_start import fit_linear_start
 from ldae.training.module import StepTraining
 from ldae.volumes import VolumeStore
@@ -221,6 +221,7 @@ def train_autoencoder(
         fit_linear_start(autoencoder, store, job.seed)
     settings = resolve_steps(settings, len(store.rows("train")))
     module = AutoencoderTraining(autoencoder, store, settings, job.seed)
-    identity = fingerprint(settings, job.seed, store.digest())
+    perceptual = settings["perceptual_weights_file"] if settings["perceptual_weight"] else None
+    identity = fingerprint(settings, file_identity(perceptual), job.seed, store.digest())
     if fit(module, "train_autoencoder", job, identity):
         save_autoencoder(job.model_path, autoencoder)

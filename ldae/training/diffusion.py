@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from ldae.networks.encoders import encoder_architecture, prepare_encoder
 from ldae.networks.unet import NoiseUNet
 from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
-from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
+from ldae.training.fit import TrainingJob, file_identity, fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
 from ldae.volumes import VolumeStore
 
@@ -258,9 +257,10 @@ def train_ldae(
     prepare_encoder(pair.encoder, encoder, store)
     schedule = NoiseSchedule(**diffusion)
     module = LdaeTraining(pair, prior, store, latents, settings, job.seed, schedule)
-    prior_digest = hashlib.sha256(Path(prior_path).read_bytes()).hexdigest()
+    prior_digest = file_identity(str(prior_path))
     data = store.digest(), latents.digest()
-    identity = fingerprint(settings, encoder, diffusion, job.seed, *data, prior_digest)
+    weights = file_identity(encoder["pretrained"])
+    identity = fingerprint(settings, encoder, weights, diffusion, job.seed, *data, prior_digest)
     if fit(module, "train_ldae", job, identity):
         save_semantic_pair(job.model_path, module.validated_network)  # type: ignore[arg-type]
 
@@ -292,6 +292,7 @@ def train_voxel_dae(
     )
     prepare_encoder(network.encoder, encoder, store)
     module = VoxelDaeTraining(network, store, settings, job.seed, NoiseSchedule(**diffusion))
-    identity = fingerprint(settings, encoder, diffusion, job.seed, store.digest())
+    weights = file_identity(encoder["pretrained"])
+    identity = fingerprint(settings, encoder, weights, diffusion, job.seed, store.digest())
     if fit(module, "train_voxel_dae", job, identity):
         save_conditional_unet(job.model_path, module.validated_network)  # type: ignore[arg-type]

@@ -74,6 +74,11 @@ def resolve_steps(settings: dict[str, Any], n_scans: int) -> dict[str, Any]:
     return {**settings, "n_steps": steps}
 
 
+def file_identity(path: str | None) -> str:
+    """SHA-256 of a file that a training starts from, for :func:`fingerprint`; empty for none."""
+    return "" if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
 def fingerprint(*parts: Any) -> str:
     """Digest of JSON-serialisable parts and of the code of the trainings.
 

@@ -14,7 +14,7 @@ from ldae.networks.assembly import EncoderWithHeads, save_encoder_with_heads
 from ldae.networks.encoders import encoder_architecture, prepare_encoder
 from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
-from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
+from ldae.training.fit import TrainingJob, file_identity, fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
 from ldae.volumes import VolumeStore
 
@@ -118,6 +118,7 @@ def train_supervised(
     network = EncoderWithHeads(encoder_architecture(encoder, store.shape), list(targets))
     prepare_encoder(network.encoder, encoder, store)
     module = SupervisedTraining(network, store, targets, settings, job.seed)
-    identity = fingerprint(settings, encoder, job.seed, store.digest())
+    weights = file_identity(encoder["pretrained"])
+    identity = fingerprint(settings, encoder, weights, job.seed, store.digest())
     if fit(module, "train_supervised", job, identity):
         save_encoder_with_heads(job.model_path, module.validated_network)  # type: ignore[arg-type]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import stat
 import time
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from scipy import ndimage
 
 from ldae.errors import InputError
-from ldae.preprocessing import grid_affine, preprocess_batch
+from ldae.preprocessing import grid_affine, pipeline, preprocess_batch
 from ldae.preprocessing.bias import correct_bias
 from ldae.preprocessing.brain import check_method, external_mask, one_body, read_mask, template_mask
 from ldae.preprocessing.grid import (
@@ -219,6 +221,27 @@ def test_broken_scan_fails_alone(done: tuple[pd.DataFrame, Path, Path]) -> None:
     assert record["reason"].startswith("sub-02/anat/sub-02_T1w.nii.gz: ")
     assert str(bids) not in record["reason"]
     assert (out / "sub-03_T1w.nii.gz").is_file()
+
+
+def test_a_scan_that_kills_its_process_fails_alone(
+    done: tuple[pd.DataFrame, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans, bids, out = done
+    process = pipeline._process
+
+    def kill(row: pd.Series, *rest: Any) -> dict[str, Any]:
+        if row["scan"] == "sub-01":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return process(row, *rest)
+
+    monkeypatch.setattr(pipeline, "_process", kill)
+    preprocess_batch(scans.iloc[[0, 1, 3]], bids, tmp_path, SETTINGS, GRID, n_workers=2)
+    record = json.loads((tmp_path / "sub-01_qc.json").read_text())
+    assert record["status"] == "failed"
+    assert record["reason"].startswith("sub-01/anat/sub-01_T1w.nii.gz: the process")
+    for scan in ("sub-00", "sub-03"):
+        name = f"{scan}_T1w.nii.gz"
+        assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
 
 
 def test_same_bits_again(done: tuple[pd.DataFrame, Path, Path], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What is planned for which cohort, and how mistakes are told: dry runs only."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -139,8 +140,27 @@ def test_an_added_scan_is_noticed(plan_folder, tmp_path):
     config = {"cohort": {"source": "bids"}, "bids_folder": str(bids)}
     before = cohort_fingerprint(config)
     assert cohort_fingerprint(config) == before
-    (bids / "sub-000/anat/sub-000_T1w.nii.gz").write_bytes(b"x")
-    assert cohort_fingerprint(config) != before
+    scan = bids / "sub-000/anat/sub-000_T1w.nii.gz"
+    scan.write_bytes(b"x")
+    added = cohort_fingerprint(config)
+    assert added != before
+    os.utime(scan, (0, 0))
+    assert cohort_fingerprint(config) != added, "one of the same size"
+
+
+@pytest.mark.parametrize("session", ["", "ses-M012"])
+def test_an_added_mask_is_noticed(tmp_path, session):
+    from ldae.plan import mask_fingerprint
+
+    config = {"cohort": {"source": "bids"}, "bids_folder": str(tmp_path)}
+    pattern = "derivatives/masks/{subject}/{session}/{scan}_mask.nii.gz"
+    before = mask_fingerprint(config, pattern)
+    mask = tmp_path / "derivatives/masks/sub-000" / session / "sub-000_mask.nii.gz"
+    mask.parent.mkdir(parents=True)
+    mask.write_bytes(b"x")
+    assert mask_fingerprint(config, pattern) != before
+    simulated = config | {"cohort": {"source": "simulated"}}
+    assert mask_fingerprint(config, None) == mask_fingerprint(simulated, pattern)
 
 
 def test_missing_weights_stop_a_run_and_not_a_plan(plan_folder, tmp_path):
