@@ -44,16 +44,6 @@ def reconstruct(model: DiffusionAutoencoder, x: Tensor, n_steps: int) -> Tensor:
     return model.from_latent(sample(model, z_T, y, n_steps))
 
 
-@torch.inference_mode()
-def reconstruct_semantic(
-    model: DiffusionAutoencoder, x: Tensor, n_steps: int, generator: torch.Generator
-) -> Tensor:
-    """x̂ from the semantic code alone: z_T ~ N(0, I) drawn from `generator` (on the CPU)."""
-    shape = (len(x), *model.latent_shape)
-    z_T = torch.randn(shape, generator=generator).to(x.device)  # noqa: N806
-    return model.from_latent(sample(model, z_T, model.semantic_code(x), n_steps))
-
-
 def lerp(a: Tensor, b: Tensor, alpha: Tensor | float) -> Tensor:
     """(1-α)·a + α·b; α scalar or broadcastable."""
     return a + alpha * (b - a)

@@ -98,17 +98,12 @@ def _masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
     return (values.flatten(1) * weights).sum(1) / weights.sum(1)
 
 
-def ssim_map(x: Tensor, y: Tensor, window: int) -> Tensor:
-    """SSIM around every voxel, (B, 1, H, W, D), edges mirrored; intensities span 1.
+def _padded_terms(x: Tensor, y: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """Maps of SSIM and of its contrast-structure factor at every voxel, edges mirrored.
 
     A window of even width has no middle voxel: its value is given to the voxel just above the
     middle along each axis (window 4 around voxel i covers i-2 … i+1).
     """
-    return _padded_terms(x, y, window)[0]
-
-
-def _padded_terms(x: Tensor, y: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """Maps of SSIM and of its contrast-structure factor at every voxel, edges mirrored."""
     before, after = window // 2, (window - 1) // 2
     x, y = (_pad_symmetric(v.float(), before, after) for v in (x, y))
     return _ssim_terms(x, y, window)

@@ -16,7 +16,6 @@ from ldae.metrics import (
     psnr,
     score_pairs,
     ssim,
-    ssim_map,
 )
 
 
@@ -51,8 +50,10 @@ def test_even_window_covers_two_voxels_below_and_one_above() -> None:
     c1, c2 = 0.01**2, 0.03**2
     expected = (2 * a.mean() * b.mean() + c1) * (2 * covariance[0, 1] + c2)
     expected /= (a.mean() ** 2 + b.mean() ** 2 + c1) * (covariance[0, 0] + covariance[1, 1] + c2)
-    tensors = (torch.from_numpy(v)[None, None] for v in (x, y))
-    assert ssim_map(*tensors, 4)[0, 0, 4, 5, 3].item() == pytest.approx(expected, abs=1e-5)
+    tensors = [torch.from_numpy(v)[None, None] for v in (x, y)]
+    voxel = torch.zeros(1, 1, 8, 8, 8, dtype=torch.bool)
+    voxel[0, 0, 4, 5, 3] = True
+    assert ssim(*tensors, voxel, 4).item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_mse_and_psnr(pair: tuple[torch.Tensor, ...]) -> None:
