@@ -15,6 +15,7 @@ from torch import Tensor
 from ldae.errors import InputError
 from ldae.provenance.fitted import note_fitted
 from ldae.regions import RegionAtlas, measure_regions
+from ldae.volumes import batches
 
 if TYPE_CHECKING:
     from ldae.volumes import VolumeStore
@@ -56,13 +57,6 @@ def encode_semantics(
             raise ValueError("the model has no semantic code")
         parts.append(y.float().cpu().numpy())
     return np.concatenate(parts)
-
-
-def batches(rows: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Rows in consecutive pieces of at most `batch_size`."""
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    return [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ldae.codes import REGION_COLUMNS, batches
+from ldae.codes import REGION_COLUMNS
 from ldae.edit_judges import CODE_JUDGE, VOLUME_JUDGE, VOXEL_JUDGE, Panel
 from ldae.probe_measures import AGE
 from ldae.probes import task_target
 from ldae.provenance.fitted import note_fitted
 from ldae.regions import RegionAtlas, measure_regions
+from ldae.volumes import batches
 
 if TYPE_CHECKING:
     from ldae.models import DiffusionAutoencoder

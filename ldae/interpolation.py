@@ -12,13 +12,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ldae.codes import batches
 from ldae.inference import encode_stochastic, lerp, sample, slerp
 from ldae.metrics import score_pairs
 from ldae.networks.residual import Visits
 from ldae.regions import RegionAtlas, measure_regions
 from ldae.scores import NOTHING
 from ldae.triples import Triple, bin_months, find_triples
+from ldae.volumes import batches
 
 if TYPE_CHECKING:
     from ldae.models import DiffusionAutoencoder

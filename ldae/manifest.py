@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,20 +60,6 @@ def summarise_scans(scans: pd.DataFrame) -> CohortSummary:
         diagnoses=tuple(sorted(scans["diagnosis"].unique())),
         has_age=bool(len(scans)) and bool(scans["age"].notna().all()),
     )
-
-
-def simulated_summary(settings: Mapping[str, Any], seed: int = 0) -> CohortSummary:
-    """Summary of the cohort that `ldae.simulation.simulate_cohort` makes of the same arguments.
-
-    Raises
-    ------
-    InputError
-        If a setting is missing, unknown or out of range; the error names the key.
-    """
-    from ldae.simulation.population import draw_population
-    from ldae.simulation.settings import SimulationSettings
-
-    return summarise_scans(draw_population(SimulationSettings.from_mapping(settings), seed))
 
 
 def read_scans(path: Path) -> pd.DataFrame:

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ldae.codes import batches
 from ldae.edit_directions import Direction, manipulated_code, targeted_directions
 from ldae.edit_fidelity import (
     GROUP_DIFFERENCE,
@@ -33,6 +32,7 @@ from ldae.probes import probe_tasks
 from ldae.reconstruction import choose_rows, with_scans
 from ldae.regions import RegionAtlas
 from ldae.scores import NOTHING, SLOPES
+from ldae.volumes import batches
 
 if TYPE_CHECKING:
     from ldae.models import DiffusionAutoencoder

@@ -9,13 +9,14 @@ import hashlib
 import math
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ldae.bids import cohort_tables, describe_bids
 from ldae.errors import InputError
-from ldae.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, simulated_summary
+from ldae.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, summarise_scans
 from ldae.predictions import SHARED
 from ldae.trainings import CODED, base_network, describe_change
 
@@ -101,6 +102,20 @@ def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
         return simulated_summary(config["cohort"]["simulated"], config["seed"])
 
     return describe_bids(Path(config["bids_folder"]))
+
+
+def simulated_summary(settings: Mapping[str, Any], seed: int = 0) -> CohortSummary:
+    """Summary of the cohort that `ldae.simulation.simulate_cohort` makes of the same arguments.
+
+    Raises
+    ------
+    InputError
+        If a setting is missing, unknown or out of range; the error names the key.
+    """
+    from ldae.simulation.population import draw_population
+    from ldae.simulation.settings import SimulationSettings
+
+    return summarise_scans(draw_population(SimulationSettings.from_mapping(settings), seed))
 
 
 def cohort_fingerprint(config: dict[str, Any]) -> str:

@@ -11,10 +11,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ldae.codes import batches
 from ldae.inference import encode_stochastic, sample
 from ldae.metrics import score_pairs, ssim
 from ldae.scores import NOTHING
+from ldae.volumes import batches
 
 if TYPE_CHECKING:
     from ldae.models import DiffusionAutoencoder

@@ -173,3 +173,10 @@ class VolumeStore:
         import torch
 
         return torch.from_numpy(self.masks[np.asarray(rows)].astype(bool))[:, None]
+
+
+def batches(rows: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Rows in consecutive pieces of at most `batch_size`."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    return [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]

@@ -17,10 +17,9 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d
 
-from ldae.codes import batches
 from ldae.networks.standard import CohortStandard, standardise_samples
 from ldae.provenance.fitted import note_fitted
-from ldae.volumes import VolumeStore
+from ldae.volumes import VolumeStore, batches
 
 LEAST_BRAIN = 0.3
 """Share of a window that is brain in most people; windows with less are left out."""

@@ -12,7 +12,7 @@ import pytest
 
 from ldae.bids import describe_bids, read_bids
 from ldae.errors import InputError
-from ldae.manifest import simulated_summary
+from ldae.plan import simulated_summary
 from ldae.simulation import SimulationSettings, draw_population, simulate_cohort
 from ldae.simulation.sampling import refine_linear, sample_linear
 
