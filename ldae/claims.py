@@ -101,7 +101,8 @@ SELECTIONS = (
     ),
     Selection("throughput", PAPER, "throughput", ("speed_ratio",), {"method": "ldae"}),
     Selection(
-        "throughput", WORKFLOW, "throughput", ("speed_ratio", "seconds_per_scan", "peak_memory_mb")
+        "throughput", WORKFLOW, "throughput",
+        ("speed_ratio", "speed_ratio_same_sampler", "seconds_per_scan", "peak_memory_mb"),
     ),
 )  # fmt: skip
 

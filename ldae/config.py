@@ -23,7 +23,9 @@ SCHEMA = Path(__file__).resolve().parent.parent / "schemas" / "config.schema.yam
 TRAINING_SECTIONS = ("autoencoder", *(name for name in SECTIONS if name in SECTIONS[name]))
 
 # Methods beside the trained networks whose names an ablation could have.
-UNTRAINED_METHODS = ("ldae_multistep", "ldae_residual", "ldae_joint_targeted")
+UNTRAINED_METHODS = (
+    "ldae_multistep", "ldae_residual", "ldae_joint_targeted", "voxel_dae_multistep",
+)  # fmt: skip
 
 # Sections of the diffusion U-Nets.
 UNETS = ("prior", "ldae_joint", "voxel_dae")

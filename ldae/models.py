@@ -275,11 +275,11 @@ def load_models(
     Parameters
     ----------
     names
-        Among ``ldae``, ``ldae_multistep`` (the same networks, sampled to second order),
-        ``ldae_joint``, ``prior`` and ``voxel_dae``.
+        Among ``ldae``, ``ldae_joint``, ``prior`` and ``voxel_dae``, and ``ldae_multistep`` and
+        ``voxel_dae_multistep``: the same networks, sampled to second order.
     files
-        File of each network, and for all but ``voxel_dae`` those of ``autoencoder`` and ``scale``;
-        ``ldae`` needs ``prior`` too.
+        File of each network, and in latent space those of ``autoencoder`` and ``scale``; ``ldae``
+        needs ``prior`` too.
     diffusion
         Config section ``diffusion``.
     shape
@@ -349,10 +349,22 @@ def _load_voxel_dae(
     return VoxelDiffusionAutoencoder(network, schedule, shape, device)
 
 
+def _load_voxel_dae_multistep(
+    files: Mapping[str, Path],
+    schedule: NoiseSchedule,
+    shape: tuple[int, int, int],
+    device: torch.device,
+) -> VoxelDiffusionAutoencoder:
+    model = _load_voxel_dae(files, schedule, shape, device)
+    model.name, model.sampler = "voxel_dae_multistep", MULTISTEP
+    return model
+
+
 _LOADERS: dict[str, Callable[..., DiffusionAutoencoder]] = {
     "ldae": _load_ldae,
     "ldae_multistep": _load_ldae_multistep,
     "ldae_joint": _load_joint,
     "prior": _load_prior,
     "voxel_dae": _load_voxel_dae,
+    "voxel_dae_multistep": _load_voxel_dae_multistep,
 }

@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 LATENT_MODELS = ("ldae", "ldae_multistep", "ldae_joint", "prior")
 """Models whose latents are the autoencoder's, so either can stand for it alone."""
 
-VOXEL_MODEL = "voxel_dae"
-"""Its steps cost many times more, so it takes fewer, and only those that the claims ask for."""
+VOXEL_MODELS = ("voxel_dae", "voxel_dae_multistep")
+"""Their steps cost many times more, so they take fewer, and only those that the claims ask for."""
 
 SEMANTIC_MODELS = ("ldae", "ldae_joint")
 """Models that also decode their semantic code alone."""
@@ -100,12 +100,12 @@ def evaluate_reconstruction(
     store
         The packed scans.
     models
-        ``ldae``, ``ldae_multistep``, ``ldae_joint``, ``prior`` and ``voxel_dae``, as far as they
-        exist.
+        ``ldae``, ``ldae_multistep``, ``ldae_joint``, ``prior``, ``voxel_dae`` and
+        ``voxel_dae_multistep``, as far as they exist.
     steps
         Numbers of steps T of the deterministic sampler, each way.
     voxel_steps
-        The same for ``voxel_dae``, whose steps cost many times more.
+        The same for models in voxel space, whose steps cost many times more.
     n_scans
         Scans evaluated, from as many people as possible; None is the whole split.
     windows
@@ -129,7 +129,7 @@ def evaluate_reconstruction(
     rows = choose_rows(store.index, split, n_scans, seed)
     if len(rows) == 0:
         raise ValueError(f"no scan in the split {split}")
-    steps_of = {name: voxel_steps if name == VOXEL_MODEL else steps for name in models}
+    steps_of = {name: voxel_steps if name in VOXEL_MODELS else steps for name in models}
     # Noise belongs to a scan, not to a batch: another batch size must not change the numbers.
     parts: list[pd.DataFrame] = []
     kept: dict[str, list[np.ndarray]] = {}

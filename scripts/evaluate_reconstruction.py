@@ -6,14 +6,14 @@ import numpy as np
 
 from ldae.entry import rule_entry
 from ldae.models import load_models
-from ldae.reconstruction import evaluate_reconstruction
+from ldae.reconstruction import LATENT_MODELS, VOXEL_MODELS, evaluate_reconstruction
 from ldae.scores import write_scores
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
     models = load_models(
-        names=("ldae", "ldae_multistep", "ldae_joint", "prior", "voxel_dae"),
+        names=(*LATENT_MODELS, *VOXEL_MODELS),
         files=dict(snakemake.input.items()),
         diffusion=snakemake.params.diffusion,
         shape=store.shape,

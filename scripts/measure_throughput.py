@@ -11,7 +11,7 @@ from ldae.volumes import VolumeStore
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
     models = load_models(
-        names=("ldae", "ldae_multistep", "ldae_joint", "voxel_dae"),
+        names=("ldae", "ldae_multistep", "ldae_joint", "voxel_dae", "voxel_dae_multistep"),
         files=dict(snakemake.input.items()),
         diffusion=snakemake.params.diffusion,
         shape=store.shape,

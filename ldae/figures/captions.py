@@ -255,7 +255,8 @@ def _throughput(data: pd.DataFrame) -> str:
     )
     return (
         "(a) Seconds per scan, median over runs with least and largest; the number above a bar is "
-        f"the voxel model's time over the model's. Sampler steps, each way: {steps}. (b) Most that "
+        "the time of the voxel model with the same sampler over the model's. "
+        f"Sampler steps, each way: {steps}. (b) Most that "
         f"tensors hold above weights and inputs. Same scans, same run, {device}. {_facts(data)}"
     )
 

@@ -326,7 +326,9 @@ def plot_throughput(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     operations = [o for o in OPERATIONS if o in set(data["operation"])]
     methods = list(dict.fromkeys(data["method"]))
     width = 0.8 / max(1, len(methods))
-    ratios = table[table["metric"] == "speed_ratio"].set_index(["method", "operation"])["value"]
+    ratios = table[table["metric"] == "speed_ratio_same_sampler"].set_index(
+        ["method", "operation"]
+    )["value"]
     texts = {"seconds_per_scan": "seconds per scan", "peak_memory_mb": "peak memory (MB)"}
     with theme():
         figure = new_figure(2.8)

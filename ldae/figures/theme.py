@@ -35,6 +35,7 @@ METHOD_LABELS = {
     "autoencoder": "autoencoder alone",
     "prior": "prior alone",
     "voxel_dae": "voxel DAE",
+    "voxel_dae_multistep": "voxel DAE, multistep sampler",
     "supervised": "supervised encoder",
     "untrained": "untrained encoder",
     "voxel_pca": "voxel PCA",
@@ -58,6 +59,7 @@ METHOD_COLORS = {
     "autoencoder": BLACK,
     "prior": BLUE,
     "voxel_dae": GREEN,
+    "voxel_dae_multistep": ORANGE,
     "supervised": BLUE,
     "untrained": GREY,
     "voxel_pca": ORANGE,
@@ -72,7 +74,7 @@ METHOD_COLORS = {
 METHOD_MARKERS = {
     "ldae": "o", "ldae_multistep": "v", "ldae_joint": "p", "ldae_semantic": "D",
     "ldae_joint_semantic": "d",
-    "autoencoder": "_", "prior": "s", "voxel_dae": "^",
+    "autoencoder": "_", "prior": "s", "voxel_dae": "^", "voxel_dae_multistep": "<",
     "ldae_residual": "D", "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
 }  # fmt: skip
 

@@ -107,13 +107,14 @@ def test_ldae_noise_is_the_shifted_prior(files: dict[str, Path]) -> None:
     assert not torch.allclose(ldae.noise(z, t, y), ldae.prior(z, t), atol=1e-3)
 
 
-def test_the_multistep_model_has_the_ldaes_networks(files: dict[str, Path]) -> None:
-    ldae, other = loaded(files, "ldae", "ldae_multistep")
+@pytest.mark.parametrize("name", ["ldae", "voxel_dae"])
+def test_the_multistep_model_has_the_same_networks(files: dict[str, Path], name: str) -> None:
+    model, other = loaded(files, name, f"{name}_multistep")
     x = torch.rand(2, 1, *SHAPE)
-    y, z_0 = ldae.semantic_code(x), ldae.to_latent(x)
-    assert (other.name, ldae.name) == ("ldae_multistep", "ldae")
+    y, z_0 = model.semantic_code(x), model.to_latent(x)
+    assert (model.name, other.name) == (name, f"{name}_multistep")
     assert torch.equal(other.semantic_code(x), y) and torch.equal(other.to_latent(x), z_0)
-    one, two = (encode_stochastic(model, z_0, y, 10) for model in (ldae, other))
+    one, two = (encode_stochastic(one, z_0, y, 10) for one in (model, other))
     assert not torch.allclose(one, two, atol=1e-3)
 
 
