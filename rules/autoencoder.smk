@@ -57,7 +57,7 @@ rule encode_latents:
     resources:
         mem_mb=memory(16000),
         runtime=minutes(15, per_scan=0.02),
-        micro_batch=16,
+        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         code=code_digest("encode_latents"),
     message:

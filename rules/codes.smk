@@ -23,7 +23,7 @@ rule encode_semantics:
     resources:
         mem_mb=memory(16000),
         runtime=minutes(15, per_scan=0.02),
-        micro_batch=16,
+        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         base=network_changed,
         encoder=section("encoder"),
@@ -137,7 +137,7 @@ rule measure_region_volumes:
     resources:
         mem_mb=memory(8000),
         runtime=minutes(15, per_scan=0.05),
-        micro_batch=16,
+        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         grid=lookup(within=config, dpath="grid"),
         code=code_digest("measure_region_volumes"),

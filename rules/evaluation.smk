@@ -89,7 +89,7 @@ rule evaluate_reconstruction:
     resources:
         mem_mb=memory(32000),
         runtime=minutes(240, per_scan=0.1),
-        micro_batch=16,
+        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         diffusion=lookup(within=config, dpath="diffusion"),
         settings=lookup(within=config, dpath="evaluation/reconstruction"),
@@ -126,7 +126,7 @@ rule vary_stochastic:
     resources:
         mem_mb=memory(32000),
         runtime=minutes(120),
-        micro_batch=16,
+        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         diffusion=lookup(within=config, dpath="diffusion"),
         settings=lookup(within=config, dpath="evaluation/stochastic"),
@@ -201,7 +201,7 @@ rule manipulate_attribute:
     resources:
         mem_mb=memory(32000),
         runtime=minutes(240, per_scan=0.1),
-        micro_batch=16,
+        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         diffusion=lookup(within=config, dpath="diffusion"),
         grid=lookup(within=config, dpath="grid"),
@@ -244,7 +244,7 @@ rule interpolate_gaps:
     resources:
         mem_mb=memory(32000),
         runtime=minutes(240, per_scan=0.1),
-        micro_batch=16,
+        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         diffusion=lookup(within=config, dpath="diffusion"),
         grid=lookup(within=config, dpath="grid"),

@@ -19,7 +19,7 @@ from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
 from ldae.training.fit import TrainingJob, file_identity, fingerprint, fit, resolve_steps
 from ldae.training.linear_start import fit_linear_start
-from ldae.training.module import StepTraining
+from ldae.training.module import StepTraining, add_share
 from ldae.volumes import VolumeStore
 
 
@@ -82,7 +82,6 @@ class AutoencoderTraining(StepTraining):
     ) -> None:
         super().__init__(autoencoder, store.rows("train"), store.rows("val"), settings, seed)
         note_fitted("autoencoder", store.index["subject"].iloc[self.train_rows])
-        self.automatic_optimization = False
         self.store = store
         self.discriminator_fold = int(settings["discriminator_fold"])
         self.discriminator = PatchDiscriminator(
@@ -149,31 +148,39 @@ class AutoencoderTraining(StepTraining):
         adversarial_on = int(self.step) >= int(self.settings["adversarial_start"])
         weight = float(self.settings["adversarial_weight"]) if adversarial_on else 0.0
 
-        losses, x_hat = self.reconstruction_losses(self.network, batch)
-        total = losses["loss"]
-        if weight:
-            self.discriminator.requires_grad_(False)
-            losses["adversarial"] = self.adversarial(
-                self.discriminate(x_hat), target_is_real=True, for_discriminator=False
-            )
-            total = total + weight * losses["adversarial"]
+        means: dict[str, float] = {}
+        generated: list[Tensor] = []
+        self.discriminator.requires_grad_(not weight)
         generator_optimizer.zero_grad()
-        self.manual_backward(total)
+        for piece, share in self.pieces(batch):
+            losses, x_hat = self.reconstruction_losses(self.network, piece)
+            total = losses["loss"]
+            if weight:
+                losses["adversarial"] = self.adversarial(
+                    self.discriminate(x_hat), target_is_real=True, for_discriminator=False
+                )
+                total = total + weight * losses["adversarial"]
+            self.manual_backward(share * total)
+            add_share(means, losses, share)
+            generated.append(x_hat.detach())
         generator_optimizer.step()
 
         if weight:
             self.discriminator.requires_grad_(True)
-            fake = self.adversarial(
-                self.discriminate(x_hat.detach()), target_is_real=False, for_discriminator=True
-            )
-            real = self.adversarial(
-                self.discriminate(batch["x"]), target_is_real=True, for_discriminator=True
-            )
-            losses["discriminator"] = (fake + real) / 2
+            batch = {"x": batch["x"], "x_hat": torch.cat(generated)}
             discriminator_optimizer.zero_grad()
-            self.manual_backward(losses["discriminator"])
+            for piece, share in self.pieces(batch):
+                fake = self.adversarial(
+                    self.discriminate(piece["x_hat"]), target_is_real=False, for_discriminator=True
+                )
+                real = self.adversarial(
+                    self.discriminate(piece["x"]), target_is_real=True, for_discriminator=True
+                )
+                loss = (fake + real) / 2
+                self.manual_backward(share * loss)
+                add_share(means, {"discriminator": loss}, share)
             discriminator_optimizer.step()
-        self.record(losses)
+        self.latest = means
         self.step += 1
 
 

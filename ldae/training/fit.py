@@ -7,14 +7,12 @@ import json
 import logging
 import warnings
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
@@ -22,7 +20,7 @@ from ldae import slurm
 from ldae.checkpoints import CURVES
 from ldae.errors import InputError
 from ldae.provenance.code import code_digest
-from ldae.training.interruption import StopInTime, WholeCheckpoints
+from ldae.training.interruption import RegularCheckpoints, StopInTime, WholeCheckpoints
 from ldae.training.module import StepTraining
 from ldae.training.status import StatusLines
 
@@ -122,7 +120,7 @@ def fit(
     Raises
     ------
     InputError
-        If the global batch cannot be shared out evenly.
+        If the global batch cannot be shared out evenly, or a piece does not fit into the GPU.
     Interrupted
         If the training stopped before its last step, because the job's time was up or on request.
     """
@@ -145,7 +143,14 @@ def fit(
         trainer = _trainer(name, job, folder, n_processes)
         if last.exists():
             logger.info("%s: resuming from %s", name, last.name)
-        trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
+        try:
+            trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
+        except torch.OutOfMemoryError as error:
+            raise InputError(
+                f"{name}: micro_batch",
+                f"{module.micro_batch} scans at a time do not fit into the memory of the GPU",
+                "Set it lower in the network's section, or take a larger GPU.",
+            ) from error
     if int(module.step) < int(module.settings["n_steps"]):
         raise RuntimeError(f"{name} stopped at step {int(module.step)}")
     return trainer.is_global_zero
@@ -158,13 +163,7 @@ def _trainer(name: str, job: TrainingJob, folder: Path, n_processes: int) -> pl.
     callbacks = [
         StatusLines(name, job.metrics_path),
         StopInTime(folder / CHECKPOINT, slurm.end_time(), whole),
-        ModelCheckpoint(
-            dirpath=folder,
-            filename=Path(CHECKPOINT).stem,
-            train_time_interval=timedelta(minutes=job.checkpoint_minutes),
-            save_top_k=1,
-            enable_version_counter=False,
-        ),
+        RegularCheckpoints(folder / CHECKPOINT, job.checkpoint_minutes),
     ]
     return pl.Trainer(
         accelerator="gpu" if cuda else "cpu",
@@ -174,6 +173,7 @@ def _trainer(name: str, job: TrainingJob, folder: Path, n_processes: int) -> pl.
         max_epochs=1,
         logger=TensorBoardLogger(folder.parent, name=CURVES, version=folder.name),
         callbacks=callbacks,
+        enable_checkpointing=False,  # of Lightning's own making
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=1,

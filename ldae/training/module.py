@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
@@ -30,7 +33,8 @@ class StepTraining(pl.LightningModule):
     train_rows, val_rows
         Rows of the splits; `val_rows` may be empty.
     settings
-        Holds ``batch_size``, ``n_steps``, ``n_validations`` and what the subclass names.
+        Holds ``batch_size``, ``micro_batch`` (None: the whole batch at once), ``n_steps``,
+        ``n_validations`` and what the subclass names.
     seed
         Of the training.
 
@@ -40,6 +44,9 @@ class StepTraining(pl.LightningModule):
         Finished optimizer steps, an int64 buffer, so that checkpoints carry it.
     latest
         The last losses, by name, for status lines and metrics.
+    micro_batch
+        Scans that a process takes at a time: it goes through its part of a batch in pieces of at
+        most so many, whose gradients add up. Changes rounding and the draws of dropout only.
     """
 
     step: Tensor
@@ -58,6 +65,9 @@ class StepTraining(pl.LightningModule):
         self.val_rows = val_rows
         self.settings = settings
         self.seed = seed
+        self.micro_batch = int(settings["micro_batch"] or settings["batch_size"])
+        # A step goes through its batch in pieces: how, Lightning leaves to the training then.
+        self.automatic_optimization = False
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self.latest: dict[str, float] = {}
 
@@ -67,7 +77,7 @@ class StepTraining(pl.LightningModule):
 
     @abstractmethod
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Scalar losses by name; ``loss`` is the one that is minimised."""
+        """Scalar means over the batch by name; ``loss`` is the one that is minimised."""
 
     @property
     def validated_network(self) -> nn.Module:
@@ -106,7 +116,8 @@ class StepTraining(pl.LightningModule):
         its memory while it trains fits when it validates.
         """
         rows = self.validated_rows
-        n_pieces = min(self.trainer.world_size, len(rows))
+        n_pieces = max(self.trainer.world_size, math.ceil(len(rows) / self.micro_batch))
+        n_pieces = min(n_pieces, len(rows))
         network = self.validated_network
         was_training = network.training
         network.eval()
@@ -118,15 +129,30 @@ class StepTraining(pl.LightningModule):
             batch = {name: value.to(self.device) for name, value in batch.items()}
             with self.trainer.precision_plugin.forward_context():
                 losses = self.losses(network, batch)
-            share = len(rows[part]) / len(rows)
-            for name, value in losses.items():
-                means[name] = means.get(name, 0.0) + share * float(value)
+            add_share(means, losses, len(rows[part]) / len(rows))
         network.train(was_training)
         return means
 
-    def record(self, losses: dict[str, Tensor]) -> None:
-        """Keep the step's losses for callbacks."""
-        self.latest = {name: float(value.detach()) for name, value in losses.items()}
+    def pieces(self, batch: Batch) -> Iterator[tuple[Batch, float]]:
+        """Pieces of a process's batch that are taken at a time, with their shares of it.
+
+        Backward passes belong into the loop: only those of the last piece wait for the other
+        processes, whose gradients are averaged once per step.
+        """
+        n = len(next(iter(batch.values())))
+        strategy = self.trainer.strategy
+        for start in range(0, n, self.micro_batch):
+            stop = min(start + self.micro_batch, n)
+            piece = {name: value[start:stop] for name, value in batch.items()}
+            alone = stop < n and isinstance(strategy, ParallelStrategy)
+            with strategy.block_backward_sync() if alone else nullcontext():  # type: ignore[attr-defined]
+                yield piece, (stop - start) / n
+
+
+def add_share(means: dict[str, float], losses: dict[str, Tensor], share: float) -> None:
+    """Add a piece's losses to the means over its batch, of which it is a share."""
+    for name, value in losses.items():
+        means[name] = means.get(name, 0.0) + share * float(value.detach())
 
 
 def averaging(decay: float) -> AverageUpdate:
@@ -184,13 +210,15 @@ class AveragedTraining(StepTraining):
         return torch.optim.Adam(self.network.parameters(), lr=float(self.settings["learning_rate"]))
 
     @override
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses = self.losses(self.network, batch)
-        self.record(losses)
-        return losses["loss"]
-
-    @override
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        optimizer = self.optimizers()
+        optimizer.zero_grad()  # type: ignore[union-attr]
+        means: dict[str, float] = {}
+        for piece, share in self.pieces(batch):
+            losses = self.losses(self.network, piece)
+            self.manual_backward(share * losses["loss"])
+            add_share(means, losses, share)
+        optimizer.step()  # type: ignore[union-attr]
+        self.latest = means
         self.average.update_parameters(self.network)
         self.step += 1

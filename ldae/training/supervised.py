@@ -77,9 +77,9 @@ class SupervisedTraining(AveragedTraining):
         batch = {"x": self.store.batch(mine)}
         for task, values in self.targets.items():
             batch[task] = torch.from_numpy(values[mine])
-            # this process's share of the labels: means over processes are those over the batch
-            known = np.count_nonzero(~np.isnan(values[rows])) * len(mine) / len(rows)
-            batch[f"{task}_known"] = torch.tensor(known, dtype=torch.float32)
+            # the same share for every scan of a batch: means over its parts are those over it
+            known = np.count_nonzero(~np.isnan(values[rows])) / len(rows)
+            batch[f"{task}_known"] = torch.full((len(mine),), known, dtype=torch.float32)
         return batch
 
     @override
@@ -91,7 +91,7 @@ class SupervisedTraining(AveragedTraining):
             error = F.binary_cross_entropy_with_logits if task == "ad_vs_cn" else F.mse_loss
             # a batch may hold nobody with a label: the sum over nothing is 0, the mean NaN
             total = error(output[known], target[known], reduction="sum")
-            losses[task] = total / batch[f"{task}_known"].clamp_min(TINY)
+            losses[task] = total / batch[f"{task}_known"].sum().clamp_min(TINY)
         return losses | {"loss": torch.stack(list(losses.values())).sum()}
 
 

@@ -38,6 +38,25 @@ rule look_around_with_gpu:
         "probes/look_around.py"
 
 
+rule see_gpus:
+    output:
+        facts="results/see_gpus.json",
+    log:
+        text="results/logs/see_gpus.log",
+    container:
+        image("preprocess")
+    resources:
+        gpu=2,
+        nodes=1,
+        tasks=2,
+        tasks_per_gpu=0,
+        mpi="srun",
+    params:
+        code="",
+    script:
+        "probes/see_gpus.py"
+
+
 rule import_missing:
     output:
         facts="results/import_missing.json",

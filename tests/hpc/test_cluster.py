@@ -178,6 +178,13 @@ def test_a_job_sees_neither_host_nor_network(probes: Study) -> None:
     assert facts["gpu"] in ("0", "1") and facts["driver"]
 
 
+def test_each_process_of_a_training_chooses_its_own_gpu(probes: Study) -> None:
+    """Lightning takes the GPU of a process's number on its node, and so has to see all of them."""
+    _, output = probe(probes, "see_gpus")
+    seen = [json.loads(output.with_stem(f"see_gpus-{rank}").read_text()) for rank in range(2)]
+    assert seen == [{"gpus": "0,1", "place": "0"}, {"gpus": "0,1", "place": "1"}]
+
+
 def test_a_package_that_the_image_lacks_is_not_taken_from_the_host(probes: Study) -> None:
     said, output = probe(probes, "import_missing", "--retries", "0", code=1)
     assert not output.exists()

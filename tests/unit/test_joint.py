@@ -186,7 +186,8 @@ def test_code_comes_from_another_visit_of_the_same_person(tmp_path: Path) -> Non
     store = read_store(tmp_path)
     latents = LatentStore(tmp_path / "mu.npy", tmp_path / "sigma.npy", tmp_path / "i.tsv", 1.0)
     settings = {
-        "batch_size": 4, "n_steps": 1, "n_validations": 1, "ema_decay": 0.9, "other_visit": True,
+        "batch_size": 4, "micro_batch": None, "n_steps": 1, "n_validations": 1,
+        "ema_decay": 0.9, "other_visit": True,
     }  # fmt: skip
     network = made()
     densities = torch.arange(14.0)[:, None, None].expand(14, N_PLACES, N_BINS)

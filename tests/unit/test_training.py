@@ -34,7 +34,12 @@ from ldae.volumes import VolumeStore
 
 CPU = torch.device("cpu")
 DIFFUSION = {"n_levels": 50, "beta_start": 1e-4, "beta_end": 0.2}
-COMMON: dict[str, Any] = {"learning_rate": 1e-3, "n_steps": 6, "n_validations": 3}
+COMMON: dict[str, Any] = {
+    "learning_rate": 1e-3,
+    "n_steps": 6,
+    "n_validations": 3,
+    "micro_batch": None,
+}
 AUTOENCODER: dict[str, Any] = COMMON | {
     "fold": 2, "channels": [8, 16], "n_res_blocks": 1, "latent_channels": 3, "norm_groups": 4,
     "kl_weight": 1e-6, "spectral_weight": 0.1, "perceptual_weight": 0.0,
@@ -265,14 +270,15 @@ def test_average_moves_once_per_optimizer_step() -> None:
         def losses(self, network: Any, batch: Any) -> Any:
             return {"loss": network(batch["x"]).square().mean()}
 
-    module = Count(torch.nn.Linear(2, 1), np.arange(8), np.arange(0), AVERAGED, 0)
+    settings = AVERAGED | {"micro_batch": 1}
+    module = Count(torch.nn.Linear(2, 1), np.arange(8), np.arange(0), settings, 0)
     trainer = pl.Trainer(
-        max_epochs=1, accumulate_grad_batches=3, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
+        max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, accelerator="cpu",
     )  # fmt: skip
     trainer.fit(module)
-    assert trainer.global_step == 2
-    assert int(module.average.n_averaged) == int(module.step) == 2
+    assert trainer.global_step == 6
+    assert int(module.average.n_averaged) == int(module.step) == 6
 
 
 @pytest.mark.parametrize(("decay", "steps"), [(0.99, 40), (0.999, 40), (0.9, 200)])

@@ -31,7 +31,9 @@ from ldae.volumes import VolumeStore
 
 STAGES = ("autoencoder", "prior", "ldae", "ldae_joint", "voxel_dae", "supervised", "residual")
 DIFFUSION = {"n_levels": 50, "beta_start": 1e-4, "beta_end": 0.2}
-COMMON: dict[str, Any] = {"learning_rate": 1e-3, "n_steps": 6, "n_validations": 3, "batch_size": 4}
+COMMON: dict[str, Any] = {
+    "learning_rate": 1e-3, "n_steps": 6, "n_validations": 3, "batch_size": 4, "micro_batch": None,
+}  # fmt: skip
 AUTOENCODER: dict[str, Any] = COMMON | {
     "fold": 2, "channels": [8, 16], "n_res_blocks": 1, "latent_channels": 3, "norm_groups": 4,
     "kl_weight": 1e-6, "spectral_weight": 0.1, "perceptual_weight": 0.0,
@@ -120,4 +122,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=True)
     for name in sys.argv[3:]:
-        train(Path(sys.argv[1]), name, f"{name}-{sys.argv[2]}")
+        train(Path(sys.argv[1]), name, f"{name}-{sys.argv[2]}", micro_batch=1)

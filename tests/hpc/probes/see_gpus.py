@@ -1,0 +1,15 @@
+"""Write down which GPUs each of a job's processes may choose from."""
+
+import json
+import os
+from pathlib import Path
+
+from ldae import slurm
+from ldae.entry import rule_entry
+
+with rule_entry(snakemake):
+    facts = {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "place": os.environ["SLURM_LOCALID"]}
+    output = Path(snakemake.output.facts)
+    output.with_stem(f"{output.stem}-{slurm.process_rank()}").write_text(json.dumps(facts))
+    if slurm.process_rank() == 0:
+        output.write_text("{}")
