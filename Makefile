@@ -10,7 +10,7 @@ CHECK := .crate-check
 LOCKS := envs/local.lock envs/cuda.lock envs/torch-cpu.lock
 CODE := ldae scripts tests envs containers benchmarks
 # A study of one's own: make figures STUDY=studies/ixi.yaml CONFIG="bids_folder=/data/ixi"; STUDY may
-# name several files, of which the last one counts.
+# name several files, merged in this order: of a key in several, the last one counts.
 STUDY ?=
 CONFIG ?=
 # Folder of its results, as its files name it.

@@ -15,7 +15,7 @@ from torch import Tensor
 from ldae.errors import InputError
 from ldae.provenance.fitted import note_fitted
 from ldae.regions import RegionAtlas, measure_regions
-from ldae.volumes import batches
+from ldae.volumes import ROWS_AT_A_TIME, batches
 
 if TYPE_CHECKING:
     from ldae.volumes import VolumeStore
@@ -82,6 +82,11 @@ class VoxelPCA:
         values = np.asarray(volumes)[:, self.inside].astype(np.float32)
         return ((values - self.mean) @ self.components.T).astype(np.float32)
 
+    def codes(self, store: VolumeStore, rows: np.ndarray) -> np.ndarray:
+        """Codes (N, k) float32 of the scans in `rows`."""
+        pieces = batches(rows, ROWS_AT_A_TIME)
+        return np.concatenate([self.transform(store.volumes[piece]) for piece in pieces])
+
 
 def learn_voxel_pca(store: VolumeStore, rows: np.ndarray, n_components: int, seed: int) -> VoxelPCA:
     """Principal components of the scans in `rows`, over voxels in at least half of their masks.
@@ -103,17 +108,17 @@ def learn_voxel_pca(store: VolumeStore, rows: np.ndarray, n_components: int, see
     if len(rows) < 2:
         raise ValueError(f"need at least two training scans, got {len(rows)}")
     note_fitted("voxel PCA", store.index["subject"].iloc[rows])
-    inside = store.masks[rows].mean(0, dtype=np.float64) >= 0.5
-    values = store.volumes[rows][:, inside].astype(np.float32)
+    inside = store.common_mask(rows)
+    values = store.intensities(rows, inside)
     n_components = min(n_components, len(rows) - 1, values.shape[1])
-    pca = PCA(n_components, svd_solver="randomized", random_state=seed).fit(values)
+    pca = PCA(n_components, copy=False, svd_solver="randomized", random_state=seed).fit(values)
     return VoxelPCA(inside, pca.mean_.astype(np.float32), pca.components_.astype(np.float32))
 
 
 def fit_voxel_pca(store: VolumeStore, n_components: int, seed: int) -> np.ndarray:
     """Codes of every scan on the principal components of the training split, (N, k) float32."""
     pca = learn_voxel_pca(store, store.rows("train"), n_components, seed)
-    return np.concatenate([pca.transform(store.volumes[r]) for r in batches(store.rows(), 64)])
+    return pca.codes(store, store.rows())
 
 
 def pool_latents(mu: np.ndarray, cells: int = POOL_CELLS) -> np.ndarray:

@@ -295,8 +295,8 @@ class Gallery:
     def __init__(self, store: VolumeStore, split: str) -> None:
         self.rows = store.rows(split)
         self.subjects = store.index["subject"].to_numpy(str)
-        self.inside = store.masks[self.rows].mean(0, dtype=np.float64) >= 0.5
-        self.values = store.volumes[self.rows][:, self.inside].astype(np.float32)
+        self.inside = store.common_mask(self.rows)
+        self.values = store.intensities(self.rows, self.inside)
         self.norms = (self.values**2).sum(1)
 
     def identity_kept(self, x_hat: Tensor, rows: np.ndarray) -> np.ndarray:

@@ -129,7 +129,7 @@ class Halves:
         self.target = {attribute: task_target(store.index, attribute) for attribute in ATTRIBUTES}
         self.first, self.second = halve_subjects(store.index, seed)
         self._pca = learn_voxel_pca(store, self.second, settings.pca_components, seed)
-        voxels = [self._pca.transform(store.volumes[rows]) for rows in (self.first, self.second)]
+        voxels = [self._pca.codes(store, rows) for rows in (self.first, self.second)]
         self._without_code = {
             VOXEL_JUDGE: (voxels[0], voxels[1]),
             VOLUME_JUDGE: (volumes[self.first], volumes[self.second]),

@@ -25,6 +25,9 @@ INDEX_COLUMNS = [
     "row", "scan", "subject", "session", "months", "age", "sex", "diagnosis", "site", "split",
 ]  # fmt: skip
 
+# Scans read at a time where something is gathered from many.
+ROWS_AT_A_TIME = 64
+
 logger = logging.getLogger(__name__)
 
 
@@ -173,6 +176,24 @@ class VolumeStore:
         import torch
 
         return torch.from_numpy(self.masks[np.asarray(rows)].astype(bool))[:, None]
+
+    def common_mask(self, rows: np.ndarray) -> np.ndarray:
+        """Voxels in at least half of the rows' masks, bool (H, W, D)."""
+        count = np.zeros(self.shape, np.int64)
+        for piece in batches(rows, ROWS_AT_A_TIME):
+            count += self.masks[piece].sum(0, dtype=np.int64)
+        return 2 * count >= len(rows)
+
+    def intensities(self, rows: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """Intensities of scans at the voxels `inside` (bool, (H, W, D)), (N, V) float32.
+
+        Nothing else is held: of a large cohort the whole scans would take several times as much.
+        """
+        values = np.empty((len(rows), int(inside.sum())), np.float32)
+        for start in range(0, len(rows), ROWS_AT_A_TIME):
+            part = slice(start, start + ROWS_AT_A_TIME)
+            values[part] = self.volumes[rows[part]][:, inside]
+        return values
 
 
 def batches(rows: np.ndarray, batch_size: int) -> list[np.ndarray]:

@@ -51,7 +51,7 @@ rule fit_voxel_pca:
     container:
         image("analysis")
     resources:
-        mem_mb=memory(8000, scans=3),
+        mem_mb=memory(8000, scans=0.5),
         runtime=minutes(30, per_scan=0.02),
     params:
         n_components=lookup(within=config, dpath="probes/pca_components"),

@@ -199,7 +199,7 @@ rule manipulate_attribute:
         image("torch")
     threads: TRAINING_THREADS
     resources:
-        mem_mb=memory(32000),
+        mem_mb=memory(32000, scans=0.3),
         runtime=minutes(240, per_scan=0.1),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:

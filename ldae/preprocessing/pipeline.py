@@ -133,7 +133,7 @@ def preprocess_scan(
         (out_dir / f"{name}_{ending}").unlink(missing_ok=True)
     path = bids_dir / str(row["path"])
     seconds: dict[str, float] = {}
-    report: dict[str, Any] = {"scan": name, "status": "ok", "reason": "", "path": str(row["path"])}
+    report: dict[str, Any] = {"scan": name, "status": "ok", "reason": ""}
     try:
         report |= _process(row, path, bids_dir, out_dir, settings, shape, affine, seconds)
     except InputError as error:
@@ -143,17 +143,20 @@ def preprocess_scan(
         reason = InputError(path, problem, LOOK)
         report |= {"status": "failed", "reason": str(reason)}
     report["seconds"] = {step: round(value, 3) for step, value in seconds.items()}
-    return _write_report(report, bids_dir, out_dir)
+    return _write_report(report, row, bids_dir, out_dir)
 
 
-def _write_report(report: dict[str, Any], bids_dir: Path, out_dir: Path) -> str:
+def _write_report(report: dict[str, Any], row: pd.Series, bids_dir: Path, out_dir: Path) -> str:
     """Write a scan's report, and of a failed scan nothing else; returns the reason."""
     name = report["scan"]
     if report["status"] == "failed":
         for ending in OUTPUTS:
             (out_dir / f"{name}_{ending}").unlink(missing_ok=True)
-        # The record must read the same on every machine: the path as the scan table has it.
-        report["reason"] = report["reason"].replace(f"{bids_dir}/", "").replace("\n", " ")
+        # The reason must read the same on every machine, and is shown to others: files below the
+        # cohort's folder, the person by the name that the table of scans gives.
+        reason = report["reason"].replace(f"{bids_dir}/", "").replace("\n", " ")
+        label = Path(str(row["path"])).parts[0]
+        report["reason"] = reason.replace(label, str(row["subject"]))
     (out_dir / f"{name}_qc.json").write_text(json.dumps(report, indent=1) + "\n")
     return str(report["reason"])
 
@@ -352,8 +355,8 @@ def _run_alone(row: pd.Series, shared: tuple[Any, ...]) -> str:
         path = bids_dir / str(row["path"])
         killed = InputError(path, "the process that worked on it was killed", LOOK)
         report: dict[str, Any] = {"scan": str(row["scan"]), "status": "failed"}
-        report |= {"reason": str(killed), "path": str(row["path"]), "seconds": {}}
-        return _write_report(report, bids_dir, out_dir)
+        report |= {"reason": str(killed), "seconds": {}}
+        return _write_report(report, row, bids_dir, out_dir)
     return reason
 
 

@@ -223,6 +223,17 @@ def test_broken_scan_fails_alone(done: tuple[pd.DataFrame, Path, Path]) -> None:
     assert (out / "sub-03_T1w.nii.gz").is_file()
 
 
+def test_the_reason_does_not_tell_who_it_is(tmp_path: Path) -> None:
+    """People whose labels must not be shown are called by pseudonyms in the table of scans."""
+    row = {"scan": "sub-p1_ses-1", "subject": "sub-p1", "session": "ses-1"}
+    scans = pd.DataFrame([row | {"path": "sub-ADNI7/ses-1/anat/sub-ADNI7_ses-1_T1w.nii.gz"}])
+    preprocess_batch(scans, tmp_path, tmp_path / "out", SETTINGS, GRID, n_workers=1)
+    text = (tmp_path / "out/sub-p1_ses-1_qc.json").read_text()
+    assert "ADNI7" not in text
+    reason = json.loads(text)["reason"]
+    assert reason.startswith("sub-p1/ses-1/anat/sub-p1_ses-1_T1w.nii.gz: there is no such file")
+
+
 def test_a_scan_that_kills_its_process_fails_alone(
     done: tuple[pd.DataFrame, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

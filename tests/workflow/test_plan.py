@@ -248,7 +248,7 @@ def test_memory_grows_with_the_number_of_scans(plan_folder, tmp_path, bare_path)
         assert done.returncode == 0, done.stdout + done.stderr
         found.append(re.search(r"^fit_voxel_pca: .*mem_mb=(\d+)", done.stdout, re.M))
     scan = 4 * 128 * 160 * 128 / 1e6
-    assert int(found[1][1]) - int(found[0][1]) == pytest.approx(3 * 72 * scan, abs=2)
+    assert int(found[1][1]) - int(found[0][1]) == pytest.approx(0.5 * 72 * scan, abs=2)
 
 
 def test_what_is_missing_is_told_in_one_line(plan_folder, bare_path):
