@@ -236,6 +236,8 @@ def _seed_everything(seed: int) -> None:
         torch.manual_seed(seed)
         # Some 3-D operations have no deterministic GPU version: they warn, and the log says so.
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Else every new tensor would be filled, which costs a pass over memory and changes nothing.
+        torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -8,15 +8,19 @@ The tests hold them to scikit-image.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
 
 K1, K2 = 0.01, 0.03
 """Stabilising constants of SSIM (Wang et al. 2004, section III-B)."""
@@ -230,18 +234,25 @@ def lpips(x: Tensor, y: Tensor) -> Tensor:
     Slices are repeated over three channels; needs what :func:`lpips_obstacle` names.
     """
     _check_pair(x, y, None)
-    from torchmetrics.functional.image.lpips import learned_perceptual_image_patch_similarity
 
     def slices(scan: Tensor) -> Tensor:
         return scan.permute(3, 0, 1, 2).expand(-1, 3, -1, -1)  # (D, 3, H, W)
 
+    measure = _lpips_network()
     distances = [
-        learned_perceptual_image_patch_similarity(
-            slices(a), slices(b), net_type=LPIPS_NET, normalize=True
-        )
-        for a, b in zip(x.float().clamp(0, 1), y.float().clamp(0, 1), strict=True)
+        measure(slices(a), slices(b))
+        for a, b in zip(x.cpu().float().clamp(0, 1), y.cpu().float().clamp(0, 1), strict=True)
     ]
-    return torch.stack([torch.as_tensor(d) for d in distances])
+    measure.reset()
+    return torch.stack(distances)
+
+
+@functools.cache
+def _lpips_network() -> Metric:
+    """The network of LPIPS, loaded once: a scan has dozens of reconstructions."""
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+    return LearnedPerceptualImagePatchSimilarity(net_type=LPIPS_NET, normalize=True)
 
 
 def score_pairs(

@@ -31,11 +31,15 @@ BASELINE = "voxel_dae"
 """The conventional model, sampled as in the paper; names that begin so are its other samplers."""
 
 
+MEMORY_NOTE = "what tensors hold at most above the inputs and weights"
+
+
 class PeakMemory:
     """Most that tensors hold above what they held on entry, in MB (10⁶ bytes), inside the block.
 
-    On CUDA by the allocator's own maximum; on the CPU by the allocations and releases that torch's
-    profiler sees, which slow the block down.  Scratch memory inside a library's call is left out.
+    On CUDA by the allocator's own maximum, to which the scratch memory of kernels belongs; on the
+    CPU by the allocations and releases that torch's profiler sees, which slow the block down,
+    without what a library's call takes for itself.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -243,7 +247,7 @@ def _tabulate(
         rows.append(
             common
             | {"metric": "peak_memory_mb", "value": memory[method, operation]}
-            | {"note": "what tensors hold at most above the inputs and weights"}
+            | {"note": MEMORY_NOTE if on_cpu else MEMORY_NOTE + ", and the kernels' scratch memory"}
         )
         count = evaluations[method, operation]
         rows.append(common | {"metric": "network_evaluations", "value": count})

@@ -20,6 +20,7 @@ rule train_autoencoder:
     container:
         image("torch")
     threads: TRAINING_THREADS
+    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(32000),
         runtime=TRAINING_MINUTES,

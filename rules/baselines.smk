@@ -21,6 +21,7 @@ rule train_voxel_dae:
     container:
         image("torch")
     threads: TRAINING_THREADS
+    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(64000),
         runtime=TRAINING_MINUTES,
@@ -58,6 +59,7 @@ rule train_supervised:
     container:
         image("torch")
     threads: TRAINING_THREADS
+    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(32000),
         runtime=TRAINING_MINUTES,

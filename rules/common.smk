@@ -48,8 +48,9 @@ BATCH_THREADS = min(4, max(1, ALL_CORES // 2))
 LONGEST_WAY = 10
 
 # Time that a training asks for, minutes: what most clusters allow. It stops before the limit, is
-# submitted again and goes on, as often as --retries allows.
+# submitted again and goes on. A network of the paper's size takes many such pieces, each a retry.
 TRAINING_MINUTES = 1440
+TRAINING_RETRIES = 20 if SUBMITTED else None
 
 REPOSITORY = Path(workflow.basedir)
 
@@ -192,12 +193,13 @@ def image(stage):
 
 
 def memory(base, scans=0.0):
-    """Memory that a rule asks for, MB; half as much again with every further attempt.
+    """Memory that a rule asks for, MB; half as much again with the second and third attempt.
 
-    base is what any study needs, scans the number of copies of all scans (float32) held at a time.
+    Later attempts are those of trainings that go on in pieces, and need no more. base is what any
+    study needs, scans the number of copies of all scans (float32) held at a time.
     """
     needed = base + scans * cohort.n_scans * plan.scan_bytes / 1e6
-    return lambda wildcards, attempt: round(needed * (1 + 0.5 * (attempt - 1)))
+    return lambda wildcards, attempt: round(needed * (1 + 0.5 * min(attempt - 1, 2)))
 
 
 def minutes(base, per_scan=0.0, n_scans=None):

@@ -22,6 +22,7 @@ rule train_prior:
     container:
         image("torch")
     threads: TRAINING_THREADS
+    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(32000, scans=0.1),
         runtime=TRAINING_MINUTES,
@@ -63,6 +64,7 @@ rule train_ldae:
     container:
         image("torch")
     threads: TRAINING_THREADS
+    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(64000),
         runtime=TRAINING_MINUTES,
@@ -102,6 +104,7 @@ rule train_ldae_joint:
     container:
         image("torch")
     threads: TRAINING_THREADS
+    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(32000, scans=0.1),
         runtime=TRAINING_MINUTES,

@@ -23,6 +23,7 @@ rule train_residual:
     container:
         image("torch")
     threads: TRAINING_THREADS
+    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(32000),
         runtime=TRAINING_MINUTES,

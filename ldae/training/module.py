@@ -19,6 +19,9 @@ from typing_extensions import override
 
 from ldae.training.batches import Batch, StepBatches, step_seed
 
+# Rows that validation looks at where a batch has fewer: those of a small one would say little.
+LEAST_VALIDATED = 16
+
 ParamList = tuple[Tensor, ...] | list[Tensor]
 AverageUpdate = Callable[[ParamList, ParamList, Tensor | int], None]
 
@@ -105,8 +108,8 @@ class StepTraining(pl.LightningModule):
 
     @property
     def validated_rows(self) -> np.ndarray:
-        """Validation rows that are looked at: up to one global batch."""
-        return self.val_rows[: int(self.settings["batch_size"])]
+        """Validation rows that are looked at: the first ones, as many as a batch has."""
+        return self.val_rows[: max(LEAST_VALIDATED, int(self.settings["batch_size"]))]
 
     @torch.no_grad()
     def validate_now(self) -> dict[str, float]:

@@ -24,9 +24,6 @@ from ldae.volumes import VolumeStore
 
 logger = logging.getLogger(__name__)
 
-# Triples that validation looks at: those of one small batch would say little.
-LEAST_VALIDATED = 16
-
 
 class ResidualTraining(AveragedTraining):
     """Squared error of x̂ to the real middle scan inside its mask, over all triples of visits.
@@ -63,11 +60,6 @@ class ResidualTraining(AveragedTraining):
         self.store = store
         self.latents = latents
         self.triples = [*train, *val]
-
-    @override
-    @property
-    def validated_rows(self) -> np.ndarray:
-        return self.val_rows[: max(LEAST_VALIDATED, int(self.settings["batch_size"]))]
 
     @override
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:

@@ -1,11 +1,13 @@
-"""What a training step at the paper's sizes holds in memory per scan, without running it.
+"""What a training step at the paper's sizes takes per scan, without running it.
 
-    .venv/bin/python -m benchmarks.training_memory [CONFIG]
+    .venv/bin/python -m benchmarks.training_cost [CONFIG]
 
 Goes through each network of a study (studies/adni.yaml) with tensors that have a shape and no
-content, in bfloat16 where automatic casting takes it, and adds up what the backward pass needs.
-Weights, their gradients, Adam's two moments and the average are counted at 20 bytes a parameter.
-The scratch memory of kernels is left out, and so is what a step needs only for a moment.
+content, cast as torch's automatic casting does on a GPU: bfloat16, but single precision in norms.
+Adds up what the backward pass needs, and three times the operations of the forward pass, since the
+backward pass takes about twice as many. Weights, their gradients, Adam's two moments and the
+average are counted at 20 bytes a parameter. Left out: the networks of the autoencoder's losses, the
+scratch memory of kernels, and what a step holds only for a moment.
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 import yaml
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from ldae.config import complete_config
 from ldae.networks.assembly import ConditionalUNet, EncoderWithHeads, SemanticPair
@@ -29,27 +34,52 @@ from ldae.networks.unet import NoiseUNet
 from ldae.training.diffusion import unet_settings
 
 BYTES_PER_PARAMETER = 20
+PASSES = 3
 
 
-def saved_gigabytes(forward: Callable[[], Tensor]) -> float:
-    """What a backward pass through the result would need, each storage counted once, 10⁹ bytes."""
+class NormsInSinglePrecision(TorchFunctionMode):
+    """Casting on a processor keeps bfloat16 in norms, on a GPU it does not."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function in (F.group_norm, F.layer_norm):
+            with torch.autocast("cpu", enabled=False):
+                return function(args[0].float(), *args[1:], **kwargs)
+        return function(*args, **kwargs)
+
+
+def cost_of_scan(forward: Callable[[], Tensor]) -> tuple[float, float]:
+    """What a backward pass needs, each storage counted once, 10⁹ bytes, and 10¹² operations."""
     sizes: dict[int, int] = {}
+    kept: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:
-        if not isinstance(tensor, nn.Parameter):
+        if not isinstance(tensor, nn.Parameter) and not is_cast_parameter(tensor):
             storage = tensor.untyped_storage()
             sizes[storage._cdata] = storage.nbytes()
             kept.append(tensor)  # so that no other storage takes its place
         return tensor
 
-    kept: list[Tensor] = []
+    counter = FlopCounterMode(display=False)
     with (
         FakeTensorMode(allow_non_fake_inputs=True),
+        counter,
         torch.autocast("cpu", torch.bfloat16),
+        NormsInSinglePrecision(),
         saved_tensors_hooks(note, lambda tensor: tensor),
     ):
         forward()
-    return sum(sizes.values()) / 1e9
+    return sum(sizes.values()) / 1e9, PASSES * counter.get_total_flops() / 1e12
+
+
+def is_cast_parameter(tensor: Tensor) -> bool:
+    """Whether a tensor is a weight in bfloat16: made once per step, whatever the batch."""
+    made_by = tensor.grad_fn
+    if made_by is None or "ToCopy" not in made_by.name():
+        return False
+    return "AccumulateGrad" in str(made_by.next_functions[0][0])
 
 
 def trainings(config: dict[str, Any]) -> dict[str, tuple[nn.Module, Callable[[], Tensor]]]:
@@ -69,9 +99,8 @@ def trainings(config: dict[str, Any]) -> dict[str, tuple[nn.Module, Callable[[],
     names = ("fold", "channels", "n_res_blocks", "latent_channels", "norm_groups")
     autoencoder = Autoencoder(**{name: settings[name] for name in names})
     latent_shape = autoencoder.latent_shape(shape)
-    prior = NoiseUNet(
-        in_channels=latent_shape[0], **unet_settings(config["prior"], config["diffusion"])
-    )
+    unet = unet_settings(config["prior"], config["diffusion"])
+    prior = NoiseUNet(in_channels=latent_shape[0], **unet)
     encoder = encoder_architecture(config["encoder"], shape)
     pair = SemanticPair(encoder, prior)
     supervised = EncoderWithHeads(encoder, ["ad_vs_cn", "age"])
@@ -92,21 +121,28 @@ def trainings(config: dict[str, Any]) -> dict[str, tuple[nn.Module, Callable[[],
         "prior": (prior, lambda: prior(latent(), level())),
         "ldae": (pair, shifted),
         "voxel_dae": (voxel_dae, in_voxels),
-        "supervised": (supervised, lambda: supervised(scan())["age"]),
+        "supervised": (supervised, lambda: torch.stack(list(supervised(scan()).values()))),
     }
 
 
 def main() -> None:
     """Print a row per training."""
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "studies/adni.yaml")
-    sys.stdout.write("training\tparameters, M\tper scan, GB\tweights, GB\n")
+    sys.stdout.write("training\tparameters, M\tweights, GB\tper scan, GB\tper scan, TFLOP\n")
     given = yaml.safe_load(path.read_text(encoding="utf-8"))
     config = complete_config(given | {"bids_folder": "."})
     for name, (network, forward) in trainings(config).items():
         parameters = sum(p.numel() for p in network.parameters())
         weights = BYTES_PER_PARAMETER * parameters / 1e9
-        activations = saved_gigabytes(forward)
-        sys.stdout.write(f"{name}\t{parameters / 1e6:.1f}\t{activations:.2f}\t{weights:.2f}\n")
+        held, operations = cost_of_scan(forward)
+        row = (
+            name,
+            f"{parameters / 1e6:.1f}",
+            f"{weights:.1f}",
+            f"{held:.2f}",
+            f"{operations:.2f}",
+        )
+        sys.stdout.write("\t".join(row) + "\n")
         sys.stdout.flush()
 
 
