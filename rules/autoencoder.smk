@@ -15,12 +15,12 @@ rule train_autoencoder:
     benchmark:
         "<results>/benchmarks/train_autoencoder.tsv"
     priority: LONGEST_WAY
+    retries: TRAINING_RETRIES
     conda:
         "../envs/torch.yaml"
     container:
         image("torch")
     threads: TRAINING_THREADS
-    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(32000),
         runtime=TRAINING_MINUTES,

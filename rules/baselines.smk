@@ -16,12 +16,12 @@ rule train_voxel_dae:
         "<results>/benchmarks/train_voxel_dae/{network}/seed-{seed}.tsv"
     wildcard_constraints:
         network=variants("voxel_dae"),
+    retries: TRAINING_RETRIES
     conda:
         "../envs/torch.yaml"
     container:
         image("torch")
     threads: TRAINING_THREADS
-    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(64000),
         runtime=TRAINING_MINUTES,
@@ -54,12 +54,12 @@ rule train_supervised:
         "<results>/benchmarks/train_supervised/{network}/seed-{seed}.tsv"
     wildcard_constraints:
         network=variants("supervised"),
+    retries: TRAINING_RETRIES
     conda:
         "../envs/torch.yaml"
     container:
         image("torch")
     threads: TRAINING_THREADS
-    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(32000),
         runtime=TRAINING_MINUTES,

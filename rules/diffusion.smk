@@ -17,12 +17,12 @@ rule train_prior:
     wildcard_constraints:
         network=variants("prior"),
     priority: LONGEST_WAY
+    retries: TRAINING_RETRIES
     conda:
         "../envs/torch.yaml"
     container:
         image("torch")
     threads: TRAINING_THREADS
-    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(32000, scans=0.1),
         runtime=TRAINING_MINUTES,
@@ -59,12 +59,12 @@ rule train_ldae:
     wildcard_constraints:
         network=variants("ldae"),
     priority: LONGEST_WAY
+    retries: TRAINING_RETRIES
     conda:
         "../envs/torch.yaml"
     container:
         image("torch")
     threads: TRAINING_THREADS
-    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(64000),
         runtime=TRAINING_MINUTES,
@@ -99,12 +99,12 @@ rule train_ldae_joint:
         "<results>/benchmarks/train_ldae_joint/{network}/seed-{seed}.tsv"
     wildcard_constraints:
         network=variants("ldae_joint"),
+    retries: TRAINING_RETRIES
     conda:
         "../envs/torch.yaml"
     container:
         image("torch")
     threads: TRAINING_THREADS
-    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(32000, scans=0.1),
         runtime=TRAINING_MINUTES,

@@ -18,12 +18,12 @@ rule train_residual:
         "<results>/benchmarks/train_residual/{network}/seed-{seed}.tsv"
     wildcard_constraints:
         network=variants("residual"),
+    retries: TRAINING_RETRIES
     conda:
         "../envs/torch.yaml"
     container:
         image("torch")
     threads: TRAINING_THREADS
-    retries: TRAINING_RETRIES
     resources:
         mem_mb=memory(32000),
         runtime=TRAINING_MINUTES,
