@@ -14,6 +14,7 @@ from torch import Tensor
 from ldae.inference import encode_stochastic, sample
 from ldae.metrics import score_pairs, ssim
 from ldae.scores import NOTHING
+from ldae.trainings import VOXEL_MODELS
 from ldae.volumes import batches
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ logger = logging.getLogger(__name__)
 
 LATENT_MODELS = ("ldae", "ldae_multistep", "ldae_joint", "prior")
 """Models whose latents are the autoencoder's, so either can stand for it alone."""
-
-VOXEL_MODELS = ("voxel_dae", "voxel_dae_multistep")
-"""Their steps cost many times more, so they take fewer, and only those that the claims ask for."""
 
 SEMANTIC_MODELS = ("ldae", "ldae_joint")
 """Models that also decode their semantic code alone."""

@@ -24,6 +24,9 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 CODED = ("ldae", "ldae_joint", "voxel_dae", "supervised", "untrained")
 """Those that have a semantic code, in the order of the tables; an ablation is one of these."""
 
+VOXEL_MODELS = ("voxel_dae", "voxel_dae_multistep")
+"""Models in voxel space, by either sampler. Their steps cost many times more than others'."""
+
 PRIOR_OF = "prior_of_"
 """Begins the name of a prior that only one ablation stands on."""
 

@@ -16,8 +16,8 @@ import pandas as pd
 from ldae.comparison import is_model
 from ldae.probe_measures import AD_VS_CN, AGE
 from ldae.probes import CROSS_VALIDATED
-from ldae.reconstruction import VOXEL_MODELS
 from ldae.tables import CONDITION_COLUMNS, IDENTITY_COLUMNS, RESULT_COLUMNS, tidy
+from ldae.trainings import VOXEL_MODELS
 
 HOLDS, FAILS, OPEN = "holds", "fails", "open"
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from ldae.entry import rule_entry
 from ldae.models import load_models
-from ldae.reconstruction import LATENT_MODELS, VOXEL_MODELS, evaluate_reconstruction
+from ldae.reconstruction import LATENT_MODELS, evaluate_reconstruction
 from ldae.scores import write_scores
+from ldae.trainings import VOXEL_MODELS
 from ldae.volumes import VolumeStore
 
 with rule_entry(snakemake) as run:
