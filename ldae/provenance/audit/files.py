@@ -112,9 +112,10 @@ def _is_newer(study: Study, job: Job, found: Found) -> bool:
     if job.end is None:
         return False
     record = study.results / RECORDS / job.case / f"{job.id}.json"
-    end = job.end.timestamp()
-    original = abs(record.stat().st_mtime - end) <= CLOCK_SECONDS
-    return original and found.mtime > end + CLOCK_SECONDS
+    end, recorded = job.end.timestamp(), record.stat().st_mtime
+    # A copy made soon after the job gives both a time that may pass for the record's own.
+    original = abs(recorded - end) <= CLOCK_SECONDS
+    return original and found.mtime > max(end, recorded) + CLOCK_SECONDS
 
 
 def _newer(study: Study, name: str, job: Job, found: Found) -> Finding:
