@@ -25,6 +25,9 @@ from ldae.networks.autoencoder import Autoencoder, load_autoencoder
 from ldae.networks.joint import JointNetwork, load_joint_network
 from ldae.networks.unet import NoiseUNet
 
+MULTISTEP_SUFFIX = "_multistep"
+"""Names that end so are another model's networks, sampled to second order."""
+
 
 class DiffusionAutoencoder(ABC):
     """A model that encodes a scan to (y, z_T) and decodes it again.
@@ -289,7 +292,14 @@ def load_models(
     """
     schedule = NoiseSchedule(**diffusion).to(device)
     paths = {name: Path(path) for name, path in files.items() if isinstance(path, str)}
-    return {name: _LOADERS[name](paths, schedule, shape, device) for name in names}
+    models = {}
+    for name in names:
+        network = name.removesuffix(MULTISTEP_SUFFIX)
+        model = _LOADERS[network](paths, schedule, shape, device)
+        if name != network:
+            model.name, model.sampler = name, MULTISTEP
+        models[name] = model
+    return models
 
 
 def _load_prior(
@@ -316,17 +326,6 @@ def _load_ldae(
     return LatentDiffusionAutoencoder(autoencoder, prior, pair, schedule, scale, shape, device)
 
 
-def _load_ldae_multistep(
-    files: Mapping[str, Path],
-    schedule: NoiseSchedule,
-    shape: tuple[int, int, int],
-    device: torch.device,
-) -> LatentDiffusionAutoencoder:
-    model = _load_ldae(files, schedule, shape, device)
-    model.name, model.sampler = "ldae_multistep", MULTISTEP
-    return model
-
-
 def _load_joint(
     files: Mapping[str, Path],
     schedule: NoiseSchedule,
@@ -349,22 +348,9 @@ def _load_voxel_dae(
     return VoxelDiffusionAutoencoder(network, schedule, shape, device)
 
 
-def _load_voxel_dae_multistep(
-    files: Mapping[str, Path],
-    schedule: NoiseSchedule,
-    shape: tuple[int, int, int],
-    device: torch.device,
-) -> VoxelDiffusionAutoencoder:
-    model = _load_voxel_dae(files, schedule, shape, device)
-    model.name, model.sampler = "voxel_dae_multistep", MULTISTEP
-    return model
-
-
 _LOADERS: dict[str, Callable[..., DiffusionAutoencoder]] = {
     "ldae": _load_ldae,
-    "ldae_multistep": _load_ldae_multistep,
     "ldae_joint": _load_joint,
     "prior": _load_prior,
     "voxel_dae": _load_voxel_dae,
-    "voxel_dae_multistep": _load_voxel_dae_multistep,
 }

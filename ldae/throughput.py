@@ -20,6 +20,7 @@ from ldae.diffusion.sampler import MULTISTEP, Sampler
 from ldae.inference import encode_stochastic, sample
 from ldae.interpolation import decode_between
 from ldae.tables import tidy
+from ldae.trainings import VOXEL_MODELS
 
 if TYPE_CHECKING:
     from ldae.models import DiffusionAutoencoder
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BASELINE = "voxel_dae"
-"""The conventional model, sampled as in the paper; names that begin so are its other samplers."""
+"""The voxel-space model, sampled as in the paper."""
 
 
 MEMORY_NOTE = "what tensors hold at most above the inputs and weights"
@@ -256,7 +257,7 @@ def _tabulate(
             note = f"seconds of {BASELINE}, at its own steps, over the method's"
             rows.append(common | {"metric": "speed_ratio", "note": note} | ratio)
         twin = _voxel_model(models, models[method].sampler)
-        if twin is not None and not method.startswith(BASELINE):
+        if twin is not None and method not in VOXEL_MODELS:
             ratio = _ratio(seconds[twin, operation], values)
             note = "seconds of the voxel-space model with the method's sampler and steps over its"
             rows.append(common | {"metric": "speed_ratio_same_sampler", "note": note} | ratio)
@@ -268,9 +269,7 @@ def _tabulate(
 
 def _voxel_model(models: Mapping[str, DiffusionAutoencoder], sampler: Sampler) -> str | None:
     """Name of the voxel-space model with a sampler; None where there is none."""
-    return next(
-        (n for n, m in models.items() if n.startswith(BASELINE) and m.sampler is sampler), None
-    )
+    return next((n for n, m in models.items() if n in VOXEL_MODELS and m.sampler is sampler), None)
 
 
 def _ratio(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, float]:
