@@ -49,8 +49,10 @@ LONGEST_WAY = 10
 
 # Time that a training asks for, minutes: what most clusters allow. It stops before the limit, is
 # submitted again and goes on. A network of the paper's size takes many such pieces, each a retry.
+# The process that submits makes them: those of a rule would also be made in what a job has left of
+# its time, and the last of them be killed there.
 TRAINING_MINUTES = 1440
-TRAINING_RETRIES = 20 if SUBMITTED else None
+TRAINING_RETRIES = 20 if SUBMITTED and workflow.is_main_process else None
 
 REPOSITORY = Path(workflow.basedir)
 

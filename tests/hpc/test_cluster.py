@@ -357,15 +357,17 @@ def same_result(training: Training) -> bool:
 
 
 def test_time_limit(training: Training) -> None:
-    """Every attempt saves and ends itself before the limit, and the next goes on there."""
+    """Every attempt saves and ends itself before the limit, and the next job goes on there."""
     limit = f"runtime={training.limit}"
     said = training.study.end(training.begin(limit, retries=8), 1500)
     attempts = records(training.study, "train_prior")
-    assert len(attempts) >= 2
+    assert len({a["slurm"]["slurm_job_id"] for a in attempts}) == len(attempts) >= 2
     assert [a["status"] for a in attempts[:-1]] == ["FailedActionStatus"] * (len(attempts) - 1)
     assert {a["error"]["type"] for a in attempts[:-1]} == {"Interrupted"}
     assert attempts[-1]["status"] == "CompletedActionStatus"
-    assert "It stopped before its time limit after step" in said
+    stopped = "It stopped before its time limit after step"
+    assert all(stopped in a["error"]["message"] for a in attempts[:-1]), attempts
+    assert stopped in said, said
     assert "TIMEOUT" not in run("squeue", "-h", "--states=all", "--format=%T %k").stdout
     assert same_result(training)
 
