@@ -198,14 +198,17 @@ def _edit_maps(data: pd.DataFrame) -> str:
 
 
 def _comparisons(data: pd.DataFrame) -> str:
-    return (
-        "Gain of the LDAE (circles), of its joint variant (squares) and, between visits, of the "
-        "average with a residual (diamonds) over every other method on the same test scans, "
-        "paired over subjects: right of zero the model is better; filled where the interval "
-        "excludes zero. "
-        f"Reconstruction and interpolation are scored inside the mask, interpolation against the "
-        f"real scan. {_intervals(data)} {_facts(data)}"
+    claims, models = set(data["claim"]), list(data["method"].unique())
+    whose = label_of(models[0]) if len(models) == 1 else "each model of the legend"
+    text = (
+        f"Gain of {whose} over every other method on the same test scans, paired over subjects: "
+        "right of zero the model is better; filled where the interval excludes zero. "
     )
+    if "reconstruction" in claims:
+        text += "Reconstruction is scored inside the mask. "
+    if "interpolation" in claims:
+        text += "Interpolation is scored inside the mask, against the real scan. "
+    return f"{text}{_intervals(data)} {_facts(data)}"
 
 
 def _verdicts(data: pd.DataFrame) -> str:
