@@ -84,7 +84,7 @@ MODELS = {
 }  # fmt: skip
 """Models under test and their edits, with marker and line where colours tell something else."""
 
-ABLATION_MARKERS = [("P", "-"), ("X", "-")]
+ABLATION_MARKERS = [("<", "-"), (">", "-")]
 """Those of ablations; a study with more of them than this shows them in tables only."""
 
 TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age", "sex": "sex"}
