@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -292,13 +293,15 @@ def load_models(
     """
     schedule = NoiseSchedule(**diffusion).to(device)
     paths = {name: Path(path) for name, path in files.items() if isinstance(path, str)}
+    loaded: dict[str, DiffusionAutoencoder] = {}
     models = {}
     for name in names:
         network = name.removesuffix(MULTISTEP_SUFFIX)
-        model = _LOADERS[network](paths, schedule, shape, device)
+        if network not in loaded:
+            loaded[network] = _LOADERS[network](paths, schedule, shape, device)
+        models[name] = model = copy.copy(loaded[network])  # both samplers share the networks
         if name != network:
             model.name, model.sampler = name, MULTISTEP
-        models[name] = model
     return models
 
 

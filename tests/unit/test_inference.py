@@ -95,6 +95,16 @@ def test_models_from_files(files: dict[str, Path]) -> None:
         ldae.noise(torch.randn(1, 3, 4, 4, 4), torch.tensor([1]), None)
 
 
+def test_samplers_of_one_model_share_its_networks(files: dict[str, Path]) -> None:
+    x = torch.rand(1, 1, *SHAPE)
+    (alone,) = loaded(files, "voxel_dae_multistep")
+    plain, twin = loaded(files, "voxel_dae", "voxel_dae_multistep")
+    assert (plain.name, twin.name) == ("voxel_dae", "voxel_dae_multistep")
+    assert plain.network is twin.network and plain.sampler is not twin.sampler
+    assert torch.equal(reconstruct(twin, x, 4), reconstruct(alone, x, 4))
+    assert not torch.equal(reconstruct(twin, x, 4), reconstruct(plain, x, 4))
+
+
 def test_ldae_noise_is_the_shifted_prior(files: dict[str, Path]) -> None:
     (ldae,) = loaded(files, "ldae")
     z, t = torch.randn(2, 3, 4, 4, 4), torch.tensor([3, 70])
