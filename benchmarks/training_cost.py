@@ -26,12 +26,12 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from ldae.config import complete_config
 from ldae.networks.assembly import ConditionalUNet, EncoderWithHeads, SemanticPair
 from ldae.networks.autoencoder import Autoencoder
 from ldae.networks.encoders import encoder_architecture
 from ldae.networks.unet import NoiseUNet
 from ldae.training.diffusion import unet_settings
+from ldae.workflow.config import complete_config
 
 BYTES_PER_PARAMETER = 20
 PASSES = 3
@@ -96,7 +96,7 @@ def trainings(config: dict[str, Any]) -> dict[str, tuple[nn.Module, Callable[[],
         return torch.ones(1, dtype=torch.int64)
 
     settings = config["autoencoder"]
-    names = ("fold", "channels", "n_res_blocks", "latent_channels", "norm_groups")
+    names = ("patch_size", "channels", "n_res_blocks", "latent_channels", "norm_groups")
     autoencoder = Autoencoder(**{name: settings[name] for name in names})
     latent_shape = autoencoder.latent_shape(shape)
     unet = unet_settings(config["prior"], config["diffusion"])
@@ -106,7 +106,7 @@ def trainings(config: dict[str, Any]) -> dict[str, tuple[nn.Module, Callable[[],
     supervised = EncoderWithHeads(encoder, ["ad_vs_cn", "age"])
     settings = config["voxel_dae"]
     voxel_unet = unet_settings(settings, config["diffusion"])
-    voxel_dae = ConditionalUNet(encoder, voxel_unet, settings["fold"])
+    voxel_dae = ConditionalUNet(encoder, voxel_unet, settings["patch_size"])
 
     def shifted() -> Tensor:
         prior.requires_grad_(False).eval()

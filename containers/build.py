@@ -5,8 +5,8 @@
 
 An image is containers/<stage>-<first digits of its SHA-256>.sif, so that a rebuilt image has a new
 name and Snakemake runs again what was made with the old one. containers/digests.tsv names the
-present image of every stage; :mod:`ldae.containers` reads it. An image whose recipe (definition,
-lock, base, build of torch) has not changed is not built again.
+present image of every stage; :mod:`ldae.workflow.containers` reads it. An image whose recipe
+(definition, lock, base, build of torch) has not changed is not built again.
 
 pip inside the build uses the settings of this machine's pip: index, certificates, local folders.
 """
@@ -32,7 +32,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ldae.containers import (  # noqa: E402
+from ldae.errors import InputError  # noqa: E402
+from ldae.provenance.images import (  # noqa: E402
     IMAGES,
     STAGES,
     Image,
@@ -40,7 +41,6 @@ from ldae.containers import (  # noqa: E402
     read_digests,
     write_digests,
 )
-from ldae.errors import InputError  # noqa: E402
 
 BASE_DEFINITION = IMAGES / "base.def"
 # The torch stage is meant for GPUs; the others take the CPU build where pip can find it.

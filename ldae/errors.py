@@ -1,4 +1,4 @@
-"""Errors that a user can mend."""
+"""Errors that a user can correct."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class InputError(Exception):
         The file, folder or configuration key at fault.
     problem
         What is wrong with it, in one clause.
-    mend
+    remedy
         What the user can do, as an instruction.
     """
 
-    def __init__(self, source: str | Path, problem: str, mend: str) -> None:
-        super().__init__(source, problem, mend)
+    def __init__(self, source: str | Path, problem: str, remedy: str) -> None:
+        super().__init__(source, problem, remedy)
         self.source = source
         self.problem = problem
-        self.mend = mend
+        self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.problem}. {self.mend}"
+        return f"{self.source}: {self.problem}. {self.remedy}"
 
 
 class Interrupted(Exception):  # noqa: N818  an end on purpose, not an error

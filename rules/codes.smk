@@ -63,17 +63,17 @@ rule fit_voxel_pca:
         "../scripts/fit_voxel_pca.py"
 
 
-rule fit_density_pca:
+rule fit_histogram_pca:
     input:
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
     output:
-        codes="<results>/codes/density_pca/shared.npy",
+        codes="<results>/codes/histogram_pca/shared.npy",
     log:
-        text="<results>/logs/fit_density_pca.log",
+        text="<results>/logs/fit_histogram_pca.log",
     benchmark:
-        "<results>/benchmarks/fit_density_pca.tsv"
+        "<results>/benchmarks/fit_histogram_pca.tsv"
     conda:
         "../envs/torch.yaml"
     container:
@@ -86,11 +86,11 @@ rule fit_density_pca:
         spacing_mm=lookup(within=config, dpath="grid/spacing_mm"),
         n_components=lookup(within=config, dpath="probes/pca_components"),
         seed=lookup(within=config, dpath="seed"),
-        code=code_digest("fit_density_pca"),
+        code=code_digest("fit_histogram_pca"),
     message:
-        "Principal components of the tissue densities"
+        "Principal components of the local intensity histograms"
     script:
-        "../scripts/fit_density_pca.py"
+        "../scripts/fit_histogram_pca.py"
 
 
 rule pool_latents:

@@ -5,11 +5,12 @@ import os
 import sys
 from pathlib import Path
 
-from ldae import containers, slurm
-from ldae.checkpoints import remove_checkpoints
-from ldae.config import complete_config
+from ldae.workflow import containers
+from ldae import slurm
+from ldae.training.checkpoints import remove_checkpoints
+from ldae.workflow.config import complete_config
 from ldae.errors import InputError
-from ldae.plan import (
+from ldae.workflow.plan import (
     check_disk_space,
     check_weights,
     cohort_fingerprint,
@@ -18,7 +19,7 @@ from ldae.plan import (
     plan_study,
     summarize_cohort,
 )
-from ldae.progress import (
+from ldae.workflow.progress import (
     PlanHandler,
     ProgressHandler,
     expected_seconds,
@@ -27,7 +28,7 @@ from ldae.progress import (
 )
 from ldae.provenance.code import code_digest as digest_of_code
 from ldae.provenance.seal import seal_records
-from ldae.trainings import CODED, base_network, changed_section, networks_like, prior_of
+from ldae.methods import CODED, base_network, changed_section, networks_like, prior_of
 from snakemake.logging import logger
 from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod
@@ -58,7 +59,7 @@ REPOSITORY = Path(workflow.basedir)
 
 
 def stop_with(error):
-    """End with the one line that says what to mend, without a trace of where it was noticed."""
+    """End with the one line that says what to correct, without a trace of where it was noticed."""
     sys.exit(f"Error: {error}")
 
 
@@ -259,9 +260,11 @@ def check_profile():
             near = difflib.get_close_matches(
                 name, [rule.name for rule in workflow.rules], n=1
             )
-            mend = f"Did you mean {near[0]}?" if near else "Take it out"
+            remedy = f"Did you mean {near[0]}?" if near else "Take it out"
             stop_with(
-                InputError("profile or command line", f"there is no rule {name}", mend)
+                InputError(
+                    "profile or command line", f"there is no rule {name}", remedy
+                )
             )
 
 

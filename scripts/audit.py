@@ -4,9 +4,9 @@ import json
 import logging
 from pathlib import Path
 
-from ldae.entry import rule_entry
 from ldae.errors import InputError
 from ldae.provenance.audit import audit_study
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     results, verdict_path = run.places.results, Path(snakemake.log.verdict)

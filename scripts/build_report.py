@@ -5,14 +5,14 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from ldae.entry import rule_entry
 from ldae.figures.captions import caption
 from ldae.provenance.audit import audit_study
 from ldae.provenance.history import load_history
 from ldae.provenance.origin import describe_origin, require_recorded
 from ldae.provenance.record import describe_run
 from ldae.provenance.seal import seal_records
-from ldae.report import build_report
+from ldae.report.page import build_report
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     results = run.places.results

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ldae.comparison import compare_methods
-from ldae.entry import rule_entry
-from ldae.predictions import read_predictions
-from ldae.scores import read_scores
-from ldae.tables import write_table
+from ldae.conclusions.comparison import compare_methods
+from ldae.statistics.predictions import read_predictions
+from ldae.statistics.scores import read_scores
+from ldae.statistics.tables import write_table
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     scores = [Path(path) for path in snakemake.input.scores]

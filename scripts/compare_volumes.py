@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ldae.agreement import compare_volumes, pair_volumes
-from ldae.entry import rule_entry
-from ldae.tables import write_table
+from ldae.evaluation.agreement import compare_volumes, pair_volumes
+from ldae.statistics.tables import write_table
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     reference = Path(snakemake.input.reference)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
-from ldae.latents import encode_latents
+from ldae.data.volumes import VolumeStore
+from ldae.models.latents import encode_latents
 from ldae.networks.autoencoder import load_autoencoder
-from ldae.volumes import VolumeStore
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     device = run.torch_device()

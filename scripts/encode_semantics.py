@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ldae.codes import encode_semantics
-from ldae.entry import rule_entry
-from ldae.networks.encoders import load_encoder, untrained_encoder
+from ldae.data.volumes import VolumeStore
+from ldae.evaluation.codes import encode_semantics
+from ldae.networks.encoders import load_encoder
 from ldae.networks.joint import load_joint_network
-from ldae.volumes import VolumeStore
+from ldae.training.encoder_start import untrained_encoder
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     device = run.torch_device()

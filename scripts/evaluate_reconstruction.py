@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ldae.entry import rule_entry
-from ldae.models import load_models
-from ldae.reconstruction import LATENT_MODELS, evaluate_reconstruction
-from ldae.scores import write_scores
-from ldae.trainings import VOXEL_MODELS
-from ldae.volumes import VolumeStore
+from ldae.data.volumes import VolumeStore
+from ldae.evaluation.reconstruction import LATENT_MODELS, evaluate_reconstruction
+from ldae.methods import VOXEL_MODELS
+from ldae.models.loading import load_models
+from ldae.statistics.scores import write_scores
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ldae.entry import rule_entry
-from ldae.predictions import SHARED, write_predictions
-from ldae.probes import fit_probes
-from ldae.volumes import read_index
+from ldae.data.volumes import read_index
+from ldae.evaluation.probes.fitting import fit_probes
+from ldae.statistics.predictions import SHARED, write_predictions
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     probes, predictions = fit_probes(

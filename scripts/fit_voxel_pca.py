@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ldae.codes import fit_voxel_pca
-from ldae.entry import rule_entry
-from ldae.volumes import VolumeStore
+from ldae.data.volumes import VolumeStore
+from ldae.evaluation.codes import fit_voxel_pca
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ldae.entry import rule_entry
-from ldae.interpolation import interpolate_gaps
-from ldae.models import load_models
+from ldae.data.volumes import VolumeStore
+from ldae.evaluation.interpolation import interpolate_gaps
+from ldae.evaluation.regions import region_atlas
+from ldae.models.loading import load_models
 from ldae.networks.residual import load_residual
 from ldae.preprocessing.pipeline import grid_affine
-from ldae.regions import region_atlas
-from ldae.scores import write_scores
-from ldae.volumes import VolumeStore
+from ldae.statistics.scores import write_scores
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
-from ldae.tables import read_table, write_table
-from ldae.verdicts import judge_claims
+from ldae.conclusions.verdicts import judge_claims
+from ldae.statistics.tables import read_table, write_table
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     names = zip(snakemake.params.judged, snakemake.input.tables, strict=True)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
 from ldae.provenance.crate import write_crate
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     write_crate(Path(snakemake.input.page).parent, Path(snakemake.output.crate))

@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ldae.codes import template_volumes
-from ldae.edit_judges import ProbeSettings
-from ldae.entry import rule_entry
-from ldae.manipulation import EditSettings, manipulate_attribute
-from ldae.models import load_models
+from ldae.data.volumes import VolumeStore
+from ldae.evaluation.codes import template_volumes
+from ldae.evaluation.editing.judges import ProbeSettings
+from ldae.evaluation.editing.manipulation import EditSettings, manipulate_attribute
+from ldae.evaluation.regions import region_atlas
+from ldae.models.loading import load_models
 from ldae.preprocessing.pipeline import grid_affine
-from ldae.regions import region_atlas
-from ldae.scores import write_scores
 from ldae.simulation.effects import TrueEffects
-from ldae.volumes import VolumeStore
+from ldae.statistics.scores import write_scores
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ldae.entry import rule_entry
-from ldae.latents import measure_latent_scale
-from ldae.volumes import read_index
+from ldae.data.volumes import read_index
+from ldae.models.latents import measure_latent_scale
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     mu = np.load(snakemake.input.mu, mmap_mode="r")

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ldae.codes import measure_region_volumes, region_volume_codes
-from ldae.entry import rule_entry
+from ldae.data.volumes import VolumeStore
+from ldae.evaluation.codes import measure_region_volumes, region_volume_codes
+from ldae.evaluation.regions import region_atlas
 from ldae.preprocessing.pipeline import grid_affine
-from ldae.regions import region_atlas
-from ldae.volumes import VolumeStore
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
-from ldae.models import load_models
-from ldae.tables import write_table
-from ldae.throughput import measure_throughput
-from ldae.volumes import VolumeStore
+from ldae.data.volumes import VolumeStore
+from ldae.evaluation.throughput import measure_throughput
+from ldae.models.loading import load_models
+from ldae.statistics.tables import write_table
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ldae.entry import rule_entry
-from ldae.manifest import read_scans, read_split
-from ldae.volumes import pack_volumes
+from ldae.data.manifest import read_scans, read_split
+from ldae.data.volumes import pack_volumes
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     pack_volumes(

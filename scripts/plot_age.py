@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
+from ldae.data.volumes import read_index
 from ldae.figures.probes import plot_age
 from ldae.figures.theme import save_figure
-from ldae.predictions import read_predictions
-from ldae.tables import read_table
-from ldae.volumes import read_index
+from ldae.statistics.predictions import read_predictions
+from ldae.statistics.tables import read_table
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     figure, data = plot_age(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
+from ldae.data.volumes import VolumeStore
 from ldae.figures.images import plot_cohort
 from ldae.figures.theme import save_figure
-from ldae.volumes import VolumeStore
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
 from ldae.figures.curves import plot_dose_response
 from ldae.figures.theme import save_figure
-from ldae.tables import read_table
+from ldae.statistics.tables import read_table
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     figure, data = plot_dose_response(read_table(Path(snakemake.input.table)))

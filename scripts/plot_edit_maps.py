@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ldae.entry import rule_entry
 from ldae.figures.fidelity import plot_edit_maps
 from ldae.figures.theme import save_figure
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     figure, data = plot_edit_maps(dict(np.load(snakemake.input.examples)))

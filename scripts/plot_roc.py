@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
 from ldae.figures.probes import plot_roc
 from ldae.figures.theme import save_figure
-from ldae.predictions import read_predictions
-from ldae.tables import read_table
+from ldae.statistics.predictions import read_predictions
+from ldae.statistics.tables import read_table
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     predictions = read_predictions([Path(path) for path in snakemake.input.predictions])

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ldae.entry import rule_entry
 from ldae.figures.images import plot_stochastic
 from ldae.figures.theme import save_figure
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     examples = dict(np.load(snakemake.input.examples))

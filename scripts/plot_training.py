@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ldae.entry import rule_entry
 from ldae.figures.curves import plot_training
 from ldae.figures.theme import save_figure
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     logs = {}

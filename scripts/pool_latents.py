@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ldae.codes import pool_latents
-from ldae.entry import rule_entry
+from ldae.evaluation.codes import pool_latents
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     codes = pool_latents(np.load(snakemake.input.mu, mmap_mode="r"))

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
-from ldae.manifest import read_scans
+from ldae.data.manifest import read_scans
 from ldae.preprocessing import preprocess_batch
 from ldae.preprocessing.brain import mask_paths
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     scans = read_scans(Path(snakemake.input.scans))

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
-from ldae.manifest import read_scans
+from ldae.data.manifest import read_scans
 from ldae.preprocessing.brain import mask_paths
 from ldae.preprocessing.quality import plot_quality_control, quality_control
 from ldae.preprocessing.quality_page import write_quality_page
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     scans = read_scans(Path(snakemake.input.scans))

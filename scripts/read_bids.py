@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ldae.bids import cohort_tables, read_bids
-from ldae.entry import rule_entry
-from ldae.manifest import write_scans
+from ldae.data.bids import cohort_tables, read_bids
+from ldae.data.manifest import write_scans
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     bids_dir = Path(snakemake.params.bids_dir)

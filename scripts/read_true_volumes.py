@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ldae.codes import true_volume_codes
-from ldae.entry import rule_entry
-from ldae.volumes import read_index
+from ldae.data.volumes import read_index
+from ldae.evaluation.codes import true_volume_codes
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     truth = Path(snakemake.input.truth) / "volumes.tsv"

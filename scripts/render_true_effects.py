@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
+from ldae.data.volumes import read_index
+from ldae.evaluation.reconstruction import choose_rows
 from ldae.preprocessing.pipeline import grid_affine
-from ldae.reconstruction import choose_rows
 from ldae.simulation.effects import render_true_effects
-from ldae.volumes import read_index
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     index = read_index(Path(snakemake.input.index))

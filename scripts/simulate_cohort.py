@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
 from ldae.simulation import simulate_cohort
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     simulate_cohort(

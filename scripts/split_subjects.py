@@ -1,7 +1,7 @@
 """Rule entry point: decide which subject is in which split."""
 
-from ldae.entry import rule_entry
-from ldae.manifest import check_interpolation, read_scans, split_subjects
+from ldae.data.manifest import check_interpolation, read_scans, split_subjects
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     scans = read_scans(snakemake.input.scans)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ldae.ablations import tabulate_ablations
-from ldae.entry import rule_entry
-from ldae.predictions import read_predictions
-from ldae.tables import write_table
+from ldae.conclusions.ablations import tabulate_ablations
+from ldae.statistics.predictions import read_predictions
+from ldae.statistics.tables import write_table
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     ablations = snakemake.params.ablations

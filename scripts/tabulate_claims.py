@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ldae.claims import tabulate_claims
-from ldae.entry import rule_entry
-from ldae.tables import read_table, write_table
+from ldae.conclusions.claims import tabulate_claims
+from ldae.statistics.tables import read_table, write_table
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     names = zip(snakemake.params.claimed, snakemake.input.tables, strict=True)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
-from ldae.predictions import read_predictions
-from ldae.probe_tables import tabulate_probes
-from ldae.tables import write_table
+from ldae.evaluation.probes.tables import tabulate_probes
+from ldae.statistics.predictions import read_predictions
+from ldae.statistics.tables import write_table
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     table = tabulate_probes(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
-from ldae.scores import read_scores, tabulate_scores
-from ldae.tables import write_table
+from ldae.statistics.scores import read_scores, tabulate_scores
+from ldae.statistics.tables import write_table
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     name = snakemake.wildcards.scored

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
+from ldae.data.volumes import VolumeStore
 from ldae.training.autoencoder import train_autoencoder
 from ldae.training.fit import TrainingJob
-from ldae.volumes import VolumeStore
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     run.add_inputs([snakemake.params.settings["perceptual_weights_file"]])

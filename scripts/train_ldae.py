@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
-from ldae.latents import LatentStore, read_scale
+from ldae.data.latents import LatentStore, read_scale
+from ldae.data.volumes import VolumeStore
 from ldae.training.diffusion import train_ldae
 from ldae.training.fit import TrainingJob
-from ldae.volumes import VolumeStore
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     run.add_inputs([snakemake.params.encoder["pretrained"]])

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
-from ldae.latents import LatentStore, read_scale
+from ldae.data.latents import LatentStore, read_scale
+from ldae.data.volumes import VolumeStore
 from ldae.training.fit import TrainingJob
 from ldae.training.joint import train_ldae_joint
-from ldae.volumes import VolumeStore
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     train_ldae_joint(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
-from ldae.latents import LatentStore, read_scale
+from ldae.data.latents import LatentStore, read_scale
 from ldae.training.diffusion import train_prior
 from ldae.training.fit import TrainingJob
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     train_prior(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ldae.entry import rule_entry
+from ldae.data.volumes import VolumeStore
 from ldae.training.fit import TrainingJob
 from ldae.training.supervised import train_supervised
-from ldae.volumes import VolumeStore
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     run.add_inputs([snakemake.params.encoder["pretrained"]])

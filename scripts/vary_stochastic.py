@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ldae.entry import rule_entry
-from ldae.models import load_models
-from ldae.reconstruction import vary_stochastic
-from ldae.scores import write_scores
-from ldae.volumes import VolumeStore
+from ldae.data.volumes import VolumeStore
+from ldae.evaluation.reconstruction import vary_stochastic
+from ldae.models.loading import load_models
+from ldae.statistics.scores import write_scores
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)

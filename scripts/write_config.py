@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from ldae.entry import rule_entry
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     config = run.places.plain(snakemake.params.config)

@@ -15,9 +15,8 @@ from typing import Any
 import yaml
 from matplotlib.figure import Figure
 
-from ldae.config import complete_config
+from ldae.data.pseudonyms import cohort_key, hide_labels
 from ldae.provenance.places import Places
-from ldae.provenance.pseudonyms import cohort_key, hide_labels
 from ldae.provenance.record import (
     COMPLETED,
     FAILED,
@@ -29,6 +28,7 @@ from ldae.provenance.record import (
     software,
     write_record,
 )
+from ldae.workflow.config import complete_config
 
 LDAE, PCA = "ldae/seed-7", "voxel_pca/shared"
 PEOPLE = ("sub-Anna", "sub-0042", "sub-HospitalA17")

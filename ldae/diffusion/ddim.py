@@ -11,56 +11,56 @@ from torch import Tensor
 from ldae.diffusion.schedule import NoiseSchedule
 
 NoisePredictor = Callable[[Tensor, Tensor], Tensor]
-"""ε̂(z_t, t) for z_t of shape (B, …) and int64 levels t of shape (B,)."""
+"""ε̂(z_t, t) for z_t of shape (B, …) and int64 timesteps t of shape (B,)."""
 
 
-def ddim_levels(n_steps: int, n_levels: int) -> list[int]:
-    """Levels 0 = τ_0 < τ_1 < … < τ_S = T, evenly spaced.
+def ddim_timesteps(n_steps: int, n_timesteps: int) -> list[int]:
+    """Timesteps 0 = τ_0 < τ_1 < … < τ_S = T, evenly spaced.
 
     Parameters
     ----------
     n_steps
         S, 1..T.
-    n_levels
+    n_timesteps
         T of the schedule.
     """
-    if not 1 <= n_steps <= n_levels:
-        raise ValueError(f"n_steps must be in 1..{n_levels}, got {n_steps}")
-    return [round(level) for level in torch.linspace(0, n_levels, n_steps + 1).tolist()]
+    if not 1 <= n_steps <= n_timesteps:
+        raise ValueError(f"n_steps must be in 1..{n_timesteps}, got {n_steps}")
+    return [round(timestep) for timestep in torch.linspace(0, n_timesteps, n_steps + 1).tolist()]
 
 
 def ddim_step(z_t: Tensor, eps: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor) -> Tensor:
-    """Move `z_t` (any shape) from level t to level s (Song et al. 2021, eq. 12 with η = 0)."""
+    """Move `z_t` (any shape) from timestep t to s (Song et al. 2021, eq. 12 with η = 0)."""
     z_0 = (z_t - (1 - alpha_bar_t).sqrt() * eps) / alpha_bar_t.sqrt()
     return alpha_bar_s.sqrt() * z_0 + (1 - alpha_bar_s).sqrt() * eps
 
 
 def ddim_move(
-    z: Tensor, predict_noise: NoisePredictor, levels: list[int], schedule: NoiseSchedule
+    z: Tensor, predict_noise: NoisePredictor, timesteps: list[int], schedule: NoiseSchedule
 ) -> Tensor:
-    """Carry `z` through `levels` in the order given: ascending encodes, descending samples.
+    """Carry `z` through `timesteps` in the order given: ascending encodes, descending samples.
 
-    Going up from the clean sample, ε̂ is evaluated at the level to be left; at level 0, where no
-    noise exists and the network was never trained, it is evaluated at level 1.
+    Going up from the clean sample, ε̂ is evaluated at the timestep to be left; at timestep 0, where
+    no noise exists and the network was never trained, it is evaluated at timestep 1.
 
     Parameters
     ----------
     z
-        Sample at ``levels[0]``, (B, …).
+        Sample at ``timesteps[0]``, (B, …).
     predict_noise
         ε̂.
-    levels
-        Visited levels; neighbours differ.
+    timesteps
+        Visited timesteps; neighbours differ.
     schedule
         The noise schedule.
 
     Returns
     -------
     Tensor
-        Sample at ``levels[-1]``, (B, …).
+        Sample at ``timesteps[-1]``, (B, …).
     """
-    for t, s in pairwise(levels):
-        level = torch.full((len(z),), max(t, 1), dtype=torch.int64, device=z.device)
-        eps = predict_noise(z, level)
+    for t, s in pairwise(timesteps):
+        timestep = torch.full((len(z),), max(t, 1), dtype=torch.int64, device=z.device)
+        eps = predict_noise(z, timestep)
         z = ddim_step(z, eps, schedule.alpha_bar[t], schedule.alpha_bar[s])
     return z

@@ -15,7 +15,7 @@ def diffuse(z_0: Tensor, t: Tensor, eps: Tensor, schedule: NoiseSchedule) -> Ten
     z_0, eps
         Clean sample and standard normal noise, both (B, …).
     t
-        Levels in 0..T, int64, (B,).
+        Timesteps in 0..T, int64, (B,).
     schedule
         The noise schedule.
     """

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ldae.diffusion.ddim import NoisePredictor, ddim_levels, ddim_move
-from ldae.diffusion.multistep import multistep_levels, multistep_move
+from ldae.diffusion.ddim import NoisePredictor, ddim_move, ddim_timesteps
+from ldae.diffusion.multistep import multistep_move, multistep_timesteps
 from ldae.diffusion.schedule import NoiseSchedule
 
 
@@ -18,15 +18,15 @@ class Sampler:
 
     Attributes
     ----------
-    levels
-        Levels 0 … T that it visits, of the number of steps and T.
+    timesteps
+        Timesteps 0 … T that it visits, of the number of steps and T.
     move
-        Carries a sample through levels; one evaluation of the network per step.
+        Carries a sample through timesteps; one evaluation of the network per step.
     """
 
-    levels: Callable[[int, int], list[int]]
+    timesteps: Callable[[int, int], list[int]]
     move: Callable[[Tensor, NoisePredictor, list[int], NoiseSchedule], Tensor]
 
 
-DDIM = Sampler(ddim_levels, ddim_move)
-MULTISTEP = Sampler(multistep_levels, multistep_move)
+DDIM = Sampler(ddim_timesteps, ddim_move)
+MULTISTEP = Sampler(multistep_timesteps, multistep_move)

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 class NoiseSchedule(nn.Module):
     """Linear schedule β_1..β_T and the quantities that follow from it.
 
-    Levels are integers t = 0..T; level 0 is the clean sample (ᾱ_0 = 1), so that a sampler may step
-    to it like to any other level.  Computed in float64 and kept in float32.
+    Timesteps are integers t = 0..T; timestep 0 is the clean sample (ᾱ_0 = 1), so that a sampler may
+    step to it like to any other timestep.  Computed in float64 and kept in float32.
 
     Parameters
     ----------
-    n_levels
+    n_timesteps
         T, at least 1.
     beta_start, beta_end
         β_1 and β_T, 0 < β_1 ≤ β_T < 1 (Ho et al. 2020: 1e-4 to 0.02 at T = 1000).
@@ -31,15 +31,15 @@ class NoiseSchedule(nn.Module):
     alpha_bar: Tensor
     shift_weight: Tensor
 
-    def __init__(self, n_levels: int, beta_start: float, beta_end: float) -> None:
+    def __init__(self, n_timesteps: int, beta_start: float, beta_end: float) -> None:
         super().__init__()
-        if n_levels < 1 or not 0 < beta_start <= beta_end < 1:
+        if n_timesteps < 1 or not 0 < beta_start <= beta_end < 1:
             raise ValueError(
-                f"need n_levels >= 1 and 0 < beta_start <= beta_end < 1, "
-                f"got {n_levels}, {beta_start}, {beta_end}"
+                f"need n_timesteps >= 1 and 0 < beta_start <= beta_end < 1, "
+                f"got {n_timesteps}, {beta_start}, {beta_end}"
             )
-        self.n_levels = n_levels
-        alpha = 1 - torch.linspace(beta_start, beta_end, n_levels, dtype=torch.float64)
+        self.n_timesteps = n_timesteps
+        alpha = 1 - torch.linspace(beta_start, beta_end, n_timesteps, dtype=torch.float64)
         alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), alpha.cumprod(0)])
         k = -alpha.sqrt() * (1 - alpha_bar[:-1]) / (1 - alpha_bar[1:]).sqrt()
         k = torch.cat([torch.zeros(1, dtype=torch.float64), k])

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ldae.figures.slices import CONVENTION
 from ldae.figures.theme import label_of
-from ldae.tables import training_seeds
+from ldae.statistics.tables import training_seeds
 
 
 def caption(name: str, data: pd.DataFrame) -> str:

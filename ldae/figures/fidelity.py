@@ -74,7 +74,7 @@ def plot_edit_fidelity(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """
     table = table[table["method"].isin([MODEL, TARGETED, GROUP_DIFFERENCE])]
     tasks = [t for t in TASK_COLORS if t in set(table["task"])]
-    of_people = (table["metric"] == "off_target_ratio_people") & (table["method"] == MODEL)
+    of_people = (table["metric"] == "off_target_ratio_participants") & (table["method"] == MODEL)
     ratios = table[(table["metric"] == "off_target_ratio") | of_people]
     with theme():
         figure = new_figure(3.9, 7.6)
@@ -101,7 +101,7 @@ def _off_target_panel(axis: Axes, ratios: pd.DataFrame, tasks: list[str]) -> Non
                 if part.empty:
                     continue
                 for _, row in part.iterrows():
-                    people = row["metric"] == "off_target_ratio_people"
+                    people = row["metric"] == "off_target_ratio_participants"
                     color = GREY if people else TASK_COLORS[task]
                     marker, _ = MODELS[row["method"]]
                     at = y - 0.25 if people else y + (0.25 if row["method"] == MODEL else 0)
@@ -202,7 +202,7 @@ def plot_edit_maps(examples: Mapping[str, np.ndarray]) -> tuple[Figure, pd.DataF
     Parameters
     ----------
     examples
-        As :func:`ldae.manipulation.manipulate_attribute` returns them.
+        As :func:`ldae.evaluation.editing.manipulation.manipulate_attribute` returns them.
     """
     tasks = [t for t in TASK_COLORS if t in examples]
     amounts = np.asarray(examples["amounts"], float)

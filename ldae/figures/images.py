@@ -125,7 +125,7 @@ def plot_reconstruction(examples: Examples, item: int = 0) -> tuple[Figure, pd.D
     Parameters
     ----------
     examples
-        As :func:`ldae.reconstruction.evaluate_reconstruction` returns them.
+        As :func:`ldae.evaluation.reconstruction.evaluate_reconstruction` returns them.
     item
         Which of the example scans.
     """
@@ -183,7 +183,7 @@ def plot_stochastic(examples: Examples, n_shown: int = 4) -> tuple[Figure, pd.Da
     Parameters
     ----------
     examples
-        As :func:`ldae.reconstruction.vary_stochastic` returns them.
+        As :func:`ldae.evaluation.reconstruction.vary_stochastic` returns them.
     n_shown
         Samples drawn.
     """
@@ -231,7 +231,7 @@ def plot_manipulation(examples: Examples, task: str) -> tuple[Figure, pd.DataFra
     Parameters
     ----------
     examples
-        As :func:`ldae.manipulation.manipulate_attribute` returns them.
+        As :func:`ldae.evaluation.editing.manipulation.manipulate_attribute` returns them.
     task
         Edited attribute, ``ad_vs_cn`` or ``age``.
     """
@@ -297,7 +297,7 @@ def plot_interpolation_sequence(examples: Examples) -> tuple[Figure, pd.DataFram
     Parameters
     ----------
     examples
-        As :func:`ldae.interpolation.interpolate_gaps` returns them.
+        As :func:`ldae.evaluation.interpolation.interpolate_gaps` returns them.
     """
     methods = [m for m in INTERPOLATED if m in examples]
     mask_full = np.asarray(examples["mask"]) > 0

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ldae.evaluation.probes.tables import roc_curve
 from ldae.figures.theme import (
     BLACK,
     BLUE,
@@ -19,14 +20,13 @@ from ldae.figures.theme import (
     panel_letters,
     theme,
 )
-from ldae.probe_tables import roc_curve
 
 LINE_STYLES = {
     "supervised": "-.",
     "untrained": ":",
     "true_volumes": "--",
     "region_volumes": "--",
-    "density_pca": ":",
+    "histogram_pca": ":",
 }
 
 

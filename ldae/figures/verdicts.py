@@ -9,6 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ldae.conclusions.verdicts import FAILS, HOLDS, OPEN
+from ldae.evaluation.probes.fitting import CROSS_VALIDATED
 from ldae.figures.theme import (
     BLACK,
     BLUE,
@@ -20,8 +22,6 @@ from ldae.figures.theme import (
     new_figure,
     theme,
 )
-from ldae.probes import CROSS_VALIDATED
-from ldae.verdicts import FAILS, HOLDS, OPEN
 
 FACES = {HOLDS: BLUE, OPEN: "#ececec", FAILS: VERMILION}
 INKS = {HOLDS: "white", OPEN: BLACK, FAILS: "white"}

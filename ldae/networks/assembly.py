@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ldae.networks.autoencoder import fold_space, unfold_space
+from ldae.networks.autoencoder import depth_to_space, space_to_depth
 from ldae.networks.encoders import make_encoder
 from ldae.networks.gradient_estimator import GradientEstimator
 from ldae.networks.unet import NoiseUNet
@@ -62,20 +62,22 @@ class ConditionalUNet(nn.Module):
         Architecture of the encoder (:func:`ldae.networks.encoders.encoder_architecture`).
     unet
         Settings of :class:`NoiseUNet` without `in_channels` and `dim_y`.
-    fold
+    patch_size
         Edge of the cubes folded into channels, voxels; 1 is none.
     """
 
-    def __init__(self, encoder: dict, unet: dict, fold: int) -> None:
+    def __init__(self, encoder: dict, unet: dict, patch_size: int) -> None:
         super().__init__()
-        self.architecture = {"encoder": dict(encoder), "unet": dict(unet), "fold": fold}
-        self.fold = fold
+        self.architecture = {"encoder": dict(encoder), "unet": dict(unet), "patch_size": patch_size}
+        self.patch_size = patch_size
         self.encoder = make_encoder(encoder)
-        self.unet = NoiseUNet(in_channels=fold**3, dim_y=self.encoder.dim_y, **unet)
+        self.unet = NoiseUNet(in_channels=patch_size**3, dim_y=self.encoder.dim_y, **unet)
 
     def noise(self, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
         """ε̂, (B, 1, H, W, D), for x_t of that shape, int64 t (B,), y (B, dim_y)."""
-        return unfold_space(self.unet(fold_space(x_t, self.fold), t, y), self.fold)
+        return depth_to_space(
+            self.unet(space_to_depth(x_t, self.patch_size), t, y), self.patch_size
+        )
 
 
 class EncoderWithHeads(nn.Module):

@@ -18,7 +18,7 @@ from ldae.networks.weights import freeze, read_weights, save_weights
 FIRST_LOG_VARIANCE = -6.0
 
 
-def fold_space(x: Tensor, factor: int) -> Tensor:
+def space_to_depth(x: Tensor, factor: int) -> Tensor:
     """Fold cubes of `factor`³ voxels into channels: (B, C, H, W, D) → (B, C·f³, H/f, W/f, D/f)."""
     b, c, h, w, d = x.shape
     f = factor
@@ -26,8 +26,8 @@ def fold_space(x: Tensor, factor: int) -> Tensor:
     return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b, c * f**3, h // f, w // f, d // f)
 
 
-def unfold_space(x: Tensor, factor: int) -> Tensor:
-    """Inverse of :func:`fold_space`."""
+def depth_to_space(x: Tensor, factor: int) -> Tensor:
+    """Inverse of :func:`space_to_depth`."""
     b, c, h, w, d = x.shape
     f = factor
     x = x.reshape(b, c // f**3, f, f, f, h, w, d)
@@ -38,11 +38,11 @@ class Autoencoder(nn.Module):
     """MONAI's `AutoencoderKL` on scans whose space may first be folded into channels.
 
     Folding makes small studies affordable without a GPU, where wide, shallow convolutions are fast
-    and full-resolution ones are not; at `fold` 1 this is the library's network unchanged.
+    and full-resolution ones are not; at `patch_size` 1 this is the library's network unchanged.
 
     Parameters
     ----------
-    fold
+    patch_size
         Edge of the cubes folded into channels, voxels; 1 is none.
     channels
         Width of each level; every level but the last halves the resolution.
@@ -55,43 +55,43 @@ class Autoencoder(nn.Module):
     standard_shape
         Grid (H, W, D) where scans are compressed relative to the training cohort
         (:class:`CohortStandard`); None compresses intensities, as in the paper.
-    linear_start
+    pca_initialisation
         Add a linear path of patches beside encoder and decoder, which
-        :func:`ldae.training.linear_start.fit_linear_start` sets; the paper has none.
+        :func:`ldae.training.pca_initialisation.initialise_by_pca` sets; the paper has none.
 
     Notes
     -----
-    Downsampling is fold · 2^(levels - 1) along each axis.
+    Downsampling is patch_size · 2^(levels - 1) along each axis.
     """
 
     def __init__(
         self,
-        fold: int,
+        patch_size: int,
         channels: Sequence[int],
         n_res_blocks: int,
         latent_channels: int,
         norm_groups: int,
         standard_shape: Sequence[int] | None = None,
-        linear_start: bool = False,
+        pca_initialisation: bool = False,
     ) -> None:
         super().__init__()
         self.architecture: dict[str, Any] = {
-            "fold": fold,
+            "patch_size": patch_size,
             "channels": list(channels),
             "n_res_blocks": n_res_blocks,
             "latent_channels": latent_channels,
             "norm_groups": norm_groups,
             "standard_shape": None if standard_shape is None else list(standard_shape),
-            "linear_start": linear_start,
+            "pca_initialisation": pca_initialisation,
         }
         self.standard = None if standard_shape is None else CohortStandard((1, *standard_shape))
-        self.fold = fold
-        self.downsampling = fold * 2 ** (len(channels) - 1)
+        self.patch_size = patch_size
+        self.downsampling = patch_size * 2 ** (len(channels) - 1)
         self.latent_channels = latent_channels
         self.network = AutoencoderKL(
             spatial_dims=3,
-            in_channels=fold**3,
-            out_channels=fold**3,
+            in_channels=patch_size**3,
+            out_channels=patch_size**3,
             num_res_blocks=n_res_blocks,
             channels=channels,
             attention_levels=[False] * len(channels),
@@ -100,8 +100,8 @@ class Autoencoder(nn.Module):
             with_encoder_nonlocal_attn=False,
             with_decoder_nonlocal_attn=False,
         )
-        self.linear_start = linear_start
-        if linear_start:
+        self.pca_initialisation = pca_initialisation
+        if pca_initialisation:
             edge = self.downsampling
             self.linear_encode = nn.Conv3d(1, latent_channels, edge, stride=edge)
             self.linear_decode = nn.ConvTranspose3d(latent_channels, 1, edge, stride=edge)
@@ -115,15 +115,15 @@ class Autoencoder(nn.Module):
             )
         if self.standard is not None:
             x = self.standard(x)
-        mu, sigma = self.network.encode(fold_space(x, self.fold))
-        if self.linear_start:
+        mu, sigma = self.network.encode(space_to_depth(x, self.patch_size))
+        if self.pca_initialisation:
             mu = mu + self.linear_encode(x)
         return mu, sigma
 
     def decode(self, z: Tensor) -> Tensor:
         """x̂ = D(z), (B, 1, H, W, D), for unscaled z (B, C, h, w, d); not clipped."""
-        x = unfold_space(self.network.decode(z), self.fold)
-        if self.linear_start:
+        x = depth_to_space(self.network.decode(z), self.patch_size)
+        if self.pca_initialisation:
             x = x + self.linear_decode(z)
         return x if self.standard is None else self.standard.invert(x)
 

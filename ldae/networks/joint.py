@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from ldae.diffusion.schedule import per_sample
-from ldae.networks.densities import TissueDensities
+from ldae.networks.histograms import LocalHistograms
 from ldae.networks.standard import CohortStandard
 from ldae.networks.unet import NoiseUNet
 from ldae.networks.weights import freeze, read_weights, save_weights
@@ -37,7 +37,7 @@ class TemporalScores(nn.Module):
     Parameters
     ----------
     n_places, n_bins
-        Of the densities.
+        Of the histograms.
 
     Attributes
     ----------
@@ -53,19 +53,19 @@ class TemporalScores(nn.Module):
         self.register_buffer("weight", torch.zeros(n_places, n_bins))
 
     def forward(self, d: Tensor) -> Tensor:
-        """Scores (B, n_places) of standardised densities d (B, n_places, n_bins)."""
+        """Scores (B, n_places) of standardised histograms d (B, n_places, n_bins)."""
         return (d * self.weight).sum(-1)
 
 
-class DensityEncoder(nn.Module):
-    """Semantic code of a scan's tissue densities: linear, plus a small correction, and scores.
+class HistogramEncoder(nn.Module):
+    """Semantic code of a scan's local histograms: linear, a small correction, and scores.
 
     Parameters
     ----------
     shape
         (H, W, D) of a scan.
     window, stride, n_bins, n_places
-        Of :class:`TissueDensities`.
+        Of :class:`LocalHistograms`.
     n_components
         Entries of the code that are trained.
     temporal
@@ -86,7 +86,7 @@ class DensityEncoder(nn.Module):
         width: int,
     ) -> None:
         super().__init__()
-        self.densities = TissueDensities(shape, window, stride, n_bins, n_places)
+        self.histograms = LocalHistograms(shape, window, stride, n_bins, n_places)
         self.standard = CohortStandard((n_places, n_bins))
         self.linear = nn.Linear(n_places * n_bins, n_components)
         self.correction = nn.Sequential(
@@ -97,10 +97,10 @@ class DensityEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Code y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1]."""
-        return self.code(self.standard(self.densities(x)))
+        return self.code(self.standard(self.histograms(x)))
 
     def code(self, d: Tensor) -> Tensor:
-        """Code y (B, dim_y) of standardised densities d (B, n_places, n_bins)."""
+        """Code y (B, dim_y) of standardised histograms d (B, n_places, n_bins)."""
         flat = d.flatten(1)
         y: Tensor = self.linear(flat) + self.correction(flat)
         return y if self.scores is None else torch.cat([y, self.scores(d)], 1)
@@ -115,7 +115,7 @@ class JointNetwork(nn.Module):
     Parameters
     ----------
     encoder
-        Settings of :class:`DensityEncoder`.
+        Settings of :class:`HistogramEncoder`.
     shape
         (C, h, w, d) of a latent.
     unet
@@ -131,7 +131,7 @@ class JointNetwork(nn.Module):
         }
         self.shape = tuple(shape)
         self.standard = CohortStandard(shape)
-        self.encoder = DensityEncoder(**encoder)
+        self.encoder = HistogramEncoder(**encoder)
         dim_y = self.encoder.dim_y
         self.guess = nn.Linear(dim_y, self.standard.mean.numel())
         self.unet = NoiseUNet(in_channels=shape[0], dim_y=dim_y, **unet)

@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from typing_extensions import override
 
-from ldae.networks.autoencoder import fold_space, unfold_space
+from ldae.networks.autoencoder import depth_to_space, space_to_depth
 from ldae.networks.standard import CohortStandard
 from ldae.networks.weights import freeze, read_weights, save_weights
 
@@ -65,7 +65,7 @@ class VisitResidual(nn.Module):
         Grid (H, W, D).
     latent_channels
         C of z_0.
-    fold
+    patch_size
         Edge of the cubes folded into channels, voxels.
     channels
         Width.
@@ -77,18 +77,18 @@ class VisitResidual(nn.Module):
         self,
         shape: Sequence[int],
         latent_channels: int,
-        fold: int,
+        patch_size: int,
         channels: int,
         n_blocks: int,
     ) -> None:
         super().__init__()
         self.architecture = {
-            "shape": list(shape), "latent_channels": latent_channels, "fold": fold,
+            "shape": list(shape), "latent_channels": latent_channels, "patch_size": patch_size,
             "channels": channels, "n_blocks": n_blocks,
         }  # fmt: skip
-        self.fold = fold
+        self.patch_size = patch_size
         self.standard = CohortStandard((1, *shape))
-        voxels = fold**3
+        voxels = patch_size**3
         self.visit = nn.Conv3d(voxels, channels, 3, padding=1)
         self.place = nn.Conv3d(2 * voxels, channels, 3, padding=1, bias=False)
         self.latent = nn.Conv3d(latent_channels, channels, 1, bias=False)
@@ -142,8 +142,8 @@ class VisitResidual(nn.Module):
             h = h + block(h)
         average = average_visits(a.x, b.x, alpha)
         seen = [self.standard(average), _centred(average, *INTENSITY_SCALE)]
-        h = torch.cat([F.silu(h), *(fold_space(x, self.fold) for x in seen)], 1)
-        residual = RESIDUAL_SCALE * unfold_space(self.out(h), self.fold)
+        h = torch.cat([F.silu(h), *(space_to_depth(x, self.patch_size) for x in seen)], 1)
+        residual = RESIDUAL_SCALE * depth_to_space(self.out(h), self.patch_size)
         # the background, 0 in both visits, stays: no loss inside a brain mask would teach it
         return average + residual * (average > 0)
 
@@ -151,13 +151,13 @@ class VisitResidual(nn.Module):
         """Where in the template each voxel lies, (1, channels, H/f, W/f, D/f)."""
         mean = _centred(self.standard.mean, *INTENSITY_SCALE)
         deviation = _centred(self.standard.deviation, *DEVIATION_SCALE)
-        maps = [fold_space(x, self.fold) for x in (mean, deviation)]
+        maps = [space_to_depth(x, self.patch_size) for x in (mean, deviation)]
         place: Tensor = self.place(torch.cat(maps, 1))
         return place
 
     def _see(self, visits: Visits, share: Tensor, years: Tensor, place: Tensor) -> Tensor:
         """First layer on one visit, with its share in the average and its distance in time."""
-        h = self.visit(fold_space(self.standard(visits.x), self.fold)) + place
+        h = self.visit(space_to_depth(self.standard(visits.x), self.patch_size)) + place
         h = h + F.interpolate(self.latent(visits.z_0), size=h.shape[2:], mode="nearest")
         scale, shift = self.time(torch.stack([share, years], 1))[:, :, None, None, None].chunk(2, 1)
         return F.silu(h * (1 + scale) + shift)

@@ -17,7 +17,7 @@ from ldae.diffusion.schedule import NoiseSchedule, per_sample
 
 
 class ResnetBlock(DiffusionUNetResnetBlock):
-    """MONAI's residual block with dropout, modulated by the level t and by a semantic code y.
+    """MONAI's residual block with dropout, modulated by the timestep t and by a semantic code y.
 
     Adaptive group normalisation (Dhariwal & Nichol 2021), first by t, then by y (Zhang et al.
     2022): h ← (1 + scale_y)·((1 + scale_t)·norm2(h) + shift_t) + shift_y.  The library's block adds
@@ -106,7 +106,7 @@ class NoiseUNet(DiffusionModelUNet):
     dim_y
         Length of the semantic code; 0 is an unconditional network.
     schedule
-        Settings of :class:`NoiseSchedule` where the output is preconditioned: the layers then give
+        Settings of :class:`NoiseSchedule` where the output is v_prediction: the layers then give
         the velocity v̂ (Salimans & Ho 2022) and ε̂ = √(1-ᾱ_t)·z_t + √ᾱ_t·v̂.  Near t = T, where a
         small error of ε̂ is a large one of z_0 (a hundredfold at ᾱ_T = 4e-5), it is small by
         construction; the loss stays the one on ε̂.  None is ε̂ itself, as in the paper.
@@ -155,7 +155,7 @@ class NoiseUNet(DiffusionModelUNet):
         rebuild_resnet_blocks(self, dropout, dim_y)
 
     def embed(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
-        """Embedding (B, time [+ dim_y]) of the level t (B,) and the code y (B, dim_y)."""
+        """Embedding (B, time [+ dim_y]) of the timestep t (B,) and the code y (B, dim_y)."""
         if any(size % self.granularity for size in z_t.shape[2:]):
             raise ValueError(
                 f"every axis of {tuple(z_t.shape[2:])} must be a multiple of {self.granularity}"
@@ -177,14 +177,14 @@ class NoiseUNet(DiffusionModelUNet):
         return decode_features(self.middle_block, self.up_blocks, self.out, h, skips, emb)
 
     def to_noise(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
-        """ε̂ of the layers' output for z_t of the same shape at levels t (B,)."""
+        """ε̂ of the layers' output for z_t of the same shape at timesteps t (B,)."""
         if self.schedule is None:
             return output
         alpha_bar = per_sample(self.schedule.alpha_bar[t], z_t)
         return (1 - alpha_bar).sqrt() * z_t + alpha_bar.sqrt() * output
 
     def to_gradient(self, output: Tensor, t: Tensor) -> Tensor:
-        """G_ψ of an estimator's output: √ᾱ_t times it where the prior is preconditioned.
+        """G_ψ of an estimator's output: √ᾱ_t times it where the prior is v_prediction.
 
         ∇ log p(y | z_t) fades with √ᾱ_t; so does what the estimator may add to ε̂.
         """
@@ -193,7 +193,7 @@ class NoiseUNet(DiffusionModelUNet):
         return per_sample(self.schedule.alpha_bar[t].sqrt(), output) * output
 
     def forward(self, z_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        """ε̂ of the shape of z_t (B, C, h, w, d), for int64 levels t (B,) and y (B, dim_y)."""
+        """ε̂ of the shape of z_t (B, C, h, w, d), for int64 timesteps t (B,) and y (B, dim_y)."""
         emb = self.embed(z_t, t, y)
         h, skips = self.down(z_t, emb)
         return self.to_noise(self.decode(h, skips, emb), z_t, t)

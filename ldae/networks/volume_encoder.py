@@ -1,4 +1,4 @@
-"""A semantic encoder in three dimensions, which sees tissue densities instead of voxels."""
+"""A semantic encoder in three dimensions, on local intensity histograms."""
 
 from __future__ import annotations
 
@@ -10,26 +10,19 @@ import torch
 from monai.networks.nets.regressor import Regressor
 from torch import Tensor, nn
 
-from ldae.networks.densities import (
-    TissueDensities,
-    densities_of,
-    density_standard,
-    training_brain,
-    window_grid,
-)
+from ldae.networks.histograms import LocalHistograms, window_grid
 from ldae.networks.standard import CohortStandard
-from ldae.provenance.fitted import note_fitted
 
 if TYPE_CHECKING:
-    from ldae.volumes import VolumeStore
+    pass
 
 
 class VolumeEncoder(nn.Module):
-    """y = E_φ(x) by a 3-D network on cohort-relative tissue densities.
+    """y = E_φ(x) by a 3-D network on cohort-relative local intensity histograms.
 
     Beside the paper's encoder of slices, not in its place.  That one folds patches of voxels
     linearly, so that each voxel's place in a fold of the cortex enters; the share of each intensity
-    in a window does not know where in it (:mod:`ldae.networks.densities`).  The windows are the
+    in a window does not know where in it (:mod:`ldae.networks.histograms`).  The windows are the
     voxels of MONAI's ``Regressor``: a convolution per level, of which every one but the first
     halves the resolution, and a linear layer that knows the place.
 
@@ -69,8 +62,8 @@ class VolumeEncoder(nn.Module):
             )
         self.dim_y = dim_y
         n_places = math.prod(self.grid)
-        self.densities = TissueDensities(shape, window, stride, n_bins, n_places)
-        self.densities.places.copy_(torch.arange(n_places))
+        self.histograms = LocalHistograms(shape, window, stride, n_bins, n_places)
+        self.histograms.places.copy_(torch.arange(n_places))
         self.standard = CohortStandard((n_places, n_bins))
         self.network = Regressor(
             in_shape=(n_bins, *self.grid),
@@ -83,23 +76,6 @@ class VolumeEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Code y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1]."""
-        d = self.standard(self.densities(x))  # (B, places, bins)
+        d = self.standard(self.histograms(x))  # (B, places, bins)
         y: Tensor = self.network(d.transpose(1, 2).reshape(len(x), -1, *self.grid))
         return y
-
-
-def measure_volume_standard(encoder: VolumeEncoder, store: VolumeStore) -> None:
-    """Show `encoder` where the brain is and what the training people's densities are, in place.
-
-    Parameters
-    ----------
-    encoder
-        Changed in place.
-    store
-        The packed scans; only rows of the training split are read.
-    """
-    rows = store.rows("train")
-    note_fitted("density standard", store.index["subject"].iloc[rows])
-    encoder.densities.inside.copy_(training_brain(store))
-    densities = densities_of(encoder.densities, store, rows)
-    encoder.standard.load_state_dict(density_standard(densities).state_dict())

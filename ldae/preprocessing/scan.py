@@ -134,10 +134,11 @@ def _check_affine(path: Path, image: nib.Nifti1Image) -> None:
     matrix = np.asarray(image.affine, dtype=float)[:3, :3]
     sizes = np.linalg.norm(matrix, axis=0)
     if not np.isfinite(image.affine).all() or (sizes == 0).any():
-        raise InputError(path, "its affine is degenerate (NaN or a zero axis)", "Mend its header.")
+        problem = "its affine is degenerate (NaN or a zero axis)"
+        raise InputError(path, problem, "Correct its header.")
     cosines = (matrix / sizes).T @ (matrix / sizes) - np.eye(3)
     if np.abs(np.linalg.det(matrix / sizes)) < 1e-3:
-        raise InputError(path, "its affine is degenerate (axes coincide)", "Mend its header.")
+        raise InputError(path, "its affine is degenerate (axes coincide)", "Correct its header.")
     if np.abs(cosines).max() > MAX_AXIS_COSINE:
         raise InputError(
             path,
@@ -149,14 +150,14 @@ def _check_affine(path: Path, image: nib.Nifti1Image) -> None:
         raise InputError(
             path,
             f"its voxels of {listed} mm are implausible (outside {VOXEL_MM[0]}-{VOXEL_MM[1]} mm)",
-            "Mend the unit in its header.",
+            "Correct the unit in its header.",
         )
     extent = sizes * np.array(image.shape[:3])
     if extent.min() < EXTENT_MM[0] or extent.max() > EXTENT_MM[1]:
         raise InputError(
             path,
             f"it covers {'x'.join(f'{e:.0f}' for e in extent)} mm, not the size of a head",
-            "Mend the unit in its header, or use a whole-head scan.",
+            "Correct the unit in its header, or use a whole-head scan.",
         )
 
 

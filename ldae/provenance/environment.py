@@ -11,8 +11,8 @@ import os
 import sys
 from pathlib import Path
 
-from ldae import containers
-from ldae.containers import file_digest, read_digests
+from ldae.provenance import images
+from ldae.provenance.images import Image, file_digest, read_digests
 
 READY_FILE = "ready"
 
@@ -57,14 +57,14 @@ def _container_place() -> Path | None:
     return Path(place) if place else None
 
 
-def _image(place: Path) -> containers.Image | None:
+def _image(place: Path) -> Image | None:
     """What is known of an image; None if it is not listed."""
     return next((one for one in read_digests().values() if one.file_name == place.name), None)
 
 
 def _image_digest(place: Path) -> str | None:
     known = _image(place)
-    listed = containers.DIGESTS
+    listed = images.DIGESTS
     if known and (not place.is_file() or place.stat().st_mtime <= listed.stat().st_mtime):
         return known.sha256
     return file_digest(place) if place.is_file() else None

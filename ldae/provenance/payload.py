@@ -7,7 +7,7 @@ list, with size and SHA-256 of each.
 
 Of a restricted cohort nothing is copied that shows single people: no table by scan, no picture of
 a head, no page with such pictures. Its people bear pseudonyms from the start
-(:mod:`ldae.provenance.pseudonyms`).
+(:mod:`ldae.data.pseudonyms`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
+from ldae.data.pseudonyms import LABEL
 from ldae.errors import InputError
 from ldae.provenance.history import REPORT, TARGET_FOLDERS, FileState, History
 from ldae.provenance.places import BIDS, EXTERNAL, RESULTS
-from ldae.provenance.pseudonyms import LABEL
 
 # Folders of the crate that stand for those of the records' names.
 FOLDERS = {RESULTS: "results", BIDS: "bids", EXTERNAL: "external"}

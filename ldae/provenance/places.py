@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ldae.data.pseudonyms import cohort_key, hide_labels
 from ldae.provenance.code import REPOSITORY
-from ldae.provenance.pseudonyms import cohort_key, hide_labels
 
 RESULTS = "<results>"
 BIDS = "<bids>"

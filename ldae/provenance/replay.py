@@ -140,8 +140,8 @@ def _check_inputs(inputs: Iterable[FileState], places: Places) -> None:
                 "Put it into a folder of the repository, and run the study with it.",
             )
         if path is None or not path.is_file():
-            mend = "Name its folder with --bids." if path is None else "Restore it."
-            raise InputError(file.path, "the input is not here", mend)
+            remedy = "Name its folder with --bids." if path is None else "Restore it."
+            raise InputError(file.path, "the input is not here", remedy)
         if digest_of(path) != file.sha256:
             raise InputError(file.path, "the input is not as it was read", "See ldae audit.")
 

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     history = load_history(results)
     lineage = trace_lineage(history, options.file, read_conditions(options.where))
     if options.picture is not None:
-        from ldae.figures.lineage import plot_lineage, save_lineage
+        from ldae.provenance.picture import plot_lineage, save_lineage
 
         save_lineage(plot_lineage(lineage), options.picture)
     if options.json:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ldae.data.pseudonyms import LABEL, hide_labels, table_key
 from ldae.errors import InputError
 from ldae.provenance.hashing import hash_files
 from ldae.provenance.payload import IMAGE_SUFFIXES, SCANS
-from ldae.provenance.pseudonyms import LABEL, hide_labels, table_key
 
 # So many scans are named for each finding.
 SHOWN_SCANS = 10

@@ -18,12 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ldae.simulation.anatomy import TISSUES, Person, Sculptor, State, draw_person
-from ldae.simulation.population import (
-    STREAM_ANATOMY,
-    STREAM_SCAN,
-    draw_population,
-    random_stream,
-)
+from ldae.simulation.population import STREAM_ANATOMY, STREAM_SCAN, draw_population, random_stream
 from ldae.simulation.sampling import grid_points, sample_linear
 from ldae.simulation.scanner import RawScan, Site, draw_site, scan_person
 from ldae.simulation.settings import SimulationSettings

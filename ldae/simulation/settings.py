@@ -125,8 +125,8 @@ class SimulationSettings:
         )
 
 
-def _fault(key: str, problem: str, mend: str) -> InputError:
-    return InputError(f"{SECTION}.{key}", problem, mend)
+def _fault(key: str, problem: str, remedy: str) -> InputError:
+    return InputError(f"{SECTION}.{key}", problem, remedy)
 
 
 def _whole(settings: Mapping[str, Any], key: str, lowest: int) -> int:

@@ -12,15 +12,15 @@ from monai.networks.nets import PatchDiscriminator
 from torch import Tensor, nn
 from typing_extensions import override
 
+from ldae.data.volumes import VolumeStore
 from ldae.errors import InputError
-from ldae.networks.autoencoder import Autoencoder, fold_space, kl_divergence, save_autoencoder
-from ldae.networks.standard import adopt_standard, measure_standard
-from ldae.provenance.fitted import note_fitted
+from ldae.leakage import note_fitted
+from ldae.networks.autoencoder import Autoencoder, kl_divergence, save_autoencoder, space_to_depth
 from ldae.training.batches import Batch
 from ldae.training.fit import TrainingJob, file_identity, fingerprint, fit, resolve_steps
-from ldae.training.linear_start import fit_linear_start
 from ldae.training.module import StepTraining, add_share
-from ldae.volumes import VolumeStore
+from ldae.training.pca_initialisation import initialise_by_pca
+from ldae.training.standard import adopt_standard, measure_standard
 
 
 def perceptual_loss(settings: dict[str, Any]) -> nn.Module | None:
@@ -83,11 +83,11 @@ class AutoencoderTraining(StepTraining):
         super().__init__(autoencoder, store.rows("train"), store.rows("val"), settings, seed)
         note_fitted("autoencoder", store.index["subject"].iloc[self.train_rows])
         self.store = store
-        self.discriminator_fold = int(settings["discriminator_fold"])
+        self.discriminator_patch_size = int(settings["discriminator_patch_size"])
         self.discriminator = PatchDiscriminator(
             spatial_dims=3,
             channels=int(settings["discriminator_channels"]),
-            in_channels=self.discriminator_fold**3,
+            in_channels=self.discriminator_patch_size**3,
             num_layers_d=int(settings["discriminator_layers"]),
             norm=("GROUP", {"num_groups": 8}),  # batch norm needs larger batches than volumes allow
         )
@@ -119,7 +119,7 @@ class AutoencoderTraining(StepTraining):
 
     def discriminate(self, x: Tensor) -> Tensor:
         """Patch-wise verdict on scans x (B, 1, H, W, D)."""
-        verdict: Tensor = self.discriminator(fold_space(x, self.discriminator_fold))[-1]
+        verdict: Tensor = self.discriminator(space_to_depth(x, self.discriminator_patch_size))[-1]
         return verdict
 
     def reconstruction_losses(
@@ -207,13 +207,13 @@ def train_autoencoder(
     """
     torch.manual_seed(job.seed)
     autoencoder = Autoencoder(
-        fold=settings["fold"],
+        patch_size=settings["patch_size"],
         channels=settings["channels"],
         n_res_blocks=settings["n_res_blocks"],
         latent_channels=settings["latent_channels"],
         norm_groups=settings["norm_groups"],
-        standard_shape=store.shape if settings["relative_to_cohort"] else None,
-        linear_start=settings["linear_start"],
+        standard_shape=store.shape if settings["z_score_input"] else None,
+        pca_initialisation=settings["pca_initialisation"],
     )
     if autoencoder.standard is not None:
         adopt_standard(autoencoder, measure_standard(store))
@@ -222,10 +222,10 @@ def train_autoencoder(
             "grid.shape",
             f"{store.shape} is no multiple of {autoencoder.downsampling}, the autoencoder's "
             "downsampling",
-            "Change grid.shape, autoencoder.fold or autoencoder.channels.",
+            "Change grid.shape, autoencoder.patch_size or autoencoder.channels.",
         )
-    if autoencoder.linear_start:
-        fit_linear_start(autoencoder, store, job.seed)
+    if autoencoder.pca_initialisation:
+        initialise_by_pca(autoencoder, store, job.seed)
     settings = resolve_steps(settings, len(store.rows("train")))
     module = AutoencoderTraining(autoencoder, store, settings, job.seed)
     perceptual = settings["perceptual_weights_file"] if settings["perceptual_weight"] else None

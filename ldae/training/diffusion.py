@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from ldae.data.latents import LatentStore
+from ldae.data.volumes import VolumeStore
 from ldae.diffusion.process import diffuse, noise_loss
 from ldae.diffusion.schedule import NoiseSchedule, per_sample
-from ldae.latents import LatentStore
+from ldae.leakage import note_fitted
 from ldae.networks.assembly import (
     ConditionalUNet,
     SemanticPair,
@@ -21,13 +23,12 @@ from ldae.networks.assembly import (
     save_prior,
     save_semantic_pair,
 )
-from ldae.networks.encoders import encoder_architecture, prepare_encoder
+from ldae.networks.encoders import encoder_architecture
 from ldae.networks.unet import NoiseUNet
-from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
+from ldae.training.encoder_start import prepare_encoder
 from ldae.training.fit import TrainingJob, file_identity, fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
-from ldae.volumes import VolumeStore
 
 
 class DiffusionTraining(AveragedTraining):
@@ -57,7 +58,7 @@ class DiffusionTraining(AveragedTraining):
         self, n: int, shape: tuple[int, ...], part: slice, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Levels t ~ U{1..T} (int64) and noise ε ~ N(0, I) of a global batch, this rank's part."""
-        t = torch.randint(1, self.schedule.n_levels + 1, (n,), generator=generator)
+        t = torch.randint(1, self.schedule.n_timesteps + 1, (n,), generator=generator)
         eps = torch.randn((n, *shape), generator=generator)
         return t[part], eps[part]
 
@@ -198,7 +199,7 @@ class VoxelDaeTraining(DiffusionTraining):
 def unet_settings(settings: dict[str, Any], diffusion: dict[str, Any]) -> dict[str, Any]:
     """Arguments of `NoiseUNet` that a network's config section and section ``diffusion`` give."""
     names = ("channels", "n_res_blocks", "attention_levels", "dropout", "norm_groups")
-    schedule = dict(diffusion) if settings["preconditioned"] else None
+    schedule = dict(diffusion) if settings["v_prediction"] else None
     return {name: settings[name] for name in names} | {"schedule": schedule}
 
 
@@ -288,7 +289,7 @@ def train_voxel_dae(
     network = ConditionalUNet(
         encoder_architecture(encoder, store.shape),
         unet_settings(settings, diffusion),
-        int(settings["fold"]),
+        int(settings["patch_size"]),
     )
     prepare_encoder(network.encoder, encoder, store)
     module = VoxelDaeTraining(network, store, settings, job.seed, NoiseSchedule(**diffusion))

@@ -17,9 +17,9 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
 from ldae import slurm
-from ldae.checkpoints import CURVES
 from ldae.errors import InputError
 from ldae.provenance.code import code_digest
+from ldae.training.checkpoints import CURVES
 from ldae.training.interruption import RegularCheckpoints, StopInTime, WholeCheckpoints
 from ldae.training.module import StepTraining
 from ldae.training.status import StatusLines
@@ -96,7 +96,7 @@ def fit(
     """Train `module` to its last step, resuming where an earlier attempt left a checkpoint.
 
     Checkpoints (weights, average, optimizers, step, metrics) are replaced atomically. They outlive
-    the training, see :func:`ldae.checkpoints.remove_checkpoints`.
+    the training, see :func:`ldae.training.checkpoints.remove_checkpoints`.
 
     In a SLURM job step of several tasks, the processes train together: each takes its part of every
     global batch. The job is left in good time before its limit.

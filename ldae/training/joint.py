@@ -9,18 +9,18 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from ldae.data.latents import LatentStore
+from ldae.data.volumes import VolumeStore
 from ldae.diffusion.process import diffuse, noise_loss
 from ldae.diffusion.schedule import NoiseSchedule
-from ldae.latents import LatentStore
-from ldae.networks.densities import densities_of, measure_densities
+from ldae.leakage import note_fitted
 from ldae.networks.joint import JointNetwork, save_joint_network
-from ldae.networks.standard import measure_latent_standard
-from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
 from ldae.training.diffusion import DiffusionTraining, unet_settings
 from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
+from ldae.training.histograms import histogram_layer, histograms_of
 from ldae.training.joint_start import fit_joint_start, visit_pairs
-from ldae.volumes import VolumeStore
+from ldae.training.standard import measure_latent_standard
 
 
 class JointTraining(DiffusionTraining):
@@ -35,9 +35,9 @@ class JointTraining(DiffusionTraining):
         Encoder, guess and denoiser, which know the cohort's standard.
     latents
         The encoded scans.
-    densities
-        Standardised tissue densities of every scan, (N, n_places, n_bins), row-aligned: fixed, so
-        they are computed once.
+    histograms
+        Standardised local intensity histograms of every scan, (N, n_places, n_bins), row-aligned:
+        fixed, so they are computed once.
     settings
         Further holds ``other_visit``: whether the code comes from another visit.
     seed, schedule
@@ -48,7 +48,7 @@ class JointTraining(DiffusionTraining):
         self,
         network: JointNetwork,
         latents: LatentStore,
-        densities: Tensor,
+        histograms: Tensor,
         settings: dict[str, Any],
         seed: int,
         schedule: NoiseSchedule,
@@ -57,7 +57,7 @@ class JointTraining(DiffusionTraining):
         super().__init__(network, *rows, settings, seed, schedule)
         note_fitted("joint ldae", latents.index["subject"].iloc[self.train_rows])
         self.latents = latents
-        self.densities = densities
+        self.histograms = histograms
         subjects = latents.index["subject"].to_numpy(str)
         visits = latents.index.groupby(subjects).indices
         self.visits = [np.sort(visits[subject]) for subject in subjects]
@@ -76,13 +76,13 @@ class JointTraining(DiffusionTraining):
         t, eps = self.draw(len(rows), self.latents.shape, part, generator)
         other = self.other_visits(rows, generator) if self.settings["other_visit"] else rows
         z_0 = self.latents.sample(other, generator)[part]
-        return {"densities": self.densities[rows[part]], "z_0": z_0, "t": t, "eps": eps}
+        return {"histograms": self.histograms[rows[part]], "z_0": z_0, "t": t, "eps": eps}
 
     @override
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         t, eps = batch["t"], batch["eps"]
         z_t = diffuse(network.standard(batch["z_0"]), t, eps, self.schedule)  # type: ignore[operator]
-        y = network.encoder.code(batch["densities"])  # type: ignore[operator,union-attr]
+        y = network.encoder.code(batch["histograms"])  # type: ignore[operator,union-attr]
         alpha_bar = self.schedule.alpha_bar[t]
         eps_hat = network.noise(z_t, t, y, alpha_bar)  # type: ignore[operator]
         return {
@@ -114,7 +114,7 @@ def train_ldae_joint(
     """
     torch.manual_seed(job.seed)
     settings = resolve_steps(settings, len(latents.rows("train")))
-    layer = measure_densities(store, settings, spacing_mm)
+    layer = histogram_layer(store, settings, spacing_mm)
     encoder = {
         "shape": list(store.shape),
         "window": layer.window,
@@ -126,13 +126,13 @@ def train_ldae_joint(
         "width": settings["encoder_width"],
     }
     network = JointNetwork(
-        encoder, latents.shape, unet_settings(settings | {"preconditioned": True}, diffusion)
+        encoder, latents.shape, unet_settings(settings | {"v_prediction": True}, diffusion)
     )
     network.standard.load_state_dict(measure_latent_standard(latents).state_dict())
-    network.encoder.densities.load_state_dict(layer.state_dict())
-    densities = densities_of(layer, store, store.rows())
-    fit_joint_start(network, latents, densities, job.seed)
-    standardised = network.encoder.standard(densities)
+    network.encoder.histograms.load_state_dict(layer.state_dict())
+    histograms = histograms_of(layer, store, store.rows())
+    fit_joint_start(network, latents, histograms, job.seed)
+    standardised = network.encoder.standard(histograms)
     schedule = NoiseSchedule(**diffusion)
     module = JointTraining(network, latents, standardised, settings, job.seed, schedule)
     data = store.digest(), latents.digest()

@@ -13,10 +13,10 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.linear_model import RidgeCV
 from torch import Tensor, nn
 
-from ldae.latents import LatentStore
-from ldae.networks.densities import density_components, density_standard
+from ldae.data.latents import LatentStore
+from ldae.leakage import note_fitted
 from ldae.networks.joint import JointNetwork
-from ldae.provenance.fitted import note_fitted
+from ldae.training.histograms import histogram_components, histogram_standard
 
 MONTHS_PER_YEAR = 12
 GUESS_PENALTIES = np.logspace(0, 4, 5)
@@ -44,7 +44,7 @@ def visit_pairs(index: pd.DataFrame) -> pd.DataFrame:
 
 
 def fit_joint_start(
-    network: JointNetwork, latents: LatentStore, densities: Tensor, seed: int
+    network: JointNetwork, latents: LatentStore, histograms: Tensor, seed: int
 ) -> None:
     """Set the linear code to whitened principal components, the guess to the latent's regression.
 
@@ -54,7 +54,7 @@ def fit_joint_start(
         Its standard of latents must be measured already; changed in place.
     latents
         The encoded scans; only rows of the training split are read.
-    densities
+    histograms
         Of every scan, (N, n_places, n_bins), row-aligned.
     seed
         Of the components' solver.
@@ -62,11 +62,11 @@ def fit_joint_start(
     rows = latents.rows("train")
     note_fitted("joint start", latents.index["subject"].iloc[rows])
     encoder = network.encoder
-    encoder.standard.load_state_dict(density_standard(densities[rows]).state_dict())
-    standardised = encoder.standard(densities)
+    encoder.standard.load_state_dict(histogram_standard(histograms[rows]).state_dict())
+    standardised = encoder.standard(histograms)
     flat = standardised[rows].flatten(1).numpy()
     n_components = encoder.linear.out_features
-    pca = density_components(flat, n_components, seed)
+    pca = histogram_components(flat, n_components, seed)
     to_code = np.zeros((n_components, flat.shape[1]), np.float32)
     to_code[: pca.n_components_] = pca.components_ / np.sqrt(pca.explained_variance_)[:, None]
     _set(encoder.linear, to_code, -to_code @ pca.mean_.astype(np.float32))
@@ -83,17 +83,17 @@ def fit_joint_start(
     _set(network.guess, ridge.coef_.astype(np.float32), ridge.intercept_.astype(np.float32))
 
 
-def fit_temporal_scores(densities: np.ndarray, index: pd.DataFrame) -> np.ndarray:
+def fit_temporal_scores(histograms: np.ndarray, index: pd.DataFrame) -> np.ndarray:
     """Fisher's discriminant of later against earlier visits, at each place.
 
-    With d = x_B - x_A the change of one person's densities at a place over Δ years,
+    With d = x_B - x_A the change of one person's histograms at a place over Δ years,
     c = Σ Δ·d/Σ Δ² its mean rate, and S the covariance of d - Δ·c (Ledoit & Wolf 2004): w = S⁻¹·c,
     scaled so that w·x has unit deviation.  It needs the order of visits only; with diagnoses or
     ages it would be a supervised code.
 
     Parameters
     ----------
-    densities
+    histograms
         Standardised, of every scan, (N, n_places, n_bins).
     index
         Index of the packed scans; only people of the training split with two visits are read.
@@ -105,9 +105,9 @@ def fit_temporal_scores(densities: np.ndarray, index: pd.DataFrame) -> np.ndarra
     """
     pairs = visit_pairs(index)
     note_fitted("temporal scores", index["subject"].iloc[pairs["earlier"]])
-    earlier, later = (densities[pairs[name].to_numpy()] for name in ("earlier", "later"))
+    earlier, later = (histograms[pairs[name].to_numpy()] for name in ("earlier", "later"))
     years = pairs["years"].to_numpy(np.float32)
-    weights = np.empty(densities.shape[1:], np.float32)
+    weights = np.empty(histograms.shape[1:], np.float32)
     for place in range(len(weights)):
         d = later[:, place] - earlier[:, place]
         rate = years @ d / (years @ years)

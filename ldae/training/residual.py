@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from ldae import slurm
-from ldae.latents import LatentStore
+from ldae.data.latents import LatentStore
+from ldae.data.triples import Triple, find_triples
+from ldae.data.volumes import VolumeStore
+from ldae.leakage import note_fitted
 from ldae.networks.residual import VisitResidual, Visits, average_visits, save_residual
-from ldae.networks.standard import measure_standard
-from ldae.provenance.fitted import note_fitted
 from ldae.training.batches import Batch
 from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
-from ldae.triples import Triple, find_triples
-from ldae.volumes import VolumeStore
+from ldae.training.standard import measure_standard
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def train_residual(
     network = VisitResidual(
         store.shape,
         latents.shape[0],
-        fold=int(settings["fold"]),
+        patch_size=int(settings["patch_size"]),
         channels=int(settings["channels"]),
         n_blocks=int(settings["n_blocks"]),
     )

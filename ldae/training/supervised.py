@@ -10,13 +10,14 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from typing_extensions import override
 
+from ldae.data.volumes import VolumeStore
+from ldae.leakage import note_fitted
 from ldae.networks.assembly import EncoderWithHeads, save_encoder_with_heads
-from ldae.networks.encoders import encoder_architecture, prepare_encoder
-from ldae.provenance.fitted import note_fitted
+from ldae.networks.encoders import encoder_architecture
 from ldae.training.batches import Batch
+from ldae.training.encoder_start import prepare_encoder
 from ldae.training.fit import TrainingJob, file_identity, fingerprint, fit, resolve_steps
 from ldae.training.module import AveragedTraining
-from ldae.volumes import VolumeStore
 
 # Where nobody in a batch has a label, the loss is 0 / TINY = 0.
 TINY = torch.finfo(torch.float32).tiny

@@ -23,8 +23,8 @@ import yaml
 from cluster import Cluster, run
 from hpc_fixtures import HERE, Study, wait_until, what_is_missing
 
-from ldae.containers import file_digest, read_digests
 from ldae.networks.weights import read_weights
+from ldae.provenance.images import file_digest, read_digests
 from ldae.slurm import left_jobs
 
 ROOT = Path(__file__).resolve().parents[2]

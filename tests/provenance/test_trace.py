@@ -14,9 +14,9 @@ from tiny_study import PEOPLE
 
 from ldae.__main__ import main
 from ldae.errors import InputError
-from ldae.figures.lineage import BOX, lay_out
 from ldae.provenance.history import load_history
 from ldae.provenance.lineage import trace_lineage
+from ldae.provenance.picture import BOX, lay_out
 from ldae.provenance.tree import draw_tree
 
 BEHIND_AGE = {

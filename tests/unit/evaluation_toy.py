@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool3d, avg_pool3d, interpolate
 
+from ldae.data.volumes import INDEX_COLUMNS, VolumeStore
 from ldae.diffusion.schedule import NoiseSchedule, per_sample
-from ldae.models import DiffusionAutoencoder
-from ldae.volumes import INDEX_COLUMNS, VolumeStore
+from ldae.models.base import DiffusionAutoencoder
 
 SHAPE = (24, 28, 24)
 SPACING_MM = 7.0

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldae.agreement import compare_volumes, pair_volumes
 from ldae.errors import InputError
+from ldae.evaluation.agreement import compare_volumes, pair_volumes
 
 
 def measured(visits: int = 2) -> pd.DataFrame:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ldae.bids import describe_bids, months_of_label, read_bids
+from ldae.data.bids import describe_bids, read_bids
+from ldae.data.bids_tables import months_of_label
 from ldae.errors import InputError
 
 SESSIONS = ("ses-M000", "ses-M012")

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldae.bootstrap import replicate_weights, subject_bootstrap, summarise_scores
-from ldae.probe_measures import weighted_auc
+from ldae.statistics.bootstrap import replicate_weights, subject_bootstrap, summarise_scores
+from ldae.statistics.measures import weighted_auc
 
 
 def test_rows_of_a_subject_are_drawn_together() -> None:

@@ -10,7 +10,9 @@ import pytest
 import torch
 from evaluation_toy import SHAPE, ToyModel, affine, make_store
 
-from ldae.codes import (
+from ldae.data.volumes import VolumeStore
+from ldae.errors import InputError
+from ldae.evaluation.codes import (
     encode_semantics,
     fit_voxel_pca,
     measure_region_volumes,
@@ -19,9 +21,7 @@ from ldae.codes import (
     template_volumes,
     true_volume_codes,
 )
-from ldae.errors import InputError
-from ldae.regions import region_atlas
-from ldae.volumes import VolumeStore
+from ldae.evaluation.regions import region_atlas
 
 CPU = torch.device("cpu")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ldae.config import complete_config, leaves, load_schema
 from ldae.errors import InputError
-from ldae.trainings import CODED, SECTIONS, changed_section, describe_change
+from ldae.methods import CODED, SECTIONS, changed_section, describe_change
+from ldae.workflow.config import complete_config, leaves, load_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -112,7 +112,7 @@ def test_networks_that_may_be_ablated_are_those_with_codes():
             ["ablations.ldae_small.change", "encoder.dim_y", "mine.yaml"],
         ),
         (ablation("ldae_small", "encoder", {"dim_y": 96}), ["ldae_small", "changes nothing"]),
-        (ablation("ldae_x", "voxel_dae", {"fold": 4}), ["ldae_x", "ldae, encoder, prior"]),
+        (ablation("ldae_x", "voxel_dae", {"patch_size": 4}), ["ldae_x", "ldae, encoder, prior"]),
         (ablation("ldae_x", "ldae", {"n_epochs": 4}), ["ldae.n_steps", "given twice"]),
         (ablation("small", "encoder", {"dim_y": 4}), ["small", "begin with ldae_"]),
         (ablation("ldae_semantic", "encoder", {"dim_y": 4}), ["ldae_semantic", "taken"]),
@@ -127,8 +127,11 @@ def test_networks_that_may_be_ablated_are_those_with_codes():
             },
             ["grid.shape", "prior's reduction 16"],
         ),
-        ({"voxel_dae": {"fold": 3}}, ["grid.shape", "40", "voxel DAE's reduction 6"]),
-        ({"autoencoder": {"discriminator_fold": 3}}, ["grid.shape", "discriminator's fold 3"]),
+        ({"voxel_dae": {"patch_size": 3}}, ["grid.shape", "40", "voxel DAE's reduction 6"]),
+        (
+            {"autoencoder": {"discriminator_patch_size": 3}},
+            ["grid.shape", "discriminator's patch size 3"],
+        ),
         (
             {"autoencoder": {"discriminator_channels": 12}},
             ["discriminator_channels", "multiple of 8"],

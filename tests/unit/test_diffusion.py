@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from ldae.diffusion.ddim import ddim_levels, ddim_move, ddim_step
-from ldae.diffusion.multistep import multistep_levels, multistep_move
+from ldae.diffusion.ddim import ddim_move, ddim_step, ddim_timesteps
+from ldae.diffusion.multistep import multistep_move, multistep_timesteps
 from ldae.diffusion.process import diffuse, noise_loss
 from ldae.diffusion.schedule import NoiseSchedule
 
@@ -44,19 +44,19 @@ def test_loss_weight_is_snr_weighting() -> None:
 
 @pytest.mark.parametrize(("n", "start", "end"), [(0, 1e-4, 0.02), (10, 0.0, 0.02), (10, 0.5, 0.1)])
 def test_schedule_refuses_nonsense(n: int, start: float, end: float) -> None:
-    with pytest.raises(ValueError, match="need n_levels"):
+    with pytest.raises(ValueError, match="need n_timesteps"):
         NoiseSchedule(n, start, end)
 
 
-@pytest.mark.parametrize("place", [ddim_levels, multistep_levels])
+@pytest.mark.parametrize("place", [ddim_timesteps, multistep_timesteps])
 @pytest.mark.parametrize("n_steps", [1, 7, 100, 999, 1000])
 def test_levels_span_the_schedule(n_steps: int, place) -> None:
-    levels = place(n_steps, 1000)
-    assert levels[0] == 0 and levels[-1] == 1000 and len(levels) == n_steps + 1
-    assert all(a < b for a, b in pairwise(levels))
+    timesteps = place(n_steps, 1000)
+    assert timesteps[0] == 0 and timesteps[-1] == 1000 and len(timesteps) == n_steps + 1
+    assert all(a < b for a, b in pairwise(timesteps))
 
 
-@pytest.mark.parametrize("place", [ddim_levels, multistep_levels])
+@pytest.mark.parametrize("place", [ddim_timesteps, multistep_timesteps])
 @pytest.mark.parametrize("n_steps", [0, 1001])
 def test_levels_refuse_what_the_schedule_lacks(n_steps: int, place) -> None:
     with pytest.raises(ValueError, match="n_steps"):
@@ -86,9 +86,9 @@ def test_encode_then_sample_returns_the_sample_and_converges() -> None:
     predict = gaussian_noise(0.3, 0.5)
     errors = []
     for n_steps in (10, 100, 1000):
-        levels = ddim_levels(n_steps, 1000)
-        z_t = ddim_move(z_0, predict, levels, SCHEDULE)
-        errors.append(float((ddim_move(z_t, predict, levels[::-1], SCHEDULE) - z_0).abs().max()))
+        timesteps = ddim_timesteps(n_steps, 1000)
+        z_t = ddim_move(z_0, predict, timesteps, SCHEDULE)
+        errors.append(float((ddim_move(z_t, predict, timesteps[::-1], SCHEDULE) - z_0).abs().max()))
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 0.02
 
@@ -103,8 +103,8 @@ def test_multistep_is_of_second_order_and_ddim_of_first() -> None:
     def error(place, move, n_steps: int) -> float:
         return float((move(z_0, predict, place(n_steps, 1000), SCHEDULE) - exact).abs().max())
 
-    first = [error(ddim_levels, ddim_move, n) for n in (10, 20, 40)]
-    second = [error(multistep_levels, multistep_move, n) for n in (10, 20, 40)]
+    first = [error(ddim_timesteps, ddim_move, n) for n in (10, 20, 40)]
+    second = [error(multistep_timesteps, multistep_move, n) for n in (10, 20, 40)]
     assert all(a / b < 2.5 for a, b in pairwise(first))
     assert all(a / b > 3 for a, b in pairwise(second))
     assert second[0] < first[2]
@@ -112,15 +112,15 @@ def test_multistep_is_of_second_order_and_ddim_of_first() -> None:
 
 def test_multistep_returns_the_sample() -> None:
     z_0 = 0.3 + 0.5 * torch.randn(4, 2, 3, 3, 3, generator=torch.Generator().manual_seed(0))
-    predict, levels = gaussian_noise(0.3, 0.5), multistep_levels(20, 1000)
-    z_t = multistep_move(z_0, predict, levels, SCHEDULE)
-    back = multistep_move(z_t, predict, levels[::-1], SCHEDULE)
+    predict, timesteps = gaussian_noise(0.3, 0.5), multistep_timesteps(20, 1000)
+    z_t = multistep_move(z_0, predict, timesteps, SCHEDULE)
+    back = multistep_move(z_t, predict, timesteps[::-1], SCHEDULE)
     assert float((back - z_0).abs().max()) < 0.03
 
 
 def test_encoded_gaussian_is_standard_normal() -> None:
     z_0 = 0.3 + 0.5 * torch.randn(500, 1, 4, 4, 4, generator=torch.Generator().manual_seed(1))
-    z_t = ddim_move(z_0, gaussian_noise(0.3, 0.5), ddim_levels(200, 1000), SCHEDULE)
+    z_t = ddim_move(z_0, gaussian_noise(0.3, 0.5), ddim_timesteps(200, 1000), SCHEDULE)
     assert abs(float(z_t.mean())) < 0.02 and abs(float(z_t.std()) - 1) < 0.02
 
 

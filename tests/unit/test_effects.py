@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from ldae.errors import InputError
+from ldae.evaluation.regions import region_atlas
 from ldae.preprocessing.pipeline import grid_affine, preprocess_batch
-from ldae.regions import region_atlas
 from ldae.simulation.cohort import simulate_cohort
 from ldae.simulation.effects import AGE_STEP_YEARS, TrueEffects, render_true_effects
 from ldae.simulation.population import healthy_growth

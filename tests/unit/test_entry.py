@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from ldae.entry import records_folder
+from ldae.workflow.entry import records_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = yaml.safe_load((ROOT / "schemas" / "record.schema.yaml").read_text())
@@ -32,7 +32,7 @@ class Job:
     input = Named(x="in.txt")
     output = Named(y="out.txt")
     log = Named(text="results/logs/make_it/a.log")
-from ldae.entry import rule_entry
+from ldae.workflow.entry import rule_entry
 from ldae.errors import InputError
 """
 
@@ -67,7 +67,7 @@ def test_a_fit_on_a_test_person_fails_the_job(tmp_path):
     split.parent.mkdir(parents=True)
     split.write_text("subject\tsplit\nsub-a\ttrain\nsub-b\ttest\n")
     body = """
-        from ldae.provenance.fitted import note_fitted
+        from ldae.leakage import note_fitted
         with rule_entry(Job()) as run:
             note_fitted("the mean", {people})
             open("out.txt", "w").write("out")

@@ -14,13 +14,13 @@ import pytest
 from evaluation_toy import draw_head
 from matplotlib.figure import Figure
 
+from ldae.conclusions.verdicts import FAILS, HOLDS, OPEN
 from ldae.figures import curves, fidelity, images, probes
 from ldae.figures.captions import CAPTIONS, caption
 from ldae.figures.slices import brain_centre, cut, difference_limit
 from ldae.figures.theme import color_of, label_of, save_figure
 from ldae.figures.verdicts import plot_verdicts
-from ldae.tables import tidy
-from ldae.verdicts import FAILS, HOLDS, OPEN
+from ldae.statistics.tables import tidy
 
 Drawn = tuple[Figure, pd.DataFrame]
 HEAD, MASK = draw_head(1.0, np.random.default_rng(0))
@@ -139,7 +139,7 @@ def edit_fidelity() -> Drawn:
             for judge in ("code", "voxels"):
                 judged = common | {"attribute": attribute, "judge": judge}
                 rows.append(judged | {"metric": "off_target_ratio", "value": 0.3})
-                rows.append(judged | {"metric": "off_target_ratio_people", "value": 0.4})
+                rows.append(judged | {"metric": "off_target_ratio_participants", "value": 0.4})
         for amount in (-1, 1):
             for metric in ("truth_correlation", "identity_kept"):
                 rows.append(common | {"metric": metric, "amount": amount, "value": 0.6})
@@ -152,7 +152,7 @@ def edit_fidelity() -> Drawn:
     both = {"ldae", "ldae_joint_targeted"}
     assert shown["off_target_ratio"] == both and shown["identity_kept"] == both
     assert shown["truth_correlation"] == both | {"group_difference"}
-    assert shown["off_target_ratio_people"] == shown["truth_ceiling"] == {"ldae"}
+    assert shown["off_target_ratio_participants"] == shown["truth_ceiling"] == {"ldae"}
     return figure, data
 
 
@@ -338,7 +338,8 @@ def test_slice_helpers_survive_empty_input() -> None:
 def test_drawing_loads_no_learning_library() -> None:
     code = (
         "import sys; from ldae.figures import captions, curves, fidelity, images, probes; import "
-        "ldae.report; sys.exit(bool({'torch', 'sklearn', 'monai', 'lightning'} & set(sys.modules)))"
+        "ldae.report.page; heavy = {'torch', 'sklearn', 'monai', 'lightning'}; "
+        "sys.exit(bool(heavy & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

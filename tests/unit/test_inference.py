@@ -10,14 +10,9 @@ import pytest
 import torch
 
 from ldae.diffusion.schedule import NoiseSchedule
-from ldae.inference import (
-    encode_stochastic,
-    lerp,
-    reconstruct,
-    sample,
-    slerp,
-)
-from ldae.models import DiffusionAutoencoder, load_models
+from ldae.models.base import DiffusionAutoencoder
+from ldae.models.inference import encode_stochastic, lerp, reconstruct, sample, slerp
+from ldae.models.loading import load_models
 from ldae.networks.assembly import (
     ConditionalUNet,
     SemanticPair,
@@ -31,7 +26,7 @@ from ldae.networks.unet import NoiseUNet
 
 CPU = torch.device("cpu")
 SHAPE = (8, 8, 8)
-DIFFUSION = {"n_levels": 100, "beta_start": 1e-3, "beta_end": 0.1}
+DIFFUSION = {"n_timesteps": 100, "beta_start": 1e-3, "beta_end": 0.1}
 ENCODER = {
     "backbone": "slices", "n_slices": 8, "slab": 2, "dim_y": 8, "depths": [1], "widths": [8],
     "patch_size": 4, "n_heads": 2,
@@ -63,7 +58,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
     voxel = ConditionalUNet(ENCODER, UNET, 2)
     randomise(voxel, 0.1)
     joint = JointNetwork(DENSITIES, (3, 4, 4, 4), UNET | {"schedule": DIFFUSION})
-    joint.encoder.densities.inside.fill_(1)
+    joint.encoder.histograms.inside.fill_(1)
     randomise(joint, 0.1)
     names = ("autoencoder", "prior", "ldae", "ldae_joint", "voxel_dae")
     paths = {name: tmp_path / f"{name}.safetensors" for name in names}

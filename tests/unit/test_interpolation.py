@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from evaluation_toy import SHAPE, ToyModel, affine, make_store
 
-from ldae.interpolation import find_triples, interpolate_gaps
+from ldae.data.triples import bin_months
+from ldae.data.volumes import VolumeStore
+from ldae.evaluation.interpolation import find_triples, interpolate_gaps
+from ldae.evaluation.regions import measure_regions, region_atlas
 from ldae.networks.residual import VisitResidual
-from ldae.regions import measure_regions, region_atlas
-from ldae.scores import tabulate_scores
-from ldae.tables import table_columns
-from ldae.triples import bin_months
-from ldae.volumes import VolumeStore
+from ldae.statistics.scores import tabulate_scores
+from ldae.statistics.tables import table_columns
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def result(store: VolumeStore) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
         windows=[3, 4],
         batch_size=7,
         seed=0,
-        residual=VisitResidual(SHAPE, latent_channels=1, fold=2, channels=8, n_blocks=1),
+        residual=VisitResidual(SHAPE, latent_channels=1, patch_size=2, channels=8, n_blocks=1),
     )
     scores = scores.assign(seed=0, split="test")
     table = tabulate_scores(scores, "interpolation", cohort="toy", n_bootstrap=50, seed=0)
@@ -117,7 +117,7 @@ def test_residual_that_nobody_could_teach_is_noted(
         windows=[3],
         batch_size=2,
         seed=0,
-        residual=VisitResidual(SHAPE, latent_channels=1, fold=2, channels=8, n_blocks=1),
+        residual=VisitResidual(SHAPE, latent_channels=1, patch_size=2, channels=8, n_blocks=1),
     )
     noted = set(scores.loc[scores["note"].str.contains("no training person"), "method"])
     assert noted == {"ldae_residual"}

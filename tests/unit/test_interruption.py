@@ -18,9 +18,9 @@ import pytorch_lightning as pl
 import torch
 from train_toy import STAGES, train, write_data
 
-from ldae.checkpoints import remove_checkpoints
 from ldae.errors import InputError, Interrupted
 from ldae.networks.weights import read_weights
+from ldae.training.checkpoints import remove_checkpoints
 from ldae.training.interruption import StopInTime, WholeCheckpoints
 from ldae.training.status import StatusLines
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ldae.containers import Image, container_environment, write_digests
 from ldae.errors import InputError
+from ldae.provenance import images
+from ldae.provenance.images import Image, write_digests
+from ldae.workflow.containers import container_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,20 +80,20 @@ def test_a_container_gets_what_a_job_needs_and_no_more(tmp_path: Path) -> None:
 def test_images_are_checked_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ldae import containers
+    from ldae.workflow import containers
 
-    monkeypatch.setattr(containers, "IMAGES", tmp_path)
-    monkeypatch.setattr(containers, "DIGESTS", tmp_path / "digests.tsv")
+    monkeypatch.setattr(images, "IMAGES", tmp_path)
+    monkeypatch.setattr(images, "DIGESTS", tmp_path / "digests.tsv")
     monkeypatch.setattr(containers, "has_apptainer", lambda: True)
     with pytest.raises(InputError, match="the image is not built"):
         containers.check_images()
-    locks = {s: containers.file_digest(ROOT / f"envs/{s}.lock") for s in containers.STAGES}
-    images = {s: Image(s, "a" * 64, locks[s], "c", "cpu", "r") for s in containers.STAGES}
-    for image in images.values():
+    locks = {s: images.file_digest(ROOT / f"envs/{s}.lock") for s in images.STAGES}
+    built = {s: Image(s, "a" * 64, locks[s], "c", "cpu", "r") for s in images.STAGES}
+    for image in built.values():
         image.path.touch()
-    write_digests(images)
+    write_digests(built)
     containers.check_images()
     assert containers.image_path("torch").endswith("torch-aaaaaaaaaaaa.sif")
-    write_digests(images | {"torch": Image("torch", "a" * 64, "old", "c", "cpu", "r")})
+    write_digests(built | {"torch": Image("torch", "a" * 64, "old", "c", "cpu", "r")})
     with pytest.raises(InputError, match=r"built from another envs/torch\.lock"):
         containers.check_images()

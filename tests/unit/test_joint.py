@@ -11,18 +11,20 @@ import torch
 from torch import Tensor
 from train_toy import read_store, write_data
 
-from ldae.latents import LatentStore
-from ldae.networks.densities import TissueDensities, fit_density_pca, measure_densities
+from ldae.data.latents import LatentStore
+from ldae.evaluation.histogram_pca import fit_histogram_pca
+from ldae.networks.histograms import LocalHistograms
 from ldae.networks.joint import JointNetwork
-from ldae.networks.standard import measure_latent_standard
+from ldae.training.histograms import histogram_layer
 from ldae.training.joint import JointTraining
 from ldae.training.joint_start import fit_joint_start, fit_temporal_scores, visit_pairs
+from ldae.training.standard import measure_latent_standard
 
 SHAPE = (3, 2, 2, 2)
 N_PLACES, N_BINS = 8, 3
 UNET = {
     "channels": [8], "attention_levels": [False], "n_res_blocks": 1, "dropout": 0.0,
-    "norm_groups": 4, "schedule": {"n_levels": 50, "beta_start": 1e-4, "beta_end": 0.2},
+    "norm_groups": 4, "schedule": {"n_timesteps": 50, "beta_start": 1e-4, "beta_end": 0.2},
 }  # fmt: skip
 
 
@@ -38,14 +40,14 @@ def made(n_components: int = 6, temporal: bool = True) -> JointNetwork:
 def ageing(tmp_path: Path) -> tuple[LatentStore, Tensor]:
     """40 people, three visits each: one bin of one place rises with time, noise elsewhere.
 
-    Latents are a linear map of the densities.
+    Latents are a linear map of the histograms.
     """
     rng = np.random.default_rng(0)
     months = np.tile([0.0, 6.0, 24.0], 40)
     person = rng.normal(size=(40, N_PLACES, N_BINS)).repeat(3, 0)
-    densities = person + 0.3 * rng.normal(size=person.shape)
-    densities[:, 2, 1] += months / 12
-    mu = densities.reshape(120, -1) @ rng.normal(size=(24, 24)) / 5
+    histograms = person + 0.3 * rng.normal(size=person.shape)
+    histograms[:, 2, 1] += months / 12
+    mu = histograms.reshape(120, -1) @ rng.normal(size=(24, 24)) / 5
     np.save(tmp_path / "mu.npy", mu.reshape(120, *SHAPE).astype(np.float32))
     np.save(tmp_path / "sigma.npy", np.zeros((120, *SHAPE), np.float32))
     subject = np.arange(40).repeat(3)
@@ -57,7 +59,7 @@ def ageing(tmp_path: Path) -> tuple[LatentStore, Tensor]:
     }  # fmt: skip
     pd.DataFrame(table).to_csv(tmp_path / "i.tsv", sep="\t", index=False)
     latents = LatentStore(tmp_path / "mu.npy", tmp_path / "sigma.npy", tmp_path / "i.tsv", 1.0)
-    return latents, torch.from_numpy(densities).float()
+    return latents, torch.from_numpy(histograms).float()
 
 
 def started(ageing: tuple[LatentStore, Tensor], **settings: int) -> JointNetwork:
@@ -68,13 +70,13 @@ def started(ageing: tuple[LatentStore, Tensor], **settings: int) -> JointNetwork
     return network.eval()
 
 
-def code(network: JointNetwork, densities: Tensor) -> Tensor:
+def code(network: JointNetwork, histograms: Tensor) -> Tensor:
     with torch.no_grad():
-        return network.encoder.code(network.encoder.standard(densities))
+        return network.encoder.code(network.encoder.standard(histograms))
 
 
-def test_densities_are_the_shares_of_each_intensity_in_the_brain_of_a_window() -> None:
-    layer = TissueDensities((4, 4, 4), 2, 2, 3, 2)
+def test_histograms_are_the_shares_of_each_intensity_in_the_brain_of_a_window() -> None:
+    layer = LocalHistograms((4, 4, 4), 2, 2, 3, 2)
     layer.inside.fill_(1)
     layer.inside[0, 0, 0, 0, 0] = 0  # one of the eight voxels of the first window
     layer.places.copy_(torch.tensor([0, 7]))
@@ -93,24 +95,22 @@ def test_windows_hold_brain_of_the_training_people(tmp_path: Path) -> None:
     masks[:9, :4] = 1
     masks[9:, 4:] = 1  # validation and test: must not count
     np.save(tmp_path / "m.npy", masks)
-    layer = measure_densities(
-        read_store(tmp_path), {"window_mm": 8, "stride_mm": 8, "n_bins": 5}, 2
-    )
+    layer = histogram_layer(read_store(tmp_path), {"window_mm": 8, "stride_mm": 8, "n_bins": 5}, 2)
     assert layer.places.tolist() == [0, 1, 2, 3]
     assert layer.inside[0, 0, :4].min() == 1 and layer.inside[0, 0, 4:].max() == 0
 
 
-def test_density_components_are_of_the_training_people(tmp_path: Path) -> None:
+def test_histogram_components_are_of_the_training_people(tmp_path: Path) -> None:
     write_data(tmp_path)
     settings = {"window_mm": 8, "stride_mm": 8, "n_bins": 5}
-    codes = fit_density_pca(read_store(tmp_path), settings, 2, 3, 0)
+    codes = fit_histogram_pca(read_store(tmp_path), settings, 2, 3, 0)
     volumes = np.load(tmp_path / "v.npy")
     assert codes.shape == (14, 3)
     brightness = volumes.mean((1, 2, 3), dtype=np.float64)
     assert abs(np.corrcoef(codes[:, 0], brightness)[0, 1]) > 0.9
     volumes[12:] = 0.5  # test people
     np.save(tmp_path / "v.npy", volumes)
-    again = fit_density_pca(read_store(tmp_path), settings, 2, 3, 0)
+    again = fit_histogram_pca(read_store(tmp_path), settings, 2, 3, 0)
     np.testing.assert_array_equal(again[:9], codes[:9])
 
 
@@ -128,9 +128,9 @@ def test_pairs_are_of_training_people_in_order_of_time(ageing: tuple[LatentStore
 def test_temporal_scores_find_the_place_and_bin_that_change(
     ageing: tuple[LatentStore, Tensor],
 ) -> None:
-    latents, densities = ageing
+    latents, histograms = ageing
     network = started(ageing)
-    standardised = network.encoder.standard(densities)
+    standardised = network.encoder.standard(histograms)
     weight = fit_temporal_scores(standardised.numpy(), latents.index)
     assert weight.shape == (N_PLACES, N_BINS)
     assert weight[2, 1] > 3 * np.abs(weight[2, [0, 2]]).max(), "later is higher"
@@ -143,11 +143,11 @@ def test_temporal_scores_find_the_place_and_bin_that_change(
 def test_code_starts_as_whitened_components_and_the_guess_as_the_latents(
     ageing: tuple[LatentStore, Tensor],
 ) -> None:
-    latents, densities = ageing
+    latents, histograms = ageing
     network = started(ageing, n_components=24)
     rows = latents.rows("train")
     z = network.standard(latents.mean(rows))
-    y = code(network, densities[rows])
+    y = code(network, histograms[rows])
     guess = network.guess(y).detach().reshape(z.shape)
     assert y.shape == (len(z), 24 + N_PLACES)
     np.testing.assert_allclose(torch.cov(y[:, :24].T).numpy(), np.eye(24), atol=1e-3)
@@ -167,13 +167,13 @@ def test_without_second_visits_there_are_no_scores(ageing: tuple[LatentStore, Te
 
 
 def test_denoiser_sees_what_the_guess_leaves(ageing: tuple[LatentStore, Tensor]) -> None:
-    latents, densities = ageing
+    latents, histograms = ageing
     network = started(ageing, n_components=24)
     rows = latents.rows("train")[:4]
     with torch.no_grad():
         for parameter in network.unet.parameters():
             parameter.zero_()
-        y, t = code(network, densities[rows]), torch.full((4,), 10)
+        y, t = code(network, histograms[rows]), torch.full((4,), 10)
         alpha_bar = torch.full((4,), 0.5)
         guess = network.guess(y).reshape(-1, *SHAPE)
         # v̂ = 0 of a residual of zero is ε̂ = √(1-ᾱ_t)·0
@@ -190,16 +190,16 @@ def test_code_comes_from_another_visit_of_the_same_person(tmp_path: Path) -> Non
         "ema_decay": 0.9, "other_visit": True,
     }  # fmt: skip
     network = made()
-    densities = torch.arange(14.0)[:, None, None].expand(14, N_PLACES, N_BINS)
+    histograms = torch.arange(14.0)[:, None, None].expand(14, N_PLACES, N_BINS)
     schedule = network.unet.schedule
-    training = JointTraining(network, latents, densities, settings, 0, schedule)
+    training = JointTraining(network, latents, histograms, settings, 0, schedule)
     rows = store.rows("train")
     other = training.other_visits(rows, torch.Generator().manual_seed(0))
     subject = latents.index["subject"].to_numpy()
     assert (subject[other] == subject[rows]).all()
     assert (other != rows).all(), "each of them has three"
     batch = training.make_batch(rows, slice(2, 5), torch.Generator().manual_seed(0))
-    assert batch["densities"][:, 0, 0].tolist() == rows[2:5].tolist()
+    assert batch["histograms"][:, 0, 0].tolist() == rows[2:5].tolist()
     alone = store.rows("train")[:1]
     training.visits[alone[0]] = alone
     assert training.other_visits(alone, torch.Generator().manual_seed(0)) == alone

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldae.errors import InputError
-from ldae.manifest import (
+from ldae.data.manifest import (
     SCAN_COLUMNS,
     check_interpolation,
     check_split,
@@ -19,6 +18,7 @@ from ldae.manifest import (
     summarise_scans,
     write_scans,
 )
+from ldae.errors import InputError
 
 FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 

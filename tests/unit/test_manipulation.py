@@ -10,16 +10,16 @@ import pytest
 import torch
 from evaluation_toy import SHAPE, ToyModel, affine, make_store
 
-from ldae.codes import encode_semantics, measure_region_volumes, template_volumes
-from ldae.edit_directions import Direction, manipulated_code, targeted_directions
-from ldae.edit_fidelity import agreement_of_change, autoencoder_ceiling, group_effect
-from ldae.edit_judges import ProbeSettings, halve_subjects
-from ldae.manipulation import EditSettings, manipulate_attribute
-from ldae.probes import Probe
-from ldae.regions import region_atlas
-from ldae.scores import tabulate_scores
-from ldae.tables import table_columns
-from ldae.volumes import VolumeStore
+from ldae.data.volumes import VolumeStore
+from ldae.evaluation.codes import encode_semantics, measure_region_volumes, template_volumes
+from ldae.evaluation.editing.directions import Direction, manipulated_code, targeted_directions
+from ldae.evaluation.editing.fidelity import agreement_of_change, autoencoder_ceiling, group_effect
+from ldae.evaluation.editing.judges import ProbeSettings, halve_subjects
+from ldae.evaluation.editing.manipulation import EditSettings, manipulate_attribute
+from ldae.evaluation.probes.fitting import Probe
+from ldae.evaluation.regions import region_atlas
+from ldae.statistics.scores import tabulate_scores
+from ldae.statistics.tables import table_columns
 
 
 @pytest.fixture(scope="module")
@@ -327,7 +327,7 @@ def test_off_target_ratio_is_that_of_the_slopes() -> None:
     table = tabulate_scores(scores, "manipulation", cohort="toy", n_bootstrap=200, seed=0)
     ratio = table.set_index("metric")
     assert ratio.loc["off_target_ratio", "value"] == pytest.approx(0.25)
-    assert ratio.loc["off_target_ratio_people", "value"] == pytest.approx(0.8)
+    assert ratio.loc["off_target_ratio_participants", "value"] == pytest.approx(0.8)
     low, high = ratio.loc["off_target_ratio", ["ci_low", "ci_high"]]
     assert low < 0.25 < high < 0.3
     assert ratio.loc["off_target_ratio", "n_subjects"] == 20
@@ -340,7 +340,7 @@ def test_off_target_ratio_is_that_of_the_slopes() -> None:
     assert ratio.loc["response_slope", "value"].max() == pytest.approx(2.0)
     assert ratio.loc["off_target_ratio", ["value", "ci_low", "ci_high"]].isna().all()
     assert "does not surely rise" in ratio.loc["off_target_ratio", "note"]
-    assert ratio.loc["off_target_ratio_people", "value"] == pytest.approx(0.8)
+    assert ratio.loc["off_target_ratio_participants", "value"] == pytest.approx(0.8)
     unjudged = scores[scores["attribute"] == "sex"]
     table = tabulate_scores(unjudged, "manipulation", cohort="toy", n_bootstrap=200, seed=0)
     assert set(table["metric"]) == {"response_slope", "people_slope"}, "no ratio to nothing"

@@ -7,8 +7,8 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from ldae import metrics
-from ldae.metrics import (
+from ldae.evaluation import metrics
+from ldae.evaluation.metrics import (
     lpips_obstacle,
     ms_ssim,
     ms_ssim_scales,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ldae.diffusion.ddim import ddim_levels, ddim_move
+from ldae.diffusion.ddim import ddim_move, ddim_timesteps
 from ldae.diffusion.process import diffuse
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.errors import InputError
-from ldae.inference import lerp
+from ldae.models.inference import lerp
 from ldae.networks.assembly import (
     ConditionalUNet,
     SemanticPair,
@@ -24,11 +24,11 @@ from ldae.networks.assembly import (
 )
 from ldae.networks.autoencoder import (
     Autoencoder,
-    fold_space,
+    depth_to_space,
     kl_divergence,
     load_autoencoder,
     save_autoencoder,
-    unfold_space,
+    space_to_depth,
 )
 from ldae.networks.encoders import load_encoder, make_encoder
 from ldae.networks.gradient_estimator import GradientEstimator
@@ -38,7 +38,7 @@ from ldae.networks.unet import NoiseUNet
 from ldae.networks.weights import read_weights
 
 CPU = torch.device("cpu")
-SCHEDULE = {"n_levels": 1000, "beta_start": 1e-4, "beta_end": 0.02}
+SCHEDULE = {"n_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
 ENCODER = {
     "n_slices": 16, "slab": 4, "dim_y": 16, "depths": [1, 1], "widths": [8, 16], "patch_size": 4,
     "n_heads": 2,
@@ -70,7 +70,7 @@ def two_visits() -> tuple[Visits, Visits, torch.Tensor, torch.Tensor]:
 def residual_network() -> VisitResidual:
     """The residual at its smallest."""
     torch.manual_seed(0)
-    return VisitResidual((8, 8, 8), latent_channels=3, fold=2, channels=8, n_blocks=1)
+    return VisitResidual((8, 8, 8), latent_channels=3, patch_size=2, channels=8, n_blocks=1)
 
 
 def test_untrained_residual_is_the_voxel_average() -> None:
@@ -110,15 +110,15 @@ def millions(module: torch.nn.Module) -> float:
 @pytest.mark.parametrize("factor", [1, 2, 4])
 def test_unfold_is_the_inverse_of_fold(factor: int) -> None:
     x = torch.randn(2, 1, 8, 12, 4)
-    folded = fold_space(x, factor)
+    folded = space_to_depth(x, factor)
     assert folded.shape == (2, factor**3, 8 // factor, 12 // factor, 4 // factor)
-    assert torch.equal(unfold_space(folded, factor), x)
+    assert torch.equal(depth_to_space(folded, factor), x)
 
 
-@pytest.mark.parametrize(("fold", "channels"), [(1, [8, 16]), (2, [8]), (2, [8, 16])])
+@pytest.mark.parametrize(("patch_size", "channels"), [(1, [8, 16]), (2, [8]), (2, [8, 16])])
 @pytest.mark.parametrize("shape", [(8, 12, 16), (16, 8, 4)])
-def test_autoencoder_shapes(fold: int, channels: list[int], shape: tuple[int, ...]) -> None:
-    autoencoder = Autoencoder(fold, channels, 1, 3, 4)
+def test_autoencoder_shapes(patch_size: int, channels: list[int], shape: tuple[int, ...]) -> None:
+    autoencoder = Autoencoder(patch_size, channels, 1, 3, 4)
     latent = autoencoder.latent_shape(shape)
     x_hat, mu, sigma = autoencoder(torch.rand(2, 1, *shape), torch.randn(2, *latent))
     assert x_hat.shape == (2, 1, *shape) and mu.shape == sigma.shape == (2, *latent)
@@ -154,7 +154,7 @@ def test_preconditioned_unet_keeps_samples_in_range_before_training() -> None:
     schedule = NoiseSchedule(**SCHEDULE)
     head_is_zero = [NoiseUNet(in_channels=3, **UNET, schedule=s).eval() for s in (SCHEDULE, None)]
     z_T = torch.randn(2, 3, 4, 4, 4)  # noqa: N806
-    levels = ddim_levels(10, schedule.n_levels)[::-1]
+    levels = ddim_timesteps(10, schedule.n_timesteps)[::-1]
     with torch.no_grad():
         tame, wild = (ddim_move(z_T, unet, levels, schedule).std() for unet in head_is_zero)
     assert tame < z_T.std() and wild > 100
@@ -221,7 +221,7 @@ def test_encoder_code_and_errors() -> None:
 
 def test_volume_encoder_sees_how_much_of_what_lies_in_a_window() -> None:
     encoder = make_encoder(VOLUME).eval()
-    encoder.densities.inside.fill_(1)
+    encoder.histograms.inside.fill_(1)
     x = torch.rand(2, 1, 16, 16, 16)
     y = encoder(x)
     assert y.shape == (2, 16)
@@ -238,7 +238,7 @@ def test_volume_encoder_sees_how_much_of_what_lies_in_a_window() -> None:
 
 def test_volume_encoder_takes_scans_that_its_windows_do_not_divide() -> None:
     encoder = make_encoder({**VOLUME, "shape": [15, 18, 13], "window": 6}).eval()
-    encoder.densities.inside[..., 2:-2, 2:-2, 2:-2] = 1
+    encoder.histograms.inside[..., 2:-2, 2:-2, 2:-2] = 1
     assert encoder.grid == (4, 5, 4)
     assert encoder(torch.rand(2, 1, 15, 18, 13)).isfinite().all()
 
@@ -280,7 +280,7 @@ def test_saved_models_come_back_exactly(tmp_path: Path) -> None:
     assert torch.equal(lone(x), pair_again.encoder(x))
 
     pair = SemanticPair(VOLUME, prior).eval()
-    pair.encoder.densities.inside.fill_(1)
+    pair.encoder.histograms.inside.fill_(1)
     save_semantic_pair(tmp_path / "p.safetensors", pair)
     assert torch.equal(load_encoder(tmp_path / "p.safetensors", CPU)(x), pair.encoder(x))
 

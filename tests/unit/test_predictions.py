@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldae.ablations import UNCHANGED, tabulate_ablations
-from ldae.comparison import compare_methods
+from ldae.conclusions.ablations import UNCHANGED, tabulate_ablations
+from ldae.conclusions.comparison import compare_methods
 from ldae.errors import InputError
-from ldae.predictions import read_predictions, write_predictions
-from ldae.probe_measures import weighted_auc
-from ldae.probe_tables import paired_predictions, tabulate_probes
-from ldae.probes import CROSS_VALIDATED
-from ldae.tables import readable, table_columns
+from ldae.evaluation.probes.fitting import CROSS_VALIDATED
+from ldae.evaluation.probes.tables import paired_predictions, tabulate_probes
+from ldae.statistics.measures import weighted_auc
+from ldae.statistics.predictions import read_predictions, write_predictions
+from ldae.statistics.tables import readable, table_columns
 
 N = 80
 TARGET = np.tile([0.0, 1.0], N // 2)

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
-from ldae.probe_measures import AD_VS_CN, AGE, MEASURES, SEX
-from ldae.probe_tables import roc_curve, tabulate_probes
-from ldae.probes import Probe, fit_probe, fit_probes, subject_weights
+from ldae.evaluation.probes.fitting import Probe, fit_probe, fit_probes, subject_weights
+from ldae.evaluation.probes.tables import roc_curve, tabulate_probes
+from ldae.statistics.measures import AD_VS_CN, AGE, MEASURES, SEX
 
 GRIDS: dict[str, Any] = {
     "c_grid": [0.01, 0.1, 1.0], "alpha_grid": [1.0, 10.0, 100.0], "n_folds": 4, "seed": 0,

@@ -3,7 +3,7 @@
 import io
 import logging
 
-from ldae.progress import (
+from ldae.workflow.progress import (
     ERROR_MARK,
     PlanHandler,
     ProgressHandler,

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ldae import containers
-from ldae.provenance import environment
+from ldae.provenance import environment, images
 from ldae.provenance import record as provenance
 from ldae.provenance.code import code_digest, code_files
 from ldae.provenance.places import Places
@@ -92,7 +91,7 @@ def test_digest_follows_exactly_what_is_imported(repository, changed, affected):
 def test_every_script_of_the_workflow_has_a_digest():
     for script in (ROOT / "scripts").glob("*.py"):
         files = code_files(script)
-        assert ROOT / "ldae" / "entry.py" in files, script.name
+        assert ROOT / "ldae" / "workflow" / "entry.py" in files, script.name
         assert len(code_digest(script)) == 16
 
 
@@ -207,16 +206,16 @@ def test_an_environment_names_its_locks(tmp_path, capsys, monkeypatch):
 
 def test_the_container_is_known_by_its_digest(tmp_path, monkeypatch):
     table = tmp_path / "digests.tsv"
-    monkeypatch.setattr(containers, "DIGESTS", table)
+    monkeypatch.setattr(images, "DIGESTS", table)
     monkeypatch.delenv("APPTAINER_CONTAINER", raising=False)
     assert environment.container() is None
     digest = "0" * 64
-    known = containers.Image("torch", digest, "1" * 64, "c", "cpu", "r")
+    known = images.Image("torch", digest, "1" * 64, "c", "cpu", "r")
     image = tmp_path / known.file_name
     monkeypatch.setenv("APPTAINER_CONTAINER", str(image))
     assert environment.container() == {"name": image.name, "sha256": None}
     assert environment.locks(tmp_path) == {}
-    containers.write_digests({"torch": known})
+    images.write_digests({"torch": known})
     assert environment.container() == {"name": image.name, "sha256": digest}
     assert environment.locks(tmp_path) == {"envs/torch.lock": "1" * 64}
     image.write_bytes(b"abc")

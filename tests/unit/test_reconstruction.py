@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from evaluation_toy import SHAPE, ToyModel, make_store
 
-from ldae.reconstruction import choose_rows, evaluate_reconstruction, vary_stochastic
-from ldae.scores import read_scores, tabulate_scores, write_scores
-from ldae.tables import table_columns
-from ldae.volumes import VolumeStore
+from ldae.data.volumes import VolumeStore
+from ldae.evaluation.reconstruction import choose_rows, evaluate_reconstruction, vary_stochastic
+from ldae.statistics.scores import read_scores, tabulate_scores, write_scores
+from ldae.statistics.tables import table_columns
 
 OPTIONS = {"seed": 0, "windows": [3, 4, 11]}
 

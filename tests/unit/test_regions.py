@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ldae.evaluation.regions import measure_regions, region_atlas, tissue_means
 from ldae.preprocessing.grid import Image, antialias, resample_affine
 from ldae.preprocessing.pipeline import grid_affine
 from ldae.preprocessing.template import load_template
-from ldae.regions import measure_regions, region_atlas, tissue_means
 
 SHAPE, SPACING_MM = (40, 48, 40), 4.0
 SIGNALS = ((0.2, 0.6, 0.9), (0.1, 0.45, 0.7))

@@ -9,8 +9,8 @@ import pytest
 
 from ldae.errors import InputError
 from ldae.provenance.audit import Check, Finding, Level, Verdict
-from ldae.report import build_report
-from ldae.tables import tidy, write_table
+from ldae.report.page import build_report
+from ldae.statistics.tables import tidy, write_table
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63f8ffff3f"

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldae.claims import tabulate_claims
-from ldae.comparison import compare_methods
+from ldae.conclusions.claims import tabulate_claims
+from ldae.conclusions.comparison import compare_methods
 from ldae.errors import InputError
-from ldae.scores import (
+from ldae.statistics.scores import (
     TRIVIAL,
     mean_ratio,
     read_scores,
@@ -19,7 +19,7 @@ from ldae.scores import (
     tabulate_scores,
     write_scores,
 )
-from ldae.tables import table_columns, tidy
+from ldae.statistics.tables import table_columns, tidy
 
 
 def interpolation_scores(seed: int = 0, gain: float = 0.002) -> pd.DataFrame:

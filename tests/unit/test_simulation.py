@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldae.bids import describe_bids, read_bids
+from ldae.data.bids import describe_bids, read_bids
 from ldae.errors import InputError
-from ldae.plan import simulated_summary
 from ldae.simulation import SimulationSettings, draw_population, simulate_cohort
 from ldae.simulation.sampling import refine_linear, sample_linear
+from ldae.workflow.plan import simulated_summary
 
 SETTINGS = {
     "n_subjects": 8,

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ldae.errors import InputError
-from ldae.tables import (
+from ldae.statistics.tables import (
     CONDITION_COLUMNS,
     blocks,
     read_table,

@@ -7,8 +7,8 @@ import torch
 from evaluation_toy import ToyModel, make_store
 
 from ldae.diffusion.sampler import MULTISTEP
-from ldae.tables import table_columns
-from ldae.throughput import PeakMemory, measure_throughput
+from ldae.evaluation.throughput import PeakMemory, measure_throughput
+from ldae.statistics.tables import table_columns
 
 
 def test_counts_and_ratios(tmp_path: object) -> None:

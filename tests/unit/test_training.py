@@ -13,27 +13,28 @@ import torch
 from sklearn.decomposition import PCA
 from torch.optim.swa_utils import AveragedModel
 
+from ldae.data.latents import LatentStore
+from ldae.data.volumes import VolumeStore
 from ldae.errors import InputError
 from ldae.figures.curves import plot_training
-from ldae.latents import LatentStore, encode_latents, measure_latent_scale
-from ldae.networks.autoencoder import Autoencoder, fold_space, load_autoencoder
-from ldae.networks.encoders import untrained_encoder
+from ldae.models.latents import encode_latents, measure_latent_scale
+from ldae.networks.autoencoder import Autoencoder, load_autoencoder, space_to_depth
 from ldae.networks.residual import Visits, average_visits, load_residual
-from ldae.networks.standard import adopt_standard, measure_standard
 from ldae.networks.weights import read_weights
 from ldae.training.autoencoder import AutoencoderTraining, perceptual_loss, train_autoencoder
 from ldae.training.batches import StepBatches, batch_rows
 from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
+from ldae.training.encoder_start import untrained_encoder
 from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
-from ldae.training.linear_start import fit_linear_start
 from ldae.training.module import AveragedTraining, averaging
+from ldae.training.pca_initialisation import initialise_by_pca
 from ldae.training.residual import train_residual
+from ldae.training.standard import adopt_standard, measure_standard
 from ldae.training.status import format_duration
 from ldae.training.supervised import supervised_targets, train_supervised
-from ldae.volumes import VolumeStore
 
 CPU = torch.device("cpu")
-DIFFUSION = {"n_levels": 50, "beta_start": 1e-4, "beta_end": 0.2}
+DIFFUSION = {"n_timesteps": 50, "beta_start": 1e-4, "beta_end": 0.2}
 COMMON: dict[str, Any] = {
     "learning_rate": 1e-3,
     "n_steps": 6,
@@ -41,22 +42,23 @@ COMMON: dict[str, Any] = {
     "micro_batch": None,
 }
 AUTOENCODER: dict[str, Any] = COMMON | {
-    "fold": 2, "channels": [8, 16], "n_res_blocks": 1, "latent_channels": 3, "norm_groups": 4,
+    "patch_size": 2, "channels": [8, 16], "n_res_blocks": 1, "latent_channels": 3,
+    "norm_groups": 4,
     "kl_weight": 1e-6, "spectral_weight": 0.1, "perceptual_weight": 0.0,
     "perceptual_weights_file": None, "adversarial_weight": 0.05, "adversarial_start": 2,
-    "discriminator_fold": 1, "discriminator_channels": 8, "discriminator_layers": 1,
-    "discriminator_learning_rate": 1e-3, "batch_size": 4, "relative_to_cohort": True,
-    "linear_start": False,
+    "discriminator_patch_size": 1, "discriminator_channels": 8, "discriminator_layers": 1,
+    "discriminator_learning_rate": 1e-3, "batch_size": 4, "z_score_input": True,
+    "pca_initialisation": False,
 }  # fmt: skip
 UNET: dict[str, Any] = {
     "channels": [8, 16], "attention_levels": [False, True], "n_res_blocks": 1, "dropout": 0.1,
-    "preconditioned": True, "norm_groups": 4,
+    "v_prediction": True, "norm_groups": 4,
 }  # fmt: skip
 AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9, "batch_size": 4}
-RESIDUAL = {"fold": 2, "channels": 8, "n_blocks": 1}
+RESIDUAL = {"patch_size": 2, "channels": 8, "n_blocks": 1}
 ENCODER: dict[str, Any] = {
     "backbone": "slices", "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4,
-    "n_heads": 2, "pretrained": None, "relative_to_cohort": True,
+    "n_heads": 2, "pretrained": None, "z_score_input": True,
 }  # fmt: skip
 VOLUME: dict[str, Any] = {
     "backbone": "volume", "window": 4, "stride": 4, "n_bins": 4, "channels": [8, 8], "dim_y": 8,
@@ -179,7 +181,7 @@ def train_stage(stage: str, store: VolumeStore, latents: LatentStore, job: Train
         encoder = VOLUME if stage == "ldae_volume" else ENCODER
         train_ldae(store, latents, prior.model_path, DIFFUSION, encoder, settings, job)
     elif stage == "voxel_dae":
-        settings = UNET | AVERAGED | {"fold": 2}
+        settings = UNET | AVERAGED | {"patch_size": 2}
         train_voxel_dae(store, DIFFUSION, ENCODER, settings, job)
     elif stage == "residual":
         settings = RESIDUAL | AVERAGED
@@ -331,7 +333,7 @@ def test_perceptual_loss_says_what_is_missing() -> None:
 
 
 def test_autoencoder_training_names_the_grid(store: VolumeStore, tmp_path: Path) -> None:
-    settings = AUTOENCODER | {"fold": 4, "channels": [8, 8, 8]}
+    settings = AUTOENCODER | {"patch_size": 4, "channels": [8, 8, 8]}
     with pytest.raises(InputError, match=r"grid\.shape"):
         train_autoencoder(store, settings, training_job(tmp_path, "x"))
 
@@ -366,21 +368,23 @@ def test_untrained_encoder_depends_on_the_seed_and_the_training_people(
     assert not torch.equal(first, untrained_encoder(settings, store, 3, CPU)(x))
 
 
-def test_linear_start_is_the_principal_components_of_patches(store: VolumeStore) -> None:
+def test_pca_initialisation_is_the_principal_components_of_patches(store: VolumeStore) -> None:
     torch.manual_seed(0)
-    autoencoder = Autoencoder(2, [8, 8], 1, 3, 4, standard_shape=store.shape, linear_start=True)
+    autoencoder = Autoencoder(
+        2, [8, 8], 1, 3, 4, standard_shape=store.shape, pca_initialisation=True
+    )
     adopt_standard(autoencoder, measure_standard(store))
-    fit_linear_start(autoencoder, store, seed=0)
+    initialise_by_pca(autoencoder, store, seed=0)
     x = store.batch(store.rows("train"))
     with torch.inference_mode():
         mu, _ = autoencoder.moments(x)
         x_hat = autoencoder.decode(mu)
     standard = autoencoder.standard
     assert standard is not None
-    patches = fold_space(standard(x), 4).permute(0, 2, 3, 4, 1).reshape(-1, 64).numpy()
+    patches = space_to_depth(standard(x), 4).permute(0, 2, 3, 4, 1).reshape(-1, 64).numpy()
     pca = PCA(3).fit(patches)
     expected = pca.inverse_transform(pca.transform(patches))
-    found = fold_space(standard(x_hat), 4).permute(0, 2, 3, 4, 1).reshape(-1, 64).numpy()
+    found = space_to_depth(standard(x_hat), 4).permute(0, 2, 3, 4, 1).reshape(-1, 64).numpy()
     # the mean patch becomes one bias: equal up to that
     assert np.abs(found - expected).mean() < 0.1 * np.abs(patches).mean()
     assert np.square(found - patches).mean() < 1.1 * np.square(expected - patches).mean() + 1e-3

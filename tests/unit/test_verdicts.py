@@ -7,8 +7,8 @@ import math
 import pandas as pd
 import pytest
 
-from ldae.tables import table_columns, tidy
-from ldae.verdicts import FAILS, HOLDS, OPEN, judge_claims, verdict
+from ldae.conclusions.verdicts import FAILS, HOLDS, OPEN, judge_claims, verdict
+from ldae.statistics.tables import table_columns, tidy
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
+from ldae.data.volumes import INDEX_COLUMNS, VolumeStore, pack_volumes, read_index
 from ldae.errors import InputError
-from ldae.volumes import INDEX_COLUMNS, VolumeStore, pack_volumes, read_index
 
 SHAPE = (4, 6, 8)
 

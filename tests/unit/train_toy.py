@@ -19,7 +19,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ldae.latents import LatentStore, encode_latents, measure_latent_scale
+from ldae.data.latents import LatentStore
+from ldae.data.volumes import VolumeStore
+from ldae.models.latents import encode_latents, measure_latent_scale
 from ldae.networks.autoencoder import Autoencoder
 from ldae.training.autoencoder import train_autoencoder
 from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
@@ -27,33 +29,33 @@ from ldae.training.fit import TrainingJob
 from ldae.training.joint import train_ldae_joint
 from ldae.training.residual import train_residual
 from ldae.training.supervised import train_supervised
-from ldae.volumes import VolumeStore
 
 STAGES = ("autoencoder", "prior", "ldae", "ldae_joint", "voxel_dae", "supervised", "residual")
-DIFFUSION = {"n_levels": 50, "beta_start": 1e-4, "beta_end": 0.2}
+DIFFUSION = {"n_timesteps": 50, "beta_start": 1e-4, "beta_end": 0.2}
 COMMON: dict[str, Any] = {
     "learning_rate": 1e-3, "n_steps": 6, "n_validations": 3, "batch_size": 4, "micro_batch": None,
 }  # fmt: skip
 AUTOENCODER: dict[str, Any] = COMMON | {
-    "fold": 2, "channels": [8, 16], "n_res_blocks": 1, "latent_channels": 3, "norm_groups": 4,
+    "patch_size": 2, "channels": [8, 16], "n_res_blocks": 1, "latent_channels": 3,
+    "norm_groups": 4,
     "kl_weight": 1e-6, "spectral_weight": 0.1, "perceptual_weight": 0.0,
     "perceptual_weights_file": None, "adversarial_weight": 0.05, "adversarial_start": 2,
-    "discriminator_fold": 1, "discriminator_channels": 8, "discriminator_layers": 1,
-    "discriminator_learning_rate": 1e-3, "relative_to_cohort": True, "linear_start": False,
+    "discriminator_patch_size": 1, "discriminator_channels": 8, "discriminator_layers": 1,
+    "discriminator_learning_rate": 1e-3, "z_score_input": True, "pca_initialisation": False,
 }  # fmt: skip
 UNET: dict[str, Any] = {
     "channels": [8, 16], "attention_levels": [False, True], "n_res_blocks": 1, "dropout": 0.0,
-    "norm_groups": 4, "preconditioned": False,
+    "norm_groups": 4, "v_prediction": False,
 }  # fmt: skip
 JOINT: dict[str, Any] = {
     "n_components": 6, "temporal_scores": True, "other_visit": True, "encoder_width": 8,
     "window_mm": 4, "stride_mm": 2, "n_bins": 4,
 }  # fmt: skip
 AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9}
-RESIDUAL = {"fold": 2, "channels": 8, "n_blocks": 1}
+RESIDUAL = {"patch_size": 2, "channels": 8, "n_blocks": 1}
 ENCODER: dict[str, Any] = {
     "backbone": "slices", "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4,
-    "n_heads": 2, "pretrained": None, "relative_to_cohort": True,
+    "n_heads": 2, "pretrained": None, "z_score_input": True,
 }  # fmt: skip
 
 
@@ -110,7 +112,7 @@ def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
         settings = UNET | averaged | JOINT
         train_ldae_joint(store, latents, 1.0, DIFFUSION, settings, job)
     elif stage == "voxel_dae":
-        train_voxel_dae(store, DIFFUSION, ENCODER, UNET | averaged | {"fold": 2}, job)
+        train_voxel_dae(store, DIFFUSION, ENCODER, UNET | averaged | {"patch_size": 2}, job)
     elif stage == "residual":
         train_residual(store, latents, RESIDUAL | averaged, job)
     else:

@@ -13,7 +13,7 @@ from conftest import MICRO, ROOT, run_snakemake
 
 from ldae.provenance.code import code_files
 from ldae.provenance.seal import read_seals, unsealed_records
-from ldae.tables import table_columns
+from ldae.statistics.tables import table_columns
 
 pytestmark = pytest.mark.workflow
 
@@ -120,7 +120,7 @@ def test_an_audit_on_request_answers_with_its_status(study):
 
 def test_settings_as_used_are_an_output(study):
     config = yaml.safe_load((results(study) / "config.yaml").read_text())
-    assert config["study"] == "micro" and config["diffusion"]["n_levels"] == 1000
+    assert config["study"] == "micro" and config["diffusion"]["n_timesteps"] == 1000
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ def test_settings_as_used_are_an_output(study):
         ("ldae/figures/curves.py", {"plot_training", "plot_reconstruction_steps",
          "plot_dose_response", "plot_interpolation_gap", "plot_throughput", "plot_volumes",
          "build_report"}),
-        ("ldae/report.py", {"build_report"}),
-        ("ldae/throughput.py", {"measure_throughput", "plot_throughput", "tabulate_claims",
-         "judge_claims", "plot_verdicts", "build_report"}),
+        ("ldae/report/page.py", {"build_report"}),
+        ("ldae/evaluation/throughput.py", {"measure_throughput", "plot_throughput",
+         "tabulate_claims", "judge_claims", "plot_verdicts", "build_report"}),
     ],
 )  # fmt: skip
 def test_a_change_of_the_library_runs_exactly_what_depends_on_it(study, module, expected):

@@ -52,7 +52,7 @@ SEEDS_AND_ABLATIONS = """
 training_seeds: [0, 1, 4]
 ablations:
   ldae_small_code: {network: ldae, change: {encoder: {dim_y: 16}}}
-  ldae_plain_prior: {network: ldae, change: {prior: {preconditioned: false}}}
+  ldae_plain_prior: {network: ldae, change: {prior: {v_prediction: false}}}
   untrained_small_code: {network: untrained, change: {encoder: {dim_y: 16}}}
 """
 
@@ -135,7 +135,7 @@ def test_single_visits_of_healthy_people_from_bids(plan_folder, tmp_path):
 
 
 def test_an_added_scan_is_noticed(plan_folder, tmp_path):
-    from ldae.plan import cohort_fingerprint
+    from ldae.workflow.plan import cohort_fingerprint
 
     bids = make_bids(tmp_path, [""], ["CN"])
     config = {"cohort": {"source": "bids"}, "bids_folder": str(bids)}
@@ -151,7 +151,7 @@ def test_an_added_scan_is_noticed(plan_folder, tmp_path):
 
 @pytest.mark.parametrize("session", ["", "ses-M012"])
 def test_an_added_mask_is_noticed(tmp_path, session):
-    from ldae.plan import mask_fingerprint
+    from ldae.workflow.plan import mask_fingerprint
 
     config = {"cohort": {"source": "bids"}, "bids_folder": str(tmp_path)}
     pattern = "derivatives/masks/{subject}/{session}/{scan}_mask.nii.gz"
@@ -175,7 +175,7 @@ def test_missing_weights_stop_a_run_and_not_a_plan(plan_folder, tmp_path):
 
 
 def test_a_corrected_diagnosis_is_noticed(tmp_path):
-    from ldae.plan import cohort_fingerprint
+    from ldae.workflow.plan import cohort_fingerprint
 
     bids = make_bids(tmp_path, [""], ["CN"])
     config = {"cohort": {"source": "bids"}, "bids_folder": str(bids)}
@@ -276,7 +276,7 @@ def test_a_rule_that_does_not_exist_is_told(plan_folder):
 
 def test_a_full_disk_is_told_before_the_work(tmp_path):
     from ldae.errors import InputError
-    from ldae.plan import check_disk_space
+    from ldae.workflow.plan import check_disk_space
 
     check_disk_space(tmp_path / "not" / "yet", 1)
     with pytest.raises(InputError, match="GiB are free"):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ldae.config import leaves
+from ldae.methods import SECTIONS
 from ldae.provenance.code import code_files
-from ldae.trainings import SECTIONS
+from ldae.workflow.config import leaves
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_OUTPUT = {"audit"}
@@ -173,7 +173,8 @@ def test_gpu_profiles_ask_for_the_same_rules():
     asked = [set(yaml.safe_load(path.read_text())["set-resources"]) for path in profiles]
     assert asked[0] == asked[1]
     on_torch = {name for name, text in RULES.items() if "envs/torch.yaml" in text}
-    assert on_torch - asked[0] <= {"measure_latent_scale", "render_true_effects", "fit_density_pca"}
+    without = {"measure_latent_scale", "render_true_effects", "fit_histogram_pca"}
+    assert on_torch - asked[0] <= without
 
 
 def test_no_place_of_a_machine_in_the_locks():

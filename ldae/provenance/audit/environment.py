@@ -9,13 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ldae.containers import DIGESTS, read_digests
 from ldae.provenance.audit.code import look_up
 from ldae.provenance.audit.files import hashed
 from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.study import Study
 from ldae.provenance.code import REPOSITORY
 from ldae.provenance.history import Job
+from ldae.provenance.images import DIGESTS, read_digests
 from ldae.provenance.record import git, git_bytes
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.M)

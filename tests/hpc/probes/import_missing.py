@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from ldae.entry import rule_entry
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake):
     import pytest

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import ldae
-from ldae.entry import rule_entry
+from ldae.workflow.entry import rule_entry
 
 REPOSITORY = str(Path(ldae.__file__).parents[1])
 ENVIRONMENT = (sys.prefix, sys.base_prefix)

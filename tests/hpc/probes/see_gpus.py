@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ldae import slurm
-from ldae.entry import rule_entry
+from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake):
     facts = {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "place": os.environ["SLURM_LOCALID"]}

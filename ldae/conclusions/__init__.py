@@ -1,0 +1,1 @@
+"""What follows from the tables: comparisons, ablations, claims and verdicts."""

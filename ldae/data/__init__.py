@@ -1,0 +1,1 @@
+"""A cohort on disk: BIDS tables, the table of scans, packed volumes and latents."""

@@ -1,0 +1,281 @@
+"""The tables of a BIDS folder: participants and sessions."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import zip_longest
+from pathlib import Path
+
+from ldae.errors import InputError
+
+AGE_NAMES = ("age", "age_years", "age_at_scan", "age_at_baseline")
+SEX_NAMES = ("sex", "gender")
+DIAGNOSIS_NAMES = ("diagnosis", "dx", "group", "diagnosis_baseline")
+SITE_NAMES = ("site", "site_id", "scanner", "center", "centre")
+MONTHS_NAMES = ("months", "session_months", "month")
+SEXES = {
+    "f": "F", "female": "F", "woman": "F", "2": "F",
+    "m": "M", "male": "M", "man": "M", "1": "M",
+}  # fmt: skip
+# What tables write for a value that is not known; BIDS itself says "n/a".
+UNKNOWN = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown"})
+BASELINE_LABELS = frozenset({"bl", "baseline", "base", "screening"})
+# A number with its unit. One without may be months or count the visits, and is not read; but for
+# the first, which is month 0 where visits are counted and at most one month off where not.
+LABEL_IN_MONTHS = re.compile(r"^(?:(?:m|months?)(\d+)|(\d+)(?:m|mo|months?))$")
+LABEL_IN_DAYS = re.compile(r"^(?:d|days?)(\d+)$")
+FIRST_LABEL = re.compile(r"^0*[01]?$")
+DAYS_PER_MONTH = 365.25 / 12
+AGE_LIMIT = 120.0
+MAX_FAULTS_SHOWN = 10
+
+
+@dataclass
+class Faults:
+    """Faults found so far, reported together."""
+
+    found: list[InputError] = field(default_factory=list)
+
+    def add(self, source: str | Path, problem: str, remedy: str) -> None:
+        """Note one more fault."""
+        self.found.append(InputError(source, problem, remedy))
+
+    def stop(self, bids_dir: Path) -> None:
+        """Raise the one fault, or one error that lists the first of several."""
+        if not self.found:
+            return
+        if len(self.found) == 1:
+            raise self.found[0]
+        shown = [f"({i}) {fault}" for i, fault in enumerate(self.found[:MAX_FAULTS_SHOWN], 1)]
+        left = len(self.found) - len(shown)
+        more = f" and {left} more" if left else ""
+        raise InputError(
+            bids_dir,
+            f"{len(self.found)} faults in this cohort: {'; '.join(shown)}{more}",
+            "Correct them and start again; nothing has been computed",
+        )
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of strings: column names as written, and rows with their line in the file."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, dict[str, str]], ...]
+
+    def column(self, names: Sequence[str]) -> str | None:
+        """Name of the first of these columns that is there, compared without case."""
+        by_name = {name.strip().lower(): name for name in reversed(self.columns)}
+        return next((by_name[name] for name in names if name in by_name), None)
+
+
+@dataclass(frozen=True)
+class Participant:
+    """What the participants table says of one participant."""
+
+    age: float | None
+    sex: str
+    diagnosis: str
+    site: str
+
+
+def read_table(path: Path) -> Table:
+    """Cells of a TSV file as text; InputError where it is missing or no table."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.reader(file, delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            path, "the file is not a table of tab-separated values in UTF-8", "Save it as such"
+        ) from error
+    header = tuple(lines[0]) if lines else ()
+    rows: list[tuple[int, dict[str, str]]] = []
+    for number, line in enumerate(lines[1:], 2):
+        cells = [cell.strip() for cell in line]
+        if any(cells[len(header) :]):
+            raise InputError(
+                path,
+                f"line {number} has more cells than the first line has names of columns",
+                "Write one cell for each column, a tab between two",
+            )
+        if any(cells):
+            # what is missing at a line's end is not known
+            rows.append((number, dict(zip_longest(header, cells[: len(header)], fillvalue=""))))
+    return Table(path, header, tuple(rows))
+
+
+def known(value: str | None) -> str | None:
+    """Value, or None where the table says that it is not known."""
+    if value is None or value.strip().lower() in UNKNOWN:
+        return None
+    return value.strip()
+
+
+def with_prefix(label: str, prefix: str) -> str:
+    """`label` with its BIDS prefix, such as ``sub-``."""
+    return label if label.startswith(prefix) else prefix + label
+
+
+def read_participants(bids_dir: Path, faults: Faults) -> dict[str, Participant | None]:
+    """Participants by label; None for one whose row has a fault."""
+    path = bids_dir / "participants.tsv"
+    if not path.is_file():
+        raise InputError(
+            path,
+            "the table of participants does not exist",
+            "Add one with the columns participant_id, age, sex and diagnosis",
+        )
+    table = read_table(path)
+    label_column = table.column(("participant_id",))
+    sex_column = table.column(SEX_NAMES)
+    diagnosis_column = table.column(DIAGNOSIS_NAMES)
+    age_column = table.column(AGE_NAMES)
+    site_column = table.column(SITE_NAMES)
+    for column, names in (
+        (label_column, ("participant_id",)),
+        (sex_column, SEX_NAMES),
+        (diagnosis_column, DIAGNOSIS_NAMES),
+    ):
+        if column is None:
+            others = f" (or {', '.join(names[1:])})" if len(names) > 1 else ""
+            faults.add(path, f"column {names[0]}{others} is missing", "Add the column")
+    faults.stop(bids_dir)
+
+    participants: dict[str, Participant | None] = {}
+    for line, row in table.rows:
+        label = known(row.get(str(label_column)))
+        if label is None:
+            faults.add(path, f"line {line} has no participant_id", "Fill it in")
+            continue
+        subject = with_prefix(label, "sub-")
+        if subject in participants:
+            faults.add(path, f"line {line}: {subject} is listed twice", "Keep one row per person")
+            continue
+        participants[subject] = None
+        before = len(faults.found)
+        age = None
+        if age_column is not None and (text := known(row.get(age_column))) is not None:
+            age = parse_age(text, path, f"line {line}, {subject}", faults)
+        text = row.get(str(sex_column), "")
+        sex = SEXES.get(text.lower())
+        if sex is None:
+            faults.add(path, f"line {line}, {subject}: sex {text!r} is not known", "Use F or M")
+        diagnosis = known(row.get(str(diagnosis_column)))
+        if diagnosis is None:
+            faults.add(
+                path, f"line {line}, {subject}: the diagnosis is missing", "Fill it in, e.g. CN"
+            )
+        if len(faults.found) == before and sex is not None and diagnosis is not None:
+            site = known(row.get(site_column)) if site_column else None
+            participants[subject] = Participant(age, sex, diagnosis, site or "")
+    return participants
+
+
+def parse_age(text: str, path: Path, where: str, faults: Faults) -> float | None:
+    """Age in years; None, with a fault noted, where `text` is none."""
+    try:
+        age = float(text)
+    except ValueError:
+        faults.add(path, f"{where}: age {text!r} is not a number", "Give the age in years")
+        return None
+    if not 0 < age < AGE_LIMIT:
+        faults.add(
+            path,
+            f"{where}: age {text} is not between 0 and {AGE_LIMIT:.0f} years",
+            "Correct the age; it must be in years",
+        )
+        return None
+    return age
+
+
+def read_sessions(
+    path: Path, faults: Faults
+) -> dict[str, tuple[float | None, float | None]] | None:
+    """Months and age (None where the table does not tell) by session label."""
+    table = read_table(path)
+    label_column = table.column(("session_id", "session"))
+    if label_column is None:
+        faults.add(path, "column session_id is missing", "Add the column")
+        return None
+    age_column = table.column(AGE_NAMES)
+    months_column = table.column(MONTHS_NAMES)
+    days_column = table.column(("days",))
+    time_column = table.column(("acq_time",))
+    times: dict[str, datetime] = {}
+    sessions: dict[str, tuple[float | None, float | None]] = {}
+    for line, row in table.rows:
+        label = known(row.get(label_column))
+        if label is None:
+            faults.add(path, f"line {line} has no session_id", "Fill it in")
+            continue
+        session = with_prefix(label, "ses-")
+        if session in sessions:
+            faults.add(path, f"line {line}: {session} is listed twice", "Keep one row per session")
+            continue
+        months = age = None
+        where = f"line {line}, {session}"
+        for column, per_month in ((months_column, 1.0), (days_column, DAYS_PER_MONTH)):
+            text = known(row.get(column)) if column else None
+            if months is None and text is not None:
+                months = parse_time(text, per_month, path, where, faults)
+        if age_column and (text := known(row.get(age_column))) is not None:
+            age = parse_age(text, path, where, faults)
+        if time_column and (text := known(row.get(time_column))) is not None:
+            try:
+                times[session] = datetime.fromisoformat(text).replace(tzinfo=None)
+            except ValueError:
+                if months is None:
+                    remedy = "Write e.g. 2024-05-31T10:00:00"
+                    faults.add(path, f"{where}: acq_time {text!r} is no date", remedy)
+        sessions[session] = (months, age)
+    if times:
+        # counted from the earliest visit, or from one whose months are told
+        first = min(times, key=lambda session: (sessions[session][0] is None, times[session]))
+        start = sessions[first][0] or 0.0
+        for session, time in times.items():
+            months, age = sessions[session]
+            if months is None:
+                days = (time - times[first]).total_seconds() / 86400
+                sessions[session] = (round(start + days / DAYS_PER_MONTH, 2), age)
+    return sessions
+
+
+def parse_time(text: str, per_month: float, path: Path, where: str, faults: Faults) -> float | None:
+    """Time in months; None, with a fault noted, where `text` is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not value >= 0:
+        faults.add(
+            path,
+            f"{where}: the time since the first visit, {text!r}, is not a number >= 0",
+            "Correct the number",
+        )
+        return 0.0
+    return round(value / per_month, 4)
+
+
+def months_of_label(session: str) -> float | None:
+    """Months that a session's label tells: ``ses-M012`` 12, ``ses-d0365`` 11.99, ``ses-bl`` 0.
+
+    No session, and the first of counted ones (``ses-01``), are month 0.
+
+    Returns
+    -------
+    float or None
+        None if the label does not tell.
+    """
+    label = session.removeprefix("ses-").lower()
+    if label in BASELINE_LABELS or FIRST_LABEL.match(label):
+        return 0.0
+    if match := LABEL_IN_MONTHS.match(label):
+        return float(match.group(1) or match.group(2))
+    if match := LABEL_IN_DAYS.match(label):
+        return round(float(match.group(1)) / DAYS_PER_MONTH, 4)
+    return None

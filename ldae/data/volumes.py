@@ -1,0 +1,203 @@
+"""The study's preprocessed scans as memory-mapped arrays with one index.
+
+Training and evaluation read random rows of one array; opening one NIfTI file per scan and step
+would cost more than the step itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ldae.data.manifest import check_split
+from ldae.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+INDEX_COLUMNS = [
+    "row", "scan", "subject", "session", "months", "age", "sex", "diagnosis", "site", "split",
+]  # fmt: skip
+
+# Scans read at a time where something is gathered from many.
+ROWS_AT_A_TIME = 64
+
+logger = logging.getLogger(__name__)
+
+
+def read_index(path: Path) -> pd.DataFrame:
+    """Index of the packed arrays: one row per scan, in the order of the arrays.
+
+    Parameters
+    ----------
+    path
+        ``index.tsv`` as :func:`pack_volumes` writes it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``INDEX_COLUMNS``; `months` since the first visit, `age` in years at the scan.
+    """
+    text = ["scan", "subject", "session", "sex", "diagnosis", "site", "split"]
+    index = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(text, str), keep_default_na=False)
+    missing = set(INDEX_COLUMNS) - set(index.columns)
+    if missing:
+        raise InputError(path, f"lacks the columns {sorted(missing)}", "Run rule pack_volumes.")
+    for column in ("months", "age"):
+        index[column] = pd.to_numeric(index[column], errors="coerce")
+    return index
+
+
+def pack_volumes(
+    scans: pd.DataFrame,
+    split: pd.DataFrame,
+    qc: pd.DataFrame,
+    batch_dirs: Sequence[Path],
+    shape: Sequence[int],
+    volumes_path: Path,
+    masks_path: Path,
+    index_path: Path,
+) -> None:
+    """Pack every scan that passed quality control into two arrays and their index.
+
+    Parameters
+    ----------
+    scans, split, qc
+        Tables of ``manifest/scans.tsv``, ``split/split.tsv`` and ``qc/qc.tsv``.
+    batch_dirs
+        Folders of ``preprocess_scan`` that hold ``{scan}_T1w.nii.gz`` and ``{scan}_mask.nii.gz``.
+    shape
+        The study's grid, (H, W, D) in RAS order.
+    volumes_path, masks_path, index_path
+        Written: float16 intensities in [0, 1] of shape (N, H, W, D); uint8 masks of the same shape;
+        the index with columns ``INDEX_COLUMNS``.
+
+    Raises
+    ------
+    InputError
+        If a subject is in two splits or in none, no scan passed, or a file's shape is not the
+        grid's.
+    """
+    import nibabel as nib
+
+    check_split(scans, split)
+    passed = qc.loc[qc["status"] == "pass", "scan"]
+    index = scans[scans["scan"].isin(passed)].merge(split, on="subject", validate="many_to_one")
+    index = index.reset_index(drop=True)
+    if index.empty:
+        raise InputError("qc.tsv", "no scan passed quality control", "Look through qc.html.")
+    index.insert(0, "row", np.arange(len(index)))
+    folder_of = {
+        path.name.removesuffix("_T1w.nii.gz"): path.parent
+        for folder in batch_dirs
+        for path in Path(folder).glob("*_T1w.nii.gz")
+    }
+    full_shape = (len(index), *shape)
+    volumes = np.lib.format.open_memmap(volumes_path, "w+", np.float16, full_shape)
+    masks = np.lib.format.open_memmap(masks_path, "w+", np.uint8, full_shape)
+    for row, scan in enumerate(index["scan"]):
+        for array, suffix in ((volumes, "T1w"), (masks, "mask")):
+            path = folder_of[scan] / f"{scan}_{suffix}.nii.gz"
+            data = np.asanyarray(nib.Nifti1Image.from_filename(path).dataobj)
+            if data.shape != tuple(shape):
+                raise InputError(
+                    path, f"has shape {data.shape}, the grid is {tuple(shape)}", "Preprocess again."
+                )
+            array[row] = data
+    volumes.flush()
+    masks.flush()
+    index[INDEX_COLUMNS].to_csv(index_path, sep="\t", index=False)
+    logger.info("packed %d of %d scans", len(index), len(scans))
+
+
+class VolumeStore:
+    """The packed scans, read lazily.
+
+    Parameters
+    ----------
+    volumes_path, masks_path, index_path
+        As written by :func:`pack_volumes`.
+
+    Attributes
+    ----------
+    index
+        One row per scan, columns ``INDEX_COLUMNS``.
+    volumes
+        (N, H, W, D) float16 in [0, 1], memory-mapped, read-only.
+    masks
+        (N, H, W, D) uint8, memory-mapped, read-only.
+    """
+
+    def __init__(self, volumes_path: Path, masks_path: Path, index_path: Path) -> None:
+        self.index = read_index(Path(index_path))
+        self.volumes: np.ndarray = np.load(volumes_path, mmap_mode="r")
+        self.masks: np.ndarray = np.load(masks_path, mmap_mode="r")
+        if not len(self.index) == len(self.volumes) == len(self.masks):
+            raise InputError(
+                volumes_path,
+                f"has {len(self.volumes)} scans, its index {len(self.index)}",
+                "Run rule pack_volumes again.",
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Grid (H, W, D)."""
+        h, w, d = self.volumes.shape[1:]
+        return int(h), int(w), int(d)
+
+    def rows(self, split: str | None = None) -> np.ndarray:
+        """Row numbers of one split (or of all scans), ascending int64."""
+        if split is None:
+            return np.arange(len(self.index))
+        return np.flatnonzero(self.index["split"].to_numpy() == split)
+
+    def digest(self) -> str:
+        """Digest of scans, masks and index (split and labels), to recognise a checkpoint's data."""
+        content = hashlib.sha256(self.index.to_csv(index=False).encode())
+        for array in (self.volumes, self.masks):
+            for scan in array:
+                content.update(scan.tobytes())
+        return content.hexdigest()[:16]
+
+    def batch(self, rows: Sequence[int] | np.ndarray) -> Tensor:
+        """Scans x, shape (B, 1, H, W, D), float32 in [0, 1]."""
+        import torch  # here: readers of the index alone save the seconds that it takes
+
+        return torch.from_numpy(self.volumes[np.asarray(rows)].astype(np.float32))[:, None]
+
+    def mask_batch(self, rows: Sequence[int] | np.ndarray) -> Tensor:
+        """Brain masks, shape (B, 1, H, W, D), bool."""
+        import torch
+
+        return torch.from_numpy(self.masks[np.asarray(rows)].astype(bool))[:, None]
+
+    def common_mask(self, rows: np.ndarray) -> np.ndarray:
+        """Voxels in at least half of the rows' masks, bool (H, W, D)."""
+        count = np.zeros(self.shape, np.int64)
+        for piece in batches(rows, ROWS_AT_A_TIME):
+            count += self.masks[piece].sum(0, dtype=np.int64)
+        return 2 * count >= len(rows)
+
+    def intensities(self, rows: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """Intensities of scans at the voxels `inside` (bool, (H, W, D)), (N, V) float32.
+
+        Nothing else is held: of a large cohort the whole scans would take several times as much.
+        """
+        values = np.empty((len(rows), int(inside.sum())), np.float32)
+        for start in range(0, len(rows), ROWS_AT_A_TIME):
+            part = slice(start, start + ROWS_AT_A_TIME)
+            values[part] = self.volumes[rows[part]][:, inside]
+        return values
+
+
+def batches(rows: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Rows in consecutive pieces of at most `batch_size`."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    return [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]

@@ -1,0 +1,1 @@
+"""What codes and models can do, measured on scans; no table is made here."""

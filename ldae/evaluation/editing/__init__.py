@@ -1,0 +1,1 @@
+"""Edits of the semantic code: directions, judges, responses and what they leave alone."""

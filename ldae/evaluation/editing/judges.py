@@ -1,0 +1,254 @@
+"""Who judges an edit: probes of people whom the edit's direction has not seen.
+
+The training people are halved.  The first half gives the directions and weighs the judges, the
+second fits the judges.  A judge's score counts in deviations between people, so responses to
+different attributes, and of different judges, can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ldae.evaluation.codes import VoxelPCA, learn_voxel_pca
+from ldae.evaluation.probes.fitting import (
+    Probe,
+    fit_probe,
+    is_classification,
+    subject_weights,
+    task_target,
+)
+from ldae.statistics.measures import AD_VS_CN, AGE, SEX, weighted_auc, weighted_correlation
+
+if TYPE_CHECKING:
+    from ldae.data.volumes import VolumeStore
+
+ATTRIBUTES = (AD_VS_CN, AGE, SEX)
+"""What is judged in every edit; an edit's own attribute is on target, the others off target."""
+
+CODE_JUDGE, VOXEL_JUDGE, VOLUME_JUDGE = "code", "voxels", "volumes"
+"""Probe of the re-encoded code; and two that never saw one, of voxel principal components and of
+the volumes of structures."""
+
+Judges = dict[tuple[str, str], "Judge"]
+"""Judges by kind and attribute."""
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """How directions and judges are fitted: the study's own settings of probes.
+
+    Attributes
+    ----------
+    c_grid, alpha_grid
+        Candidates for logistic and ridge regularisation.
+    n_folds
+        Folds of the choice, grouped by subject.
+    pca_components
+        Of the voxel judge.
+    """
+
+    c_grid: Sequence[float]
+    alpha_grid: Sequence[float]
+    n_folds: int
+    pca_components: int
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A probe that scores edits, and what its score is worth.
+
+    Attributes
+    ----------
+    probe
+        Fitted on the second half of the training people.
+    deviation
+        Deviation of its score over the first half, whom it has not seen.
+    skill
+        Its area under the ROC curve (of age: its correlation) on the first half.
+    """
+
+    probe: Probe
+    deviation: float
+    skill: float
+
+    def score(self, codes: np.ndarray) -> np.ndarray:
+        """Score (N,) in deviations between people."""
+        return self.probe.score(codes) / self.deviation
+
+    @property
+    def note(self) -> str:
+        """What the judge is worth, in words."""
+        name = "AUC" if is_classification(self.probe.task) else "correlation"
+        return f"judge's own {name} on people it was not fitted on: {self.skill:.2f}"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All judges of one model's edits.
+
+    Attributes
+    ----------
+    judges
+        By kind and attribute.
+    pca
+        Makes the voxel judges' codes of a scan.
+    people
+        Score of each judge on the first half's scans, in the order of :attr:`Halves.first`.
+    """
+
+    judges: Judges
+    pca: VoxelPCA
+    people: Mapping[tuple[str, str], np.ndarray]
+
+    @property
+    def notes(self) -> dict[tuple[str, str], str]:
+        """What each judge is worth, in words."""
+        return {key: judge.note for key, judge in self.judges.items()}
+
+
+class Halves:
+    """The training people in two halves, and the fits on them.
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    volumes
+        Volumes of structures of all scans in template space, (N, 6), ml.
+    settings
+        Of the probes.
+    seed
+        Of the halves, of the folds and of the principal components.
+    """
+
+    def __init__(
+        self, store: VolumeStore, volumes: np.ndarray, settings: ProbeSettings, seed: int
+    ) -> None:
+        self.index = store.index
+        self.settings, self.seed = settings, seed
+        self.subjects = store.index["subject"].to_numpy(str)
+        self.target = {attribute: task_target(store.index, attribute) for attribute in ATTRIBUTES}
+        self.first, self.second = halve_subjects(store.index, seed)
+        self._pca = learn_voxel_pca(store, self.second, settings.pca_components, seed)
+        voxels = [self._pca.codes(store, rows) for rows in (self.first, self.second)]
+        self._without_code = {
+            VOXEL_JUDGE: (voxels[0], voxels[1]),
+            VOLUME_JUDGE: (volumes[self.first], volumes[self.second]),
+        }
+        self._judges, self._people = self._fit_judges(self._without_code)
+
+    def panel(self, codes: np.ndarray) -> Panel:
+        """Judges of a model with these codes of all scans, (N, dim)."""
+        judges, people = self._fit_judges({CODE_JUDGE: (codes[self.first], codes[self.second])})
+        return Panel(judges | self._judges, self._pca, people | self._people)
+
+    def directing_probes(self, tasks: Sequence[str], codes: np.ndarray) -> dict[str, Probe]:
+        """Probes of the first half by attribute, of the codes of all scans (N, dim).
+
+        Those of the tasks, and of every other attribute that the first half knows.
+        """
+        known = [a for a in ATTRIBUTES if a in tasks or self._possible(a, self.first)]
+        return {a: self._fit(a, self.first, codes[self.first]) for a in known}
+
+    def people_slopes(self, task: str, panel: Panel) -> pd.DataFrame:
+        """Each person's part in the slope of the judges' scores on the target, in the first half.
+
+        The mean of the parts is the least-squares slope (of a 0/1 target: the difference of the
+        group means): what an edit that does to a person what the attribute does to people would
+        show.
+        """
+        target = self.target[task][self.first]
+        known = np.isfinite(target)
+        named = self.index.iloc[self.first[known]]
+        centred = target[known] - target[known].mean()
+        share = centred / np.mean(centred**2)
+        parts = []
+        for (kind, attribute), scores in panel.people.items():
+            score = scores[known]
+            part = {
+                "scan": named["scan"].to_numpy(str),
+                "subject": named["subject"].to_numpy(str),
+                "metric": "people_slope",
+                "attribute": attribute,
+                "judge": kind,
+                "region": "",
+                "value": share * (score - score.mean()),  # the parts' mean is the slope either way
+                "amount": np.nan,
+                "split": "train",
+                "task": task,
+            }
+            parts.append(pd.DataFrame(part))
+        return pd.concat(parts, ignore_index=True)
+
+    def _possible(self, attribute: str, rows: np.ndarray) -> bool:
+        """Whether the rows hold at least two people of each class, or two ages."""
+        target = self.target[attribute][rows]
+        known = np.isfinite(target)
+        if not is_classification(attribute):
+            return len(np.unique(target[known])) > 1
+        people = [len(set(self.subjects[rows][known & (target == label)])) for label in (0, 1)]
+        return min(people) > 1
+
+    def _fit(self, attribute: str, rows: np.ndarray, x: np.ndarray) -> Probe:
+        """Probe of an attribute on the codes `x` of `rows`."""
+        target = self.target[attribute][rows]
+        known = np.isfinite(target)
+        grid = self.settings.c_grid if is_classification(attribute) else self.settings.alpha_grid
+        return fit_probe(
+            x[known], target[known], self.subjects[rows][known], attribute, grid,
+            self.settings.n_folds, self.seed,
+        )  # fmt: skip
+
+    def _fit_judges(
+        self, seen: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    ) -> tuple[Judges, dict[tuple[str, str], np.ndarray]]:
+        """Judges by kind and attribute, from codes of the two halves; and the first half's scores.
+
+        An attribute that either half does not know gets no judge.
+        """
+        judges: Judges = {}
+        people = {}
+        for kind, (x_first, x_second) in seen.items():
+            for attribute in ATTRIBUTES:
+                if not all(self._possible(attribute, rows) for rows in (self.first, self.second)):
+                    continue
+                probe = self._fit(attribute, self.second, x_second)
+                judges[kind, attribute] = self._weigh(probe, x_first)
+                people[kind, attribute] = judges[kind, attribute].score(x_first)
+        return judges, people
+
+    def _weigh(self, probe: Probe, x: np.ndarray) -> Judge:
+        """What a probe is worth on the first half, whose codes are `x`."""
+        score = probe.score(x)
+        target = self.target[probe.task][self.first]
+        known = np.isfinite(target)
+        both = np.column_stack([target, score])[known]
+        weights = subject_weights(self.subjects[self.first])
+        measure = weighted_auc if is_classification(probe.task) else weighted_correlation
+        deviation = float(np.sqrt(np.cov(score, aweights=weights)))
+        return Judge(probe, max(deviation, 1e-12), float(measure(both, weights[None, known])[0]))
+
+
+def halve_subjects(index: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Training rows of two disjoint halves of the training subjects, stratified by diagnosis.
+
+    Parameters
+    ----------
+    index
+        Index of the packed scans.
+    seed
+        Seed of the shuffle.
+    """
+    train = index[index["split"] == "train"]
+    people = train.drop_duplicates("subject")[["subject", "diagnosis"]]
+    rng = np.random.default_rng(seed)
+    shuffled = people.iloc[rng.permutation(len(people))].sort_values("diagnosis", kind="stable")
+    first = set(shuffled["subject"].iloc[::2])
+    in_first = train["subject"].isin(first).to_numpy()
+    rows = train.index.to_numpy()
+    return rows[in_first], rows[~in_first]

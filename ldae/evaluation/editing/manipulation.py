@@ -1,0 +1,282 @@
+"""Moving a scan along a direction of an attribute in code space, and measuring what moved.
+
+The protocol keeps apart what gives the direction (:mod:`ldae.evaluation.editing.directions`) and
+what judges the edit: the direction comes from one half of the training people, the judges from the
+other half, and one kind of judge never sees a code (:mod:`ldae.evaluation.editing.judges`).  What
+is measured of an edit stands in :mod:`ldae.evaluation.editing.fidelity`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ldae.data.volumes import batches
+from ldae.evaluation.editing.directions import Direction, manipulated_code, targeted_directions
+from ldae.evaluation.editing.fidelity import (
+    GROUP_DIFFERENCE,
+    Effects,
+    Fidelity,
+    Scans,
+    measure_scans,
+    summarise_trends,
+)
+from ldae.evaluation.editing.judges import Halves, Panel, ProbeSettings
+from ldae.evaluation.probes.fitting import probe_tasks
+from ldae.evaluation.reconstruction import choose_rows, with_scans
+from ldae.evaluation.regions import RegionAtlas
+from ldae.models.inference import encode_stochastic, sample
+from ldae.statistics.scores import NOTHING, SLOPES
+
+if TYPE_CHECKING:
+    from ldae.data.volumes import VolumeStore
+    from ldae.models.base import DiffusionAutoencoder
+
+logger = logging.getLogger(__name__)
+
+TARGETED = "_targeted"
+"""Ends the method's name of a model whose edits leave the other attributes' probes where they are;
+without it a model's edits are the paper's."""
+
+
+@dataclass(frozen=True)
+class EditSettings:
+    """Which scans are edited, by how much and how.
+
+    Attributes
+    ----------
+    amounts
+        Values of a; 0 is added if it is missing.
+    n_steps
+        Sampler steps, each way.
+    n_scans
+        Scans edited, from as many people as possible; None is the whole split.
+    batch_size
+        Scans at a time; changes speed and memory only.
+    split
+        Split of the edited scans.
+    """
+
+    amounts: Sequence[float]
+    n_steps: int
+    n_scans: int | None
+    batch_size: int
+    split: str = "test"
+
+    @property
+    def doses(self) -> list[float]:
+        """Rising amounts, 0 among them."""
+        return sorted({0.0, *map(float, self.amounts)})
+
+
+@torch.inference_mode()
+def manipulate_attribute(
+    store: VolumeStore,
+    models: Mapping[str, DiffusionAutoencoder],
+    codes: Mapping[str, np.ndarray],
+    volumes: np.ndarray,
+    atlas: RegionAtlas,
+    effects: Effects | None,
+    *,
+    probing: ProbeSettings,
+    settings: EditSettings,
+    seed: int,
+    targeted: Collection[str] = (),
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Dose and response of editing disease and age in scans of the split.
+
+    Each scan is decoded from its own stochastic code; changes are against the same scan decoded at
+    a = 0.  A model's edits go along the weights of its probes, as the paper's do; those of method
+    ``<model>_targeted`` along :func:`ldae.evaluation.editing.directions.targeted_directions`, which
+    hold the other attributes.  Metrics of each scan, by edited attribute (`task`) and amount:
+
+    * ``ventricle_change_ml``, ``hippocampus_change_ml``, in template space;
+    * ``response`` of each judge to each `attribute`, in deviations of its score between people, and
+      ``response_years`` of the age judges;
+    * ``change`` inside the affected regions and in the rest of the brain, and ``change_ratio``;
+    * ``identity_kept``: the nearest other scan of the split is the same person's;
+    * ``map_correlation`` of the difference map with the training people's own (AD - CN, or slope on
+      age), ``truth_correlation`` with the simulated person's true one, and whether that is positive
+      (``truth_agreement``); both inside the mask, and positive when the change goes the right way,
+      whatever the sign of a.
+
+    Over all amounts: ``*_spearman`` and ``*_monotone`` of the responses, ``response_slope`` (per
+    unit of a), and ``people_slope``: how the judges' scores of real people (first half) go with the
+    target.  ``truth_ceiling`` is the correlation that remains of the true map after the scan with
+    the true effect went through the autoencoder.  Method ``group_difference`` adds the training
+    people's difference instead.
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    models
+        Models with a semantic code, by name.
+    codes
+        Codes of all scans of each model, (N, dim), row-aligned.
+    volumes
+        Volumes of structures of all scans in template space, (N, 6), ml
+        (:func:`ldae.evaluation.codes.template_volumes`).
+    atlas
+        Regions on the study's grid.
+    effects
+        True effects of the scans that are edited; None where they are not known.
+    probing
+        How directions and judges are fitted.
+    settings
+        Which scans are edited, by how much and how.
+    seed
+        Of the halves of the training people, the fits, and the draw of scans.
+    targeted
+        Names of the models that are edited along targeted directions too.
+
+    Returns
+    -------
+    tuple
+        Scores (:mod:`ldae.statistics.scores`) for every task the data allow, and arrays for the
+        figures, of one scan and the first model: ``amounts`` (k,), ``scan``, ``original`` and
+        ``mask`` (H, W, D), ``<task>`` (k, H, W, D), ``<task>_group`` and, if known,
+        ``<task>_truth`` (H, W, D).
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to edit, or codes, volumes and scans differ in number.
+    """
+    tasks = probe_tasks(store.index)
+    if not tasks:
+        raise ValueError("there is neither a diagnosis nor an age to edit")
+    for name in models:
+        if not len(codes[name]) == len(volumes) == len(store.index):
+            raise ValueError(
+                f"{len(codes[name])} codes and {len(volumes)} volumes for {len(store.index)} scans"
+            )
+    rows = choose_rows(store.index, settings.split, settings.n_scans, seed)
+    halves = Halves(store, volumes, probing, seed)
+    fidelity = Fidelity(store, atlas.affected, effects, tasks, settings.split)
+    parts: list[pd.DataFrame] = []
+    shown: dict[str, np.ndarray] = {}
+    for name, model in models.items():
+        directions = _find_directions(halves, tasks, name, codes[name], name in targeted)
+        panel = halves.panel(codes[name])
+        people = [
+            halves.people_slopes(task, panel).assign(method=method)
+            for method in directions
+            for task in tasks
+        ]
+        edits, examples = _edit_scans(
+            store, rows, model, directions, panel, atlas, fidelity, settings
+        )
+        parts.append(_complete(pd.concat([*people, *edits], ignore_index=True), panel))
+        shown = shown or examples
+    edited = pd.concat(parts, ignore_index=True).assign(steps=settings.n_steps)
+    trivial = _score_trivial_edit(store, rows, fidelity, settings.batch_size)
+    return pd.concat([edited, *trivial], ignore_index=True), shown
+
+
+def _find_directions(
+    halves: Halves, tasks: Sequence[str], name: str, codes: np.ndarray, targeted: bool
+) -> dict[str, dict[str, Direction]]:
+    """Directions of the tasks by method: the paper's and, if wanted, the targeted ones."""
+    probes = halves.directing_probes(tasks, codes)
+    directions = {name: {task: Direction.of_probe(probes[task]) for task in tasks}}
+    if targeted:
+        first = halves.first
+        targets = {attribute: target[first] for attribute, target in halves.target.items()}
+        found = targeted_directions(codes[first], halves.subjects[first], targets, probes)
+        directions[f"{name}{TARGETED}"] = {task: found[task] for task in tasks}
+    return directions
+
+
+def _edit_scans(
+    store: VolumeStore,
+    rows: np.ndarray,
+    model: DiffusionAutoencoder,
+    directions: Mapping[str, Mapping[str, Direction]],
+    panel: Panel,
+    atlas: RegionAtlas,
+    fidelity: Fidelity,
+    settings: EditSettings,
+) -> tuple[list[pd.DataFrame], dict[str, np.ndarray]]:
+    """Scores of one model's edits of the scans in `rows` by each method and task of `directions`.
+
+    Also examples of the first scan and method.
+    """
+    parts: list[pd.DataFrame] = []
+    examples: dict[str, np.ndarray] = {}
+    for piece in batches(rows, settings.batch_size):
+        scans = Scans.load(store, piece)
+        on_device = scans.x.to(model.device)
+        y = model.semantic_code(on_device)
+        if y is None:
+            raise ValueError(f"{model.name} has no semantic code to edit")
+        z_0 = model.to_latent(on_device)
+        z_T = encode_stochastic(model, z_0, y, settings.n_steps)  # noqa: N806
+        unedited = model.from_latent(sample(model, z_T, y, settings.n_steps)).cpu()
+        base = measure_scans(unedited, scans.mask, model, atlas, panel)
+        ceilings = fidelity.ceilings(scans, model, z_0)
+        for method, task in ((m, t) for m, of_tasks in directions.items() for t in of_tasks):
+            named = {"method": method, "task": task}
+            if task in ceilings:
+                parts.append(_rows_of([ceilings[task]], store.index, piece).assign(**named))
+            edited = {0.0: unedited}
+            for a in settings.doses:
+                measures = base
+                if a != 0:
+                    moved = manipulated_code(y, directions[method][task], a)
+                    edited[a] = model.from_latent(sample(model, z_T, moved, settings.n_steps)).cpu()
+                    measures = measure_scans(edited[a], scans.mask, model, atlas, panel)
+                frames = fidelity.compare(task, a, scans, edited[a], unedited, measures, base)
+                parts.append(_rows_of(frames, store.index, piece).assign(**named, amount=a))
+            if not {"scan", task} <= set(examples):
+                examples |= {
+                    "scan": np.array(scans.names[0]),
+                    "amounts": np.array(settings.doses),
+                    "original": scans.x[0, 0].numpy(),
+                    "mask": scans.mask[0, 0].numpy(),
+                    task: np.stack([edited[a][0, 0].numpy() for a in settings.doses]),
+                    f"{task}_group": fidelity.group[task].astype(np.float32),
+                }
+                truth = fidelity.truth(task, scans)
+                if truth is not None:
+                    examples[f"{task}_truth"] = truth[0]
+        logger.info("edited %d of %d scans", np.searchsorted(rows, piece[-1]) + 1, len(rows))
+    return parts, examples
+
+
+def _score_trivial_edit(
+    store: VolumeStore, rows: np.ndarray, fidelity: Fidelity, batch_size: int
+) -> list[pd.DataFrame]:
+    """Agreement of the training people's difference with the truth; it takes no model."""
+    parts = []
+    for piece in batches(rows, batch_size):
+        for task, frame in fidelity.trivial(Scans.load(store, piece)).items():
+            named = {"method": GROUP_DIFFERENCE, "task": task}
+            parts.append(_rows_of([frame], store.index, piece).assign(**named, steps=NOTHING))
+    return parts
+
+
+def _rows_of(frames: Sequence[pd.DataFrame], index: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """Scores of a batch, with every column that scores of edits can have."""
+    scores = pd.concat(frames, ignore_index=True)
+    if "amount" not in scores:
+        scores["amount"] = np.nan
+    for column in ("attribute", "judge", "region", "note"):
+        scores[column] = scores[column].fillna("") if column in scores else ""
+    return with_scans(scores, index, rows)
+
+
+def _complete(scores: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """Scores of one model with their trends and the judges' notes."""
+    scores = pd.concat([scores, summarise_trends(scores)], ignore_index=True)
+    # The off-target ratios are made from the slopes.
+    notes = panel.notes
+    pairs = zip(scores["judge"], scores["attribute"], strict=True)
+    noted = pd.Series([notes.get(pair, "") for pair in pairs], index=scores.index)
+    return scores.assign(note=noted.where(scores["metric"].isin(list(SLOPES)), ""))

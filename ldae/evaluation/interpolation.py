@@ -1,0 +1,307 @@
+"""Filling in a visit that was not made: interpolation between two visits of one person."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ldae.data.triples import Triple, bin_months, find_triples
+from ldae.data.volumes import batches
+from ldae.evaluation.metrics import score_pairs
+from ldae.evaluation.regions import RegionAtlas, measure_regions
+from ldae.models.inference import encode_stochastic, lerp, sample, slerp
+from ldae.networks.residual import Visits
+from ldae.statistics.scores import NOTHING
+
+if TYPE_CHECKING:
+    from ldae.data.volumes import VolumeStore
+    from ldae.models.base import DiffusionAutoencoder
+    from ldae.networks.residual import VisitResidual
+
+logger = logging.getLogger(__name__)
+
+NOTHING_LEARNED = (
+    "the residual of average + residual is zero: no training person has three visits to learn from"
+)
+
+COMPARED_REGIONS = {"ventricle": "ventricles", "hippocampus": "hippocampi"}
+"""Structures whose volume is compared, by the stem of the metric."""
+
+
+@torch.inference_mode()
+def interpolate_gaps(
+    store: VolumeStore,
+    models: Mapping[str, DiffusionAutoencoder],
+    atlas: RegionAtlas,
+    *,
+    n_steps: int,
+    max_triples: int | None,
+    windows: Sequence[int],
+    batch_size: int,
+    seed: int,
+    split: str = "test",
+    residual: VisitResidual | None = None,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Middle visits from their neighbours, against the real scan and the trivial answers.
+
+    Rows: every model (y on the line, z_T on the sphere between A and B, decoded);
+    ``ldae_residual``, the voxel average plus what was learned about its error;
+    ``nearest_visit``, a copy of the visit closer in time (the earlier on a tie); ``voxel_average``
+    and ``latent_average``, weighted by time, of intensities and of autoencoder latents.  The target
+    ``real`` is the scan; ``autoencoder`` is its autoencoder reconstruction, as the method's authors
+    scored.  ``ventricle_error_ml`` is |V̂ - V| and ``ventricle_bias_ml`` V̂ - V, in template space
+    (:func:`ldae.evaluation.regions.measure_regions`); the same for the hippocampi.
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    models
+        ``ldae``, whose autoencoder also gives the latent average; others (``ldae_joint``) add rows.
+    atlas
+        Regions on the study's grid.
+    n_steps
+        Sampler steps, each way.
+    max_triples
+        See :func:`find_triples`.
+    windows
+        SSIM windows, voxels.
+    batch_size, seed, split
+        As for :func:`ldae.evaluation.reconstruction.evaluate_reconstruction`.
+    residual
+        Trained on the latents of ``ldae``, on its device; None leaves the row out.  Where nobody in
+        the training split has three visits it has learned nothing, and a note says so.
+
+    Returns
+    -------
+    tuple
+        Scores of every triple (:mod:`ldae.statistics.scores`).  Arrays of the triple with the
+        longest distance to its nearer visit: ``subject``, ``months`` (3,), ``alpha``, ``visit_a``,
+        ``real``, ``visit_b``, ``mask`` and one per method, all (H, W, D); and ``sequence`` (n, H,
+        W, D) of the model at ``sequence_alpha`` (n,).
+
+    Raises
+    ------
+    ValueError
+        If nobody in the split has three visits, or ``ldae`` is not among the models.
+    """
+    if "ldae" not in models:
+        raise ValueError("interpolation needs the model ldae")
+    triples = find_triples(store.index, split, max_triples, seed)
+    if not triples:
+        raise ValueError(f"nobody in the split {split} has three visits")
+    reference = models["ldae"]
+    ends = np.unique([row for t in triples for row in (t.rows[0], t.rows[2])])
+    middles = np.unique([t.rows[1] for t in triples])
+    codes = _encode(store, models, ends, n_steps, batch_size)
+    seen = _reconstruct(store, reference, middles, batch_size)
+
+    longest = max(range(len(triples)), key=lambda i: (triples[i].nearest, triples[i].gap, -i))
+    parts: list[pd.DataFrame] = []
+    examples: dict[str, np.ndarray] = {}
+    for positions in batches(np.arange(len(triples)), batch_size):
+        chosen = [triples[i] for i in positions]
+        a, m, b = (np.array([t.rows[k] for t in chosen]) for k in range(3))
+        mask = store.mask_batch(m)
+        middle = {"real": store.batch(m), "autoencoder": _rows(seen, m)}
+        answers = _answer(store, models, residual, codes, chosen, n_steps)
+        scores = _score(answers, middle, mask, atlas, windows)
+        parts.append(scores.assign(triple=positions[scores["sample"].to_numpy()]))
+        if longest in positions:
+            k = int(np.flatnonzero(positions == longest)[0])
+            t = triples[longest]
+            examples = {
+                "subject": np.array(t.subject),
+                "months": np.array(t.months),
+                "alpha": np.array(t.alpha),
+                "visit_a": store.batch(a)[k, 0].numpy(),
+                "real": middle["real"][k, 0].numpy(),
+                "visit_b": store.batch(b)[k, 0].numpy(),
+                "mask": mask[k, 0].numpy(),
+                **{name: x_hat[k, 0].numpy() for name, x_hat in answers.items()},
+                **_sequence(reference, codes.y["ldae"], codes.z_T["ldae"], t, n_steps),
+            }
+        logger.info("interpolated %d of %d triples", positions[-1] + 1, len(triples))
+    scores = pd.concat(parts, ignore_index=True).drop(columns="sample")
+    number = scores["triple"].to_numpy()
+    scores["subject"] = np.array([t.subject for t in triples])[number]
+    scores["scan"] = store.index["scan"].to_numpy(str)[[t.rows[1] for t in triples]][number]
+    scores["gap_months"] = np.array([bin_months(t.gap) for t in triples])[number]
+    scores["nearest_months"] = np.array([bin_months(t.nearest) for t in triples])[number]
+    if residual is not None and not find_triples(store.index, "train"):
+        scores.loc[scores["method"] == "ldae_residual", "note"] = NOTHING_LEARNED
+    scores["steps"] = np.where(scores["method"].isin(list(models)), n_steps, NOTHING)
+    return scores, examples
+
+
+def _answer(
+    store: VolumeStore,
+    models: Mapping[str, DiffusionAutoencoder],
+    residual: VisitResidual | None,
+    codes: _EndCodes,
+    triples: Sequence[Triple],
+    n_steps: int,
+) -> dict[str, Tensor]:
+    """Every method's middle visits (B, 1, H, W, D) of B triples, on the processor."""
+    a, b = (np.array([t.rows[k] for t in triples]) for k in (0, 2))
+    x_a, x_b = store.batch(a), store.batch(b)
+    alpha = torch.tensor([t.alpha for t in triples], dtype=torch.float32)
+    share = alpha.reshape(-1, 1, 1, 1, 1)
+    answers: dict[str, Tensor] = {}
+    for name, model in models.items():
+        y, z_T = codes.y[name], codes.z_T[name]  # noqa: N806
+        answers[name] = decode_between(
+            model,
+            _rows(y, a),
+            _rows(y, b),
+            _rows(z_T, a),
+            _rows(z_T, b),
+            alpha.to(model.device),
+            n_steps,
+        ).cpu()
+    answers["nearest_visit"] = torch.where(share <= 0.5, x_a, x_b)
+    answers["voxel_average"] = lerp(x_a, x_b, share)
+    reference = models["ldae"]
+    z_a, z_b = _rows(codes.z_0, a), _rows(codes.z_0, b)
+    average = lerp(z_a, z_b, share.to(reference.device))
+    answers["latent_average"] = reference.from_latent(average).cpu()
+    if residual is not None:
+        gap = torch.tensor([t.gap for t in triples], dtype=torch.float32)
+        answers["ldae_residual"] = (
+            residual(
+                Visits(x_a.to(reference.device), z_a),
+                Visits(x_b.to(reference.device), z_b),
+                alpha.to(reference.device),
+                gap.to(reference.device),
+            )
+            .clamp(0, 1)
+            .cpu()
+        )
+    return answers
+
+
+def _score(
+    answers: Mapping[str, Tensor],
+    middle: Mapping[str, Tensor],
+    mask: Tensor,
+    atlas: RegionAtlas,
+    windows: Sequence[int],
+) -> pd.DataFrame:
+    """Scores of every answer against every target, by method, target and sample of the batch."""
+    true_ml = {target: measure_regions(x, mask, atlas) for target, x in middle.items()}
+    parts: list[pd.DataFrame] = []
+    for name, x_hat in answers.items():
+        ml = measure_regions(x_hat, mask, atlas)
+        for target, x in middle.items():
+            scores = score_pairs(x_hat, x, mask, windows, full=False)
+            errors = [
+                _volume_errors(stem, ml[region] - true_ml[target][region])
+                for stem, region in COMPARED_REGIONS.items()
+            ]
+            parts += [p.assign(method=name, target=target) for p in (scores, *errors)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _volume_errors(stem: str, error: np.ndarray) -> pd.DataFrame:
+    """|error| and error of a structure's volume in each sample, as rows of scores."""
+    metrics = {f"{stem}_error_ml": np.abs(error), f"{stem}_bias_ml": error}
+    rows = {"sample": np.arange(len(error)), "region": "", "window": NOTHING, "note": ""}
+    return pd.concat(
+        [pd.DataFrame(rows | {"metric": name, "value": value}) for name, value in metrics.items()],
+        ignore_index=True,
+    )
+
+
+def decode_between(
+    model: DiffusionAutoencoder,
+    y_a: Tensor,
+    y_b: Tensor,
+    z_a: Tensor,
+    z_b: Tensor,
+    alpha: Tensor,
+    n_steps: int,
+) -> Tensor:
+    """Scans (B, 1, H, W, D) at alpha (B,) between A and B: lerp of y, slerp of z_T."""
+    y = lerp(y_a, y_b, alpha[:, None])
+    return model.from_latent(sample(model, slerp(z_a, z_b, alpha), y, n_steps))
+
+
+@dataclass(frozen=True)
+class _EndCodes:
+    """Codes of the visits at both ends of triples, by row of the store.
+
+    Attributes
+    ----------
+    z_0
+        The latents of ``ldae``.
+    z_T, y
+        Stochastic and semantic codes of every model.
+    """
+
+    z_0: dict[int, Tensor]
+    z_T: dict[str, dict[int, Tensor]]  # noqa: N815
+    y: dict[str, dict[int, Tensor]]
+
+
+def _encode(
+    store: VolumeStore,
+    models: Mapping[str, DiffusionAutoencoder],
+    rows: np.ndarray,
+    n_steps: int,
+    batch_size: int,
+) -> _EndCodes:
+    """Codes of every end visit, each encoded once."""
+    codes = _EndCodes({}, {name: {} for name in models}, {name: {} for name in models})
+    for piece in batches(rows, batch_size):
+        for name, model in models.items():
+            x = store.batch(piece).to(model.device)
+            code, latent = model.semantic_code(x), model.to_latent(x)
+            if code is None:
+                raise ValueError(f"{name} has no semantic code to interpolate")
+            stochastic = encode_stochastic(model, latent, code, n_steps)
+            codes.z_T[name].update(zip(piece.tolist(), stochastic, strict=True))
+            codes.y[name].update(zip(piece.tolist(), code, strict=True))
+            if name == "ldae":
+                codes.z_0.update(zip(piece.tolist(), latent, strict=True))
+    return codes
+
+
+def _reconstruct(
+    store: VolumeStore, model: DiffusionAutoencoder, rows: np.ndarray, batch_size: int
+) -> dict[int, Tensor]:
+    """Scans as the model's autoencoder alone returns them, (1, H, W, D) by row."""
+    seen: dict[int, Tensor] = {}
+    for piece in batches(rows, batch_size):
+        latent = model.to_latent(store.batch(piece).to(model.device))
+        seen.update(zip(piece.tolist(), model.from_latent(latent).cpu(), strict=True))
+    return seen
+
+
+def _rows(by_row: dict[int, Tensor], rows: np.ndarray) -> Tensor:
+    return torch.stack([by_row[int(row)] for row in rows])
+
+
+SEQUENCE_LENGTH = 5
+
+
+def _sequence(
+    model: DiffusionAutoencoder,
+    y: dict[int, Tensor],
+    z_T: dict[int, Tensor],  # noqa: N803
+    triple: Triple,
+    n_steps: int,
+) -> dict[str, np.ndarray]:
+    """The model's scans at even steps from A to B, for the figure."""
+    alpha = torch.linspace(0, 1, SEQUENCE_LENGTH, device=model.device)
+    a, b = (np.repeat(triple.rows[k], SEQUENCE_LENGTH) for k in (0, 2))
+    x = decode_between(
+        model, _rows(y, a), _rows(y, b), _rows(z_T, a), _rows(z_T, b), alpha, n_steps
+    )
+    return {"sequence": x[:, 0].cpu().numpy(), "sequence_alpha": alpha.cpu().numpy()}

@@ -1,0 +1,1 @@
+"""Linear probes of the codes: fitting, and the tables of their scores."""

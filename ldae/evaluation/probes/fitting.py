@@ -1,0 +1,359 @@
+"""Linear probes: what a code knows of disease and age.
+
+Every statistic (standardisation, hyper-parameter, weights) comes from the training split.  A person
+with several scans counts once in the fit and in the choice of the hyper-parameter: each scan weighs
+one over the number of that person's scans.  The standardisation is over scans.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ldae.leakage import note_fitted
+from ldae.statistics.measures import AD_VS_CN, AGE, DECISION, SEX, negative_mse, weighted_auc
+
+logger = logging.getLogger(__name__)
+
+POSITIVE, NEGATIVE = "AD", "CN"
+"""Alzheimer's disease is the positive class, so that sensitivity is the share of patients found."""
+
+CLASSES = {AD_VS_CN: ("diagnosis", NEGATIVE, POSITIVE), SEX: ("sex", "F", "M")}
+"""Column of the index, and labels of targets 0 and 1, of each classification.  Sex is no claim of
+the paper: it is what a code should carry without being moved by an edit of disease or age."""
+
+CROSS_VALIDATED = "cv"
+"""Split of predictions by probes of all people but those predicted."""
+
+MAX_ITERATIONS = 500
+"""Bound on Newton steps, far above what standardised codes need."""
+
+PREDICTION_COLUMNS = ("task", "scan", "subject", "split", "target", "prediction", "label")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A linear read-out of a code.
+
+    Attributes
+    ----------
+    task
+        ``ad_vs_cn``, ``age`` or ``sex``.
+    mean, std
+        Standardisation from the training rows, (dim,); 1 where the code is constant.
+    weights
+        w in standardised code space, (dim,).
+    intercept
+        Constant term; log-odds of a classification, years for age.
+    hyper_parameter
+        Chosen C (logistic regression) or alpha (ridge).
+    n_subjects, n_scans
+        Training people and scans.
+    cv_score
+        Score of the choice over the folds: ROC-AUC, or minus the mean squared error in years².
+    """
+
+    task: str
+    mean: np.ndarray
+    std: np.ndarray
+    weights: np.ndarray
+    intercept: float
+    hyper_parameter: float
+    n_subjects: int
+    n_scans: int
+    cv_score: float
+
+    def score(self, codes: np.ndarray) -> np.ndarray:
+        """Linear response (N,): log-odds of AD or of a man's brain, or age in years."""
+        return (np.asarray(codes, float) - self.mean) / self.std @ self.weights + self.intercept
+
+    def predict(self, codes: np.ndarray) -> np.ndarray:
+        """Probability of class 1, or age in years, (N,)."""
+        response = self.score(codes)
+        return 1 / (1 + np.exp(-response)) if is_classification(self.task) else response
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {
+            key: value.tolist() if isinstance(value, np.ndarray) else value
+            for key, value in vars(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Probe:
+        """Inverse of :meth:`to_dict`."""
+        arrays = {key: np.asarray(values[key], float) for key in ("mean", "std", "weights")}
+        return cls(**(values | arrays))
+
+
+def is_classification(task: str) -> bool:
+    """Whether a task's targets are classes (else they are years)."""
+    return task in CLASSES
+
+
+def probe_tasks(index: pd.DataFrame) -> list[str]:
+    """Tasks the training split allows: ``ad_vs_cn`` with both groups, ``age`` with known ages."""
+    train = index[index["split"] == "train"]
+    tasks = []
+    if {POSITIVE, NEGATIVE} <= set(train["diagnosis"]):
+        tasks.append(AD_VS_CN)
+    if train["age"].nunique() > 1:
+        tasks.append(AGE)
+    return tasks
+
+
+def task_target(index: pd.DataFrame, task: str) -> np.ndarray:
+    """Target of each scan, (N,): 0 or 1 as in ``CLASSES``, or age in years; NaN if it has none."""
+    if not is_classification(task):
+        return index["age"].to_numpy(float)
+    column, negative, positive = CLASSES[task]
+    return index[column].map({positive: 1.0, negative: 0.0}).to_numpy(float)
+
+
+def subject_weights(subjects: Sequence[str] | np.ndarray) -> np.ndarray:
+    """One over the number of the subject's rows, (N,)."""
+    _, inverse, counts = np.unique(
+        np.asarray(subjects, str), return_inverse=True, return_counts=True
+    )
+    return 1 / counts[inverse]
+
+
+def fit_probe(
+    codes: np.ndarray,
+    target: np.ndarray,
+    subjects: np.ndarray,
+    task: str,
+    grid: Sequence[float],
+    n_folds: int,
+    seed: int,
+) -> Probe:
+    """Fit one probe on training rows; subject-grouped cross-validation chooses its grid value.
+
+    The people it saw are noted for the job's record.
+
+    Parameters
+    ----------
+    codes
+        Training codes, (N, dim).
+    target
+        0 or 1, or years, (N,).
+    subjects
+        Subject of each row, (N,).
+    task
+        A classification: logistic regression with both classes of equal weight; ``age``: ridge.
+    grid
+        Candidates for C or alpha.  Of equally good ones the strongest regularisation is taken.
+    n_folds
+        Folds; fewer where a class has fewer subjects.
+    seed
+        Seed of the folds.
+
+    Raises
+    ------
+    ValueError
+        If a code is not finite, or a class is absent.
+    """
+    note_fitted(f"probe of {task}", subjects)
+    return _fit_probe(codes, target, subjects, task, grid, n_folds, seed)
+
+
+def _fit_probe(
+    codes: np.ndarray,
+    target: np.ndarray,
+    subjects: np.ndarray,
+    task: str,
+    grid: Sequence[float],
+    n_folds: int,
+    seed: int,
+) -> Probe:
+    """Fit a probe without noting whom it saw; arguments as for :func:`fit_probe`."""
+    codes = np.asarray(codes, np.float64)
+    if not np.isfinite(codes).all():
+        raise ValueError(f"{task}: codes are not finite")
+    if not np.isfinite(target).all():
+        raise ValueError(f"{task}: a training scan has no target")
+    if is_classification(task) and len(np.unique(target)) != 2:
+        raise ValueError(f"{task}: the training rows hold one class only")
+    # Strongest regularisation first: small C, large alpha.
+    candidates = sorted(grid, reverse=not is_classification(task))
+    folds = list(_folds(target, subjects, task, n_folds, seed))
+    scores = np.full((len(candidates), len(folds)), np.nan)
+    for j, (inner, outer) in enumerate(folds):
+        mean, std = _standardisation(codes[inner])
+        x_inner, x_outer = (codes[inner] - mean) / std, (codes[outer] - mean) / std
+        for i, candidate in enumerate(candidates):
+            w, b = _solve(x_inner, target[inner], subjects[inner], task, candidate)
+            response = x_outer @ w + b
+            weights = subject_weights(subjects[outer])[None]
+            both = np.column_stack([target[outer], response])
+            measure = weighted_auc if is_classification(task) else negative_mse
+            scores[i, j] = measure(both, weights)[0]
+    mean_score = np.array([_mean_or_low(row) for row in scores])
+    best = int(np.argmax(mean_score))
+    mean, std = _standardisation(codes)
+    w, b = _solve((codes - mean) / std, target, subjects, task, candidates[best])
+    return Probe(
+        task=task,
+        mean=mean,
+        std=std,
+        weights=w,
+        intercept=b,
+        hyper_parameter=float(candidates[best]),
+        n_subjects=len(np.unique(subjects)),
+        n_scans=len(target),
+        cv_score=float(mean_score[best]),
+    )
+
+
+def _mean_or_low(values: np.ndarray) -> float:
+    """Mean of the folds with a score; minus infinity if none had both classes."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else -np.inf
+
+
+def _standardisation(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    std = codes.std(0)
+    return codes.mean(0), np.where(std > 1e-12, std, 1.0)
+
+
+def _folds(
+    target: np.ndarray, subjects: np.ndarray, task: str, n_folds: int, seed: int
+) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    """Folds that keep a subject together; of a classification, with each class in every fold."""
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    if is_classification(task):
+        per_class = [len(np.unique(subjects[target == label])) for label in (0, 1)]
+        n = max(2, min(n_folds, *per_class))
+        splitter = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
+    else:
+        n = max(2, min(n_folds, len(np.unique(subjects))))
+        splitter = GroupKFold(n, shuffle=True, random_state=seed)
+    if len(np.unique(subjects)) < n:
+        raise ValueError(f"{task}: {len(np.unique(subjects))} training subjects are too few")
+    with warnings.catch_warnings():
+        # A class with one subject cannot be in every fold; such folds get no score.
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        folds = list(splitter.split(target[:, None], target, subjects))
+    return [
+        (i, o) for i, o in folds if not is_classification(task) or len(np.unique(target[i])) == 2
+    ]
+
+
+def _solve(
+    x: np.ndarray, target: np.ndarray, subjects: np.ndarray, task: str, strength: float
+) -> tuple[np.ndarray, float]:
+    """Weights and intercept on standardised codes."""
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    weights = subject_weights(subjects)
+    if not is_classification(task):
+        ridge = Ridge(alpha=strength).fit(x, target, sample_weight=weights)
+        return ridge.coef_.astype(float), float(ridge.intercept_)
+    # Balanced in people, not in scans: patients often come for fewer visits.
+    for label in (0.0, 1.0):
+        weights[target == label] *= 0.5 * len(target) / weights[target == label].sum()
+    # Newton steps converge in tens of iterations where codes are correlated; lbfgs takes thousands.
+    model = LogisticRegression(C=strength, solver="newton-cholesky", max_iter=MAX_ITERATIONS)
+    model.fit(x, target.astype(int), sample_weight=weights)
+    return model.coef_[0].astype(float), float(model.intercept_[0])
+
+
+def fit_probes(
+    codes: np.ndarray,
+    index: pd.DataFrame,
+    *,
+    c_grid: Sequence[float],
+    alpha_grid: Sequence[float],
+    n_folds: int,
+    outer_folds: int | None,
+    seed: int,
+) -> tuple[dict[str, dict[str, Any]], pd.DataFrame]:
+    """Fit a probe for every task the data allow, and predict every scan.
+
+    The tasks are those of the study and, where the index knows it, sex.
+
+    Parameters
+    ----------
+    codes
+        One row per scan, (N, dim).
+    index
+        Index of the packed scans, row-aligned: scan, subject, age, diagnosis, split.
+    c_grid, alpha_grid
+        Candidates for logistic and ridge regularisation.
+    n_folds
+        Folds of the inner choice.
+    outer_folds
+        If given, every scan is also predicted by probes of the other folds' people, of all splits,
+        each with its own inner choice: for cohorts whose test split is small.  Only for codes that
+        were learned without labels: others have seen those of the training people.
+    seed
+        Seed of the folds.
+
+    Returns
+    -------
+    tuple
+        Probes by task, as JSON can hold them (:class:`Probe`); predictions with columns
+        ``PREDICTION_COLUMNS`` for every scan that has a target, of every split (and of the split
+        ``cv``).
+
+    Raises
+    ------
+    ValueError
+        If codes and index differ in length, or a subject is in two splits.
+    """
+    if len(codes) != len(index):
+        raise ValueError(f"{len(codes)} codes for {len(index)} scans")
+    if (index.groupby("subject")["split"].nunique() > 1).any():
+        raise ValueError("a subject is in two splits")
+    probes: dict[str, dict[str, Any]] = {}
+    parts = []
+    subjects = index["subject"].to_numpy(str)
+    for task in [*probe_tasks(index), *([SEX] if _has_both_sexes(index) else [])]:
+        target = task_target(index, task)
+        known = np.isfinite(target)
+        train = known & (index["split"] == "train").to_numpy()
+        grid = c_grid if is_classification(task) else alpha_grid
+        probe = fit_probe(codes[train], target[train], subjects[train], task, grid, n_folds, seed)
+        logger.info(
+            "%s: chose %g, cross-validated score %.3f", task, probe.hyper_parameter, probe.cv_score
+        )
+        probes[task] = probe.to_dict()
+        part = index.loc[known, ["scan", "subject", "split"]].copy()
+        part.insert(0, "task", task)
+        part["target"] = target[known]
+        part["prediction"] = probe.predict(codes[known])
+        parts.append(part)
+        if outer_folds is not None:
+            held_out = np.full(len(index), np.nan)
+            rows = np.flatnonzero(known)
+            folds = _folds(target[rows], subjects[rows], task, outer_folds, seed)
+            for inner, outer in ((rows[i], rows[o]) for i, o in folds):
+                # Not noted: it predicts only people whom it has not seen, and is not kept.
+                fold = _fit_probe(
+                    codes[inner], target[inner], subjects[inner], task, grid, n_folds, seed
+                )
+                held_out[outer] = fold.predict(codes[outer])
+            crossed = part.assign(split=CROSS_VALIDATED, prediction=held_out[known])
+            parts.append(crossed[np.isfinite(crossed["prediction"])])
+    if not parts:
+        return probes, pd.DataFrame(columns=list(PREDICTION_COLUMNS))
+    predictions = pd.concat(parts, ignore_index=True)
+    predictions["label"] = [
+        CLASSES[task][1 + (p >= DECISION)] if is_classification(task) else ""
+        for task, p in zip(predictions["task"], predictions["prediction"], strict=True)
+    ]
+    return probes, predictions[list(PREDICTION_COLUMNS)]
+
+
+def _has_both_sexes(index: pd.DataFrame) -> bool:
+    """Whether at least two men and two women are among the training people."""
+    people = index[index["split"] == "train"].drop_duplicates("subject")
+    counts = people["sex"].value_counts() if "sex" in people else pd.Series(dtype=int)
+    return min(counts.get("F", 0), counts.get("M", 0)) > 1

@@ -1,0 +1,321 @@
+"""How well scans come back from their codes, and what the stochastic code adds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ldae.data.volumes import batches
+from ldae.evaluation.metrics import score_pairs, ssim
+from ldae.methods import VOXEL_MODELS
+from ldae.models.inference import encode_stochastic, sample
+from ldae.statistics.scores import NOTHING
+
+if TYPE_CHECKING:
+    from ldae.data.volumes import VolumeStore
+    from ldae.models.base import DiffusionAutoencoder
+
+logger = logging.getLogger(__name__)
+
+LATENT_MODELS = ("ldae", "ldae_multistep", "ldae_joint", "prior")
+"""Models whose latents are the autoencoder's, so either can stand for it alone."""
+
+SEMANTIC_MODELS = ("ldae", "ldae_joint")
+"""Models that also decode their semantic code alone."""
+
+PAIRWISE_WINDOW = 3
+
+
+def choose_rows(index: pd.DataFrame, split: str, n_scans: int | None, seed: int) -> np.ndarray:
+    """Rows of a split to evaluate, ascending: all, or `n_scans` from as many people as possible.
+
+    People are shuffled once by `seed`; each gives one scan, drawn at random, before anyone gives a
+    second one.
+
+    Parameters
+    ----------
+    index
+        Index of the packed scans.
+    split
+        Split to draw from.
+    n_scans
+        Scans wanted; None, or more than there are, is all of them.
+    seed
+        Seed of the draw.
+    """
+    rows = np.flatnonzero((index["split"] == split).to_numpy())
+    if n_scans is None or n_scans >= len(rows):
+        return rows
+    rng = np.random.default_rng(seed)
+    subjects = index["subject"].to_numpy(str)[rows]
+    order = rng.permutation(len(rows))
+    place = dict(zip(rng.permutation(np.unique(subjects)), range(len(rows)), strict=False))
+    visits: dict[str, int] = {}
+    keys = []
+    for i in order:
+        subject = subjects[i]
+        keys.append((visits.get(subject, 0), place[subject], i))
+        visits[subject] = visits.get(subject, 0) + 1
+    return np.sort(rows[[i for *_, i in sorted(keys)[:n_scans]]])
+
+
+def with_scans(scores: pd.DataFrame, index: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """Scores of a batch with the scan and subject of each sample in place of its position."""
+    named = index.iloc[rows[scores["sample"].to_numpy()]]
+    return scores.drop(columns="sample").assign(
+        scan=named["scan"].to_numpy(), subject=named["subject"].to_numpy()
+    )
+
+
+@torch.inference_mode()
+def evaluate_reconstruction(
+    store: VolumeStore,
+    models: Mapping[str, DiffusionAutoencoder],
+    *,
+    steps: Sequence[int],
+    voxel_steps: Sequence[int],
+    n_scans: int | None,
+    windows: Sequence[int],
+    batch_size: int,
+    seed: int,
+    split: str = "test",
+    n_examples: int = 1,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Similarity of scans and their reconstructions, by model and number of sampler steps.
+
+    Rows: each model from its own stochastic code (encoded with the same number of steps); latent
+    models with a semantic code also from that alone (``ldae_semantic``, z_T ~ N(0, I)); and the
+    autoencoder without any diffusion.
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    models
+        ``ldae``, ``ldae_multistep``, ``ldae_joint``, ``prior``, ``voxel_dae`` and
+        ``voxel_dae_multistep``, as far as they exist.
+    steps
+        Numbers of steps T of the deterministic sampler, each way.
+    voxel_steps
+        The same for models in voxel space, whose steps cost many times more.
+    n_scans
+        Scans evaluated, from as many people as possible; None is the whole split.
+    windows
+        SSIM windows, voxels.
+    batch_size
+        Scans at a time.
+    seed
+        Draws z_T and the scans.
+    split
+        Split evaluated.
+    n_examples
+        Scans kept as examples.
+
+    Returns
+    -------
+    tuple
+        Scores of every scan (:mod:`ldae.statistics.scores`), and arrays for the figure: ``scan``
+        names, ``original`` and ``mask`` (n, H, W, D), and one array per method at its largest
+        number of steps.
+    """
+    rows = choose_rows(store.index, split, n_scans, seed)
+    if len(rows) == 0:
+        raise ValueError(f"no scan in the split {split}")
+    steps_of = {name: voxel_steps if name in VOXEL_MODELS else steps for name in models}
+    # Noise belongs to a scan, not to a batch: another batch size must not change the numbers.
+    parts: list[pd.DataFrame] = []
+    kept: dict[str, list[np.ndarray]] = {}
+    example_rows = rows[:n_examples]
+    for piece in batches(rows, batch_size):
+        x, mask = store.batch(piece), store.mask_batch(piece)
+        for method, n_steps, x_hat in _reconstructions(x, models, steps_of, piece, seed):
+            scores = with_scans(score_pairs(x_hat, x, mask, windows), store.index, piece)
+            parts.append(scores.assign(method=method, steps=n_steps))
+            if n_steps == NOTHING or n_steps == max(steps_of[method.removesuffix("_semantic")]):
+                shown = np.isin(piece, example_rows)
+                kept.setdefault(method, []).append(x_hat[shown, 0].numpy())
+        logger.info("reconstructed %d of %d scans", np.searchsorted(rows, piece[-1]) + 1, len(rows))
+    examples = {
+        "scan": store.index["scan"].to_numpy(str)[example_rows],
+        "steps": np.array(max(steps)),
+        "voxel_steps": np.array(max(voxel_steps)),
+        "original": store.volumes[example_rows].astype(np.float32),
+        "mask": np.asarray(store.masks[example_rows]),
+        **{method: np.concatenate(arrays) for method, arrays in kept.items()},
+    }
+    return pd.concat(parts, ignore_index=True), examples
+
+
+def _reconstructions(
+    x: Tensor,
+    models: Mapping[str, DiffusionAutoencoder],
+    steps_of: Mapping[str, Sequence[int]],
+    rows: np.ndarray,
+    seed: int,
+) -> list[tuple[str, int, Tensor]]:
+    """(method, steps, x̂ on the CPU) for one batch; every code is computed once."""
+    results: list[tuple[str, int, Tensor]] = []
+    for name, model in models.items():
+        on_device = x.to(model.device)
+        y, z_0 = model.semantic_code(on_device), model.to_latent(on_device)
+        if name in LATENT_MODELS and not any(m == "autoencoder" for m, *_ in results):
+            results.append(("autoencoder", NOTHING, model.from_latent(z_0).cpu()))
+        noise = scan_noise(model.latent_shape, rows, seed).to(model.device)
+        for n_steps in steps_of[name]:
+            z_T = encode_stochastic(model, z_0, y, n_steps)  # noqa: N806
+            x_hat = model.from_latent(sample(model, z_T, y, n_steps))
+            results.append((name, n_steps, x_hat.cpu()))
+            if name in SEMANTIC_MODELS:
+                x_hat = model.from_latent(sample(model, noise, y, n_steps))
+                results.append((f"{name}_semantic", n_steps, x_hat.cpu()))
+    return results
+
+
+def scan_noise(latent_shape: Sequence[int], rows: np.ndarray, seed: int, draw: int = 0) -> Tensor:
+    """Standard normal z_T of each scan, (B, C, h, w, d), a function of (seed, row, draw) alone.
+
+    A scan's noise must not depend on the scans that share its batch.
+    """
+    return torch.stack(
+        [
+            torch.from_numpy(
+                np.random.default_rng([seed, int(row), draw]).standard_normal(
+                    tuple(latent_shape), dtype=np.float32
+                )
+            )
+            for row in rows
+        ]
+    )
+
+
+@torch.inference_mode()
+def vary_stochastic(
+    store: VolumeStore,
+    models: Mapping[str, DiffusionAutoencoder],
+    *,
+    n_steps: int,
+    n_scans: int,
+    n_samples: int,
+    batch_size: int,
+    seed: int,
+    split: str = "test",
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """What remains open when the semantic code is fixed: one y, many z_T.
+
+    Metrics: ``ssim_pairwise`` (between samples of one y, window 3), ``std`` (voxel-wise deviation
+    over samples, averaged), ``code_distance`` (‖E(x̂) - y‖ over the root mean square distance
+    between codes of different people; 0 when the samples keep the code, 1 when they are strangers).
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    models
+        Models with a semantic code; others are passed over.
+    n_steps
+        Sampler steps.
+    n_scans
+        Scans whose code is fixed, from different people.
+    n_samples
+        Draws of z_T for each, at least 2.
+    batch_size, seed, split
+        As for :func:`evaluate_reconstruction`.
+
+    Returns
+    -------
+    tuple
+        Scores of every scan, and arrays of the first scan and the first model: ``scan``,
+        ``original`` and ``mask`` (H, W, D), ``samples`` (n, H, W, D), ``mean`` and ``std`` (H, W,
+        D).
+    """
+    if n_samples < 2:
+        raise ValueError(f"need at least two samples, got {n_samples}")
+    rows = choose_rows(store.index, split, n_scans, seed)
+    scores: list[dict[str, object]] = []
+    examples: dict[str, np.ndarray] = {}
+    for name, model in models.items():
+        codes = [
+            model.semantic_code(store.batch(r).to(model.device)) for r in batches(rows, batch_size)
+        ]
+        if any(code is None for code in codes):
+            continue
+        y_all = torch.cat([code for code in codes if code is not None])
+        between = _distance_between_people(y_all, store.index["subject"].to_numpy(str)[rows])
+        for row, y in zip(rows, y_all, strict=True):
+            z_T = torch.cat(  # noqa: N806
+                [
+                    scan_noise(model.latent_shape, np.array([row]), seed, draw)
+                    for draw in range(n_samples)
+                ]
+            )
+            samples, moved = _sample_code(model, y, z_T, n_steps, batch_size)
+            deviation = samples.std(0)  # (1, H, W, D)
+            common = {
+                "method": name,
+                "scan": store.index["scan"].iloc[row],
+                "subject": store.index["subject"].iloc[row],
+            }
+            values = [
+                *_spread_of_samples(samples, deviation, store.mask_batch([row])),
+                {"region": "", "window": 0, "metric": "code_distance", "value": moved / between},
+            ]
+            scores += [common | value for value in values]
+            if not examples:
+                examples = {
+                    "scan": np.array(common["scan"]),
+                    "original": store.volumes[row].astype(np.float32),
+                    "mask": np.asarray(store.masks[row]),
+                    "samples": samples[:, 0].numpy(),
+                    "mean": samples[:, 0].mean(0).numpy(),
+                    "std": deviation[0].numpy(),
+                }
+    many = f"{n_samples} draws of z_T per scan"
+    return pd.DataFrame(scores).assign(steps=n_steps, note=many), examples
+
+
+def _sample_code(
+    model: DiffusionAutoencoder,
+    y: Tensor,
+    z_T: Tensor,  # noqa: N803
+    n_steps: int,
+    batch_size: int,
+) -> tuple[Tensor, float]:
+    """Scans (n, 1, H, W, D) of one code (dim_y,) and n draws of z_T; their codes' mean distance."""
+    samples, distances = [], []
+    for piece in torch.split(z_T.to(model.device), batch_size):
+        repeated = y.expand(len(piece), -1)
+        x_hat = model.from_latent(sample(model, piece, repeated, n_steps))
+        again = model.semantic_code(x_hat)
+        if again is not None:
+            distances.append((again - repeated).norm(dim=1).cpu())
+        samples.append(x_hat.cpu())
+    return torch.cat(samples), float(torch.cat(distances).mean())
+
+
+def _spread_of_samples(
+    samples: Tensor, deviation: Tensor, mask: Tensor
+) -> Iterator[dict[str, object]]:
+    """Likeness of samples (n, 1, H, W, D) in pairs, and their deviation; whole and in the mask."""
+    first, second = np.triu_indices(len(samples), 1)
+    for region, where in (("whole", None), ("mask", mask.expand_as(samples))):
+        inside = None if where is None else where[first]
+        alike = ssim(samples[first], samples[second], inside, PAIRWISE_WINDOW).mean()
+        spread = deviation.mean() if where is None else deviation[mask[0]].mean()
+        for metric, window, value in (
+            ("ssim_pairwise", PAIRWISE_WINDOW, alike),
+            ("std", 0, spread),
+        ):
+            yield {"region": region, "window": window, "metric": metric, "value": float(value)}
+
+
+def _distance_between_people(y: Tensor, subjects: np.ndarray) -> float:
+    """Root mean square distance between codes of different people; NaN with one person only."""
+    distance = torch.cdist(y.double().cpu(), y.double().cpu()).numpy()
+    different = subjects[:, None] != subjects[None, :]
+    return float(np.sqrt((distance[different] ** 2).mean())) if different.any() else float("nan")

@@ -1,0 +1,61 @@
+"""Whose scans a fitted statistic saw, noted where it is fitted and written into the job's record.
+
+A statistic that saw a person of the test split makes every number of that person worthless. What a
+fit reads is known only where it reads, so each fit of the library says so here. A job that fitted
+on a test person fails, and the audit compares the records with the split again.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from ldae.errors import InputError
+
+_seen: dict[str, set[str]] = defaultdict(set)
+
+
+def note_fitted(statistic: str, subjects: Iterable[str]) -> None:
+    """Note that a statistic is fitted on scans of these subjects.
+
+    Parameters
+    ----------
+    statistic
+        What is fitted, in words.
+    subjects
+        Subject of every row that the fit reads; repeats are fine.
+    """
+    _seen[statistic].update(map(str, subjects))
+
+
+def fitted_on() -> dict[str, list[str]]:
+    """Subjects that this process fitted on so far, sorted, by statistic."""
+    return {statistic: sorted(subjects) for statistic, subjects in sorted(_seen.items())}
+
+
+def require_unseen(split: Path) -> None:
+    """Check that this process has fitted nothing on a person of the test split.
+
+    Parameters
+    ----------
+    split
+        ``split.tsv`` of the study; before there is one, nothing can be fitted on the wrong person.
+
+    Raises
+    ------
+    InputError
+        Naming the statistic and the people.
+    """
+    if not split.is_file():
+        return
+    with split.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        test = {row["subject"] for row in rows if row["split"] == "test"}
+    for statistic, subjects in fitted_on().items():
+        seen = [subject for subject in subjects if subject in test]
+        if seen:
+            whom = f"{len(seen)} people of the test split, such as {seen[0]}"
+            remedy = "Fit it on people of another split"
+            raise InputError(split, f"{statistic} was fitted on {whom}", remedy)

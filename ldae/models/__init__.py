@@ -1,0 +1,1 @@
+"""Trained models behind one interface: encode, sample, reconstruct, interpolate."""

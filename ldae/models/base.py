@@ -1,0 +1,59 @@
+"""Trained models behind one door: what inference and evaluation need of a diffusion autoencoder."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from ldae.diffusion.sampler import DDIM, Sampler
+from ldae.diffusion.schedule import NoiseSchedule
+
+
+class DiffusionAutoencoder(ABC):
+    """A model that encodes a scan to (y, z_T) and decodes it again.
+
+    Parameters
+    ----------
+    name
+        The method's name in tables.
+    latent_shape
+        Shape (C, h, w, d) of the space the diffusion runs in.
+    schedule
+        Noise schedule, on the model's device.
+    device
+        Where inputs are expected.
+    sampler
+        How it encodes and samples; DDIM in the paper.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        latent_shape: tuple[int, int, int, int],
+        schedule: NoiseSchedule,
+        device: torch.device,
+        sampler: Sampler = DDIM,
+    ) -> None:
+        self.name = name
+        self.latent_shape = latent_shape
+        self.schedule = schedule
+        self.device = device
+        self.sampler = sampler
+
+    @abstractmethod
+    def semantic_code(self, x: Tensor) -> Tensor | None:
+        """Y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1]; None for an unconditional model."""
+
+    @abstractmethod
+    def to_latent(self, x: Tensor) -> Tensor:
+        """z_0 (B, C, h, w, d) in the diffusion's space, of unit deviation."""
+
+    @abstractmethod
+    def from_latent(self, z_0: Tensor) -> Tensor:
+        """x̂ (B, 1, H, W, D), clipped to [0, 1]."""
+
+    @abstractmethod
+    def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        """ε̂(z_t, y, t) of the shape of z_t, for int64 timesteps t (B,)."""

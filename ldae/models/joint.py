@@ -1,0 +1,82 @@
+"""The LDAE whose encoder and denoiser are trained together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from ldae.data.latents import read_scale
+from ldae.diffusion.sampler import MULTISTEP
+from ldae.diffusion.schedule import NoiseSchedule
+from ldae.models.base import DiffusionAutoencoder
+from ldae.networks.autoencoder import Autoencoder, load_autoencoder
+from ldae.networks.joint import JointNetwork, load_joint_network
+
+
+class JointDiffusionAutoencoder(DiffusionAutoencoder):
+    """The jointly trained LDAE; its diffusion space are the latents relative to the cohort.
+
+    Parameters
+    ----------
+    autoencoder, network, schedule
+        Trained networks and their schedule.
+    scale, shape, device
+        As for :class:`LatentPrior`.
+    """
+
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        network: JointNetwork,
+        schedule: NoiseSchedule,
+        scale: float,
+        shape: tuple[int, int, int],
+        device: torch.device,
+    ) -> None:
+        latent_shape = autoencoder.latent_shape(shape)
+        super().__init__("ldae_joint", latent_shape, schedule, device, sampler=MULTISTEP)
+        self.autoencoder = autoencoder
+        self.network = network
+        self.scale = scale
+
+    @override
+    @torch.inference_mode()
+    def semantic_code(self, x: Tensor) -> Tensor:
+        y: Tensor = self.network.encoder(x)
+        return y
+
+    @override
+    @torch.inference_mode()
+    def to_latent(self, x: Tensor) -> Tensor:
+        z_0: Tensor = self.network.standard(self.scale * self.autoencoder.moments(x)[0])
+        return z_0
+
+    @override
+    @torch.inference_mode()
+    def from_latent(self, z_0: Tensor) -> Tensor:
+        z = self.network.standard.invert(z_0)
+        return self.autoencoder.decode(z / self.scale).clamp(0, 1)
+
+    @override
+    @torch.inference_mode()
+    def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        if y is None:
+            raise ValueError("the LDAE needs a semantic code")
+        return self.network.noise(z_t, t, y, self.schedule.alpha_bar[t])
+
+
+def load_joint(
+    files: Mapping[str, Path],
+    schedule: NoiseSchedule,
+    shape: tuple[int, int, int],
+    device: torch.device,
+) -> JointDiffusionAutoencoder:
+    """The trained joint model, from its files."""
+    autoencoder = load_autoencoder(files["autoencoder"], device)
+    network = load_joint_network(files["ldae_joint"], device)
+    scale = read_scale(files["scale"])
+    return JointDiffusionAutoencoder(autoencoder, network, schedule, scale, shape, device)

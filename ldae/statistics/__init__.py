@@ -1,0 +1,1 @@
+"""Intervals, measures and tidy tables; knows scores, not images or networks."""

@@ -1,0 +1,140 @@
+"""Measures of predictions: each of pairs (target, prediction), (N, 2), under weights (R, N).
+
+One row of weights is one replicate of a bootstrap; every measure answers with one number per row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ldae.statistics.bootstrap import weighted_mean
+
+AD_VS_CN = "ad_vs_cn"
+AGE = "age"
+SEX = "sex"
+
+DECISION = 0.5
+"""Probability from which a scan is called AD; the training classes are balanced by weight."""
+
+
+def weighted_auc(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve, (R,): chance that a patient scores above a control, ties half."""
+    positive = values[:, 0] == 1
+    case, control = values[positive, 1], values[~positive, 1]
+    wins = (case[:, None] > control) + 0.5 * (case[:, None] == control)
+    w_case, w_control = weights[:, positive], weights[:, ~positive]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        total = w_case.sum(1) * w_control.sum(1)
+        return ((w_case @ wins) * w_control).sum(1) / total
+
+
+def negative_mse(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean squared error with its sign turned, (R,): higher is better."""
+    return -weighted_mean((values[:, 0] - values[:, 1]) ** 2, weights)
+
+
+def _confusion(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Weighted TP, FP, TN, FN, each (R,)."""
+    truth, called = values[:, 0] == 1, values[:, 1] >= DECISION
+    cells = [truth & called, ~truth & called, ~truth & ~called, truth & ~called]
+    return tuple(weights @ cell.astype(float) for cell in cells)
+
+
+def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Quotient, element by element; not a number where both are zero."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return above / below
+
+
+def _accuracy(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    tp, fp, tn, fn = _confusion(values, weights)
+    return ratio(tp + tn, tp + fp + tn + fn)
+
+
+def _sensitivity(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    tp, _, _, fn = _confusion(values, weights)
+    return ratio(tp, tp + fn)
+
+
+def _specificity(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    _, fp, tn, _ = _confusion(values, weights)
+    return ratio(tn, tn + fp)
+
+
+def _balanced_accuracy(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return (_sensitivity(values, weights) + _specificity(values, weights)) / 2
+
+
+def _f1(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    tp, fp, _, fn = _confusion(values, weights)
+    return ratio(2 * tp, 2 * tp + fp + fn)
+
+
+def _mcc(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Matthews correlation; 0 where nothing or everything is called AD, as scikit-learn."""
+    tp, fp, tn, fn = _confusion(values, weights)
+    below = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    return np.where(below > 0, (tp * tn - fp * fn) / np.where(below > 0, below, 1), 0.0)
+
+
+def _mae(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return weighted_mean(np.abs(values[:, 0] - values[:, 1]), weights)
+
+
+def _rmse(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return np.sqrt(-negative_mse(values, weights))
+
+
+def _r2(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of variance explained, against the evaluated sample's own mean."""
+    target = values[:, 0]
+    variance = weighted_mean(target**2, weights) - weighted_mean(target, weights) ** 2
+    return 1 - ratio(-negative_mse(values, weights), np.where(variance > 1e-9, variance, np.nan))
+
+
+def weighted_correlation(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Pearson correlation of target and prediction, (R,)."""
+    means = weights @ values / weights.sum(1, keepdims=True)  # (R, 2)
+    products = np.stack([values[:, 0] ** 2, values[:, 1] ** 2, values.prod(1)], 1)
+    second = weights @ products / weights.sum(1, keepdims=True)
+    variance = np.maximum(second[:, :2] - means**2, 1e-12)
+    return np.asarray((second[:, 2] - means.prod(1)) / np.sqrt(variance.prod(1)))
+
+
+def _of_controls(
+    measure: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The same measure with class 0 as the positive one, as the paper has it."""
+
+    def swapped(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        called = values[:, 1] >= DECISION
+        return measure(np.column_stack([1 - values[:, 0], ~called]), weights)
+
+    return swapped
+
+
+def _precision(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    tp, fp, _, _ = _confusion(values, weights)
+    return ratio(tp, tp + fp)
+
+
+MEASURES: dict[str, dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
+    AD_VS_CN: {
+        "roc_auc": weighted_auc,
+        "accuracy": _accuracy,
+        "balanced_accuracy": _balanced_accuracy,
+        "sensitivity": _sensitivity,
+        "specificity": _specificity,
+        "precision": _precision,
+        "f1": _f1,
+        "mcc": _mcc,
+        "precision_cn_positive": _of_controls(_precision),
+        "recall_cn_positive": _of_controls(_sensitivity),
+        "f1_cn_positive": _of_controls(_f1),
+    },
+    AGE: {"mae": _mae, "rmse": _rmse, "r2": _r2},
+    SEX: {"roc_auc": weighted_auc, "balanced_accuracy": _balanced_accuracy},
+}
+MAIN_MEASURE = {AD_VS_CN: "roc_auc", AGE: "mae"}

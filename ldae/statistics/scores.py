@@ -1,0 +1,268 @@
+"""Scores of single scans, as the evaluations leave them, and the tables that are made of them.
+
+An evaluation runs models and writes one row per scan and number.  Everything statistical (means,
+intervals, skills, ratios) is made here from those rows, so it can be made again, over several
+trainings (seeds) too, without running a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ldae.errors import InputError
+from ldae.statistics.bootstrap import subject_bootstrap, summarise_scores, weighted_mean
+from ldae.statistics.tables import CONDITION_COLUMNS, tidy
+
+SCORED_TABLES = ("reconstruction", "stochastic", "manipulation", "interpolation")
+"""Tables that are made of scores."""
+
+SCAN_COLUMNS = ("seed", "split", "method", "subject", "scan")
+NOTHING = 0
+"""`steps` and `window` of what has none, while scores are computed; an empty cell in the file."""
+
+EXTRA_COLUMNS = {"interpolation": ("triple",)}
+"""Columns of scores that are no condition of the table."""
+
+TRIVIAL = ("nearest_visit", "voxel_average", "latent_average")
+"""Interpolations that need no diffusion model; the best of them is what a model has to beat."""
+
+UNSEEDED = ("autoencoder", *TRIVIAL, "group_difference")
+"""Methods without a training seed; the evaluation of each seed gives the same scores of them."""
+
+OVERALL_METRICS = (
+    "change_ratio", "identity_kept", "map_correlation", "truth_correlation", "truth_agreement",
+)  # fmt: skip
+"""Measures of edits that are also averaged over all amounts but 0 (empty amount)."""
+
+SHARES = ("identity_kept", "truth_agreement")
+"""Measures of edits that are 0 or 1 for a scan, so that their means are shares."""
+
+SLOPES = {"response_slope": "off_target_ratio", "people_slope": "off_target_ratio_participants"}
+"""Slopes of a judge's response (per amount of edit; per target in real people) and the metric of
+their ratio, off-target over on-target."""
+
+
+def score_columns(table: str) -> list[str]:
+    """Columns of a file of scores; `table` is one of ``SCORED_TABLES``."""
+    extra = EXTRA_COLUMNS.get(table, ())
+    return [*SCAN_COLUMNS, *CONDITION_COLUMNS[table], *extra, "metric", "value", "note"]
+
+
+def write_scores(scores: pd.DataFrame, table: str, seed: int, split: str, path: Path) -> None:
+    """Write the scores of one evaluation; equal scores give equal bytes.
+
+    Parameters
+    ----------
+    scores
+        method, subject, scan, metric, value and conditions of the table; what is missing is empty.
+    table
+        One of ``SCORED_TABLES``.
+    seed
+        Seed of the training that was evaluated.
+    split
+        Split that was measured, where the scores do not name it.
+    path
+        Tab-separated, gzip if it ends in ``.gz``.
+
+    Raises
+    ------
+    ValueError
+        If there are columns which the table does not know.
+    """
+    columns = score_columns(table)
+    frame = scores.assign(seed=seed)
+    frame["split"] = frame["split"].fillna(split) if "split" in frame else split
+    unknown = set(frame.columns) - set(columns)
+    if unknown:
+        raise ValueError(f"scores of {table}: unknown {sorted(unknown)}")
+    for column in columns:
+        if column not in frame:
+            frame[column] = "" if column in ("note", "region") else np.nan
+    for column in {"steps", "window"} & set(columns):
+        frame[column] = frame[column].astype("Int64").mask(frame[column] == NOTHING)
+    # No time stamp in the gzip header.
+    compression = {"method": "gzip", "mtime": 0} if Path(path).suffix == ".gz" else None
+    frame[columns].to_csv(
+        path, sep="\t", index=False, float_format="%.9g", lineterminator="\n",
+        compression=compression,
+    )  # fmt: skip
+
+
+def read_scores(paths: Sequence[Path], table: str) -> pd.DataFrame:
+    """Scores of one or more trainings, one below the other.
+
+    Raises
+    ------
+    InputError
+        If a file lacks columns, or two files hold the same training.
+    """
+    parts: list[pd.DataFrame] = []
+    seen: set[int] = set()
+    for path in paths:
+        part = pd.read_csv(path, sep="\t", dtype={"subject": str, "scan": str, "note": str})
+        missing = set(score_columns(table)) - set(part.columns)
+        if missing:
+            raise InputError(path, f"lacks the columns {sorted(missing)}", "Evaluate again.")
+        if seen & set(part["seed"]):
+            raise InputError(path, "holds a seed that another file holds", "Give each seed once.")
+        seen |= set(part["seed"])
+        for column in ("note", "region", "attribute", "judge", "task"):
+            if column in part:
+                part[column] = part[column].fillna("").astype(str)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def tabulate_scores(
+    scores: pd.DataFrame, table: str, *, cohort: str, n_bootstrap: int, seed: int
+) -> pd.DataFrame:
+    """Table of an evaluation: means over scans, with intervals over subjects (and seeds).
+
+    Parameters
+    ----------
+    scores
+        From :func:`read_scores`.
+    table
+        One of ``SCORED_TABLES``.
+    cohort
+        Name of the cohort.
+    n_bootstrap, seed
+        Replicates and their seed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table.  Interpolation is tabulated over all triples (empty gap and distance), by gap and
+        by distance to the nearer visit, with ``skill`` = 1 - MSE/MSE of the best trivial answer.
+        Manipulation gets means over all amounts (empty amount), and ``off_target_ratio``: an
+        off-target attribute's slope over the on-target one's, both in deviations of that judge's
+        score between people; empty where the on-target slope's interval holds 0.
+    """
+    if table == "interpolation":
+        rows = _tabulate_interpolation(scores, n_bootstrap, seed)
+    else:
+        conditions = ["split", "method", *CONDITION_COLUMNS[table]]
+        rows = summarise_scores(scores, conditions, n_bootstrap, seed, SHARES)
+        if table == "manipulation":
+            edits = scores[scores["metric"].isin(OVERALL_METRICS) & (scores["amount"] != 0)]
+            edits = edits[edits["amount"].notna()].assign(amount=np.nan)
+            overall = summarise_scores(edits, conditions, n_bootstrap, seed, SHARES)
+            ratios = _off_target(scores, n_bootstrap, seed)
+            alone = (overall["metric"] == "identity_kept") & overall["value"].isna()
+            overall.loc[alone, "note"] = "none: nobody edited has another visit in this split"
+            rows = pd.concat([rows[rows["value"].notna()], overall, ratios], ignore_index=True)
+            rows = rows[rows["value"].notna() | (rows["note"] != "")]
+    return tidy(rows, table, cohort=cohort, seeds=seeds_of_scores(scores))
+
+
+def seeds_of_scores(scores: pd.DataFrame) -> dict[str, list[int]]:
+    """Training seeds of every method that has them, from :func:`read_scores`."""
+    trained = scores[~scores["method"].isin(UNSEEDED)]
+    return {str(m): sorted(set(part["seed"])) for m, part in trained.groupby("method")}
+
+
+def _tabulate_interpolation(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFrame:
+    keys = ["split", "method", "steps", "target", "region", "window"]
+    tables = []
+    scores = scores.sort_values(["gap_months", "nearest_months"], kind="stable")
+    for conditions in ([], ["gap_months"], ["nearest_months"]):
+        tables.append(summarise_scores(scores, [*keys, *conditions], n_bootstrap, seed))
+        tables.append(_skill(scores, conditions, n_bootstrap, seed))
+    return pd.concat([t for t in tables if len(t)], ignore_index=True)
+
+
+def _skill(
+    scores: pd.DataFrame, conditions: list[str], n_bootstrap: int, seed: int
+) -> pd.DataFrame:
+    """1 - MSE/MSE of the best trivial answer, for every method that is not trivial."""
+    errors = scores[scores["metric"] == "mse"]
+    steps = scores.groupby("method")["steps"].first()
+    rows: list[dict[str, object]] = []
+    for names, cell in errors.groupby(["split", "target", "region", *conditions], sort=False):
+        wide = cell.pivot(
+            index=["seed", "triple", "subject", "scan"], columns="method", values="value"
+        )
+        subjects = wide.index.get_level_values("subject").to_numpy(str)
+        runs = wide.index.get_level_values("seed").to_numpy()
+        labels = ["split", "target", "region", *conditions]
+        common: dict[str, object] = dict(zip(labels, names, strict=True))
+        common |= {"metric": "skill", "n_subjects": len(set(subjects))}
+        common["n_scans"] = len(wide.index.unique("scan"))
+        best = min(TRIVIAL, key=lambda method: wide[method].mean())
+        for method in [m for m in wide.columns if m not in TRIVIAL]:
+            values = wide[[method, *TRIVIAL]].to_numpy(float)
+            value, low, high = subject_bootstrap(
+                values, subjects, _skill_of, n_bootstrap, seed, runs
+            )
+            rows.append(
+                common
+                | {"method": method, "steps": steps[method]}
+                | {"value": value, "ci_low": low, "ci_high": high}
+                | {"note": f"best trivial answer: {best}"}
+            )
+    return pd.DataFrame(rows)
+
+
+def _skill_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Skill (R,) from squared errors (N, 1 + trivial); the first column is the model's."""
+    means = np.stack([weighted_mean(column, weights) for column in values.T])
+    return 1 - means[0] / means[1:].min(0)
+
+
+def _off_target(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFrame:
+    """Ratio of an off-target attribute's mean slope to the on-target one's, by judge."""
+    rows: list[dict[str, object]] = []
+    keys = ["split", "method", "task", "judge", "steps"]
+    for slope, metric in SLOPES.items():
+        part = scores[scores["metric"] == slope]
+        for names, cell in part.groupby(keys, sort=False, dropna=False):
+            task = dict(zip(keys, names, strict=True))["task"]
+            wide = cell.pivot(
+                index=["seed", "subject", "scan"], columns="attribute", values="value"
+            )
+            subjects = wide.index.get_level_values("subject").to_numpy(str)
+            runs = wide.index.get_level_values("seed").to_numpy()
+            if task not in wide:  # too few people on either side for a judge of it
+                continue
+            on_target = wide[task].to_numpy(float)
+            _, low, _ = subject_bootstrap(on_target, subjects, n=n_bootstrap, seed=seed, runs=runs)
+            # over replicates that would divide by next to nothing a ratio's interval means nothing
+            rises = low > 0
+            for attribute in [a for a in wide.columns if a != task]:
+                result = subject_bootstrap(
+                    wide[[attribute, task]].to_numpy(float),
+                    subjects,
+                    mean_ratio,
+                    n_bootstrap,
+                    seed,
+                    runs,
+                )
+                note = _note_of(cell, attribute)
+                if not rises:
+                    result = (np.nan, np.nan, np.nan)
+                    note = f"none: the on-target response does not surely rise; {note}"
+                rows.append(
+                    dict(zip(keys, names, strict=True))
+                    | {"attribute": attribute, "metric": metric, "region": "", "note": note}
+                    | dict(zip(("value", "ci_low", "ci_high"), result, strict=True))
+                    | {"n_subjects": len(set(subjects)), "n_scans": len(wide.index.unique("scan"))}
+                )
+    return pd.DataFrame(rows)
+
+
+def _note_of(cell: pd.DataFrame, attribute: str) -> str:
+    return "; ".join(n for n in cell.loc[cell["attribute"] == attribute, "note"].unique() if n)
+
+
+def mean_ratio(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """|mean of column 0| / mean of column 1 under each row of weights, (R,); values (N, 2).
+
+    NaN where the mean of column 1 is not positive: a response that does not rise is no measure.
+    """
+    above = np.abs(weighted_mean(values[:, 0], weights))
+    below = weighted_mean(values[:, 1], weights)
+    return above / np.where(below > 0, below, np.nan)

@@ -1,0 +1,285 @@
+"""The tables of results: one row per number, one schema for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ldae.errors import InputError
+from ldae.statistics.predictions import SHARED
+
+IDENTITY_COLUMNS = ("cohort", "split", "method")
+RESULT_COLUMNS = ("seed", "metric", "value", "ci_low", "ci_high", "n_subjects", "n_scans", "note")
+CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
+    "reconstruction": ("steps", "region", "window"),
+    "stochastic": ("steps", "region", "window"),
+    "probes": ("task",),
+    "manipulation": ("task", "attribute", "judge", "steps", "amount", "region"),
+    "interpolation": ("steps", "target", "region", "window", "gap_months", "nearest_months"),
+    "throughput": ("operation", "steps", "batch_size", "device"),
+    "volumes": ("structure",),
+    "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
+    "ablations": ("network", "change"),
+    "claims": (
+        "claim",
+        "protocol",
+        "task",
+        "attribute",
+        "judge",
+        "operation",
+        "steps",
+        "target",
+        "region",
+        "window",
+        "gap_months",
+    ),
+    "verdicts": (
+        "claim",
+        "statement",
+        "against",
+        "task",
+        "attribute",
+        "judge",
+        "operation",
+        "region",
+        "gap_months",
+        "verdict",
+    ),
+}
+"""Conditions of each table; an empty cell: does not apply, or all of them."""
+
+INTEGER_COLUMNS = (
+    "steps", "window", "batch_size", "gap_months", "nearest_months", "n_subjects", "n_scans",
+)  # fmt: skip
+ALWAYS_SHOWN = ("method", "statement", "verdict")
+FLOAT_FORMAT = "%.6g"
+
+
+def table_columns(table: str) -> list[str]:
+    """Columns of one table, in order; `table` is a key of ``CONDITION_COLUMNS``."""
+    return [*IDENTITY_COLUMNS, *CONDITION_COLUMNS[table], *RESULT_COLUMNS]
+
+
+def tidy(
+    rows: pd.DataFrame | Sequence[dict[str, object]],
+    table: str,
+    *,
+    cohort: str,
+    seeds: Mapping[str, Sequence[int]],
+    split: str = "",
+) -> pd.DataFrame:
+    """Rows in the schema of `table`: columns complete, ordered and typed.
+
+    Parameters
+    ----------
+    rows
+        At least method, metric, value; conditions that are missing are left empty.
+    table
+        Key of ``CONDITION_COLUMNS``.
+    cohort
+        Name of the cohort the scans come from.
+    seeds
+        Training seeds that the numbers of each method are means over; a method that is not named
+        here was made once for all of them.  Rows with a column seed keep theirs.
+    split
+        Split that was measured, where `rows` does not name it.
+
+    Raises
+    ------
+    ValueError
+        If `rows` has columns which the schema does not know, or lacks those it needs.
+    """
+    frame = pd.DataFrame(rows).copy()
+    columns = table_columns(table)
+    unknown = set(frame.columns) - set(columns)
+    missing = {"method", "metric", "value"} - set(frame.columns)
+    if unknown or missing:
+        raise ValueError(f"table {table}: unknown {sorted(unknown)}, missing {sorted(missing)}")
+    if "seed" not in frame:
+        frame["seed"] = [
+            " ".join(map(str, seeds[method])) if method in seeds else SHARED
+            for method in frame["method"]
+        ]
+    defaults: dict[str, Any] = {"cohort": cohort, "split": split, "note": ""}
+    for column in columns:
+        if column not in frame:
+            frame[column] = defaults.get(column, np.nan)
+    for column in INTEGER_COLUMNS:
+        if column in columns:
+            frame[column] = pd.to_numeric(frame[column]).astype("Int64")
+    for column in ("value", "ci_low", "ci_high"):
+        frame[column] = pd.to_numeric(frame[column]).astype(float)
+    return frame[columns].reset_index(drop=True)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table written by :func:`write_table`; empty text cells are empty strings, numbers NaN."""
+    frame = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype={"seed": str})
+    missing = set(IDENTITY_COLUMNS) | set(RESULT_COLUMNS)
+    missing -= set(frame.columns)
+    if missing:
+        raise InputError(path, f"lacks the columns {sorted(missing)}", "Make the table again.")
+    for column in ("note", "split"):
+        frame[column] = frame[column].fillna("").astype(str)
+    return frame
+
+
+def format_interval(value: float, low: float, high: float) -> str:
+    """``value [low, high]`` to three significant digits; the dash where there is no number."""
+    if not np.isfinite(value):
+        return "–"
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return _short(value)
+    return f"{_short(value)} [{_short(low)}, {_short(high)}]"
+
+
+def _short(value: float) -> str:
+    """Three decimals for numbers of order one, three significant digits otherwise."""
+    if value == 0 or 0.01 <= abs(value) < 10:
+        return f"{value:.3f}"
+    return f"{value:.1f}" if 10 <= abs(value) < 1e5 else f"{value:.2e}"
+
+
+def readable(df: pd.DataFrame) -> pd.DataFrame:
+    """One line per method and condition, one column per metric, cells ``value [low, high]``.
+
+    Columns that hold a single value for the whole table (cohort, seed, …) are dropped here; the
+    caption of :func:`write_table` names them.  Metrics with a window are columns of their own for
+    each window, so that they share a line with those that have none.
+    """
+    keys = [c for c in df.columns if c not in (*RESULT_COLUMNS, "window")]
+    shown = [c for c in keys if c in ALWAYS_SHOWN or df[c].nunique(dropna=False) > 1]
+    cells = df[shown].astype(object).where(df[shown].notna(), "")
+    for column in shown:
+        cells[column] = [_label(value) for value in cells[column]]
+    cells["metric"] = df["metric"]
+    if "window" in df:
+        windows = df["window"].dropna().astype(int)
+        of_window = df["metric"].loc[windows.index] + " (window " + windows.astype(str) + ")"
+        cells["metric"] = of_window.reindex(df.index).fillna(df["metric"])
+    cells["cell"] = [
+        format_interval(value, low, high)
+        for value, low, high in zip(df["value"], df["ci_low"], df["ci_high"], strict=True)
+    ]
+    wide = cells.pivot_table(
+        index=shown, columns="metric", values="cell", aggfunc="first", sort=False, observed=True
+    )
+    # The order of first appearance is the order the evaluation chose.
+    return wide.fillna("").reset_index().rename_axis(columns=None)
+
+
+def blocks(df: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Parts of a table to be shown each on its own, with their titles.
+
+    One for each claim and protocol, or else for each task; a table without these columns is one
+    part without a title.
+    """
+    if "claim" in df:
+        by = ["claim", "protocol"] if "protocol" in df else ["claim"]
+    elif "task" in df:
+        by = ["task"]
+    else:
+        return [("", df)]
+    parts = df.groupby(by, sort=False, dropna=False)
+    return [(_part_title(*values), part) for values, part in parts]
+
+
+def _part_title(first: object, protocol: object = np.nan) -> str:
+    title = "" if pd.isna(first) else str(first)  # type: ignore[call-overload]
+    return title if pd.isna(protocol) else f"{title}, by the {protocol}'s protocol"  # type: ignore[call-overload]
+
+
+def _label(value: object) -> str:
+    """A condition as text, numbers without a needless fraction."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def caption_facts(df: pd.DataFrame, label: Callable[[str], str] = str) -> str:
+    """Cohort, split, numbers of people and scans, and seeds of a table, as one sentence.
+
+    Parameters
+    ----------
+    df
+        As :func:`tidy` returns it.
+    label
+        How a method is called.
+    """
+
+    def names(column: str) -> str:
+        return ", ".join(str(v) for v in df[column].dropna().unique() if str(v)) or "none"
+
+    def spread(column: str) -> str:
+        values = df.loc[df["value"].notna(), column].dropna()
+        if values.empty:
+            return "0"
+        low, high = values.min(), values.max()
+        return f"{low}" if low == high else f"{low} to {high}"
+
+    seeds = training_seeds(df["seed"])
+    several = len(seeds) > 1
+    shared = [label(m) for m in df.loc[df["seed"] == SHARED, "method"].unique()]
+    trained = "no training seed"
+    if seeds:
+        trained = f"training seed{'s' if several else ''} {', '.join(map(str, seeds))}"
+        trained += f" (shared by all trainings: {', '.join(shared)})" if shared else ""
+    intervals = f"95 % intervals from a bootstrap over {'seeds and ' if several else ''}subjects"
+    if "operation" in df and df["operation"].notna().all():
+        intervals = "intervals from the least to the largest run"
+    return (
+        f"Cohort {names('cohort')}; split {names('split')}; {spread('n_subjects')} subjects; "
+        f"{spread('n_scans')} scans; {trained}; {intervals}."
+    )
+
+
+def notes_of(df: pd.DataFrame, label: Callable[[str], str] = str) -> list[str]:
+    """Notes of a table as lines, each with the metrics that it is about, and the judge of an edit.
+
+    Parameters
+    ----------
+    df
+        As :func:`tidy` returns it.
+    label
+        How a metric, an attribute and a judge are called.
+    """
+    lines = []
+    for note, rows in df[df["note"] != ""].groupby("note", sort=False):
+        about = ", ".join(label(metric) for metric in rows["metric"].unique())
+        judged = rows[["attribute", "judge"]].dropna() if "judge" in df else rows.iloc[:0]
+        pairs = [f"{label(a)} by {label(j)}" for a, j in judged.drop_duplicates().to_numpy()]
+        lines.append(f"{about} ({', '.join(pairs)}): {note}" if pairs else f"{about}: {note}")
+    return lines
+
+
+def training_seeds(cells: pd.Series) -> list[int]:
+    """Training seeds that stand in the cells of a column ``seed``, sorted."""
+    texts = cells.dropna().astype(str)
+    return sorted({int(float(s)) for cell in texts[texts != SHARED] for s in cell.split()})
+
+
+def write_table(df: pd.DataFrame, tsv: Path, md: Path) -> None:
+    """Write a table for programs (`tsv`) and for people (`md`).
+
+    Parameters
+    ----------
+    df
+        As :func:`tidy` returns it.
+    tsv
+        Written with a fixed float format, so that equal numbers give equal bytes.
+    md
+        Written as a Markdown table, value [low, high], with the notes below it.
+    """
+    df.to_csv(tsv, sep="\t", index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
+    lines = [f"# {Path(md).stem.capitalize()}", "", caption_facts(df)]
+    for name, part in blocks(df):
+        wide = readable(part)
+        lines += ["", f"## {name[:1].upper()}{name[1:]}"] if name else []
+        lines += ["", "| " + " | ".join(wide.columns) + " |", "|" + " --- |" * len(wide.columns)]
+        lines += ["| " + " | ".join(row) + " |" for row in wide.astype(str).itertuples(index=False)]
+    notes = notes_of(df)
+    if notes:
+        lines += ["", "Notes", "", *(f"* {note}" for note in notes)]
+    Path(md).write_text("\n".join(lines) + "\n", encoding="utf-8")

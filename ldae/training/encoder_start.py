@@ -1,0 +1,88 @@
+"""What a semantic encoder holds before its training: cohort statistics, ImageNet weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ldae.leakage import note_fitted
+from ldae.networks.semantic_encoder import SemanticEncoder, load_imagenet_backbone
+from ldae.networks.volume_encoder import VolumeEncoder
+from ldae.networks.weights import freeze
+from ldae.training.histograms import histogram_standard, histograms_of, training_brain
+from ldae.training.standard import adopt_standard, measure_standard
+
+if TYPE_CHECKING:
+    from ldae.data.volumes import VolumeStore
+from ldae.networks.encoders import encoder_architecture, make_encoder
+
+
+def show_cohort(encoder: SemanticEncoder | VolumeEncoder, store: VolumeStore) -> None:
+    """Give a new encoder what it knows of the training people before training, in place."""
+    if isinstance(encoder, VolumeEncoder):
+        measure_volume_standard(encoder, store)
+    elif encoder.standard is not None:
+        adopt_standard(encoder, measure_standard(store))
+
+
+def prepare_encoder(
+    encoder: SemanticEncoder | VolumeEncoder, settings: Mapping[str, Any], store: VolumeStore
+) -> None:
+    """Give a new encoder what its training starts from: the cohort and ImageNet's weights.
+
+    Parameters
+    ----------
+    encoder
+        Made of the settings' architecture; changed in place.
+    settings
+        Config section ``encoder``.
+    store
+        The packed scans.
+    """
+    show_cohort(encoder, store)
+    if settings["pretrained"] is not None and isinstance(encoder, SemanticEncoder):
+        load_imagenet_backbone(encoder, Path(settings["pretrained"]))
+
+
+def untrained_encoder(
+    settings: Mapping[str, Any], store: VolumeStore, seed: int, device: torch.device
+) -> SemanticEncoder | VolumeEncoder:
+    """The semantic encoder as initialised from `seed`, frozen: the probes' floor.
+
+    Parameters
+    ----------
+    settings
+        Config section ``encoder``.
+    store
+        The packed scans.
+    seed
+        Of the initial weights.
+    device
+        Where to put it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = make_encoder(encoder_architecture(settings, store.shape))
+    show_cohort(encoder, store)
+    freeze(encoder)
+    return encoder.to(device)
+
+
+def measure_volume_standard(encoder: VolumeEncoder, store: VolumeStore) -> None:
+    """Show `encoder` where the brain is and what the training people's histograms are, in place.
+
+    Parameters
+    ----------
+    encoder
+        Changed in place.
+    store
+        The packed scans; only rows of the training split are read.
+    """
+    rows = store.rows("train")
+    note_fitted("histogram standard", store.index["subject"].iloc[rows])
+    encoder.histograms.inside.copy_(training_brain(store))
+    histograms = histograms_of(encoder.histograms, store, rows)
+    encoder.standard.load_state_dict(histogram_standard(histograms).state_dict())

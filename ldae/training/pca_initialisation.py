@@ -1,0 +1,51 @@
+"""A linear autoencoder of patches, from which a short training of the KL autoencoder starts."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+
+from ldae.data.volumes import VolumeStore
+from ldae.leakage import note_fitted
+from ldae.networks.autoencoder import Autoencoder, fill_convolution, space_to_depth
+
+MAX_PATCHES = 20_000  # enough for the leading components of some hundred voxels
+
+
+def initialise_by_pca(autoencoder: Autoencoder, store: VolumeStore, seed: int) -> None:
+    """Set the linear path to the principal components of training patches, the rest to zero.
+
+    Patches are cubes of the autoencoder's downsampling.  Afterwards μ(x) holds each patch's leading
+    components and D(μ) is their best linear reconstruction; what the network adds starts at zero.
+
+    Parameters
+    ----------
+    autoencoder
+        Made with ``pca_initialisation``; changed in place.  Its standard must be measured already.
+    store
+        The packed scans; only rows of the training split are read.
+    seed
+        Draws the scans and patches.
+    """
+    edge, n_components = autoencoder.downsampling, autoencoder.latent_channels
+    rng = np.random.default_rng(seed)
+    per_scan = int(np.prod([size // edge for size in store.shape]))
+    rows = rng.permutation(store.rows("train"))[: -(-MAX_PATCHES // per_scan)]
+    note_fitted("PCA initialisation", store.index["subject"].iloc[rows])
+    x = store.batch(np.sort(rows))
+    if autoencoder.standard is not None:
+        x = autoencoder.standard(x)
+    patches = space_to_depth(x, edge).permute(0, 2, 3, 4, 1).reshape(-1, edge**3).numpy()
+    chosen = rng.permutation(len(patches))[:MAX_PATCHES]
+    pca = PCA(n_components, svd_solver="randomized", random_state=seed).fit(patches[chosen])
+
+    kernel = torch.from_numpy(pca.components_.astype(np.float32))
+    kernel = kernel.reshape(n_components, 1, edge, edge, edge)
+    mean = torch.from_numpy(pca.mean_.astype(np.float32)).reshape(1, -1)
+    start = -(kernel.reshape(n_components, -1) @ mean.reshape(-1))
+    autoencoder.linear_encode.load_state_dict({"weight": kernel, "bias": start})
+    # one bias serves the whole patch, so it is the mean patch's mean
+    autoencoder.linear_decode.load_state_dict({"weight": kernel, "bias": mean.mean()[None]})
+    fill_convolution(autoencoder.network.quant_conv_mu, 0.0)
+    fill_convolution(autoencoder.network.decoder, 0.0)

@@ -1,0 +1,244 @@
+"""What every rule's script does around its one library call: log, seed, threads and record."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from ldae import slurm
+from ldae.errors import InputError, Interrupted
+from ldae.leakage import fitted_on, require_unseen
+from ldae.provenance import record as provenance
+from ldae.provenance.environment import container, locks
+from ldae.provenance.places import Places, study_places
+
+if TYPE_CHECKING:
+    import torch
+
+# Needed by cuBLAS for deterministic results (NVIDIA, cuBLAS library, section 2.1.4).
+CUBLAS_WORKSPACE = ":4096:8"
+
+logger = logging.getLogger("ldae")
+
+
+class JobTerminated(BaseException):
+    """The job was asked to end (SIGTERM): by the user, or by the scheduler at its time limit."""
+
+
+class RuleRun:
+    """What a script may ask about its job.
+
+    Attributes
+    ----------
+    seed
+        The study's seed, the training's for a training, or 0 for a rule without one.
+    threads
+        Processor threads that the job may use.
+    places
+        Where the study's folders lie, to name files without naming this machine.
+    """
+
+    def __init__(self, seed: int, threads: int, places: Places) -> None:
+        self.seed = seed
+        self.threads = threads
+        self.places = places
+        self._inputs: list[Path] = []
+
+    def torch_device(self) -> torch.device:
+        """The GPU when there is one, else the processor."""
+        import torch
+
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def add_inputs(self, paths: Iterable[str | Path | None]) -> None:
+        """Name files that the job reads besides its declared inputs, for the record.
+
+        None, as a setting without a file is, and files that are missing are left out.
+        """
+        self._inputs.extend(Path(path) for path in paths if path is not None)
+
+
+@contextlib.contextmanager
+def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
+    """Run a rule's library call under one log, one seed and one record.
+
+    Everything logged goes to ``log.text`` of the rule; messages of the library also go to standard
+    error. A fault ends the job with exit code 1, and the log ends with its message in one line. The
+    record is written under ``records/`` beside ``logs/``, once when the job starts and once when it
+    ends, however it ends; a record that cannot be written fails the job.
+
+    Of several processes that SLURM has started for one job, the first does all this, and the others
+    keep a log beside its log.
+
+    Parameters
+    ----------
+    snakemake
+        The object that Snakemake hands to a script.
+    """
+    log_path = Path(snakemake.log.text)
+    rank = slurm.process_rank()
+    _configure_logging(log_path.with_suffix(f".process-{rank}.log") if rank else log_path)
+    _limit_threads(snakemake.threads)
+    seed = int(snakemake.params.get("seed", 0))
+    _seed_everything(seed)
+    signal.signal(signal.SIGTERM, _terminate)
+    places = study_places(results_folder(log_path), snakemake.config)
+    run = RuleRun(seed, snakemake.threads, places)
+    if rank:
+        with _reported(snakemake.rule):
+            yield run
+        return
+
+    start = provenance.now()
+    clock = time.monotonic()
+    name = f"{start:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+    folder = records_folder(log_path)
+    record: provenance.Record = {
+        "rule": snakemake.rule,
+        "wildcards": dict(snakemake.wildcards.items()),
+        "params": places.plain(dict(snakemake.params.items())),
+        "seed": seed,
+        "threads": snakemake.threads,
+        "resources": _numbers(snakemake.resources),
+        "start": start.isoformat(),
+        "status": provenance.STARTED,
+        "slurm": provenance.scheduler(),
+        "container": container(),
+        "locks": locks(),
+        **provenance.git_state(),
+    }
+    provenance.write_record(folder, f"{name}.started", record)
+
+    problem: BaseException | None = None
+    try:
+        record["input"] = provenance.describe_files(snakemake.input, places)
+        yield run
+        require_unseen(results_folder(log_path) / "split" / "split.tsv")
+    except BaseException as error:  # noqa: BLE001  recorded, and the job fails below
+        problem = error
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the record is written whatever comes
+    record["end"] = provenance.now().isoformat()
+    record["wall_seconds"] = round(time.monotonic() - clock, 3)
+    record["input"] = record.get("input", []) + provenance.describe_files(run._inputs, places)
+    record["output"] = provenance.describe_files(snakemake.output, places)
+    record["fitted_on"] = fitted_on()
+    record["status"] = provenance.COMPLETED if problem is None else provenance.FAILED
+    record["error"] = None if problem is None else _describe_error(problem, places)
+    record["peak_memory"] = provenance.peak_memory()
+    record["device"] = provenance.device()
+    record["software"] = provenance.software()
+    provenance.write_record(folder, name, record)
+    if problem is not None:
+        _report_problem(snakemake.rule, problem)
+        raise SystemExit(1)
+
+
+def _numbers(resources: Any) -> dict[str, int | float]:
+    """Resources that are numbers; the others are places of this machine."""
+    return {k: v for k, v in resources.items() if isinstance(v, (int, float)) and k[0] != "_"}
+
+
+@contextlib.contextmanager
+def _reported(rule: str) -> Iterator[None]:
+    """End the process with exit code 1 and a report in its log when something fails."""
+    try:
+        yield
+    except BaseException as error:
+        _report_problem(rule, error)
+        raise SystemExit(1) from error
+
+
+def records_folder(log_path: Path) -> Path:
+    """Folder of a job's records: ``logs/rule/case.log`` becomes ``records/rule/case``."""
+    results = results_folder(log_path)
+    return results / "records" / log_path.with_suffix("").relative_to(results / "logs")
+
+
+def results_folder(log_path: Path) -> Path:
+    """Folder of a study's results: ``results`` for ``results/logs/rule/case.log``."""
+    parts = log_path.parts
+    return Path(*parts[: len(parts) - 1 - parts[::-1].index("logs")])
+
+
+def _describe_error(problem: BaseException, places: Places) -> dict[str, str]:
+    return {"type": type(problem).__name__, "message": places.scrub(str(problem))}
+
+
+def _report_problem(rule: str, problem: BaseException) -> None:
+    """Leave the traceback and, as the last line, the message in the log file.
+
+    The workflow's main process reads that line and shows it
+    (:func:`ldae.workflow.progress.last_error`): it does so for jobs on other machines too.
+    """
+    foreseen = isinstance(problem, (InputError, Interrupted))
+    if not foreseen:
+        logger.error("rule %s failed", rule, exc_info=problem)
+    if foreseen:
+        line = str(problem)
+    elif isinstance(problem, (JobTerminated, KeyboardInterrupt)):
+        line = "It was ended on request before it was done."
+    else:
+        line = f"{type(problem).__name__}: {problem}"
+    logging.getLogger("ldae.problem").error("%s", " ".join(line.split()))
+
+
+def _configure_logging(path: Path) -> None:
+    """Send all messages to `path`, and those of this package to standard error too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = logging.FileHandler(path, mode="w", encoding="utf-8")
+    whole.setFormatter(
+        logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    )
+    screen = logging.StreamHandler(sys.stderr)
+    screen.addFilter(_for_the_screen)
+    screen.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[whole, screen], force=True)
+    logging.captureWarnings(True)
+
+
+def _for_the_screen(record: logging.LogRecord) -> bool:
+    return record.name.startswith("ldae.") and record.name != "ldae.problem"
+
+
+def _limit_threads(threads: int) -> None:
+    """Hold numerical libraries, here and in child processes, to the job's threads."""
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
+    with contextlib.suppress(ImportError):  # absent where no numerical library is
+        import threadpoolctl
+
+        threadpoolctl.threadpool_limits(threads)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)
+
+
+def _seed_everything(seed: int) -> None:
+    """Seed the global generators, for libraries that take no generator."""
+    random.seed(seed)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(seed)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
+        torch.manual_seed(seed)
+        # Some 3-D operations have no deterministic GPU version: they warn, and the log says so.
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Else every new tensor would be filled, which costs a pass over memory and changes nothing.
+        torch.utils.deterministic.fill_uninitialized_memory = False
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise JobTerminated(f"signal {number}")

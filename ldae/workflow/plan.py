@@ -1,0 +1,342 @@
+"""What a study will make, decided from its settings and from a first look at its cohort.
+
+Everything here is cheap: it runs each time the workflow is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ldae.data.bids import cohort_tables, describe_bids
+from ldae.data.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, summarise_scans
+from ldae.errors import InputError
+from ldae.methods import CODED, base_network, describe_change
+from ldae.statistics.predictions import SHARED
+
+# Bytes per voxel of a preprocessed scan: float32 image, two masks and their packed copies,
+# with latents, compressed less than two to one.
+BYTES_PER_VOXEL = 12
+# Models, checkpoints (weights, optimizer and average), tables and figures of one training seed.
+FIXED_BYTES = 2 * 1024**3
+
+# Tables made of the scores of single scans, and tables that speak to a claim of the paper.
+SCORED = ("reconstruction", "stochastic", "manipulation", "interpolation")
+CLAIMED = ("reconstruction", "probes", "manipulation", "interpolation", "throughput")
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """Targets of a study.
+
+    Attributes
+    ----------
+    n_batches
+        Jobs that share the preprocessing.
+    scans_per_batch
+        Scans of one of them, at most.
+    scan_bytes
+        Size of one preprocessed scan as float32.
+    seeds
+        Training seeds: each network is trained once for every one.
+    networks
+        Encoders whose semantic codes are computed, one for each training seed.
+    methods
+        All sources of codes that probes are fitted on.
+    changes
+        What each ablation changes, in words.
+    tasks
+        What the probes predict and the manipulation changes.
+    scored
+        Tables that are made of the scores of single scans.
+    compared
+        Evaluations whose scores are compared between methods.
+    claimed
+        Tables that the paper's claims are gathered from.
+    tables, figures
+        Names under ``tables/`` and ``figures/``.
+    learns_residual
+        Whether interpolation has a learned part.
+    left_out
+        Target and reason for everything the cohort does not allow.
+    """
+
+    n_batches: int
+    scans_per_batch: int
+    scan_bytes: int
+    seeds: tuple[int, ...]
+    networks: tuple[str, ...]
+    methods: tuple[str, ...]
+    changes: dict[str, str]
+    tasks: tuple[str, ...]
+    scored: tuple[str, ...]
+    compared: tuple[str, ...]
+    claimed: tuple[str, ...]
+    tables: tuple[str, ...]
+    figures: tuple[str, ...]
+    learns_residual: bool
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> dict[str, tuple[str, ...]]:
+        """Sets of codes of each method: one per training seed, or one that all seeds share."""
+        of_seeds = tuple(f"seed-{seed}" for seed in self.seeds)
+        return {m: of_seeds if m in self.networks else (SHARED,) for m in self.methods}
+
+
+def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
+    """First look at the study's cohort, without reading an image.
+
+    Raises
+    ------
+    InputError
+        If the cohort's folder cannot be used.
+    """
+    if config["cohort"]["source"] == "simulated":
+        return simulated_summary(config["cohort"]["simulated"], config["seed"])
+
+    return describe_bids(Path(config["bids_folder"]))
+
+
+def simulated_summary(settings: Mapping[str, Any], seed: int = 0) -> CohortSummary:
+    """Summary of the cohort that `ldae.simulation.simulate_cohort` makes of the same arguments.
+
+    Raises
+    ------
+    InputError
+        If a setting is missing, unknown or out of range; the error names the key.
+    """
+    from ldae.simulation.population import draw_population
+    from ldae.simulation.settings import SimulationSettings
+
+    return summarise_scans(draw_population(SimulationSettings.from_mapping(settings), seed))
+
+
+def cohort_fingerprint(config: dict[str, Any]) -> str:
+    """Digest of a real cohort's tables, and of names, sizes and times of its images.
+
+    Of nothing for a simulated one.  A parameter of the rule that reads the cohort, so that a scan
+    added or replaced or a corrected diagnosis is noticed: the rule names no file of the folder.
+    """
+    digest = hashlib.sha256()
+    if config["cohort"]["source"] == "bids":
+        folder = Path(config["bids_folder"])
+        for path in cohort_tables(folder):
+            digest.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
+        for path in sorted(folder.glob("sub-*/**/*_T1w.nii*")):
+            digest.update(_describe_file(path, folder))
+    return digest.hexdigest()[:16]
+
+
+def mask_fingerprint(config: dict[str, Any], pattern: str | None) -> str:
+    """Digest of names, sizes and times of the masks that lie in a real cohort's folder.
+
+    A parameter of the rules that read them, which name no file of the folder either.
+
+    Parameters
+    ----------
+    config
+        Complete configuration.
+    pattern
+        Path of a scan's mask with {subject}, {session} and {scan}; None where none are read.
+    """
+    digest = hashlib.sha256()
+    if pattern is not None and config["cohort"]["source"] == "bids":
+        folder = Path(config["bids_folder"])
+        without_session = pattern.replace("{session}/", "")
+        globs = {re.sub(r"\{\w+\}", "*", text) for text in (pattern, without_session)}
+        for path in sorted({path for text in globs for path in folder.glob(text)}):
+            digest.update(_describe_file(path, folder))
+    return digest.hexdigest()[:16]
+
+
+def _describe_file(path: Path, folder: Path) -> bytes:
+    """Name, size and time of a file too large to be read for every plan."""
+    stat = path.stat()
+    return f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode()
+
+
+def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
+    """Targets that the cohort allows, and the reasons for those that it does not.
+
+    Parameters
+    ----------
+    config
+        Complete settings of the study.
+    cohort
+        First look at the cohort.
+
+    Raises
+    ------
+    InputError
+        If the cohort is too small to be split by subject.
+    """
+    if cohort.n_subjects < len(config["split"]):
+        raise InputError(
+            config["bids_folder"] or "cohort.simulated.n_subjects",
+            f"{cohort.n_subjects} subjects cannot be split into training, validation and test",
+            "Give a larger cohort.",
+        )
+    left_out: dict[str, str] = {}
+    tasks = _plan_tasks(cohort, left_out)
+    networks, methods = _plan_methods(config, tasks, left_out)
+    tables, figures = _plan_results(config, cohort, tasks, left_out)
+    changes = {n: describe_change(config, n) for n in networks if n in config["ablations"]}
+    compared = tuple(t for t in ("reconstruction", "interpolation") if t in tables)
+    summaries = ["comparisons", "claims", "verdicts"]
+    if changes and tasks:
+        summaries.append("ablations")
+    wanted = math.ceil(cohort.n_scans / config["preprocessing"]["batch_size"])
+    n_batches = max(1, min(wanted, cohort.n_subjects))
+    return StudyPlan(
+        n_batches=n_batches,
+        scans_per_batch=math.ceil(cohort.n_scans / n_batches),
+        scan_bytes=4 * math.prod(config["grid"]["shape"]),
+        seeds=tuple(config["training_seeds"]),
+        networks=tuple(networks),
+        methods=tuple(methods),
+        changes=changes,
+        tasks=tuple(tasks),
+        scored=tuple(t for t in tables if t in SCORED),
+        compared=compared,
+        claimed=tuple(t for t in tables if t in CLAIMED),
+        tables=(*tables, *summaries),
+        figures=tuple(figures),
+        learns_residual=_learns_residual(cohort),
+        left_out=left_out,
+    )
+
+
+def _plan_tasks(cohort: CohortSummary, left_out: dict[str, str]) -> list[str]:
+    """What probes can predict of these people; adds to `left_out` what they cannot."""
+    tasks = []
+    if {"AD", "CN"} <= set(cohort.diagnoses):
+        tasks.append("ad_vs_cn")
+    else:
+        missing = sorted({"AD", "CN"} - set(cohort.diagnoses))
+        left_out["task ad_vs_cn"] = f"nobody in the cohort is diagnosed {' or '.join(missing)}"
+    if cohort.has_age:
+        tasks.append("age")
+    else:
+        left_out["task age"] = "the cohort gives no ages"
+    return tasks
+
+
+def _plan_methods(
+    config: dict[str, Any], tasks: list[str], left_out: dict[str, str]
+) -> tuple[list[str], list[str]]:
+    """Networks to train, and all methods with a code; adds to `left_out` those that cannot be."""
+    networks = [*CODED, *config["ablations"]]
+    if not tasks:
+        for network in [n for n in networks if base_network(config, n) == "supervised"]:
+            networks.remove(network)
+            left_out[f"method {network}"] = "there is neither a diagnosis nor an age to learn"
+    methods = [*networks, "voxel_pca", "histogram_pca", "latent_mean", "region_volumes"]
+    if config["cohort"]["source"] == "simulated":
+        methods.append("true_volumes")
+    else:
+        left_out["method true_volumes"] = "true volumes are known of simulated people only"
+    return networks, methods
+
+
+def _learns_residual(cohort: CohortSummary) -> bool:
+    """Whether there is one person to test interpolation on and another one to learn from."""
+    return cohort.n_longitudinal > 1
+
+
+def _plan_results(
+    config: dict[str, Any], cohort: CohortSummary, tasks: list[str], left_out: dict[str, str]
+) -> tuple[list[str], list[str]]:
+    """Tables of single results, and figures; adds to `left_out` those that cannot be."""
+    tables = ["reconstruction", "stochastic", "throughput"]
+    figures = ["cohort", "training", "reconstruction", "reconstruction_steps", "stochastic"]
+    if tasks:
+        tables += ["probes", "manipulation"]
+        figures += [f"manipulation_{task}" for task in tasks]
+        figures += ["dose_response", "edit_fidelity", "edit_maps"]
+        figures += [{"ad_vs_cn": "roc", "age": "age"}[task] for task in tasks]
+    if cohort.n_longitudinal:
+        tables.append("interpolation")
+        figures += ["interpolation_sequence", "interpolation_gap"]
+        if not _learns_residual(cohort):
+            left_out["method ldae_residual"] = (
+                f"only one person has {VISITS_FOR_INTERPOLATION} visits, and nobody can be both "
+                "learned from and tested on"
+            )
+    else:
+        left_out["interpolation"] = (
+            f"nobody has {VISITS_FOR_INTERPOLATION} visits, so none lies between two others"
+        )
+    figures += ["throughput", "comparisons", "verdicts"]
+    if config["cohort"]["source"] == "simulated" or config["evaluation"]["reference_volumes"]:
+        tables.append("volumes")
+        figures.append("volumes")
+    else:
+        left_out["volumes"] = "there are no reference volumes (evaluation.reference_volumes)"
+    return tables, figures
+
+
+def disk_bytes(config: dict[str, Any], cohort: CohortSummary) -> int:
+    """Rough upper estimate of what the study writes, bytes."""
+    voxels = math.prod(config["grid"]["shape"])
+    per_scan = voxels * BYTES_PER_VOXEL
+    if config["cohort"]["source"] == "simulated":
+        spacing = config["cohort"]["simulated"]["spacing_mm"]
+        # a head's field of view, 256 mm along each axis, as float32
+        per_scan += round((256 / spacing) ** 3) * 4
+    return FIXED_BYTES * len(config["training_seeds"]) + cohort.n_scans * per_scan
+
+
+def check_weights(config: dict[str, Any]) -> None:
+    """Stop before the work when a file of pretrained weights is missing.
+
+    Raises
+    ------
+    InputError
+        Naming the setting and the file.
+    """
+    wanted = {"encoder.pretrained": config["encoder"]["pretrained"]}
+    if config["autoencoder"]["perceptual_weight"]:
+        key = "perceptual_weights_file"
+        wanted[f"autoencoder.{key}"] = config["autoencoder"][key] or "nowhere"
+    for key, name in wanted.items():
+        if name is not None and not Path(name).is_file():
+            raise InputError(
+                key,
+                f"there are no weights at {name}",
+                "Fetch them (docs/own-data.md), or change the setting",
+            )
+
+
+def check_disk_space(folder: Path, needed: int) -> None:
+    """Stop before the work when the disk cannot hold the results.
+
+    Parameters
+    ----------
+    folder
+        The results folder, which need not exist yet.
+    needed
+        Estimated bytes of all results; what is there already is taken off.
+
+    Raises
+    ------
+    InputError
+        If less is free than will be written.
+    """
+    present = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if needed - present > free:
+        gib = 1024**3
+        raise InputError(
+            folder,
+            f"about {(needed - present) / gib:.1f} GiB will be written and "
+            f"{free / gib:.1f} GiB are free",
+            "Free some space, or set pathvars.results to a folder on a larger disk.",
+        )
