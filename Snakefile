@@ -11,16 +11,14 @@ include: "rules/common.smk"
 include: "rules/cohort.smk"
 include: "rules/preprocessing.smk"
 include: "rules/autoencoder.smk"
-include: "rules/diffusion.smk"
-include: "rules/interpolation.smk"
-include: "rules/baselines.smk"
+include: "rules/networks.smk"
 include: "rules/codes.smk"
 include: "rules/evaluation.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
 
 
-check_profile()
+launch.check_profile(workflow)
 
 
 localrules:
@@ -30,16 +28,16 @@ localrules:
 
 
 onstart:
-    seal(log)
+    launch.seal(Path(results("")), logger)
 
 
 onsuccess:
-    seal(log)
+    launch.seal(Path(results("")), logger)
     remove_checkpoints(Path(results("")))
 
 
 onerror:
-    seal(log)
+    launch.seal(Path(results("")), logger)
 
 
 rule all:

@@ -61,6 +61,17 @@ class Codes(StrEnum):
     SHARED = "shared"
 
 
+class Need(StrEnum):
+    """What a cohort must have for a network or a method to make sense."""
+
+    LABELS = "labels"
+    """A diagnosis or an age to learn from."""
+    TRIPLES = "triples"
+    """One participant with three visits to test on, and another one to learn from."""
+    TRUTH = "truth"
+    """True volumes, which only simulated participants have."""
+
+
 @dataclass(frozen=True)
 class Look:
     """How a method is drawn.
@@ -95,10 +106,11 @@ class Network:
     sections
         Sections of the settings that its training reads; an ablation may change them.
     look
-        Of its training curve.
+        Of its training curve; None where there is no training to draw.
     train
-        ``module:function`` that trains it (:class:`ldae.training.job.TrainingData`, sections,
-        :class:`ldae.training.job.TrainingJob`); None for a network that is not trained.
+        ``module:function`` that trains and saves it, given its data
+        (:class:`ldae.training.job.TrainingData`), its sections of the settings and its job
+        (:class:`ldae.training.job.TrainingJob`).
     encoder
         ``module:function`` that loads its semantic encoder from a file and a device; None for a
         network without a semantic code.
@@ -109,22 +121,27 @@ class Network:
         Where its diffusion runs: in latent space it is trained on latents.
     stands_on
         Another network whose weights it needs.
-    learns_labels
-        Whether it is trained on diagnosis and age.
+    needs
+        What the cohort must have; one that needs labels is trained on them.
     memory_mb
         Memory that its training asks for.
     """
 
     name: str
     sections: tuple[str, ...]
-    look: Look
-    train: str | None = None
+    look: Look | None
+    train: str
     encoder: str | None = None
     model: str | None = None
     space: Space = Space.LATENT
     stands_on: str | None = None
-    learns_labels: bool = False
+    needs: Need | None = None
     memory_mb: int = 32000
+
+    @property
+    def in_latents(self) -> bool:
+        """Whether it is trained on latents."""
+        return self.space is Space.LATENT
 
     @property
     def changeable(self) -> tuple[str, ...]:
@@ -164,6 +181,8 @@ class Method:
         Whether its scores differ between training seeds.
     ablation_of
         The method that it is an ablation of.
+    needs
+        What the cohort must have.
     """
 
     name: str
@@ -178,6 +197,7 @@ class Method:
     part_of: str | None = None
     seeded: bool = True
     ablation_of: str | None = None
+    needs: Need | None = None
 
 
 SHARED_SECTIONS = ("diffusion", "grid")
@@ -220,16 +240,18 @@ NETWORKS = (
         train="ldae.training.supervised:train_supervised",
         encoder=_ENCODER,
         space=Space.VOXEL,
-        learns_labels=True,
+        needs=Need.LABELS,
     ),
     Network(
-        "untrained", ("encoder",), Look("untrained encoder", "grey"),
-        encoder="ldae.training.encoder_start:untrained_encoder",
+        "untrained", ("encoder",), None,
+        train="ldae.training.encoder_start:save_untrained_encoder",
+        encoder=_ENCODER,
         space=Space.VOXEL,
     ),
     Network(
         "residual", ("residual",), Look("interpolation residual", "purple"),
         train="ldae.training.residual:train_residual",
+        needs=Need.TRIPLES,
     ),
 )  # fmt: skip
 """Networks beside the autoencoder, which all of them share."""
@@ -270,7 +292,7 @@ METHODS = (
     Method(
         "ldae_residual", Role.MODEL, Look("average + residual", "purple", "D", ":"),
         ("interpolation",),
-        network="residual",
+        network="residual", needs=Need.TRIPLES,
     ),
     Method(
         "autoencoder", Role.BOUND, Look("autoencoder alone", "black", "_"),
@@ -292,7 +314,7 @@ METHODS = (
     ),
     Method(
         "supervised", Role.BASELINE, Look("supervised encoder", "blue", "o", "-."),
-        network="supervised", codes=Codes.SEEDED,
+        network="supervised", codes=Codes.SEEDED, needs=Need.LABELS,
     ),
     Method(
         "untrained", Role.BASELINE, Look("untrained encoder", "grey", "o", ":"),
@@ -308,8 +330,10 @@ METHODS = (
         "region_volumes", Role.BASELINE, Look("regional volumes", "purple", "o", "--"),
         codes=Codes.SHARED,
     ),
-    Method("true_volumes", Role.TRUTH, Look("true volumes", "black", "o", "--"),
-           codes=Codes.SHARED),
+    Method(
+        "true_volumes", Role.TRUTH, Look("true volumes", "black", "o", "--"),
+        codes=Codes.SHARED, needs=Need.TRUTH,
+    ),
     Method(
         "nearest_visit", Role.TRIVIAL, Look("copy of nearer visit", "grey", "X"),
         ("interpolation",), seeded=False,
@@ -377,6 +401,14 @@ class Methods(Mapping[str, Method]):
             if (method.codes is not None if codes is None else method.codes is codes)
         )
 
+    def models(self, evaluation: str) -> Methods:
+        """Those of an evaluation that diffuse, and so are loaded as a trained model."""
+        return Methods(
+            method
+            for method in self.select(evaluation=evaluation).values()
+            if method.sampler is not None and method.part_of is None
+        )
+
     def is_(self, name: str, *roles: Role) -> bool:
         """Whether a method is there and has one of `roles`."""
         return name in self and self[name].role in roles
@@ -405,6 +437,7 @@ class Methods(Mapping[str, Method]):
                     "evaluations": tuple(given["evaluations"]),
                     "space": given["space"] and Space(given["space"]),
                     "codes": given["codes"] and Codes(given["codes"]),
+                    "needs": given["needs"] and Need(given["needs"]),
                 }
             )
             for given in params
@@ -571,76 +604,3 @@ def resolve(reference: str) -> Any:
     if not hasattr(found, name):
         raise InputError(reference, f"{module} has no {name}", "Correct the reference")
     return getattr(found, name)
-
-
-# Legacy names, until every caller asks the objects above.
-
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "prior": ("prior",),
-    "ldae": ("ldae", "encoder", "prior"),
-    "ldae_joint": ("ldae_joint",),
-    "voxel_dae": ("voxel_dae", "encoder"),
-    "supervised": ("supervised", "encoder"),
-    "untrained": ("encoder",),
-    "residual": ("residual",),
-}
-"""Each network that depends on the training seed, and the sections of the settings it reads."""
-
-CODED = ("ldae", "ldae_joint", "voxel_dae", "supervised", "untrained")
-"""Those that have a semantic code, in the order of the tables; an ablation is one of these."""
-
-VOXEL_MODELS = ("voxel_dae", "voxel_dae_multistep")
-"""Models in voxel space, by either sampler. Their steps cost many times more than others'."""
-
-PRIOR_OF = "prior_of_"
-"""Begins the name of a prior that only one ablation stands on."""
-
-
-def base_network(config: Settings, network: str) -> str:
-    """The network that an ablation changes; any other network is its own.
-
-    Parameters
-    ----------
-    config
-        Complete settings of the study.
-    network
-        Name of a network or of an ablation.
-    """
-    return str(config["ablations"].get(network, {}).get("network", network))
-
-
-def prior_of(config: Settings, network: str) -> str:
-    """Name of the prior that a network stands on: its own where an ablation changes the prior."""
-    return f"{PRIOR_OF}{network}" if "prior" in _change(config, network) else "prior"
-
-
-def networks_like(config: Settings, network: str) -> tuple[str, ...]:
-    """A network and its variants, all trained by one rule."""
-    if network == "prior":
-        return tuple(dict.fromkeys(["prior", *(prior_of(config, n) for n in config["ablations"])]))
-    return (network, *(n for n in config["ablations"] if base_network(config, n) == network))
-
-
-def changed_section(config: Settings, network: str, section: str) -> dict[str, Any]:
-    """Settings of a section, as a network or an ablation of it has them.
-
-    Parameters
-    ----------
-    config
-        Complete settings of the study.
-    network
-        Name of a network, of an ablation, or of an ablation's prior (:func:`prior_of`).
-    section
-        Name of the section.
-    """
-    change = _change(config, network.removeprefix(PRIOR_OF))
-    return {**config[section], **change.get(section, {})}
-
-
-def _change(config: Settings, network: str) -> dict[str, dict[str, Any]]:
-    return dict(config["ablations"].get(network, {}).get("change", {}))
-
-
-def _spell(value: object) -> str:
-    """A setting as it stands in a file of settings."""
-    return json.dumps(value)

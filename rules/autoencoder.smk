@@ -3,7 +3,7 @@
 
 rule train_autoencoder:
     input:
-        starting_weights=perceptual_weights,
+        starting_weights=study.perceptual,
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
@@ -26,14 +26,15 @@ rule train_autoencoder:
         runtime=TRAINING_MINUTES,
         checkpoint_minutes=10,
     params:
-        settings=lookup(within=config, dpath="autoencoder"),
+        train="ldae.training.autoencoder:train_autoencoder",
+        sections={"autoencoder": config["autoencoder"]},
         work_dir=results("checkpoints/autoencoder"),
         seed=lookup(within=config, dpath="seed"),
-        code=code_digest("train_autoencoder"),
+        code=code_digest("train_network", "ldae.training.autoencoder:train_autoencoder"),
     message:
         "Training the autoencoder that compresses a scan"
     script:
-        "../scripts/train_autoencoder.py"
+        "../scripts/train_network.py"
 
 
 rule encode_latents:

@@ -1,38 +1,4 @@
-# One code per scan from every method, row by row as in the index.
-
-
-rule encode_semantics:
-    input:
-        model=encoder_weights,
-        volumes=rules.pack_volumes.output.volumes,
-        masks=rules.pack_volumes.output.masks,
-        index=rules.pack_volumes.output.index,
-    output:
-        codes="<results>/codes/{network}/seed-{seed}.npy",
-    log:
-        text="<results>/logs/encode_semantics/{network}/seed-{seed}.log",
-    benchmark:
-        "<results>/benchmarks/encode_semantics/{network}/seed-{seed}.tsv"
-    wildcard_constraints:
-        network="|".join(map(variants, CODED)),
-    conda:
-        "../envs/torch.yaml"
-    container:
-        image("torch")
-    threads: BATCH_THREADS
-    resources:
-        mem_mb=memory(16000),
-        runtime=minutes(15, per_scan=0.02),
-        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
-    params:
-        base=network_changed,
-        encoder=section("encoder"),
-        seed=training_seed,
-        code=code_digest("encode_semantics"),
-    message:
-        "Encoding every scan into its semantic code ({wildcards.network}, seed {wildcards.seed})"
-    script:
-        "../scripts/encode_semantics.py"
+# One code per scan from every method without a network, row by row as in the index.
 
 
 rule fit_voxel_pca:
@@ -153,7 +119,7 @@ rule compare_volumes:
         reference=branch(
             lookup(within=config, dpath="cohort/source") == "simulated",
             then=rules.simulate_cohort.output.truth,
-            otherwise=reference_volumes,
+            otherwise=study.reference_volumes,
         ),
     output:
         pairs="<results>/volumes/agreement.tsv",

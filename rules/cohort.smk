@@ -49,9 +49,9 @@ rule read_bids:
         mem_mb=memory(2000),
         runtime=minutes(15, per_scan=0.05),
     params:
-        bids_dir=bids_dir,
-        public=cohort_is_public,
-        fingerprint=cohort_fingerprint(config),
+        bids_dir=study.bids_dir,
+        public=study.public,
+        fingerprint=study.cohort_fingerprint,
         code=code_digest("read_bids"),
     message:
         "Reading the cohort's scans from BIDS"

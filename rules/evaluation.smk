@@ -23,7 +23,7 @@ rule fit_probe:
         c_grid=lookup(within=config, dpath="probes/c_grid"),
         alpha_grid=lookup(within=config, dpath="probes/alpha_grid"),
         n_folds=lookup(within=config, dpath="probes/n_folds"),
-        outer_folds=unless_supervised(dpath="probes/outer_folds"),
+        outer_folds=study.outer_folds,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("fit_probe"),
     message:
@@ -53,6 +53,7 @@ rule tabulate_probes:
         mem_mb=memory(4000),
         runtime=minutes(30, per_scan=0.01),
     params:
+        methods=plan.methods.as_params(),
         study=lookup(within=config, dpath="study"),
         n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
         seed=lookup(within=config, dpath="seed"),
@@ -65,12 +66,9 @@ rule tabulate_probes:
 
 rule evaluate_reconstruction:
     input:
-        ldae=weights("ldae"),
-        ldae_joint=weights("ldae_joint"),
-        prior=weights("prior"),
+        unpack(study.models("reconstruction")),
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
-        voxel_dae=weights("voxel_dae"),
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
@@ -91,10 +89,12 @@ rule evaluate_reconstruction:
         runtime=minutes(240, per_scan=0.1),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
+        methods=study.methods("reconstruction").as_params(),
+        loaders=study.loaders("reconstruction"),
         diffusion=lookup(within=config, dpath="diffusion"),
         settings=lookup(within=config, dpath="evaluation/reconstruction"),
         seed=lookup(within=config, dpath="seed"),
-        code=code_digest("evaluate_reconstruction"),
+        code=study.evaluation_code("evaluate_reconstruction", "reconstruction"),
     message:
         "Reconstructing test scans with every model and number of steps (seed {wildcards.seed})"
     script:
@@ -103,11 +103,9 @@ rule evaluate_reconstruction:
 
 rule vary_stochastic:
     input:
-        ldae=weights("ldae"),
-        prior=weights("prior"),
+        unpack(study.models("stochastic")),
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
-        voxel_dae=weights("voxel_dae"),
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
@@ -128,10 +126,12 @@ rule vary_stochastic:
         runtime=minutes(120),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
+        methods=study.methods("stochastic").as_params(),
+        loaders=study.loaders("stochastic"),
         diffusion=lookup(within=config, dpath="diffusion"),
         settings=lookup(within=config, dpath="evaluation/stochastic"),
         seed=lookup(within=config, dpath="seed"),
-        code=code_digest("vary_stochastic"),
+        code=study.evaluation_code("vary_stochastic", "stochastic"),
     message:
         "Decoding one semantic code from many stochastic codes (seed {wildcards.seed})"
     script:
@@ -170,13 +170,10 @@ rule render_true_effects:
 
 rule manipulate_attribute:
     input:
-        ldae=weights("ldae"),
-        ldae_joint=weights("ldae_joint"),
-        prior=weights("prior"),
+        unpack(study.models("manipulation")),
+        unpack(study.edited_codes),
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
-        ldae_codes="<results>/codes/ldae/seed-{seed}.npy",
-        ldae_joint_codes="<results>/codes/ldae_joint/seed-{seed}.npy",
         regions=rules.measure_region_volumes.output.table,
         effects=branch(
             lookup(within=config, dpath="cohort/source") == "simulated",
@@ -203,6 +200,8 @@ rule manipulate_attribute:
         runtime=minutes(240, per_scan=0.1),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
+        methods=study.methods("manipulation").as_params(),
+        loaders=study.loaders("manipulation"),
         diffusion=lookup(within=config, dpath="diffusion"),
         grid=lookup(within=config, dpath="grid"),
         settings=lookup(within=config, dpath="evaluation/manipulation"),
@@ -211,7 +210,7 @@ rule manipulate_attribute:
         n_folds=lookup(within=config, dpath="probes/n_folds"),
         pca_components=lookup(within=config, dpath="probes/pca_components"),
         seed=lookup(within=config, dpath="seed"),
-        code=code_digest("manipulate_attribute"),
+        code=study.evaluation_code("manipulate_attribute", "manipulation"),
     message:
         "Moving test scans along the directions of disease and age (seed {wildcards.seed})"
     script:
@@ -220,12 +219,9 @@ rule manipulate_attribute:
 
 rule interpolate_gaps:
     input:
-        ldae=weights("ldae"),
-        ldae_joint=weights("ldae_joint"),
-        prior=weights("prior"),
+        unpack(study.models("interpolation")),
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
-        residual=branch(plan.learns_residual, then=weights("residual"), otherwise=[]),
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
@@ -246,11 +242,13 @@ rule interpolate_gaps:
         runtime=minutes(240, per_scan=0.1),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
+        methods=study.methods("interpolation").as_params(),
+        loaders=study.loaders("interpolation"),
         diffusion=lookup(within=config, dpath="diffusion"),
         grid=lookup(within=config, dpath="grid"),
         settings=lookup(within=config, dpath="evaluation/interpolation"),
         seed=lookup(within=config, dpath="seed"),
-        code=code_digest("interpolate_gaps"),
+        code=study.evaluation_code("interpolate_gaps", "interpolation"),
     message:
         "Predicting middle visits from the two around them (seed {wildcards.seed})"
     script:
@@ -259,12 +257,9 @@ rule interpolate_gaps:
 
 rule measure_throughput:
     input:
-        ldae=of_first_seed(weights("ldae")),
-        ldae_joint=of_first_seed(weights("ldae_joint")),
-        prior=of_first_seed(weights("prior")),
+        unpack(study.models("throughput")),
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
-        voxel_dae=of_first_seed(weights("voxel_dae")),
         volumes=rules.pack_volumes.output.volumes,
         masks=rules.pack_volumes.output.masks,
         index=rules.pack_volumes.output.index,
@@ -284,11 +279,13 @@ rule measure_throughput:
         mem_mb=memory(32000),
         runtime=minutes(120),
     params:
+        methods=study.methods("throughput").as_params(),
+        loaders=study.loaders("throughput"),
         study=lookup(within=config, dpath="study"),
         diffusion=lookup(within=config, dpath="diffusion"),
         settings=lookup(within=config, dpath="evaluation/throughput"),
         seed=plan.seeds[0],
-        code=code_digest("measure_throughput"),
+        code=study.evaluation_code("measure_throughput", "throughput"),
     message:
         "Measuring time and memory per scan"
     script:
@@ -313,6 +310,7 @@ rule tabulate_scores:
         mem_mb=memory(8000),
         runtime=minutes(60, per_scan=0.01),
     params:
+        methods=plan.methods.as_params(),
         study=lookup(within=config, dpath="study"),
         n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
         seed=lookup(within=config, dpath="seed"),
@@ -341,8 +339,8 @@ rule tabulate_ablations:
         mem_mb=memory(4000),
         runtime=minutes(30, per_scan=0.01),
     params:
+        methods=plan.methods.as_params(),
         study=lookup(within=config, dpath="study"),
-        ablations=lookup(within=config, dpath="ablations"),
         changes=plan.changes,
         n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
         seed=lookup(within=config, dpath="seed"),
@@ -376,6 +374,7 @@ rule compare_methods:
         mem_mb=memory(8000),
         runtime=minutes(60, per_scan=0.01),
     params:
+        methods=plan.methods.as_params(),
         study=lookup(within=config, dpath="study"),
         compared=plan.compared,
         n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
@@ -433,6 +432,7 @@ rule judge_claims:
         mem_mb=memory(4000),
         runtime=minutes(10),
     params:
+        methods=plan.methods.as_params(),
         judged=[*plan.claimed, "comparisons"],
         code=code_digest("judge_claims"),
     message:

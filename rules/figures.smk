@@ -38,7 +38,7 @@ rule plot_training:
         voxel_dae=of_all_seeds("<results>/voxel_dae/seed-{seed}/metrics.csv"),
         supervised=of_all_seeds("<results>/supervised/seed-{seed}/metrics.csv"),
         residual=branch(
-            plan.learns_residual,
+            "residual" in plan.networks,
             then=of_all_seeds("<results>/residual/seed-{seed}/metrics.csv"),
             otherwise=[],
         ),

@@ -19,10 +19,10 @@ rule preprocess_scan:
         mem_mb=memory(12000),
         runtime=minutes(30, per_scan=0.5, n_scans=plan.scans_per_batch),
     params:
-        bids_dir=bids_dir,
+        bids_dir=study.bids_dir,
         n_batches=plan.n_batches,
         settings=lookup(within=config, dpath="preprocessing"),
-        fingerprint=given_masks,
+        fingerprint=study.given_masks,
         grid=lookup(within=config, dpath="grid"),
         code=code_digest("preprocess_scan"),
     message:
@@ -51,9 +51,9 @@ rule quality_control:
         mem_mb=memory(4000, scans=0.1),
         runtime=minutes(15, per_scan=0.01),
     params:
-        bids_dir=bids_dir,
+        bids_dir=study.bids_dir,
         limits=lookup(within=config, dpath="quality"),
-        fingerprint=reference_masks,
+        fingerprint=study.reference_masks,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("quality_control"),
     message:

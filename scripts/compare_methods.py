@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ldae.conclusions.comparison import compare_methods
+from ldae.methods import Methods
 from ldae.statistics.predictions import read_predictions
 from ldae.statistics.scores import read_scores
 from ldae.statistics.tables import write_table
@@ -16,6 +17,7 @@ with rule_entry(snakemake) as run:
             name: read_scores([path for path in scores if path.parent.name == name], name)
             for name in snakemake.params.compared
         },
+        Methods.from_params(snakemake.params.methods),
         cohort=snakemake.params.study,
         seed=run.seed,
         n_bootstrap=snakemake.params.n_bootstrap,

@@ -5,16 +5,18 @@ from pathlib import Path
 import numpy as np
 
 from ldae.data.volumes import VolumeStore
-from ldae.evaluation.reconstruction import LATENT_MODELS, evaluate_reconstruction
-from ldae.methods import VOXEL_MODELS
+from ldae.evaluation.reconstruction import evaluate_reconstruction
+from ldae.methods import Methods
 from ldae.models.loading import load_models
 from ldae.statistics.scores import write_scores
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
+    methods = Methods.from_params(snakemake.params.methods)
     models = load_models(
-        names=(*LATENT_MODELS, *VOXEL_MODELS),
+        methods=methods.models("reconstruction"),
+        loaders=snakemake.params.loaders,
         files=dict(snakemake.input.items()),
         diffusion=snakemake.params.diffusion,
         shape=store.shape,
@@ -23,6 +25,7 @@ with rule_entry(snakemake) as run:
     scores, examples = evaluate_reconstruction(
         store=store,
         models=models,
+        methods=methods,
         batch_size=snakemake.resources.micro_batch,
         seed=run.seed,
         **snakemake.params.settings,

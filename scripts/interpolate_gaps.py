@@ -7,6 +7,7 @@ import numpy as np
 from ldae.data.volumes import VolumeStore
 from ldae.evaluation.interpolation import interpolate_gaps
 from ldae.evaluation.regions import region_atlas
+from ldae.methods import Methods
 from ldae.models.loading import load_models
 from ldae.networks.residual import load_residual
 from ldae.preprocessing.pipeline import grid_affine
@@ -16,9 +17,11 @@ from ldae.workflow.entry import rule_entry
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
     device = run.torch_device()
-    residual = snakemake.input.residual
+    residual = snakemake.input.get("residual")  # nothing where there is nothing to learn from
+    methods = Methods.from_params(snakemake.params.methods)
     models = load_models(
-        names=("ldae", "ldae_joint"),
+        methods=methods.models("interpolation"),
+        loaders=snakemake.params.loaders,
         files=dict(snakemake.input.items()),
         diffusion=snakemake.params.diffusion,
         shape=store.shape,

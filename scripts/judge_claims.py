@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from ldae.conclusions.verdicts import judge_claims
+from ldae.methods import Methods
 from ldae.statistics.tables import read_table, write_table
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     names = zip(snakemake.params.judged, snakemake.input.tables, strict=True)
-    table = judge_claims({name: read_table(Path(path)) for name, path in names})
+    tables = {name: read_table(Path(path)) for name, path in names}
+    table = judge_claims(tables, Methods.from_params(snakemake.params.methods))
     write_table(table, Path(snakemake.output.table), Path(snakemake.output.text))

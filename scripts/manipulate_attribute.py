@@ -10,6 +10,7 @@ from ldae.evaluation.codes import template_volumes
 from ldae.evaluation.editing.judges import ProbeSettings
 from ldae.evaluation.editing.manipulation import EditSettings, manipulate_attribute
 from ldae.evaluation.regions import region_atlas
+from ldae.methods import Methods
 from ldae.models.loading import load_models
 from ldae.preprocessing.pipeline import grid_affine
 from ldae.simulation.effects import TrueEffects
@@ -18,8 +19,10 @@ from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
+    methods = Methods.from_params(snakemake.params.methods)
     models = load_models(
-        names=("ldae", "ldae_joint"),
+        methods=methods.models("manipulation"),
+        loaders=snakemake.params.loaders,
         files=dict(snakemake.input.items()),
         diffusion=snakemake.params.diffusion,
         shape=store.shape,
@@ -29,7 +32,10 @@ with rule_entry(snakemake) as run:
     scores, examples = manipulate_attribute(
         store=store,
         models=models,
-        codes={name: np.load(snakemake.input[f"{name}_codes"]) for name in models},
+        methods=methods,
+        codes={
+            name: np.load(snakemake.input[f"{name}_codes"]) for name in snakemake.params.loaders
+        },
         volumes=template_volumes(pd.read_csv(snakemake.input.regions, sep="\t")),
         atlas=region_atlas(store.shape, grid_affine(**snakemake.params.grid)),
         effects=TrueEffects.load(Path(known)) if known else None,
@@ -43,7 +49,6 @@ with rule_entry(snakemake) as run:
             batch_size=snakemake.resources.micro_batch, **snakemake.params.settings
         ),
         seed=run.seed,
-        targeted=("ldae_joint",),
     )
     seed = int(snakemake.wildcards.seed)
     write_scores(scores, "manipulation", seed, "test", Path(snakemake.output.scores))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ldae.evaluation.probes.tables import tabulate_probes
+from ldae.methods import Methods
 from ldae.statistics.predictions import read_predictions
 from ldae.statistics.tables import write_table
 from ldae.workflow.entry import rule_entry
@@ -10,6 +11,7 @@ from ldae.workflow.entry import rule_entry
 with rule_entry(snakemake) as run:
     table = tabulate_probes(
         read_predictions([Path(path) for path in snakemake.input.predictions]),
+        Methods.from_params(snakemake.params.methods),
         cohort=snakemake.params.study,
         seed=run.seed,
         n_bootstrap=snakemake.params.n_bootstrap,

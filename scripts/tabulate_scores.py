@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ldae.methods import Methods
 from ldae.statistics.scores import read_scores, tabulate_scores
 from ldae.statistics.tables import write_table
 from ldae.workflow.entry import rule_entry
@@ -11,6 +12,7 @@ with rule_entry(snakemake) as run:
     table = tabulate_scores(
         read_scores([Path(path) for path in snakemake.input.scores], name),
         name,
+        Methods.from_params(snakemake.params.methods),
         cohort=snakemake.params.study,
         n_bootstrap=snakemake.params.n_bootstrap,
         seed=run.seed,

@@ -6,14 +6,17 @@ import numpy as np
 
 from ldae.data.volumes import VolumeStore
 from ldae.evaluation.reconstruction import vary_stochastic
+from ldae.methods import Methods
 from ldae.models.loading import load_models
 from ldae.statistics.scores import write_scores
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
+    methods = Methods.from_params(snakemake.params.methods)
     models = load_models(
-        names=("ldae", "voxel_dae"),
+        methods=methods.models("stochastic"),
+        loaders=snakemake.params.loaders,
         files=dict(snakemake.input.items()),
         diffusion=snakemake.params.diffusion,
         shape=store.shape,

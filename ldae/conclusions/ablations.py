@@ -8,6 +8,7 @@ import pandas as pd
 
 from ldae.conclusions.comparison import SPLITS, compare_probes
 from ldae.evaluation.probes.tables import tabulate_probes
+from ldae.methods import Methods
 from ldae.statistics.measures import MAIN_MEASURE
 from ldae.statistics.predictions import seeds_of
 from ldae.statistics.tables import RESULT_COLUMNS, tidy
@@ -18,7 +19,7 @@ UNCHANGED = "none"
 
 def tabulate_ablations(
     predictions: Mapping[str, pd.DataFrame],
-    networks: Mapping[str, str],
+    methods: Methods,
     changes: Mapping[str, str],
     *,
     cohort: str,
@@ -31,8 +32,8 @@ def tabulate_ablations(
     ----------
     predictions
         Predictions of the probes by method (:func:`ldae.statistics.predictions.read_predictions`).
-    networks
-        The network that each ablation changes.
+    methods
+        The study's methods; each ablation names the one that it changes.
     changes
         What each ablation changes, in words, in the order of the rows.
     cohort, seed
@@ -48,11 +49,14 @@ def tabulate_ablations(
         helps); intervals over subjects (and seeds).
     """
     parts: list[pd.DataFrame] = []
-    for network in dict.fromkeys(networks[name] for name in changes):
+    networks = {name: str(methods[name].ablation_of) for name in changes}
+    for network in dict.fromkeys(networks.values()):
         family = {network: UNCHANGED}
         family |= {name: text for name, text in changes.items() if networks[name] == network}
         of_family = {name: predictions[name] for name in family}
-        table = tabulate_probes(of_family, cohort=cohort, seed=seed, n_bootstrap=n_bootstrap)
+        table = tabulate_probes(
+            of_family, methods, cohort=cohort, seed=seed, n_bootstrap=n_bootstrap
+        )
         table = table[table["metric"].isin(MAIN_MEASURE.values())]
         table = table[table["task"].isin(list(MAIN_MEASURE))]
         kept = ["split", "method", *(c for c in RESULT_COLUMNS if c != "seed")]

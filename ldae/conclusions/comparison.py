@@ -14,17 +14,12 @@ import pandas as pd
 
 from ldae.evaluation.probes.fitting import CROSS_VALIDATED
 from ldae.evaluation.probes.tables import evaluated, paired_predictions, prediction_gain
+from ldae.methods import Methods, Role
 from ldae.statistics.bootstrap import subject_bootstrap, weighted_mean
 from ldae.statistics.measures import MAIN_MEASURE
 from ldae.statistics.predictions import seeds_of
 from ldae.statistics.scores import seeds_of_scores
 from ldae.statistics.tables import tidy
-
-MODEL_PREFIX = "ldae"
-"""Methods whose name begins so are the models under test; all others are what they must beat."""
-
-SEMANTIC_SUFFIX = "_semantic"
-"""Reconstructions from the semantic code alone, which claim nothing against full ones."""
 
 GAINS = {
     "ssim": ("ssim_gain", 1),
@@ -40,6 +35,7 @@ SPLITS = ("val", "test", CROSS_VALIDATED)
 def compare_methods(
     predictions: Mapping[str, pd.DataFrame],
     scores: Mapping[str, pd.DataFrame],
+    methods: Methods,
     *,
     cohort: str,
     seed: int,
@@ -54,6 +50,9 @@ def compare_methods(
     scores
         Scores (:func:`ldae.statistics.scores.read_scores`) of ``reconstruction`` and
         ``interpolation``, as far as they exist.
+    methods
+        The study's methods. Models under test are compared with every other method; parts of models
+        claim nothing and are passed over.
     cohort, seed
         For the table; `seed` also seeds the bootstrap.
     n_bootstrap
@@ -64,26 +63,21 @@ def compare_methods(
     pandas.DataFrame
         Table ``comparisons``: claim, method (the model), against, metric and the paired gain.
     """
-    rows = _compare_probes(predictions, n_bootstrap, seed)
+    rows = _compare_probes(predictions, methods, n_bootstrap, seed)
     seeds = seeds_of(predictions)
     for claim, frame in scores.items():
-        rows += _compare_scans(frame, claim, n_bootstrap, seed)
-        seeds |= seeds_of_scores(frame)
+        rows += _compare_scans(frame, claim, methods, n_bootstrap, seed)
+        seeds |= seeds_of_scores(frame, methods)
     if not rows:
         rows = [{"method": "none", "metric": "none", "value": np.nan, "note": "nothing to compare"}]
     return tidy(rows, "comparisons", cohort=cohort, seeds=seeds)
 
 
-def is_model(method: str) -> bool:
-    """Whether a method is a model under test."""
-    return method.startswith(MODEL_PREFIX) and not method.endswith(SEMANTIC_SUFFIX)
-
-
 def _compare_probes(
-    predictions: Mapping[str, pd.DataFrame], n_bootstrap: int, seed: int
+    predictions: Mapping[str, pd.DataFrame], methods: Methods, n_bootstrap: int, seed: int
 ) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for model in filter(is_model, predictions):
+    for model in (m for m in predictions if methods.is_(m, Role.MODEL)):
         for against in (m for m in predictions if m != model):
             gains = compare_probes(predictions, model, against, n_bootstrap, seed)
             rows += [{"claim": "probes"} | row for row in gains]
@@ -131,17 +125,16 @@ def compare_probes(
 
 
 def _compare_scans(
-    scores: pd.DataFrame, claim: str, n_bootstrap: int, seed: int
+    scores: pd.DataFrame, claim: str, methods: Methods, n_bootstrap: int, seed: int
 ) -> list[dict[str, object]]:
     """Mean difference of each scan's scores, at the same number of steps."""
     conditions = [c for c in ("target", "region", "window") if c in scores]
     rows: list[dict[str, object]] = []
     usable = scores[scores["metric"].isin(GAINS) & scores["value"].notna()]
-    for model in filter(is_model, usable["method"].unique()):
+    whole = [m for m in usable["method"].unique() if not methods.is_(m, Role.PART)]
+    for model in (m for m in whole if methods.is_(m, Role.MODEL)):
         ours = usable[usable["method"] == model]
-        for against in (m for m in usable["method"].unique() if m != model):
-            if against.endswith(SEMANTIC_SUFFIX):
-                continue
+        for against in (m for m in whole if m != model):
             theirs = usable[usable["method"] == against]
             # What does not diffuse has no steps, and meets the other at each of its own.
             both_step = theirs["steps"].notna().all() and ours["steps"].notna().all()

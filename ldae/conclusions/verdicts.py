@@ -13,16 +13,12 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from ldae.conclusions.comparison import is_model
 from ldae.evaluation.probes.fitting import CROSS_VALIDATED
-from ldae.methods import VOXEL_MODELS
+from ldae.methods import Methods, Role, Space
 from ldae.statistics.measures import AD_VS_CN, AGE
 from ldae.statistics.tables import CONDITION_COLUMNS, IDENTITY_COLUMNS, RESULT_COLUMNS, tidy
 
 HOLDS, FAILS, OPEN = "holds", "fails", "open"
-
-TRUTH = "true_volumes"
-"""What simulated people were made from: a yardstick, which no method is asked to beat."""
 
 SPLITS = ("test", CROSS_VALIDATED)
 
@@ -45,6 +41,8 @@ class Statement:
         Whether it must lie above the bound; else below.
     where
         Conditions of the rows: a value, one of several, or None for an empty cell.
+    against_space
+        Space in which the model that it is compared with diffuses; None for any comparator.
     """
 
     claim: str
@@ -54,6 +52,7 @@ class Statement:
     bound: float
     above: bool = True
     where: Mapping[str, object] = field(default_factory=dict)
+    against_space: Space | None = None
 
 
 CODE, RECONSTRUCTION = "disease and age are in the code", "reconstruction"
@@ -83,7 +82,7 @@ STATEMENTS = (
     ),
     Statement(
         RECONSTRUCTION, "SSIM is above that of", "comparisons", "ssim_gain", 0.0,
-        where=RECONSTRUCTED | {"against": VOXEL_MODELS},
+        where=RECONSTRUCTED, against_space=Space.VOXEL,
     ),
     Statement(
         MANIPULATION, "ventricles grow with the edit: Spearman at least 0.95",
@@ -122,7 +121,7 @@ STATEMENTS = (
 )  # fmt: skip
 
 
-def judge_claims(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def judge_claims(tables: Mapping[str, pd.DataFrame], methods: Methods) -> pd.DataFrame:
     """Verdict on every statement for every model.
 
     Parameters
@@ -130,6 +129,9 @@ def judge_claims(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     tables
         The study's tables by name (:func:`ldae.statistics.tables.read_table`), as far as they
         exist.
+    methods
+        The study's methods: models under test are judged, against all that are neither models nor
+        the truth.
 
     Returns
     -------
@@ -137,7 +139,7 @@ def judge_claims(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         Table ``verdicts``: claim, statement, the conditions of the number, the number, and
         ``holds``, ``fails`` or ``open``.
     """
-    parts = [_judge(tables[s.table], s) for s in STATEMENTS if s.table in tables]
+    parts = [_judge(tables[s.table], s, methods) for s in STATEMENTS if s.table in tables]
     parts = [part for part in parts if len(part)]
     if not parts:
         nothing = {"method": "none", "metric": "measured", "value": float("nan")}
@@ -168,12 +170,16 @@ def verdict(low: float, high: float, bound: float, above: bool) -> str:
     return HOLDS if good else FAILS if bad else OPEN
 
 
-def _judge(table: pd.DataFrame, statement: Statement) -> pd.DataFrame:
+def _judge(table: pd.DataFrame, statement: Statement, methods: Methods) -> pd.DataFrame:
     """Rows of a table that a statement is about, with its verdict on each."""
-    keep = (table["metric"] == statement.metric) & table["method"].map(is_model)
+    models, truth = methods.select(Role.MODEL), methods.select(Role.TRUTH)
+    keep = (table["metric"] == statement.metric) & table["method"].isin(list(models))
     keep &= table["split"].isin(SPLITS)
     if "against" in table:
-        keep &= ~table["against"].map(lambda name: name == TRUTH or is_model(str(name)))
+        keep &= ~table["against"].isin([*models, *truth])
+    if statement.against_space is not None:
+        alike = [m.name for m in methods.values() if m.space is statement.against_space]
+        keep &= table["against"].isin(alike)
     for column, wanted in statement.where.items():
         if wanted is None:
             keep &= table[column].isna()

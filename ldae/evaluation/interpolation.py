@@ -31,6 +31,10 @@ NOTHING_LEARNED = (
     "the residual of average + residual is zero: no training person has three visits to learn from"
 )
 
+NEAREST_VISIT, VOXEL_AVERAGE, LATENT_AVERAGE = "nearest_visit", "voxel_average", "latent_average"
+RESIDUAL = "ldae_residual"
+"""Methods that answer without diffusing."""
+
 COMPARED_REGIONS = {"ventricle": "ventricles", "hippocampus": "hippocampi"}
 """Structures whose volume is compared, by the stem of the metric."""
 
@@ -64,7 +68,8 @@ def interpolate_gaps(
     store
         The packed scans.
     models
-        ``ldae``, whose autoencoder also gives the latent average; others (``ldae_joint``) add rows.
+        Trained models by method. The first is the reference: its latents are the autoencoder's, are
+        averaged, and are what the residual was trained on.
     atlas
         Regions on the study's grid.
     n_steps
@@ -76,8 +81,8 @@ def interpolate_gaps(
     batch_size, seed, split
         As for :func:`ldae.evaluation.reconstruction.evaluate_reconstruction`.
     residual
-        Trained on the latents of ``ldae``, on its device; None leaves the row out.  Where nobody in
-        the training split has three visits it has learned nothing, and a note says so.
+        Trained on the reference's latents, on its device; None leaves the row out. Where no
+        training participant has three visits it has learned nothing, and a note says so.
 
     Returns
     -------
@@ -90,25 +95,25 @@ def interpolate_gaps(
     Raises
     ------
     ValueError
-        If nobody in the split has three visits, or ``ldae`` is not among the models.
+        If nobody in the split has three visits, or there is no model.
     """
-    if "ldae" not in models:
-        raise ValueError("interpolation needs the model ldae")
+    if not models:
+        raise ValueError("interpolation needs a model for its latents")
     triples = find_triples(store.index, split, max_triples, seed)
     if not triples:
         raise ValueError(f"nobody in the split {split} has three visits")
-    reference = models["ldae"]
+    reference = next(iter(models))
     ends = np.unique([row for t in triples for row in (t.rows[0], t.rows[2])])
     middles = np.unique([t.rows[1] for t in triples])
     codes = _encode(store, models, ends, n_steps, batch_size)
-    seen = _reconstruct(store, reference, middles, batch_size)
+    seen = _reconstruct(store, models[reference], middles, batch_size)
 
     longest = max(range(len(triples)), key=lambda i: (triples[i].nearest, triples[i].gap, -i))
     parts: list[pd.DataFrame] = []
     examples: dict[str, np.ndarray] = {}
     for positions in batches(np.arange(len(triples)), batch_size):
         chosen = [triples[i] for i in positions]
-        a, m, b = (np.array([t.rows[k] for t in chosen]) for k in range(3))
+        m = np.array([t.rows[1] for t in chosen])
         mask = store.mask_batch(m)
         middle = {"real": store.batch(m), "autoencoder": _rows(seen, m)}
         answers = _answer(store, models, residual, codes, chosen, n_steps)
@@ -116,29 +121,46 @@ def interpolate_gaps(
         parts.append(scores.assign(triple=positions[scores["sample"].to_numpy()]))
         if longest in positions:
             k = int(np.flatnonzero(positions == longest)[0])
-            t = triples[longest]
-            examples = {
-                "subject": np.array(t.subject),
-                "months": np.array(t.months),
-                "alpha": np.array(t.alpha),
-                "visit_a": store.batch(a)[k, 0].numpy(),
-                "real": middle["real"][k, 0].numpy(),
-                "visit_b": store.batch(b)[k, 0].numpy(),
-                "mask": mask[k, 0].numpy(),
-                **{name: x_hat[k, 0].numpy() for name, x_hat in answers.items()},
-                **_sequence(reference, codes.y["ldae"], codes.z_T["ldae"], t, n_steps),
-            }
+            examples = _example(store, triples[longest], mask[k, 0], answers, k)
         logger.info("interpolated %d of %d triples", positions[-1] + 1, len(triples))
-    scores = pd.concat(parts, ignore_index=True).drop(columns="sample")
-    number = scores["triple"].to_numpy()
-    scores["subject"] = np.array([t.subject for t in triples])[number]
-    scores["scan"] = store.index["scan"].to_numpy(str)[[t.rows[1] for t in triples]][number]
-    scores["gap_months"] = np.array([bin_months(t.gap) for t in triples])[number]
-    scores["nearest_months"] = np.array([bin_months(t.nearest) for t in triples])[number]
+    y, z_T = codes.y[reference], codes.z_T[reference]  # noqa: N806
+    examples |= _sequence(models[reference], y, z_T, triples[longest], n_steps)
+    scores = _of_triples(pd.concat(parts, ignore_index=True), triples, store.index)
     if residual is not None and not find_triples(store.index, "train"):
-        scores.loc[scores["method"] == "ldae_residual", "note"] = NOTHING_LEARNED
+        scores.loc[scores["method"] == RESIDUAL, "note"] = NOTHING_LEARNED
     scores["steps"] = np.where(scores["method"].isin(list(models)), n_steps, NOTHING)
     return scores, examples
+
+
+def _example(
+    store: VolumeStore, triple: Triple, mask: Tensor, answers: Mapping[str, Tensor], k: int
+) -> dict[str, np.ndarray]:
+    """Arrays of one triple, of which `answers` are sample `k` of a batch."""
+    visit_a, real, visit_b = (store.batch([row])[0, 0].numpy() for row in triple.rows)
+    return {
+        "subject": np.array(triple.subject),
+        "months": np.array(triple.months),
+        "alpha": np.array(triple.alpha),
+        "visit_a": visit_a,
+        "real": real,
+        "visit_b": visit_b,
+        "mask": mask.numpy(),
+        **{name: x_hat[k, 0].numpy() for name, x_hat in answers.items()},
+    }
+
+
+def _of_triples(
+    scores: pd.DataFrame, triples: Sequence[Triple], index: pd.DataFrame
+) -> pd.DataFrame:
+    """Scores with the subject, scan, gap and nearest distance of each one's triple."""
+    number = scores["triple"].to_numpy()
+    scans = index["scan"].to_numpy(str)[[t.rows[1] for t in triples]]
+    return scores.drop(columns="sample").assign(
+        subject=np.array([t.subject for t in triples])[number],
+        scan=scans[number],
+        gap_months=np.array([bin_months(t.gap) for t in triples])[number],
+        nearest_months=np.array([bin_months(t.nearest) for t in triples])[number],
+    )
 
 
 def _answer(
@@ -166,15 +188,15 @@ def _answer(
             alpha.to(model.device),
             n_steps,
         ).cpu()
-    answers["nearest_visit"] = torch.where(share <= 0.5, x_a, x_b)
-    answers["voxel_average"] = lerp(x_a, x_b, share)
-    reference = models["ldae"]
+    answers[NEAREST_VISIT] = torch.where(share <= 0.5, x_a, x_b)
+    answers[VOXEL_AVERAGE] = lerp(x_a, x_b, share)
+    reference = next(iter(models.values()))
     z_a, z_b = _rows(codes.z_0, a), _rows(codes.z_0, b)
     average = lerp(z_a, z_b, share.to(reference.device))
-    answers["latent_average"] = reference.from_latent(average).cpu()
+    answers[LATENT_AVERAGE] = reference.from_latent(average).cpu()
     if residual is not None:
         gap = torch.tensor([t.gap for t in triples], dtype=torch.float32)
-        answers["ldae_residual"] = (
+        answers[RESIDUAL] = (
             residual(
                 Visits(x_a.to(reference.device), z_a),
                 Visits(x_b.to(reference.device), z_b),
@@ -240,7 +262,7 @@ class _EndCodes:
     Attributes
     ----------
     z_0
-        The latents of ``ldae``.
+        The reference's latents.
     z_T, y
         Stochastic and semantic codes of every model.
     """
@@ -259,6 +281,7 @@ def _encode(
 ) -> _EndCodes:
     """Codes of every end visit, each encoded once."""
     codes = _EndCodes({}, {name: {} for name in models}, {name: {} for name in models})
+    reference = next(iter(models))
     for piece in batches(rows, batch_size):
         for name, model in models.items():
             x = store.batch(piece).to(model.device)
@@ -268,7 +291,7 @@ def _encode(
             stochastic = encode_stochastic(model, latent, code, n_steps)
             codes.z_T[name].update(zip(piece.tolist(), stochastic, strict=True))
             codes.y[name].update(zip(piece.tolist(), code, strict=True))
-            if name == "ldae":
+            if name == reference:
                 codes.z_0.update(zip(piece.tolist(), latent, strict=True))
     return codes
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ldae.data.volumes import batches
 from ldae.evaluation.metrics import score_pairs, ssim
-from ldae.methods import VOXEL_MODELS
+from ldae.methods import Methods, Role, Space
 from ldae.models.inference import encode_stochastic, sample
 from ldae.statistics.scores import NOTHING
 
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from ldae.models.base import DiffusionAutoencoder
 
 logger = logging.getLogger(__name__)
-
-LATENT_MODELS = ("ldae", "ldae_multistep", "ldae_joint", "prior")
-"""Models whose latents are the autoencoder's, so either can stand for it alone."""
-
-SEMANTIC_MODELS = ("ldae", "ldae_joint")
-"""Models that also decode their semantic code alone."""
 
 PAIRWISE_WINDOW = 3
 
@@ -77,6 +71,7 @@ def with_scans(scores: pd.DataFrame, index: pd.DataFrame, rows: np.ndarray) -> p
 def evaluate_reconstruction(
     store: VolumeStore,
     models: Mapping[str, DiffusionAutoencoder],
+    methods: Methods,
     *,
     steps: Sequence[int],
     voxel_steps: Sequence[int],
@@ -89,17 +84,17 @@ def evaluate_reconstruction(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Similarity of scans and their reconstructions, by model and number of sampler steps.
 
-    Rows: each model from its own stochastic code (encoded with the same number of steps); latent
-    models with a semantic code also from that alone (``ldae_semantic``, z_T ~ N(0, I)); and the
-    autoencoder without any diffusion.
+    Rows: each model from its own stochastic code (encoded with the same number of steps); parts of
+    models, from the semantic code alone (z_T ~ N(0, I)); and the autoencoder without any diffusion.
 
     Parameters
     ----------
     store
         The packed scans.
     models
-        ``ldae``, ``ldae_multistep``, ``ldae_joint``, ``prior``, ``voxel_dae`` and
-        ``voxel_dae_multistep``, as far as they exist.
+        Trained models by method.
+    methods
+        The methods of this evaluation, parts of models and the autoencoder among them.
     steps
         Numbers of steps T of the deterministic sampler, each way.
     voxel_steps
@@ -127,17 +122,20 @@ def evaluate_reconstruction(
     rows = choose_rows(store.index, split, n_scans, seed)
     if len(rows) == 0:
         raise ValueError(f"no scan in the split {split}")
-    steps_of = {name: voxel_steps if name in VOXEL_MODELS else steps for name in models}
+    steps_of = {
+        name: voxel_steps if methods[name].space is Space.VOXEL else steps for name in models
+    }
     # Noise belongs to a scan, not to a batch: another batch size must not change the numbers.
     parts: list[pd.DataFrame] = []
     kept: dict[str, list[np.ndarray]] = {}
     example_rows = rows[:n_examples]
     for piece in batches(rows, batch_size):
         x, mask = store.batch(piece), store.mask_batch(piece)
-        for method, n_steps, x_hat in _reconstructions(x, models, steps_of, piece, seed):
+        for method, n_steps, x_hat in _reconstructions(x, models, methods, steps_of, piece, seed):
             scores = with_scans(score_pairs(x_hat, x, mask, windows), store.index, piece)
             parts.append(scores.assign(method=method, steps=n_steps))
-            if n_steps == NOTHING or n_steps == max(steps_of[method.removesuffix("_semantic")]):
+            most = max(steps_of.get(methods[method].part_of or method, [NOTHING]))
+            if n_steps == most:
                 shown = np.isin(piece, example_rows)
                 kept.setdefault(method, []).append(x_hat[shown, 0].numpy())
         logger.info("reconstructed %d of %d scans", np.searchsorted(rows, piece[-1]) + 1, len(rows))
@@ -155,25 +153,29 @@ def evaluate_reconstruction(
 def _reconstructions(
     x: Tensor,
     models: Mapping[str, DiffusionAutoencoder],
+    methods: Methods,
     steps_of: Mapping[str, Sequence[int]],
     rows: np.ndarray,
     seed: int,
 ) -> list[tuple[str, int, Tensor]]:
     """(method, steps, x̂ on the CPU) for one batch; every code is computed once."""
     results: list[tuple[str, int, Tensor]] = []
+    parts = {m.part_of: m.name for m in methods.select(Role.PART).values()}
+    # any latent model can stand for the autoencoder alone: its latents are the autoencoder's
+    bounds = list(methods.select(Role.BOUND))
     for name, model in models.items():
         on_device = x.to(model.device)
         y, z_0 = model.semantic_code(on_device), model.to_latent(on_device)
-        if name in LATENT_MODELS and not any(m == "autoencoder" for m, *_ in results):
-            results.append(("autoencoder", NOTHING, model.from_latent(z_0).cpu()))
+        if methods[name].space is Space.LATENT and bounds:
+            results.append((bounds.pop(), NOTHING, model.from_latent(z_0).cpu()))
         noise = scan_noise(model.latent_shape, rows, seed).to(model.device)
         for n_steps in steps_of[name]:
             z_T = encode_stochastic(model, z_0, y, n_steps)  # noqa: N806
             x_hat = model.from_latent(sample(model, z_T, y, n_steps))
             results.append((name, n_steps, x_hat.cpu()))
-            if name in SEMANTIC_MODELS:
+            if name in parts:
                 x_hat = model.from_latent(sample(model, noise, y, n_steps))
-                results.append((f"{name}_semantic", n_steps, x_hat.cpu()))
+                results.append((parts[name], n_steps, x_hat.cpu()))
     return results
 
 

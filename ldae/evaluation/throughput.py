@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from ldae.diffusion.sampler import MULTISTEP, Sampler
+from ldae.diffusion.sampler import MULTISTEP
 from ldae.evaluation.interpolation import decode_between
-from ldae.methods import VOXEL_MODELS
+from ldae.methods import Methods, Space
 from ldae.models.inference import encode_stochastic, sample
 from ldae.statistics.tables import tidy
 
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from ldae.models.base import DiffusionAutoencoder
 
 logger = logging.getLogger(__name__)
-
-BASELINE = "voxel_dae"
-"""The voxel-space model, sampled as in the paper."""
-
 
 MEMORY_NOTE = "what tensors hold at most above the inputs and weights"
 
@@ -101,6 +97,7 @@ class _Counted:
 def measure_throughput(
     store: VolumeStore,
     models: Mapping[str, DiffusionAutoencoder],
+    methods: Methods,
     *,
     n_steps: int,
     multistep_steps: int,
@@ -115,9 +112,9 @@ def measure_throughput(
     Operations: ``encode_semantic`` (y), ``encode`` (y and z_T), ``reconstruct`` (encode and
     decode), and ``interpolate`` (two scans encoded, one decoded, per answer).  Every operation runs
     once for its memory and as a warm-up, then `n_repeats` times for its time, models in turn; the
-    value is the median, the interval the least and the largest.  ``speed_ratio`` is the seconds of
-    ``voxel_dae`` over another model's, ``speed_ratio_same_sampler`` those of the voxel-space model
-    with the other's sampler and steps: what is gained by the latent space alone.
+    value is the median, the interval the least and the largest. ``speed_ratio`` is the seconds of
+    the first model in voxel space over another model's, ``speed_ratio_same_sampler`` those of the
+    voxel-space model with the other's sampler and steps: what is gained by the latent space alone.
 
     Parameters
     ----------
@@ -125,6 +122,8 @@ def measure_throughput(
         The packed scans.
     models
         Models with a semantic code, by method.
+    methods
+        The methods of `models`.
     n_steps
         Sampler steps, each way, of models that sample with DDIM.
     multistep_steps
@@ -169,9 +168,24 @@ def measure_throughput(
             for operation, run in _operations(model, scans[name], steps[name]).items():
                 elapsed = _seconds(run, model.device)
                 seconds.setdefault((name, operation), []).append(elapsed / len(rows))
-    return _tabulate(
-        seconds, memory, evaluations, models, store.index.iloc[rows], steps, seed, cohort, split
+    measured: list[dict[str, object]] = []
+    for (name, operation), values in seconds.items():
+        device = models[name].device
+        common = {
+            "method": name,
+            "operation": operation,
+            "steps": 0 if operation == "encode_semantic" else steps[name],
+            "device": _device_name(device),
+        }
+        cost = _costs(values, memory[name, operation], evaluations[name, operation], device)
+        measured += [common | row for row in cost + _ratios(seconds, name, operation, methods)]
+    scanned = store.index.iloc[rows]
+    table = pd.DataFrame(measured).assign(
+        batch_size=len(rows), n_subjects=scanned["subject"].nunique(), n_scans=len(rows)
     )
+    table["steps"] = table["steps"].astype("Int64").mask(table["steps"] == 0)
+    seeds = {name: [seed] for name in models}
+    return tidy(table, "throughput", cohort=cohort, seeds=seeds, split=split)
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:
@@ -213,63 +227,45 @@ def _operations(
     }
 
 
-def _tabulate(
-    seconds: dict[tuple[str, str], list[float]],
-    memory: Mapping[tuple[str, str], float],
-    evaluations: dict[tuple[str, str], int],
-    models: Mapping[str, DiffusionAutoencoder],
-    scans: pd.DataFrame,
-    steps: Mapping[str, int],
-    seed: int,
-    cohort: str,
-    split: str,
-) -> pd.DataFrame:
+def _costs(
+    seconds: Sequence[float], memory: float, evaluations: int, device: torch.device
+) -> list[dict[str, object]]:
+    """Rows of one operation's time, memory and network evaluations."""
+    spread = f"median of {len(seconds)} runs, interval from least to largest"
+    scratch = "" if device.type == "cpu" else ", and the kernels' scratch memory"
+    return [
+        {"metric": "seconds_per_scan", "value": statistics.median(seconds), "note": spread}
+        | {"ci_low": min(seconds), "ci_high": max(seconds)},
+        {"metric": "peak_memory_mb", "value": memory, "note": f"{MEMORY_NOTE}{scratch}"},
+        {"metric": "network_evaluations", "value": evaluations},
+    ]
+
+
+def _ratios(
+    seconds: Mapping[tuple[str, str], Sequence[float]], name: str, operation: str, methods: Methods
+) -> list[dict[str, object]]:
+    """Rows of one operation's speed against voxel space, as far as it is measured."""
+    measured = {other for other, _ in seconds}
+    in_voxels = [m for m in methods.values() if m.name in measured and m.space is Space.VOXEL]
+    ours = seconds[name, operation]
     rows: list[dict[str, object]] = []
-    for (method, operation), values in seconds.items():
-        device = models[method].device
-        on_cpu = device.type == "cpu"
-        common: dict[str, object] = {
-            "method": method,
-            "operation": operation,
-            "steps": 0 if operation == "encode_semantic" else steps[method],
-            "batch_size": len(scans),
-            "device": f"cpu, {torch.get_num_threads()} threads"
-            if on_cpu
-            else torch.cuda.get_device_name(device),
-            "n_subjects": scans["subject"].nunique(),
-            "n_scans": len(scans),
-        }
-        spread = f"median of {len(values)} runs, interval from least to largest"
-        rows.append(
-            common
-            | {"metric": "seconds_per_scan", "value": statistics.median(values)}
-            | {"ci_low": min(values), "ci_high": max(values), "note": spread}
-        )
-        rows.append(
-            common
-            | {"metric": "peak_memory_mb", "value": memory[method, operation]}
-            | {"note": MEMORY_NOTE if on_cpu else MEMORY_NOTE + ", and the kernels' scratch memory"}
-        )
-        count = evaluations[method, operation]
-        rows.append(common | {"metric": "network_evaluations", "value": count})
-        if method != BASELINE and BASELINE in models:
-            ratio = _ratio(seconds[BASELINE, operation], values)
-            note = f"seconds of {BASELINE}, at its own steps, over the method's"
-            rows.append(common | {"metric": "speed_ratio", "note": note} | ratio)
-        twin = _voxel_model(models, models[method].sampler)
-        if twin is not None and method not in VOXEL_MODELS:
-            ratio = _ratio(seconds[twin, operation], values)
-            note = "seconds of the voxel-space model with the method's sampler and steps over its"
-            rows.append(common | {"metric": "speed_ratio_same_sampler", "note": note} | ratio)
-    table = pd.DataFrame(rows)
-    table["steps"] = table["steps"].astype("Int64").mask(table["steps"] == 0)
-    seeds = {method: [seed] for method in table["method"].unique()}
-    return tidy(table, "throughput", cohort=cohort, seeds=seeds, split=split)
+    if in_voxels and name != in_voxels[0].name:
+        baseline = in_voxels[0].name
+        note = f"seconds of {baseline}, at its own steps, over the method's"
+        ratio = _ratio(seconds[baseline, operation], ours)
+        rows.append({"metric": "speed_ratio", "note": note, **ratio})
+    twins = [m.name for m in in_voxels if m.sampler == methods[name].sampler]
+    if twins and methods[name].space is not Space.VOXEL:
+        note = "seconds of the voxel-space model with the method's sampler and steps over its"
+        ratio = _ratio(seconds[twins[0], operation], ours)
+        rows.append({"metric": "speed_ratio_same_sampler", "note": note, **ratio})
+    return rows
 
 
-def _voxel_model(models: Mapping[str, DiffusionAutoencoder], sampler: Sampler) -> str | None:
-    """Name of the voxel-space model with a sampler; None where there is none."""
-    return next((n for n, m in models.items() if n in VOXEL_MODELS and m.sampler is sampler), None)
+def _device_name(device: torch.device) -> str:
+    if device.type == "cpu":
+        return f"cpu, {torch.get_num_threads()} threads"
+    return torch.cuda.get_device_name(device)
 
 
 def _ratio(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, float]:

@@ -16,8 +16,6 @@ class DiffusionAutoencoder(ABC):
 
     Parameters
     ----------
-    name
-        The method's name in tables.
     latent_shape
         Shape (C, h, w, d) of the space the diffusion runs in.
     schedule
@@ -30,13 +28,11 @@ class DiffusionAutoencoder(ABC):
 
     def __init__(
         self,
-        name: str,
         latent_shape: tuple[int, int, int, int],
         schedule: NoiseSchedule,
         device: torch.device,
         sampler: Sampler = DDIM,
     ) -> None:
-        self.name = name
         self.latent_shape = latent_shape
         self.schedule = schedule
         self.device = device

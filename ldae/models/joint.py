@@ -10,7 +10,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from ldae.data.latents import read_scale
-from ldae.diffusion.sampler import MULTISTEP
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.models.base import DiffusionAutoencoder
 from ldae.networks.autoencoder import Autoencoder, load_autoencoder
@@ -37,8 +36,7 @@ class JointDiffusionAutoencoder(DiffusionAutoencoder):
         shape: tuple[int, int, int],
         device: torch.device,
     ) -> None:
-        latent_shape = autoencoder.latent_shape(shape)
-        super().__init__("ldae_joint", latent_shape, schedule, device, sampler=MULTISTEP)
+        super().__init__(autoencoder.latent_shape(shape), schedule, device)
         self.autoencoder = autoencoder
         self.network = network
         self.scale = scale

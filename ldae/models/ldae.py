@@ -34,8 +34,6 @@ class LatentPrior(DiffusionAutoencoder):
         Grid (H, W, D) of the scans.
     device
         Where the networks are.
-    name
-        The method's name in tables.
     """
 
     def __init__(
@@ -46,9 +44,8 @@ class LatentPrior(DiffusionAutoencoder):
         scale: float,
         shape: tuple[int, int, int],
         device: torch.device,
-        name: str = "prior",
     ) -> None:
-        super().__init__(name, autoencoder.latent_shape(shape), schedule, device)
+        super().__init__(autoencoder.latent_shape(shape), schedule, device)
         self.autoencoder = autoencoder
         self.prior = prior
         self.scale = scale
@@ -93,7 +90,7 @@ class LatentDiffusionAutoencoder(LatentPrior):
         shape: tuple[int, int, int],
         device: torch.device,
     ) -> None:
-        super().__init__(autoencoder, prior, schedule, scale, shape, device, name="ldae")
+        super().__init__(autoencoder, prior, schedule, scale, shape, device)
         self.pair = pair
 
     @override

@@ -1,42 +1,40 @@
-"""Trained models by name."""
+"""Trained models by the methods that use them."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ldae.diffusion.sampler import MULTISTEP
 from ldae.diffusion.schedule import NoiseSchedule
+from ldae.methods import Methods, resolve
 from ldae.models.base import DiffusionAutoencoder
-from ldae.models.joint import load_joint
-from ldae.models.ldae import load_ldae, load_prior
-from ldae.models.voxel_dae import load_voxel_dae
-
-MULTISTEP_SUFFIX = "_multistep"
-"""Names that end so are another model's networks, sampled to second order."""
 
 
 def load_models(
-    names: Iterable[str],
-    files: Mapping[str, str],
-    diffusion: dict[str, Any],
+    methods: Methods,
+    loaders: Mapping[str, str],
+    files: Mapping[str, Any],
+    diffusion: Mapping[str, Any],
     shape: tuple[int, int, int],
     device: torch.device,
 ) -> dict[str, DiffusionAutoencoder]:
-    """Trained models by name.
+    """The trained model of every method, in their order.
+
+    Methods with one network share its weights and differ in their sampler.
 
     Parameters
     ----------
-    names
-        Among ``ldae``, ``ldae_joint``, ``prior`` and ``voxel_dae``, and ``ldae_multistep`` and
-        ``voxel_dae_multistep``: the same networks, sampled to second order.
+    methods
+        Methods that diffuse (:meth:`ldae.methods.Methods.models`).
+    loaders
+        ``module:function`` that loads each network (:attr:`ldae.methods.Network.model`).
     files
-        File of each network, and in latent space those of ``autoencoder`` and ``scale``; ``ldae``
-        needs ``prior`` too.
+        File of each network, of what it stands on, and in latent space those of ``autoencoder`` and
+        ``scale``; other names are passed over.
     diffusion
         Config section ``diffusion``.
     shape
@@ -46,21 +44,12 @@ def load_models(
     """
     schedule = NoiseSchedule(**diffusion).to(device)
     paths = {name: Path(path) for name, path in files.items() if isinstance(path, str)}
-    loaded: dict[str, DiffusionAutoencoder] = {}
-    models = {}
-    for name in names:
-        network = name.removesuffix(MULTISTEP_SUFFIX)
-        if network not in loaded:
-            loaded[network] = _LOADERS[network](paths, schedule, shape, device)
-        models[name] = model = copy.copy(loaded[network])  # both samplers share the networks
-        if name != network:
-            model.name, model.sampler = name, MULTISTEP
+    networks = dict.fromkeys(method.network for method in methods.values() if method.network)
+    loaded = {name: resolve(loaders[name])(paths, schedule, shape, device) for name in networks}
+    models: dict[str, DiffusionAutoencoder] = {}
+    for name, method in methods.items():
+        if method.network is None or method.sampler is None:
+            raise ValueError(f"{name} is no trained model")
+        models[name] = model = copy.copy(loaded[method.network])
+        model.sampler = resolve(method.sampler)
     return models
-
-
-_LOADERS: dict[str, Callable[..., DiffusionAutoencoder]] = {
-    "ldae": load_ldae,
-    "ldae_joint": load_joint,
-    "prior": load_prior,
-    "voxel_dae": load_voxel_dae,
-}

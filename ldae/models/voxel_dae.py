@@ -39,7 +39,7 @@ class VoxelDiffusionAutoencoder(DiffusionAutoencoder):
         shape: tuple[int, int, int],
         device: torch.device,
     ) -> None:
-        super().__init__("voxel_dae", (1, *shape), schedule, device)
+        super().__init__((1, *shape), schedule, device)
         self.network = network
 
     @override

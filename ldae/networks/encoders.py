@@ -10,7 +10,7 @@ import torch
 
 from ldae.networks.semantic_encoder import SemanticEncoder
 from ldae.networks.volume_encoder import VolumeEncoder
-from ldae.networks.weights import freeze, read_weights
+from ldae.networks.weights import freeze, read_weights, save_weights
 
 if TYPE_CHECKING:
     pass
@@ -20,6 +20,9 @@ BACKBONES: dict[str, type[SemanticEncoder] | type[VolumeEncoder]] = {
     "volume": VolumeEncoder,
 }
 """Encoder by the setting ``encoder.backbone``; the first is the paper's."""
+
+PREFIX = "encoder."
+"""Begins the names of an encoder's weights inside a saved model."""
 
 
 def encoder_architecture(
@@ -43,13 +46,20 @@ def make_encoder(architecture: Mapping[str, Any]) -> SemanticEncoder | VolumeEnc
     return BACKBONES[architecture["backbone"]](**arguments)
 
 
+def save_encoder(
+    path: Path, encoder: SemanticEncoder | VolumeEncoder, architecture: Mapping[str, Any]
+) -> None:
+    """Write a semantic encoder alone, for :func:`load_encoder`."""
+    state = {f"{PREFIX}{name}": value for name, value in encoder.state_dict().items()}
+    save_weights(path, state, {"encoder": dict(architecture)})
+
+
 def load_encoder(path: Path, device: torch.device) -> SemanticEncoder | VolumeEncoder:
     """The semantic encoder inside any saved model that has one, frozen and in eval mode."""
     state, architecture = read_weights(path)
     encoder = make_encoder(architecture["encoder"])
-    prefix = "encoder."
     encoder.load_state_dict(
-        {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        {k.removeprefix(PREFIX): v for k, v in state.items() if k.startswith(PREFIX)}
     )
     freeze(encoder)
     return encoder.to(device)

@@ -149,6 +149,11 @@ def save_joint_network(path: Path, network: JointNetwork) -> None:
     save_weights(path, network.state_dict(), network.architecture)
 
 
+def load_joint_encoder(path: Path, device: torch.device) -> HistogramEncoder:
+    """The semantic encoder of a trained network, frozen and in eval mode."""
+    return load_joint_network(path, device).encoder
+
+
 def load_joint_network(path: Path, device: torch.device) -> JointNetwork:
     """The trained network, frozen and in eval mode."""
     state, architecture = read_weights(path)

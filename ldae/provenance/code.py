@@ -23,7 +23,7 @@ DIGEST_LENGTH = 16
 MAX_FILE_NAME = 120
 
 
-def code_digest(script: Path, root: Path = REPOSITORY) -> str:
+def code_digest(script: Path, *references: str, root: Path = REPOSITORY) -> str:
     """Hexadecimal digest of a script, the library modules it imports, and their data files.
 
     Parameters
@@ -39,7 +39,11 @@ def code_digest(script: Path, root: Path = REPOSITORY) -> str:
         The first 16 digits of a SHA-256 over names and contents, in sorted order.
     """
     digest = hashlib.sha256()
-    for path in code_files(script, root):
+    files = set(code_files(script, root))
+    for reference in references:
+        module = reference.partition(":")[0].replace(".", "/")
+        files.update(code_files(root / f"{module}.py", root))
+    for path in sorted(files):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:DIGEST_LENGTH]

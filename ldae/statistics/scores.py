@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ldae.errors import InputError
+from ldae.methods import Methods, Role
 from ldae.statistics.bootstrap import subject_bootstrap, summarise_scores, weighted_mean
 from ldae.statistics.tables import CONDITION_COLUMNS, tidy
 
@@ -26,12 +27,6 @@ NOTHING = 0
 
 EXTRA_COLUMNS = {"interpolation": ("triple",)}
 """Columns of scores that are no condition of the table."""
-
-TRIVIAL = ("nearest_visit", "voxel_average", "latent_average")
-"""Interpolations that need no diffusion model; the best of them is what a model has to beat."""
-
-UNSEEDED = ("autoencoder", *TRIVIAL, "group_difference")
-"""Methods without a training seed; the evaluation of each seed gives the same scores of them."""
 
 OVERALL_METRICS = (
     "change_ratio", "identity_kept", "map_correlation", "truth_correlation", "truth_agreement",
@@ -118,7 +113,13 @@ def read_scores(paths: Sequence[Path], table: str) -> pd.DataFrame:
 
 
 def tabulate_scores(
-    scores: pd.DataFrame, table: str, *, cohort: str, n_bootstrap: int, seed: int
+    scores: pd.DataFrame,
+    table: str,
+    methods: Methods,
+    *,
+    cohort: str,
+    n_bootstrap: int,
+    seed: int,
 ) -> pd.DataFrame:
     """Table of an evaluation: means over scans, with intervals over subjects (and seeds).
 
@@ -128,6 +129,8 @@ def tabulate_scores(
         From :func:`read_scores`.
     table
         One of ``SCORED_TABLES``.
+    methods
+        The study's methods: which answers are trivial, and which have no training seed.
     cohort
         Name of the cohort.
     n_bootstrap, seed
@@ -143,7 +146,8 @@ def tabulate_scores(
         score between people; empty where the on-target slope's interval holds 0.
     """
     if table == "interpolation":
-        rows = _tabulate_interpolation(scores, n_bootstrap, seed)
+        trivial = list(methods.select(Role.TRIVIAL, evaluation=table))
+        rows = _tabulate_interpolation(scores, trivial, n_bootstrap, seed)
     else:
         conditions = ["split", "method", *CONDITION_COLUMNS[table]]
         rows = summarise_scores(scores, conditions, n_bootstrap, seed, SHARES)
@@ -156,27 +160,37 @@ def tabulate_scores(
             overall.loc[alone, "note"] = "none: nobody edited has another visit in this split"
             rows = pd.concat([rows[rows["value"].notna()], overall, ratios], ignore_index=True)
             rows = rows[rows["value"].notna() | (rows["note"] != "")]
-    return tidy(rows, table, cohort=cohort, seeds=seeds_of_scores(scores))
+    return tidy(rows, table, cohort=cohort, seeds=seeds_of_scores(scores, methods))
 
 
-def seeds_of_scores(scores: pd.DataFrame) -> dict[str, list[int]]:
-    """Training seeds of every method that has them, from :func:`read_scores`."""
-    trained = scores[~scores["method"].isin(UNSEEDED)]
+def seeds_of_scores(scores: pd.DataFrame, methods: Methods) -> dict[str, list[int]]:
+    """Training seeds of every method that has them, from :func:`read_scores`.
+
+    The evaluation of each seed gives the same scores of a method without one.
+    """
+    unseeded = [name for name, method in methods.items() if not method.seeded]
+    trained = scores[~scores["method"].isin(unseeded)]
     return {str(m): sorted(set(part["seed"])) for m, part in trained.groupby("method")}
 
 
-def _tabulate_interpolation(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFrame:
+def _tabulate_interpolation(
+    scores: pd.DataFrame, trivial: Sequence[str], n_bootstrap: int, seed: int
+) -> pd.DataFrame:
     keys = ["split", "method", "steps", "target", "region", "window"]
     tables = []
     scores = scores.sort_values(["gap_months", "nearest_months"], kind="stable")
     for conditions in ([], ["gap_months"], ["nearest_months"]):
         tables.append(summarise_scores(scores, [*keys, *conditions], n_bootstrap, seed))
-        tables.append(_skill(scores, conditions, n_bootstrap, seed))
+        tables.append(_skill(scores, trivial, conditions, n_bootstrap, seed))
     return pd.concat([t for t in tables if len(t)], ignore_index=True)
 
 
 def _skill(
-    scores: pd.DataFrame, conditions: list[str], n_bootstrap: int, seed: int
+    scores: pd.DataFrame,
+    trivial: Sequence[str],
+    conditions: list[str],
+    n_bootstrap: int,
+    seed: int,
 ) -> pd.DataFrame:
     """1 - MSE/MSE of the best trivial answer, for every method that is not trivial."""
     errors = scores[scores["metric"] == "mse"]
@@ -192,9 +206,9 @@ def _skill(
         common: dict[str, object] = dict(zip(labels, names, strict=True))
         common |= {"metric": "skill", "n_subjects": len(set(subjects))}
         common["n_scans"] = len(wide.index.unique("scan"))
-        best = min(TRIVIAL, key=lambda method: wide[method].mean())
-        for method in [m for m in wide.columns if m not in TRIVIAL]:
-            values = wide[[method, *TRIVIAL]].to_numpy(float)
+        best = min(trivial, key=lambda method: wide[method].mean())
+        for method in [m for m in wide.columns if m not in trivial]:
+            values = wide[[method, *trivial]].to_numpy(float)
             value, low, high = subject_bootstrap(
                 values, subjects, _skill_of, n_bootstrap, seed, runs
             )

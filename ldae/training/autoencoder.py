@@ -17,7 +17,8 @@ from ldae.errors import InputError
 from ldae.leakage import note_fitted
 from ldae.networks.autoencoder import Autoencoder, kl_divergence, save_autoencoder, space_to_depth
 from ldae.training.batches import Batch
-from ldae.training.fit import TrainingJob, file_identity, fingerprint, fit, resolve_steps
+from ldae.training.fit import file_identity, fingerprint, fit, resolve_steps
+from ldae.training.job import Sections, TrainingData, TrainingJob
 from ldae.training.module import StepTraining, add_share
 from ldae.training.pca_initialisation import initialise_by_pca
 from ldae.training.standard import adopt_standard, measure_standard
@@ -184,18 +185,14 @@ class AutoencoderTraining(StepTraining):
         self.step += 1
 
 
-def train_autoencoder(
-    store: VolumeStore,
-    settings: dict[str, Any],
-    job: TrainingJob,
-) -> None:
+def train_autoencoder(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
     """Train the autoencoder on the training split and save it.
 
     Parameters
     ----------
-    store
+    data
         The packed scans.
-    settings
+    sections
         Config section ``autoencoder``.
     job
         Its seed and files.
@@ -206,6 +203,7 @@ def train_autoencoder(
         If the study's grid cannot be divided by the network's downsampling.
     """
     torch.manual_seed(job.seed)
+    store, settings = data.store, sections["autoencoder"]
     autoencoder = Autoencoder(
         patch_size=settings["patch_size"],
         channels=settings["channels"],
@@ -229,6 +227,6 @@ def train_autoencoder(
     settings = resolve_steps(settings, len(store.rows("train")))
     module = AutoencoderTraining(autoencoder, store, settings, job.seed)
     perceptual = settings["perceptual_weights_file"] if settings["perceptual_weight"] else None
-    identity = fingerprint(settings, file_identity(perceptual), job.seed, store.digest())
+    identity = fingerprint(job, settings, file_identity(perceptual), store.digest())
     if fit(module, "train_autoencoder", job, identity):
         save_autoencoder(job.model_path, autoencoder)

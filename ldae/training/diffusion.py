@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ from ldae.networks.encoders import encoder_architecture
 from ldae.networks.unet import NoiseUNet
 from ldae.training.batches import Batch
 from ldae.training.encoder_start import prepare_encoder
-from ldae.training.fit import TrainingJob, file_identity, fingerprint, fit, resolve_steps
+from ldae.training.fit import file_identity, fingerprint, fit, resolve_steps
+from ldae.training.job import Sections, TrainingData, TrainingJob
 from ldae.training.module import AveragedTraining
 
 
@@ -196,96 +197,86 @@ class VoxelDaeTraining(DiffusionTraining):
         return {"loss": noise_loss(batch["eps"], eps_hat)}
 
 
-def unet_settings(settings: dict[str, Any], diffusion: dict[str, Any]) -> dict[str, Any]:
+def unet_settings(settings: Mapping[str, Any], diffusion: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `NoiseUNet` that a network's config section and section ``diffusion`` give."""
     names = ("channels", "n_res_blocks", "attention_levels", "dropout", "norm_groups")
     schedule = dict(diffusion) if settings["v_prediction"] else None
     return {name: settings[name] for name in names} | {"schedule": schedule}
 
 
-def train_prior(
-    latents: LatentStore,
-    diffusion: dict[str, Any],
-    settings: dict[str, Any],
-    job: TrainingJob,
-) -> None:
+def train_prior(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
     """Train the unconditional prior in the latent space and save its averaged weights.
 
     Parameters
     ----------
-    latents
+    data
         The encoded scans.
-    diffusion, settings
-        Config sections ``diffusion`` and ``prior``.
+    sections
+        Config sections ``prior`` and ``diffusion``.
     job
         Its seed and files.
     """
     torch.manual_seed(job.seed)
-    settings = resolve_steps(settings, len(latents.rows("train")))
+    latents, diffusion = data.latents, sections["diffusion"]
+    settings = resolve_steps(sections["prior"], len(latents.rows("train")))
     prior = NoiseUNet(in_channels=latents.shape[0], **unet_settings(settings, diffusion))
     module = PriorTraining(prior, latents, settings, job.seed, NoiseSchedule(**diffusion))
-    identity = fingerprint(settings, diffusion, job.seed, latents.digest())
+    identity = fingerprint(job, settings, diffusion, latents.digest())
     if fit(module, "train_prior", job, identity):
         save_prior(job.model_path, module.validated_network)  # type: ignore[arg-type]
 
 
-def train_ldae(
-    store: VolumeStore,
-    latents: LatentStore,
-    prior_path: Path,
-    diffusion: dict[str, Any],
-    encoder: dict[str, Any],
-    settings: dict[str, Any],
-    job: TrainingJob,
-) -> None:
+def train_ldae(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
     """Train semantic encoder and gradient estimator on the frozen prior; save their averages.
 
     Parameters
     ----------
-    store, latents
-        Scans and their latents.
-    prior_path
-        The trained prior.
-    diffusion, encoder, settings
-        Config sections ``diffusion``, ``encoder`` and ``ldae``.
+    data
+        Scans, their latents, and the trained prior that the network stands on.
+    sections
+        Config sections ``ldae``, ``encoder`` and ``diffusion``.
     job
         Its seed and files.
+
+    Raises
+    ------
+    ValueError
+        If no prior is given.
     """
+    if data.stands_on is None:
+        raise ValueError("the LDAE needs a trained prior to stand on")
     torch.manual_seed(job.seed)
-    settings = resolve_steps(settings, len(store.rows("train")))
-    prior = load_prior_network(prior_path, torch.device("cpu"))
+    store, latents = data.store, data.latents
+    encoder, diffusion = sections["encoder"], sections["diffusion"]
+    settings = resolve_steps(sections["ldae"], len(store.rows("train")))
+    prior = load_prior_network(data.stands_on, torch.device("cpu"))
     pair = SemanticPair(encoder_architecture(encoder, store.shape), prior)
     prepare_encoder(pair.encoder, encoder, store)
     schedule = NoiseSchedule(**diffusion)
     module = LdaeTraining(pair, prior, store, latents, settings, job.seed, schedule)
-    prior_digest = file_identity(str(prior_path))
-    data = store.digest(), latents.digest()
-    weights = file_identity(encoder["pretrained"])
-    identity = fingerprint(settings, encoder, weights, diffusion, job.seed, *data, prior_digest)
+    weights = file_identity(data.stands_on), file_identity(encoder["pretrained"])
+    identity = fingerprint(
+        job, settings, encoder, diffusion, *weights, store.digest(), latents.digest()
+    )
     if fit(module, "train_ldae", job, identity):
         save_semantic_pair(job.model_path, module.validated_network)  # type: ignore[arg-type]
 
 
-def train_voxel_dae(
-    store: VolumeStore,
-    diffusion: dict[str, Any],
-    encoder: dict[str, Any],
-    settings: dict[str, Any],
-    job: TrainingJob,
-) -> None:
+def train_voxel_dae(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
     """Train the voxel-space diffusion autoencoder, the baseline, and save its averages.
 
     Parameters
     ----------
-    store
+    data
         The packed scans.
-    diffusion, encoder, settings
-        Config sections ``diffusion``, ``encoder`` and ``voxel_dae``.
+    sections
+        Config sections ``voxel_dae``, ``encoder`` and ``diffusion``.
     job
         Its seed and files.
     """
     torch.manual_seed(job.seed)
-    settings = resolve_steps(settings, len(store.rows("train")))
+    store, encoder, diffusion = data.store, sections["encoder"], sections["diffusion"]
+    settings = resolve_steps(sections["voxel_dae"], len(store.rows("train")))
     network = ConditionalUNet(
         encoder_architecture(encoder, store.shape),
         unet_settings(settings, diffusion),
@@ -294,6 +285,6 @@ def train_voxel_dae(
     prepare_encoder(network.encoder, encoder, store)
     module = VoxelDaeTraining(network, store, settings, job.seed, NoiseSchedule(**diffusion))
     weights = file_identity(encoder["pretrained"])
-    identity = fingerprint(settings, encoder, weights, diffusion, job.seed, store.digest())
+    identity = fingerprint(job, settings, encoder, weights, diffusion, store.digest())
     if fit(module, "train_voxel_dae", job, identity):
         save_conditional_unet(job.model_path, module.validated_network)  # type: ignore[arg-type]

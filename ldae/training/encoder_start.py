@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ldae.leakage import note_fitted
+from ldae.networks.encoders import encoder_architecture, make_encoder, save_encoder
 from ldae.networks.semantic_encoder import SemanticEncoder, load_imagenet_backbone
 from ldae.networks.volume_encoder import VolumeEncoder
 from ldae.networks.weights import freeze
+from ldae.training.fit import fit_nothing
 from ldae.training.histograms import histogram_standard, histograms_of, training_brain
+from ldae.training.job import Sections, TrainingData, TrainingJob
 from ldae.training.standard import adopt_standard, measure_standard
 
 if TYPE_CHECKING:
     from ldae.data.volumes import VolumeStore
-from ldae.networks.encoders import encoder_architecture, make_encoder
 
 
 def show_cohort(encoder: SemanticEncoder | VolumeEncoder, store: VolumeStore) -> None:
@@ -69,6 +71,24 @@ def untrained_encoder(
     show_cohort(encoder, store)
     freeze(encoder)
     return encoder.to(device)
+
+
+def save_untrained_encoder(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
+    """Save the semantic encoder as initialised from the training seed: the probes' floor.
+
+    Parameters
+    ----------
+    data
+        The packed scans.
+    sections
+        Config section ``encoder``.
+    job
+        Its seed and files.
+    """
+    encoder = untrained_encoder(sections["encoder"], data.store, job.seed, torch.device("cpu"))
+    if fit_nothing(job):
+        architecture = encoder_architecture(sections["encoder"], data.store.shape)
+        save_encoder(job.model_path, encoder, architecture)
 
 
 def measure_volume_standard(encoder: VolumeEncoder, store: VolumeStore) -> None:

@@ -6,10 +6,11 @@ import hashlib
 import json
 import logging
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
@@ -18,9 +19,9 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from ldae import slurm
 from ldae.errors import InputError
-from ldae.provenance.code import code_digest
 from ldae.training.checkpoints import CURVES
 from ldae.training.interruption import RegularCheckpoints, StopInTime, WholeCheckpoints
+from ldae.training.job import TrainingJob
 from ldae.training.module import StepTraining
 from ldae.training.status import StatusLines
 
@@ -31,30 +32,7 @@ logger = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 
-@dataclass(frozen=True)
-class TrainingJob:
-    """What every training is told besides its data and settings.
-
-    Attributes
-    ----------
-    seed
-        Of initial weights, batches and noise.
-    model_path, metrics_path
-        Written: ``model.safetensors`` and ``metrics.csv``.
-    work_dir
-        Folder for checkpoints and TensorBoard, outside the rule's outputs.
-    checkpoint_minutes
-        Minutes between checkpoints.
-    """
-
-    seed: int
-    model_path: Path
-    metrics_path: Path
-    work_dir: Path
-    checkpoint_minutes: float
-
-
-def resolve_steps(settings: dict[str, Any], n_scans: int) -> dict[str, Any]:
+def resolve_steps(settings: Mapping[str, Any], n_scans: int) -> dict[str, Any]:
     """Settings with ``n_steps``, from ``n_epochs`` passes over `n_scans` where that is given.
 
     Raises
@@ -72,19 +50,33 @@ def resolve_steps(settings: dict[str, Any], n_scans: int) -> dict[str, Any]:
     return {**settings, "n_steps": steps}
 
 
-def file_identity(path: str | None) -> str:
+def file_identity(path: str | Path | None) -> str:
     """SHA-256 of a file that a training starts from, for :func:`fingerprint`; empty for none."""
     return "" if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def fingerprint(*parts: Any) -> str:
-    """Digest of JSON-serialisable parts and of the code of the trainings.
+def fingerprint(job: TrainingJob, *parts: Any) -> str:
+    """Digest of a training's code, seed and JSON-serialisable parts.
 
     Only the training it belongs to resumes a checkpoint.
     """
-    code = [code_digest(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
-    text = json.dumps([code, *parts], sort_keys=True, default=str)
+    text = json.dumps([job.code, job.seed, *parts], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def fit_nothing(job: TrainingJob) -> bool:
+    """Write the empty log of a network that takes no step.
+
+    Returns
+    -------
+    bool
+        Whether this process is the one that saves the weights.
+    """
+    first = slurm.process_rank() == 0
+    if first:
+        columns = ["step", "seconds", "train_loss"]
+        pd.DataFrame(columns=columns).to_csv(job.metrics_path, index=False)
+    return first
 
 
 def fit(

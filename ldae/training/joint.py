@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from ldae.data.latents import LatentStore
-from ldae.data.volumes import VolumeStore
 from ldae.diffusion.process import diffuse, noise_loss
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.leakage import note_fitted
 from ldae.networks.joint import JointNetwork, save_joint_network
 from ldae.training.batches import Batch
 from ldae.training.diffusion import DiffusionTraining, unet_settings
-from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
+from ldae.training.fit import fingerprint, fit, resolve_steps
 from ldae.training.histograms import histogram_layer, histograms_of
+from ldae.training.job import Sections, TrainingData, TrainingJob
 from ldae.training.joint_start import fit_joint_start, visit_pairs
 from ldae.training.standard import measure_latent_standard
 
@@ -91,29 +91,22 @@ class JointTraining(DiffusionTraining):
         }
 
 
-def train_ldae_joint(
-    store: VolumeStore,
-    latents: LatentStore,
-    spacing_mm: float,
-    diffusion: dict[str, Any],
-    settings: dict[str, Any],
-    job: TrainingJob,
-) -> None:
+def train_ldae_joint(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
     """Train encoder and denoiser together in the latent space and save their averages.
 
     Parameters
     ----------
-    store, latents
-        Scans and their latents, row by row.
-    spacing_mm
-        Edge of a voxel.
-    diffusion, settings
-        Config sections ``diffusion`` and ``ldae_joint``.
+    data
+        Scans and their latents.
+    sections
+        Config sections ``ldae_joint``, ``diffusion`` and ``grid``.
     job
         Its seed and files.
     """
     torch.manual_seed(job.seed)
-    settings = resolve_steps(settings, len(latents.rows("train")))
+    store, latents = data.store, data.latents
+    diffusion, spacing_mm = sections["diffusion"], sections["grid"]["spacing_mm"]
+    settings = resolve_steps(sections["ldae_joint"], len(latents.rows("train")))
     layer = histogram_layer(store, settings, spacing_mm)
     encoder = {
         "shape": list(store.shape),
@@ -135,7 +128,6 @@ def train_ldae_joint(
     standardised = network.encoder.standard(histograms)
     schedule = NoiseSchedule(**diffusion)
     module = JointTraining(network, latents, standardised, settings, job.seed, schedule)
-    data = store.digest(), latents.digest()
-    identity = fingerprint(settings, spacing_mm, diffusion, job.seed, *data)
+    identity = fingerprint(job, settings, spacing_mm, diffusion, store.digest(), latents.digest())
     if fit(module, "train_ldae_joint", job, identity):
         save_joint_network(job.model_path, module.validated_network)  # type: ignore[arg-type]

@@ -6,19 +6,18 @@ import logging
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from ldae import slurm
 from ldae.data.latents import LatentStore
 from ldae.data.triples import Triple, find_triples
 from ldae.data.volumes import VolumeStore
 from ldae.leakage import note_fitted
 from ldae.networks.residual import VisitResidual, Visits, average_visits, save_residual
 from ldae.training.batches import Batch
-from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
+from ldae.training.fit import fingerprint, fit, fit_nothing, resolve_steps
+from ldae.training.job import Sections, TrainingData, TrainingJob
 from ldae.training.module import AveragedTraining
 from ldae.training.standard import measure_standard
 
@@ -91,26 +90,22 @@ def masked_mse(x_hat: Tensor, x: Tensor, mask: Tensor) -> Tensor:
     return (mask * (x_hat - x).square()).sum(space) / mask.sum(space)
 
 
-def train_residual(
-    store: VolumeStore,
-    latents: LatentStore,
-    settings: dict[str, Any],
-    job: TrainingJob,
-) -> None:
-    """Train the residual on all triples of the training people's visits; save its average.
+def train_residual(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
+    """Train the residual on all triples of the training participants' visits; save its average.
 
-    Where no training person has three visits there is nothing to learn from: the residual stays
-    zero, so that it answers with the average of the two visits, and the log holds no step.
+    Where no training participant has three visits there is nothing to learn from: the residual
+    stays zero, so that it answers with the average of the two visits, and the log holds no step.
 
     Parameters
     ----------
-    store, latents
+    data
         Scans and their latents.
-    settings
+    sections
         Config section ``residual``.
     job
         Its seed and files.
     """
+    store, latents, settings = data.store, data.latents, sections["residual"]
     train, val = (find_triples(store.index, split) for split in ("train", "val"))
     torch.manual_seed(job.seed)
     network = VisitResidual(
@@ -123,17 +118,14 @@ def train_residual(
     network.standard.load_state_dict(measure_standard(store).state_dict())
     if not train:
         logger.warning(
-            "nobody in the training split has three visits: the residual stays zero, and "
+            "no training participant has three visits: the residual stays zero, and "
             "interpolation with it is the average of the two visits"
         )
-        if slurm.process_rank() == 0:
-            pd.DataFrame(columns=["step", "seconds", "train_loss"]).to_csv(
-                job.metrics_path, index=False
-            )
+        if fit_nothing(job):
             save_residual(job.model_path, network)
         return
     settings = resolve_steps(settings, len(train))
     module = ResidualTraining(network, store, latents, train, val, settings, job.seed)
-    identity = fingerprint(settings, job.seed, store.digest(), latents.digest())
+    identity = fingerprint(job, settings, store.digest(), latents.digest())
     if fit(module, "train_residual", job, identity):
         save_residual(job.model_path, module.validated_network)  # type: ignore[arg-type]

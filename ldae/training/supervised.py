@@ -16,7 +16,8 @@ from ldae.networks.assembly import EncoderWithHeads, save_encoder_with_heads
 from ldae.networks.encoders import encoder_architecture
 from ldae.training.batches import Batch
 from ldae.training.encoder_start import prepare_encoder
-from ldae.training.fit import TrainingJob, file_identity, fingerprint, fit, resolve_steps
+from ldae.training.fit import file_identity, fingerprint, fit, resolve_steps
+from ldae.training.job import Sections, TrainingData, TrainingJob
 from ldae.training.module import AveragedTraining
 
 # Where nobody in a batch has a label, the loss is 0 / TINY = 0.
@@ -96,30 +97,26 @@ class SupervisedTraining(AveragedTraining):
         return losses | {"loss": torch.stack(list(losses.values())).sum()}
 
 
-def train_supervised(
-    store: VolumeStore,
-    encoder: dict[str, Any],
-    settings: dict[str, Any],
-    job: TrainingJob,
-) -> None:
+def train_supervised(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
     """Train the semantic encoder's architecture on the labels and save its averaged weights.
 
     Parameters
     ----------
-    store
+    data
         The packed scans.
-    encoder, settings
-        Config sections ``encoder`` and ``supervised``.
+    sections
+        Config sections ``supervised`` and ``encoder``.
     job
         Its seed and files.
     """
     torch.manual_seed(job.seed)
-    settings = resolve_steps(settings, len(store.rows("train")))
+    store, encoder = data.store, sections["encoder"]
+    settings = resolve_steps(sections["supervised"], len(store.rows("train")))
     targets = supervised_targets(store)
     network = EncoderWithHeads(encoder_architecture(encoder, store.shape), list(targets))
     prepare_encoder(network.encoder, encoder, store)
     module = SupervisedTraining(network, store, targets, settings, job.seed)
     weights = file_identity(encoder["pretrained"])
-    identity = fingerprint(settings, encoder, weights, job.seed, store.digest())
+    identity = fingerprint(job, settings, encoder, weights, store.digest())
     if fit(module, "train_supervised", job, identity):
         save_encoder_with_heads(job.model_path, module.validated_network)  # type: ignore[arg-type]

@@ -13,19 +13,14 @@ import jsonschema
 import yaml
 
 from ldae.errors import InputError
-from ldae.methods import PRIOR_OF, SECTIONS, changed_section
+from ldae.methods import METHODS, NETWORKS, study_networks
 
 Config = dict[str, Any]
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 
 # Sections whose training length is given as steps or as epochs.
-TRAINING_SECTIONS = ("autoencoder", *(name for name in SECTIONS if name in SECTIONS[name]))
-
-# Methods beside the trained networks whose names an ablation could have.
-UNTRAINED_METHODS = (
-    "ldae_multistep", "ldae_residual", "ldae_joint_targeted", "voxel_dae_multistep",
-)  # fmt: skip
+TRAINING_SECTIONS = ("autoencoder", *(n.name for n in NETWORKS if n.name in n.sections))
 
 # Sections of the diffusion U-Nets.
 UNETS = ("prior", "ldae_joint", "voxel_dae")
@@ -79,17 +74,19 @@ def _check_ablation(name: str, config: Config, schema: Config, files: Sequence[P
     network, change = config["ablations"][name]["network"], config["ablations"][name]["change"]
     source = _source(("ablations", name), config, files)
     where = f"ablations.{name}"
-    if not re.fullmatch(rf"{network}_[a-z0-9_]*[a-z0-9]", name):
-        remedy = f"Call it {network}_ and a few words in small letters"
-        raise InputError(source, f"{where}: the name does not begin with {network}_", remedy)
-    taken = name in SECTIONS or name in UNTRAINED_METHODS
-    if taken or name.endswith("_semantic") or name.startswith(PRIOR_OF):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        remedy = "Use lower-case letters, digits and underscores"
+        raise InputError(source, f"{where}: this is no name for an ablation", remedy)
+    networks = study_networks(config)
+    if name in networks or name in {method.name for method in METHODS}:
         raise InputError(source, f"{where}: the name is taken", "Choose another")
-    unknown = [section for section in change if section not in SECTIONS[network]]
+    below = networks[network].stands_on
+    changeable = networks[network].changeable + (networks[below].changeable if below else ())
+    unknown = [section for section in change if section not in changeable]
     if unknown:
-        remedy = f"Change one of {', '.join(SECTIONS[network])}"
+        remedy = f"Change one of {', '.join(changeable)}"
         raise InputError(source, f"{where}: {network} is not trained with {unknown[0]}", remedy)
-    changed = {s: changed_section(config, name, s) for s in change}
+    changed = {s: {**config[s], **change[s]} for s in change}
     if all(config[section] == settings for section, settings in changed.items()):
         raise InputError(
             source, f"{where}: it changes nothing", "Give another value, or take it out"

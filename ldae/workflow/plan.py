@@ -17,7 +17,7 @@ from typing import Any
 from ldae.data.bids import cohort_tables, describe_bids
 from ldae.data.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, summarise_scans
 from ldae.errors import InputError
-from ldae.methods import CODED, base_network, describe_change
+from ldae.methods import Codes, Methods, Need, describe_change, study_methods, study_variants
 from ldae.statistics.predictions import SHARED
 
 # Bytes per voxel of a preprocessed scan: float32 image, two masks and their packed copies,
@@ -45,10 +45,10 @@ class StudyPlan:
         Size of one preprocessed scan as float32.
     seeds
         Training seeds: each network is trained once for every one.
-    networks
-        Encoders whose semantic codes are computed, one for each training seed.
     methods
-        All sources of codes that probes are fitted on.
+        The methods that this cohort allows.
+    networks
+        Names of the networks that are trained or initialised once per training seed.
     changes
         What each ablation changes, in words.
     tasks
@@ -61,8 +61,6 @@ class StudyPlan:
         Tables that the paper's claims are gathered from.
     tables, figures
         Names under ``tables/`` and ``figures/``.
-    learns_residual
-        Whether interpolation has a learned part.
     left_out
         Target and reason for everything the cohort does not allow.
     """
@@ -71,8 +69,8 @@ class StudyPlan:
     scans_per_batch: int
     scan_bytes: int
     seeds: tuple[int, ...]
+    methods: Methods
     networks: tuple[str, ...]
-    methods: tuple[str, ...]
     changes: dict[str, str]
     tasks: tuple[str, ...]
     scored: tuple[str, ...]
@@ -80,14 +78,14 @@ class StudyPlan:
     claimed: tuple[str, ...]
     tables: tuple[str, ...]
     figures: tuple[str, ...]
-    learns_residual: bool
     left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def runs(self) -> dict[str, tuple[str, ...]]:
         """Sets of codes of each method: one per training seed, or one that all seeds share."""
         of_seeds = tuple(f"seed-{seed}" for seed in self.seeds)
-        return {m: of_seeds if m in self.networks else (SHARED,) for m in self.methods}
+        coded = self.methods.coded()
+        return {m: of_seeds if coded[m].codes is Codes.SEEDED else (SHARED,) for m in coded}
 
 
 def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
@@ -185,9 +183,11 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         )
     left_out: dict[str, str] = {}
     tasks = _plan_tasks(cohort, left_out)
-    networks, methods = _plan_methods(config, tasks, left_out)
+    lacking = _lacking(config, cohort, tasks)
+    methods = _plan_methods(config, lacking, left_out)
     tables, figures = _plan_results(config, cohort, tasks, left_out)
-    changes = {n: describe_change(config, n) for n in networks if n in config["ablations"]}
+    changes = {n: describe_change(config, n) for n, m in methods.items() if m.ablation_of}
+    variants = study_variants(config).values()
     compared = tuple(t for t in ("reconstruction", "interpolation") if t in tables)
     summaries = ["comparisons", "claims", "verdicts"]
     if changes and tasks:
@@ -199,8 +199,8 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         scans_per_batch=math.ceil(cohort.n_scans / n_batches),
         scan_bytes=4 * math.prod(config["grid"]["shape"]),
         seeds=tuple(config["training_seeds"]),
-        networks=tuple(networks),
-        methods=tuple(methods),
+        methods=methods,
+        networks=tuple(v.name for v in variants if v.network.needs not in lacking),
         changes=changes,
         tasks=tuple(tasks),
         scored=tuple(t for t in tables if t in SCORED),
@@ -208,7 +208,6 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         claimed=tuple(t for t in tables if t in CLAIMED),
         tables=(*tables, *summaries),
         figures=tuple(figures),
-        learns_residual=_learns_residual(cohort),
         left_out=left_out,
     )
 
@@ -228,26 +227,33 @@ def _plan_tasks(cohort: CohortSummary, left_out: dict[str, str]) -> list[str]:
     return tasks
 
 
-def _plan_methods(
-    config: dict[str, Any], tasks: list[str], left_out: dict[str, str]
-) -> tuple[list[str], list[str]]:
-    """Networks to train, and all methods with a code; adds to `left_out` those that cannot be."""
-    networks = [*CODED, *config["ablations"]]
+def _lacking(
+    config: dict[str, Any], cohort: CohortSummary, tasks: list[str]
+) -> dict[Need | None, str]:
+    """What the cohort does not have, and why that is so."""
+    lacking: dict[Need | None, str] = {}
     if not tasks:
-        for network in [n for n in networks if base_network(config, n) == "supervised"]:
-            networks.remove(network)
-            left_out[f"method {network}"] = "there is neither a diagnosis nor an age to learn"
-    methods = [*networks, "voxel_pca", "histogram_pca", "latent_mean", "region_volumes"]
-    if config["cohort"]["source"] == "simulated":
-        methods.append("true_volumes")
-    else:
-        left_out["method true_volumes"] = "true volumes are known of simulated people only"
-    return networks, methods
+        lacking[Need.LABELS] = "there is neither a diagnosis nor an age to learn"
+    if config["cohort"]["source"] != "simulated":
+        lacking[Need.TRUTH] = "true volumes are known of simulated participants only"
+    if cohort.n_longitudinal < 2:
+        who = "only one participant has" if cohort.n_longitudinal else "nobody has"
+        lacking[Need.TRIPLES] = (
+            f"{who} {VISITS_FOR_INTERPOLATION} visits, and it takes one participant to learn from "
+            "and another one to test on"
+        )
+    return lacking
 
 
-def _learns_residual(cohort: CohortSummary) -> bool:
-    """Whether there is one person to test interpolation on and another one to learn from."""
-    return cohort.n_longitudinal > 1
+def _plan_methods(
+    config: dict[str, Any], lacking: Mapping[Need | None, str], left_out: dict[str, str]
+) -> Methods:
+    """Methods that the cohort allows; adds to `left_out` those that it does not."""
+    methods = study_methods(config)
+    for name, method in methods.items():
+        if method.needs in lacking:
+            left_out[f"method {name}"] = lacking[method.needs]
+    return Methods(m for m in methods.values() if m.needs not in lacking)
 
 
 def _plan_results(
@@ -264,11 +270,6 @@ def _plan_results(
     if cohort.n_longitudinal:
         tables.append("interpolation")
         figures += ["interpolation_sequence", "interpolation_gap"]
-        if not _learns_residual(cohort):
-            left_out["method ldae_residual"] = (
-                f"only one person has {VISITS_FOR_INTERPOLATION} visits, and nobody can be both "
-                "learned from and tested on"
-            )
     else:
         left_out["interpolation"] = (
             f"nobody has {VISITS_FOR_INTERPOLATION} visits, so none lies between two others"

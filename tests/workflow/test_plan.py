@@ -117,7 +117,7 @@ def test_one_person_with_three_visits_teaches_no_residual(plan_folder, tmp_path)
     assert done.returncode == 0, done.stderr
     jobs = planned(done.stdout)
     assert jobs["interpolate_gaps"] == 1 and "train_residual" not in jobs
-    assert "Left out: method ldae_residual, because only one person has 3 visits" in done.stdout
+    assert "Left out: method ldae_residual, because only one participant has 3 visits" in done.stdout
 
 
 def test_single_visits_of_healthy_people_from_bids(plan_folder, tmp_path):

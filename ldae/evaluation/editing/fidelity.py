@@ -75,7 +75,7 @@ def measure_scans(
     """Volumes and judges' scores of scans, in absolute terms."""
     again = model.semantic_code(x.to(model.device))
     if again is None:
-        raise ValueError(f"{model.name} has no semantic code")
+        raise ValueError("a model without a semantic code cannot be judged by it")
     volumes = measure_regions(x, mask, atlas)
     seen = {
         CODE_JUDGE: again.float().cpu().numpy(),

@@ -9,7 +9,7 @@ is measured of an edit stands in :mod:`ldae.evaluation.editing.fidelity`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from ldae.evaluation.editing.judges import Halves, Panel, ProbeSettings
 from ldae.evaluation.probes.fitting import probe_tasks
 from ldae.evaluation.reconstruction import choose_rows, with_scans
 from ldae.evaluation.regions import RegionAtlas
+from ldae.methods import Method, Methods
 from ldae.models.inference import encode_stochastic, sample
 from ldae.statistics.scores import NOTHING, SLOPES
 
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TARGETED = "_targeted"
-"""Ends the method's name of a model whose edits leave the other attributes' probes where they are;
-without it a model's edits are the paper's."""
+PROBE, TARGETED = "probe", "targeted"
+"""Kinds of edits (:attr:`ldae.methods.Method.edit`): along the weights of the attribute's probe, as
+in the paper, or along its effect while the probes of the other attributes stay where they are."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,14 @@ def manipulate_attribute(
     probing: ProbeSettings,
     settings: EditSettings,
     seed: int,
-    targeted: Collection[str] = (),
+    methods: Methods,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Dose and response of editing disease and age in scans of the split.
 
     Each scan is decoded from its own stochastic code; changes are against the same scan decoded at
-    a = 0.  A model's edits go along the weights of its probes, as the paper's do; those of method
-    ``<model>_targeted`` along :func:`ldae.evaluation.editing.directions.targeted_directions`, which
-    hold the other attributes.  Metrics of each scan, by edited attribute (`task`) and amount:
+    a = 0. A method's edits go along the weights of its probes, as the paper's do, or along
+    :func:`ldae.evaluation.editing.directions.targeted_directions`, which hold the other
+    attributes. Metrics of each scan, by edited attribute (`task`) and amount:
 
     * ``ventricle_change_ml``, ``hippocampus_change_ml``, in template space;
     * ``response`` of each judge to each `attribute`, in deviations of its score between people, and
@@ -117,9 +118,9 @@ def manipulate_attribute(
     store
         The packed scans.
     models
-        Models with a semantic code, by name.
+        Trained models with a semantic code, by method.
     codes
-        Codes of all scans of each model, (N, dim), row-aligned.
+        Codes of all scans by network, (N, dim), row-aligned.
     volumes
         Volumes of structures of all scans in template space, (N, 6), ml
         (:func:`ldae.evaluation.codes.template_volumes`).
@@ -133,8 +134,8 @@ def manipulate_attribute(
         Which scans are edited, by how much and how.
     seed
         Of the halves of the training people, the fits, and the draw of scans.
-    targeted
-        Names of the models that are edited along targeted directions too.
+    methods
+        The methods of `models`; those with one network and sampler are edits of one model.
 
     Returns
     -------
@@ -152,7 +153,7 @@ def manipulate_attribute(
     tasks = probe_tasks(store.index)
     if not tasks:
         raise ValueError("there is neither a diagnosis nor an age to edit")
-    for name in models:
+    for name in codes:
         if not len(codes[name]) == len(volumes) == len(store.index):
             raise ValueError(
                 f"{len(codes[name])} codes and {len(volumes)} volumes for {len(store.index)} scans"
@@ -162,9 +163,10 @@ def manipulate_attribute(
     fidelity = Fidelity(store, atlas.affected, effects, tasks, settings.split)
     parts: list[pd.DataFrame] = []
     shown: dict[str, np.ndarray] = {}
-    for name, model in models.items():
-        directions = _find_directions(halves, tasks, name, codes[name], name in targeted)
-        panel = halves.panel(codes[name])
+    for edits_of in _edits_of_models(methods[name] for name in models):
+        model, of_model = models[edits_of[0].name], codes[str(edits_of[0].network)]
+        directions = _find_directions(halves, tasks, edits_of, of_model)
+        panel = halves.panel(of_model)
         people = [
             halves.people_slopes(task, panel).assign(method=method)
             for method in directions
@@ -180,17 +182,30 @@ def manipulate_attribute(
     return pd.concat([edited, *trivial], ignore_index=True), shown
 
 
+def _edits_of_models(methods: Iterable[Method]) -> list[list[Method]]:
+    """Methods that are edits of one model together, in their order."""
+    together: dict[tuple[str | None, str | None], list[Method]] = {}
+    for method in methods:
+        together.setdefault((method.network, method.sampler), []).append(method)
+    return list(together.values())
+
+
 def _find_directions(
-    halves: Halves, tasks: Sequence[str], name: str, codes: np.ndarray, targeted: bool
+    halves: Halves, tasks: Sequence[str], methods: Iterable[Method], codes: np.ndarray
 ) -> dict[str, dict[str, Direction]]:
-    """Directions of the tasks by method: the paper's and, if wanted, the targeted ones."""
+    """Directions of the tasks by method, in the code space of one model."""
     probes = halves.directing_probes(tasks, codes)
-    directions = {name: {task: Direction.of_probe(probes[task]) for task in tasks}}
-    if targeted:
-        first = halves.first
-        targets = {attribute: target[first] for attribute, target in halves.target.items()}
-        found = targeted_directions(codes[first], halves.subjects[first], targets, probes)
-        directions[f"{name}{TARGETED}"] = {task: found[task] for task in tasks}
+    directions = {}
+    for method in methods:
+        if method.edit == PROBE:
+            found = {task: Direction.of_probe(probes[task]) for task in tasks}
+        elif method.edit == TARGETED:
+            first = halves.first
+            targets = {attribute: target[first] for attribute, target in halves.target.items()}
+            found = targeted_directions(codes[first], halves.subjects[first], targets, probes)
+        else:
+            raise ValueError(f"{method.name} edits by {method.edit}, not by {PROBE} or {TARGETED}")
+        directions[method.name] = {task: found[task] for task in tasks}
     return directions
 
 
@@ -215,7 +230,7 @@ def _edit_scans(
         on_device = scans.x.to(model.device)
         y = model.semantic_code(on_device)
         if y is None:
-            raise ValueError(f"{model.name} has no semantic code to edit")
+            raise ValueError(f"{next(iter(directions))} has no semantic code to edit")
         z_0 = model.to_latent(on_device)
         z_T = encode_stochastic(model, z_0, y, settings.n_steps)  # noqa: N806
         unedited = model.from_latent(sample(model, z_T, y, settings.n_steps)).cpu()

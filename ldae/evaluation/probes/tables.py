@@ -12,17 +12,22 @@ import numpy as np
 import pandas as pd
 
 from ldae.evaluation.probes.fitting import CROSS_VALIDATED, is_classification
+from ldae.methods import Methods, Role
 from ldae.statistics.bootstrap import subject_bootstrap
 from ldae.statistics.measures import AD_VS_CN, MAIN_MEASURE, MEASURES, ratio, weighted_auc
 from ldae.statistics.predictions import seeds_of
 from ldae.statistics.tables import tidy
 
-CEILING = "true_volumes"
 CHANCE_AUC = 0.5
 
 
 def tabulate_probes(
-    predictions: Mapping[str, pd.DataFrame], *, cohort: str, seed: int, n_bootstrap: int
+    predictions: Mapping[str, pd.DataFrame],
+    methods: Methods,
+    *,
+    cohort: str,
+    seed: int,
+    n_bootstrap: int,
 ) -> pd.DataFrame:
     """Performance of every method's probes on the validation and the test split.
 
@@ -30,7 +35,9 @@ def tabulate_probes(
     ----------
     predictions
         Predictions of :func:`fit_probes` by method, with a column ``seed`` if they are of several
-        trainings.  Every scan counts; intervals are over subjects (and seeds).
+        trainings. Every scan counts; intervals are over subjects (and seeds).
+    methods
+        The study's methods, the truth among them where it is known.
     cohort, seed
         For the table; `seed` also seeds the bootstrap.
     n_bootstrap
@@ -43,6 +50,7 @@ def tabulate_probes(
         0.5 to that of the true volumes, on the same replicates.
     """
     rows: list[dict[str, object]] = []
+    truth = next((name for name in methods.select(Role.TRUTH) if name in predictions), None)
     for method, frame in predictions.items():
         for split in ("val", "test", CROSS_VALIDATED):
             for task, measures in MEASURES.items():
@@ -61,8 +69,8 @@ def tabulate_probes(
                 for metric, measure in measures.items():
                     result = subject_bootstrap(values, subjects, measure, n_bootstrap, seed, runs)
                     rows.append(common | {"metric": metric} | _result(result))
-                if task == AD_VS_CN and CEILING in predictions and method != CEILING:
-                    both = paired_predictions(frame, predictions[CEILING], split, task)
+                if task == AD_VS_CN and truth is not None and method != truth:
+                    both = paired_predictions(frame, predictions[truth], split, task)
                     result = subject_bootstrap(
                         both[["target", "prediction", "other"]].to_numpy(float),
                         both["subject"].to_numpy(str),

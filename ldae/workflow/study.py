@@ -1,0 +1,256 @@
+"""What the rules ask about a study: its plan, its files, and what its jobs need.
+
+Methods that take ``wildcards`` are input functions or parameters of rules.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ldae.methods import Methods, Need, Variant, study_networks, study_variants
+from ldae.provenance import code
+from ldae.workflow.plan import (
+    cohort_fingerprint,
+    mask_fingerprint,
+    plan_study,
+    summarize_cohort,
+)
+
+Demand = Callable[[Any, int], int]
+"""A resource of a job, from its wildcards and the number of the attempt."""
+
+
+class Study:
+    """A study as its rules see it.
+
+    Parameters
+    ----------
+    config
+        Complete settings.
+    scripts
+        Folder of the rules' scripts.
+
+    Attributes
+    ----------
+    cohort, plan
+        First look at the cohort, and the targets that it allows.
+    variants
+        Every network that is trained, by name.
+    """
+
+    def __init__(self, config: Mapping[str, Any], scripts: Path) -> None:
+        self.config = dict(config)
+        self.scripts = scripts
+        self.cohort = summarize_cohort(self.config)
+        self.plan = plan_study(self.config, self.cohort)
+        known = study_variants(config)
+        self.variants: dict[str, Variant] = {name: known[name] for name in self.plan.networks}
+        self.networks = study_networks(config)
+
+    # files
+
+    def results(self, path: str) -> str:
+        """Path of a file of the study, where Snakemake does not replace ``<results>``."""
+        return f"{self.config['pathvars']['results']}/{path}"
+
+    def model(self, network: str, seed: object) -> str:
+        """Weights of a network of one training seed."""
+        return self.results(f"{network}/seed-{seed}/model.safetensors")
+
+    def bids_dir(self, wildcards: Any) -> str:
+        """Folder of the cohort's raw scans."""
+        if self.simulated:
+            return self.results("cohort/bids")
+        return str(self.config["bids_folder"])
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the cohort is simulated."""
+        return bool(self.config["cohort"]["source"] == "simulated")
+
+    @property
+    def public(self) -> bool:
+        """Whether participants may be called by the labels of their cohort."""
+        return self.simulated or bool(self.config["cohort"]["public"])
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders with data from outside that jobs read."""
+        named = [self.config["bids_folder"], self.config["encoder"]["pretrained"]]
+        named.append(self.config["autoencoder"]["perceptual_weights_file"])
+        paths = [Path(name) for name in named if name]
+        return [path if path.is_dir() else path.parent for path in paths]
+
+    def reference_volumes(self, wildcards: Any) -> str | list[str]:
+        """Table of reference volumes of a real cohort; none if the settings name none."""
+        name = self.config["evaluation"]["reference_volumes"]
+        return f"{self.config['bids_folder']}/{name}" if name else []
+
+    @property
+    def cohort_fingerprint(self) -> str:
+        """Digest of a real cohort's tables and of its images' names, sizes and times."""
+        return cohort_fingerprint(self.config)
+
+    def given_masks(self, wildcards: Any) -> str:
+        """Digest of the masks that take the place of brain extraction."""
+        return mask_fingerprint(self.config, self.config["preprocessing"]["mask_pattern"])
+
+    def reference_masks(self, wildcards: Any) -> str:
+        """Digest of the masks that brain masks are compared with."""
+        return mask_fingerprint(self.config, self.config["quality"]["reference_masks"])
+
+    # trainings
+
+    def variant(self, wildcards: Any) -> Variant:
+        """What a job's wildcard ``network`` names."""
+        return self.variants[wildcards.network]
+
+    def training(self, wildcards: Any) -> str:
+        """Reference of the function that trains a network."""
+        return self.variant(wildcards).network.train
+
+    def sections(self, wildcards: Any) -> dict[str, dict[str, Any]]:
+        """Settings that a training reads, by section, with an ablation's changes."""
+        return self.variant(wildcards).settings(self.config)
+
+    def in_latents(self, wildcards: Any) -> bool:
+        """Whether a network is trained on latents."""
+        return self.variant(wildcards).network.in_latents
+
+    def stands_on(self, wildcards: Any) -> str | list[str]:
+        """Weights that a network stands on; none for most."""
+        below = self.variant(wildcards).stands_on
+        return self.model(below, wildcards.seed) if below else []
+
+    def pretrained(self, wildcards: Any) -> str | list[str]:
+        """Weights that a network's encoder starts from, if any."""
+        return existing(self.sections(wildcards).get("encoder", {}).get("pretrained"))
+
+    def perceptual(self, wildcards: Any) -> str | list[str]:
+        """Weights of the perceptual loss, if there is one."""
+        settings = self.config["autoencoder"]
+        return existing(settings["perceptual_weight"] and settings["perceptual_weights_file"])
+
+    def checkpoints(self, wildcards: Any) -> str:
+        """Folder of one training's checkpoints, outside its rule's outputs."""
+        return self.results(f"checkpoints/{wildcards.network}-seed-{wildcards.seed}")
+
+    # evaluations
+
+    def encoder(self, wildcards: Any) -> str:
+        """Reference of the function that loads a network's semantic encoder."""
+        return str(self.variant(wildcards).network.encoder)
+
+    @property
+    def encoders(self) -> list[str]:
+        """Networks whose semantic codes are computed."""
+        return [m.name for m in self.plan.methods.coded().values() if m.network is not None]
+
+    def methods(self, evaluation: str) -> Methods:
+        """Methods of an evaluation."""
+        return self.plan.methods.select(evaluation=evaluation)
+
+    def loaders(self, evaluation: str) -> dict[str, str]:
+        """Reference of the function that loads the model of each network of an evaluation."""
+        methods = self.plan.methods.models(evaluation).values()
+        return {m.network: str(self.networks[m.network].model) for m in methods if m.network}
+
+    def models(self, evaluation: str) -> Callable[[Any], dict[str, str]]:
+        """Input function: weights of all networks of an evaluation, by name."""
+        names = {m.network for m in self.methods(evaluation).values() if m.network}
+        names |= {below for n in names if (below := self.networks[n].stands_on)}
+
+        def files(wildcards: Any) -> dict[str, str]:
+            seed = wildcards.get("seed", self.plan.seeds[0])
+            return {name: self.model(name, seed) for name in sorted(names)}
+
+        return files
+
+    def edited_codes(self, wildcards: Any) -> dict[str, str]:
+        """Codes of every network whose code is edited, as ``<network>_codes``."""
+        methods = self.methods("manipulation").values()
+        names = dict.fromkeys(m.network for m in methods if m.edit is not None)
+        codes = "codes/{}/seed-{}.npy"
+        return {f"{n}_codes": self.results(codes.format(n, wildcards.seed)) for n in names}
+
+    def outer_folds(self, wildcards: Any) -> Any:
+        """Folds of the probes' cross-validation; None for codes that were learned from labels.
+
+        Probes that predict training participants would learn from codes that saw their labels.
+        """
+        variant = self.variants.get(wildcards.method)
+        if variant is not None and variant.network.needs is Need.LABELS:
+            return None
+        return self.config["probes"]["outer_folds"]
+
+    # jobs
+
+    def code(self, script: str, *references: str) -> str:
+        """Digest of a rule's script, of the library code that it reaches, and of `references`."""
+        return code.code_digest(self.scripts / f"{script}.py", *references)
+
+    def training_code(self, wildcards: Any) -> str:
+        """Digest of the code of one network's training."""
+        return self.code("train_network", self.training(wildcards))
+
+    def encoder_code(self, wildcards: Any) -> str:
+        """Digest of the code of one network's encoder."""
+        return self.code("encode_semantics", self.encoder(wildcards))
+
+    def evaluation_code(self, script: str, evaluation: str) -> str:
+        """Digest of the code of an evaluation: its models' and their samplers' included."""
+        methods = self.plan.methods.models(evaluation).values()
+        samplers = dict.fromkeys(m.sampler for m in methods if m.sampler)
+        return self.code(script, *self.loaders(evaluation).values(), *samplers)
+
+    def memory(self, base: float, scans: float = 0.0) -> Demand:
+        """Memory that a rule asks for, MB; half as much again with the second and third attempt.
+
+        Later attempts are those of trainings that go on in pieces, and need no more.
+
+        Parameters
+        ----------
+        base
+            What any study needs, MB.
+        scans
+            Copies of all scans (float32) held at a time.
+        """
+        needed = base + scans * self.cohort.n_scans * self.plan.scan_bytes / 1e6
+        return lambda wildcards, attempt: round(needed * (1 + 0.5 * min(attempt - 1, 2)))
+
+    def training_memory(self, wildcards: Any, attempt: int) -> int:
+        """Memory that a training asks for, MB."""
+        network = self.variant(wildcards).network
+        scans = 0.1 if network.in_latents else 0.0
+        return self.memory(network.memory_mb, scans)(wildcards, attempt)
+
+    def minutes(self, base: float, per_scan: float = 0.0, n_scans: int | None = None) -> Demand:
+        """Time that a rule asks for, minutes; as much again with every further attempt.
+
+        Parameters
+        ----------
+        base
+            What any study needs, minutes.
+        per_scan
+            Minutes for each of `n_scans`.
+        n_scans
+            By default all scans of the cohort.
+        """
+        needed = base + per_scan * (self.cohort.n_scans if n_scans is None else n_scans)
+        return lambda wildcards, attempt: math.ceil(needed * attempt)
+
+
+def existing(name: object) -> str | list[str]:
+    """A file of weights that a setting names, if it is there.
+
+    :func:`ldae.workflow.plan.check_weights` says which are missing.
+    """
+    return str(name) if name and Path(str(name)).is_file() else []
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Pattern for a wildcard that is one of `names`."""
+    return "|".join(names) or "none"

@@ -1,0 +1,81 @@
+# Networks that are trained once per training seed, and the code of every scan from their encoders.
+# Which there are, and what each is trained with, stands in ldae/methods.py.
+
+
+rule train_network:
+    input:
+        starting_weights=study.pretrained,
+        volumes=rules.pack_volumes.output.volumes,
+        masks=rules.pack_volumes.output.masks,
+        index=rules.pack_volumes.output.index,
+        mu=branch(study.in_latents, then=rules.encode_latents.output.mu, otherwise=[]),
+        sigma=branch(
+            study.in_latents, then=rules.encode_latents.output.sigma, otherwise=[]
+        ),
+        scale=branch(
+            study.in_latents,
+            then=rules.measure_latent_scale.output.scale,
+            otherwise=[],
+        ),
+        stands_on=study.stands_on,
+    output:
+        model="<results>/{network}/seed-{seed}/model.safetensors",
+        metrics="<results>/{network}/seed-{seed}/metrics.csv",
+    log:
+        text="<results>/logs/train_network/{network}/seed-{seed}.log",
+    benchmark:
+        "<results>/benchmarks/train_network/{network}/seed-{seed}.tsv"
+    priority: LONGEST_WAY
+    retries: TRAINING_RETRIES
+    conda:
+        "../envs/torch.yaml"
+    container:
+        image("torch")
+    threads: TRAINING_THREADS
+    resources:
+        mem_mb=study.training_memory,
+        runtime=TRAINING_MINUTES,
+        checkpoint_minutes=10,
+    params:
+        train=study.training,
+        sections=study.sections,
+        work_dir=study.checkpoints,
+        seed=training_seed,
+        code=study.training_code,
+    message:
+        "Training {wildcards.network}, seed {wildcards.seed}"
+    script:
+        "../scripts/train_network.py"
+
+
+rule encode_semantics:
+    input:
+        model=rules.train_network.output.model,
+        volumes=rules.pack_volumes.output.volumes,
+        masks=rules.pack_volumes.output.masks,
+        index=rules.pack_volumes.output.index,
+    output:
+        codes="<results>/codes/{network}/seed-{seed}.npy",
+    log:
+        text="<results>/logs/encode_semantics/{network}/seed-{seed}.log",
+    benchmark:
+        "<results>/benchmarks/encode_semantics/{network}/seed-{seed}.tsv"
+    wildcard_constraints:
+        network=one_of(study.encoders),
+    conda:
+        "../envs/torch.yaml"
+    container:
+        image("torch")
+    threads: BATCH_THREADS
+    resources:
+        mem_mb=memory(16000),
+        runtime=minutes(15, per_scan=0.02),
+        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
+    params:
+        encoder=study.encoder,
+        seed=training_seed,
+        code=study.encoder_code,
+    message:
+        "Encoding every scan into its semantic code ({wildcards.network}, seed {wildcards.seed})"
+    script:
+        "../scripts/encode_semantics.py"
