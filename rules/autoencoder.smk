@@ -27,7 +27,7 @@ rule train_autoencoder:
         checkpoint_minutes=10,
     params:
         train="ldae.training.autoencoder:train_autoencoder",
-        sections={"autoencoder": config["autoencoder"]},
+        sections=study.section("autoencoder"),
         work_dir=results("checkpoints/autoencoder"),
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("train_network", "ldae.training.autoencoder:train_autoencoder"),

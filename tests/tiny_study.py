@@ -123,7 +123,7 @@ class TinyStudy:
         volumes = [self.path("volumes/volumes.npy"), self.path("volumes/index.tsv")]
         seed = {"seed": 7, "settings": {"n_steps": 30, "windows": [3, 11]}}
         trained = {"network": "ldae", "seed": "7"}
-        self.job("train_ldae", volumes, {f"{LDAE}/model.safetensors": "weights"}, trained, seed)
+        self.job("train_network", volumes, {f"{LDAE}/model.safetensors": "weights"}, trained, seed)
         self.job(
             "encode_semantics",
             [*volumes, self.path(f"{LDAE}/model.safetensors")],

@@ -116,6 +116,10 @@ class Study:
         """Settings that a training reads, by section, with an ablation's changes."""
         return self.variant(wildcards).settings(self.config)
 
+    def section(self, name: str) -> dict[str, dict[str, Any]]:
+        """One section of the settings, under its name."""
+        return {name: self.config[name]}
+
     def in_latents(self, wildcards: Any) -> bool:
         """Whether a network is trained on latents."""
         return self.variant(wildcards).network.in_latents

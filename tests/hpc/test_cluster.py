@@ -127,7 +127,7 @@ def test_a_new_image_runs_what_was_made_with_the_old_one(on_cluster: Study) -> N
         table.write_text(kept)
         renamed.unlink()
     planned = set(re.findall(r"^(\w+) +\d+$", said, re.M))
-    assert {"fit_probe", "plot_roc"} <= planned and "train_prior" not in planned
+    assert {"fit_probe", "plot_roc"} <= planned and "train_network" not in planned
     assert "Software environment definition has changed" in said
 
 
@@ -225,17 +225,17 @@ def test_a_training_of_two_tasks_gives_the_result_of_one(
     shutil.copytree(local.folder / ".snakemake", study.folder / ".snakemake")
     (study.folder / "even.yaml").write_text("prior: {dropout: 0.0}\n")
     arguments = ("micro.yaml", "even.yaml", "--rerun-triggers", "params", "--allowed-rules",
-                 "train_prior")  # fmt: skip
+                 "train_network")  # fmt: skip
     model = study.results / "prior/seed-0/model.safetensors"
     target = str(model.relative_to(study.folder))
     study.run(*arguments, "--", target, cluster=False)
     alone = model.rename(study.folder / "alone.safetensors")
-    tasks = [f"train_prior:{name}" for name in ("mpi=srun", "tasks=2", "mem_mb=500")]
+    tasks = [f"train_network:{name}" for name in ("mpi=srun", "tasks=2", "mem_mb=500")]
     study.run(*arguments, "--set-resources", *tasks, "--", target)
     assert weights_agree(alone, model, 1e-5)
-    record = records(study, "train_prior")[-1]
+    record = records(study, "train_network/prior")[-1]
     assert record["slurm"] and record["container"]
-    other = (study.results / "logs/train_prior/prior/seed-0.process-1.log").read_text()
+    other = (study.results / "logs/train_network/prior/seed-0.process-1.log").read_text()
     assert "MEMBER: 2/2" in other or "steps of" in other
 
 
@@ -256,7 +256,7 @@ class Training:
     def __init__(self, study: Study) -> None:
         self.study = study
         self.arguments = ("micro.yaml", "long.yaml", "--rerun-triggers", "params",
-                          "--allowed-rules", "train_prior")  # fmt: skip
+                          "--allowed-rules", "train_network")  # fmt: skip
         self.limit = 1  # minutes that one attempt gets where it is to be ended
         self.begun: subprocess.Popen[str] | None = None
 
@@ -271,12 +271,12 @@ class Training:
         shutil.rmtree(self.study.folder / ".snakemake/locks", ignore_errors=True)
         shutil.rmtree(self.study.results / "prior", ignore_errors=True)
         shutil.rmtree(self.study.results / "checkpoints", ignore_errors=True)
-        shutil.rmtree(self.study.results / "records/train_prior", ignore_errors=True)
+        shutil.rmtree(self.study.results / "records/train_network/prior", ignore_errors=True)
         return self.resume(*resources, retries=retries)
 
     def resume(self, *resources: str, retries: int = 3) -> subprocess.Popen[str]:
         """Start it from where it is."""
-        asked = [f"train_prior:{text}" for text in ("mem_mb=500", *resources)]
+        asked = [f"train_network:{text}" for text in ("mem_mb=500", *resources)]
         more = ("--set-resources", *asked, "--retries", str(retries), "--", PRIOR)
         self.begun = self.study.start(*self.arguments, *more)
         return self.begun
@@ -305,7 +305,7 @@ class Training:
             except OSError:
                 continue
             ours = words[-2:-1] and words[-2].startswith(str(self.study.folder))
-            if words[0] == "python" and ours and words[-2].endswith("train_prior.py"):
+            if words[0] == "python" and ours and words[-2].endswith("train_network.py"):
                 return int(path.parent.name)
         return 0
 
@@ -314,7 +314,7 @@ class Training:
 
     def first_step(self) -> int:
         """Step at which the last attempt began."""
-        log = (self.study.results / "logs/train_prior/prior/seed-0.log").read_text()
+        log = (self.study.results / "logs/train_network/prior/seed-0.log").read_text()
         begun = re.findall(r"steps of \d+ scans from step (\d+)", log)
         return int(begun[-1])
 
@@ -360,7 +360,7 @@ def test_time_limit(training: Training) -> None:
     """Every attempt saves and ends itself before the limit, and the next job goes on there."""
     limit = f"runtime={training.limit}"
     said = training.study.end(training.begin(limit, retries=8), 1500)
-    attempts = records(training.study, "train_prior")
+    attempts = records(training.study, "train_network/prior")
     assert len({a["slurm"]["slurm_job_id"] for a in attempts}) == len(attempts) >= 2
     assert [a["status"] for a in attempts[:-1]] == ["FailedActionStatus"] * (len(attempts) - 1)
     assert {a["error"]["type"] for a in attempts[:-1]} == {"Interrupted"}
@@ -389,7 +389,7 @@ def test_killed_process(training: Training) -> None:
     before = training.step()
     os.kill(training.process(), signal.SIGKILL)
     said = training.study.end(process, 400)
-    assert "train_prior failed" in said
+    assert "train_network failed" in said
     assert training.first_step() >= before > 0
     assert same_result(training)
 
@@ -405,7 +405,7 @@ def test_requeued_job(training: Training) -> None:
     run("scontrol", "update", f"JobId={job}", "StartTime=now")
     training.study.end(process, 600)
     assert training.first_step() >= before > 0
-    assert records(training.study, "train_prior")[-1]["slurm"]["slurm_job_id"] == job
+    assert records(training.study, "train_network/prior")[-1]["slurm"]["slurm_job_id"] == job
     assert same_result(training)
 
 
@@ -439,7 +439,7 @@ def test_full_disk(training: Training) -> None:
 
 
 def last_error(training: Training) -> str:
-    found = records(training.study, "train_prior")
+    found = records(training.study, "train_network/prior")
     return str(found[-1]["error"]) if found else ""
 
 
@@ -454,7 +454,7 @@ def test_killed_snakemake(training: Training) -> None:
     said = training.study.end(training.resume(), 60, code=1)
     last = said.strip().splitlines()[-1]
     assert last.startswith("Error: SLURM: jobs of an earlier run still work in this folder")
-    assert f"scancel {job}" in last and "train_prior" in last
+    assert f"scancel {job}" in last and "train_network" in last
     before = training.step()
     run("scancel", job)
     wait_until("the end of the job", lambda: not training.job())

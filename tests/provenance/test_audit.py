@@ -228,7 +228,7 @@ def ended(copy: Copy, rule: str) -> Path:
 
 
 def test_an_edited_record_is_found(copy):
-    path = ended(copy, "train_ldae/ldae")
+    path = ended(copy, "train_network/ldae")
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
     name = path.relative_to(copy.results).as_posix()
     found = errors(copy.audit())
@@ -315,9 +315,9 @@ def test_a_job_that_only_snakemake_knows_is_told(copy):
 
 
 def test_uncommitted_code_is_told(copy):
-    copy.change_records(lambda record: record.update(dirty=True), "train_ldae")
+    copy.change_records(lambda record: record.update(dirty=True), "train_network")
     (found,) = errors(copy.audit()).items()
-    assert found[0].startswith("train_ldae/ldae") and found[1] == "uncommitted changes"
+    assert found[0].startswith("train_network/ldae") and found[1] == "uncommitted changes"
 
 
 def test_an_unknown_commit_is_told(copy):
@@ -349,7 +349,7 @@ def test_other_code_than_the_commit_has_is_told(copy):
     def change(record: dict) -> None:
         record["params"]["code"] = "0123456789abcdef"
 
-    copy.change_records(change, "train_ldae")
+    copy.change_records(change, "train_network")
     assert "code 0123456789abcdef" in errors(copy.audit()).values()
 
 
@@ -435,10 +435,8 @@ def test_every_fit_notes_its_people(copy):
     assert all(who and who <= train for who in fits.values()), fits
     rules = {rule for rule, _ in fits}
     assert rules >= {
-        "train_autoencoder", "train_prior", "train_ldae", "train_voxel_dae", "train_supervised",
-        "train_ldae_joint", "train_residual",
-        "measure_latent_scale", "fit_voxel_pca", "fit_probe", "encode_semantics",
-        "manipulate_attribute",
+        "train_autoencoder", "train_network", "measure_latent_scale", "fit_voxel_pca",
+        "fit_probe", "manipulate_attribute",
     }  # fmt: skip
 
 
@@ -449,7 +447,7 @@ def test_a_test_person_in_a_training_is_told(copy):
         for people in record.get("fitted_on", {}).values():
             people.append(person)
 
-    copy.change_records(change, "train_ldae")
+    copy.change_records(change, "train_network")
     (found,) = {f.found for f in copy.audit().findings if f.level is Level.ERROR}
     assert person in found
 

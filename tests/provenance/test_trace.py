@@ -20,7 +20,7 @@ from ldae.provenance.picture import BOX, lay_out
 from ldae.provenance.tree import draw_tree
 
 BEHIND_AGE = {
-    "read_bids": 1, "preprocess_scan": 2, "pack_volumes": 1, "train_ldae": 1,
+    "read_bids": 1, "preprocess_scan": 2, "pack_volumes": 1, "train_network": 1,
     "encode_semantics": 1, "fit_voxel_pca": 1, "fit_probe": 2, "tabulate_probes": 1, "plot_age": 1,
 }  # fmt: skip
 LDAE = {"method": "ldae", "split": "test"}
@@ -123,7 +123,7 @@ def test_pictures_are_the_same_each_time(public_study, tmp_path):
     subprocess.run(command, cwd=ROOT, env={"PYTHONHASHSEED": "1"}, check=True, capture_output=True)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     drawing = (tmp_path / "a.svg").read_text()
-    for text in ["read_bids", "fit_probe", "train_ldae", "plot_age", "raw files", "2 jobs"]:
+    for text in ["read_bids", "fit_probe", "train_network", "plot_age", "raw files", "2 jobs"]:
         assert text in drawing, text
     assert main(["trace", figure, "--picture", str(tmp_path / "a.txt")]) == 2
 

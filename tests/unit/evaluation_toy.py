@@ -92,11 +92,9 @@ class ToyModel(DiffusionAutoencoder):
         False is the prior: no code, m = 0.
     """
 
-    def __init__(
-        self, name: str = "ldae", deviation: float = 0.3, conditional: bool = True
-    ) -> None:
+    def __init__(self, deviation: float = 0.3, conditional: bool = True) -> None:
         latent_shape = (1, *(n // 2 for n in SHAPE))
-        super().__init__(name, latent_shape, NoiseSchedule(1000, 1e-4, 0.02), torch.device("cpu"))
+        super().__init__(latent_shape, NoiseSchedule(1000, 1e-4, 0.02), torch.device("cpu"))
         self.deviation = deviation if conditional else 1.0
         self.conditional = conditional
         self.calls = 0

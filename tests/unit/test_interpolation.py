@@ -11,9 +11,12 @@ from ldae.data.triples import bin_months
 from ldae.data.volumes import VolumeStore
 from ldae.evaluation.interpolation import find_triples, interpolate_gaps
 from ldae.evaluation.regions import measure_regions, region_atlas
+from ldae.methods import METHODS, Methods
 from ldae.networks.residual import VisitResidual
 from ldae.statistics.scores import tabulate_scores
 from ldae.statistics.tables import table_columns
+
+STUDY = Methods(METHODS)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def result(store: VolumeStore) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
         residual=VisitResidual(SHAPE, latent_channels=1, patch_size=2, channels=8, n_blocks=1),
     )
     scores = scores.assign(seed=0, split="test")
-    table = tabulate_scores(scores, "interpolation", cohort="toy", n_bootstrap=50, seed=0)
+    table = tabulate_scores(scores, "interpolation", STUDY, cohort="toy", n_bootstrap=50, seed=0)
     return table, examples
 
 
@@ -119,7 +122,7 @@ def test_residual_that_nobody_could_teach_is_noted(
         seed=0,
         residual=VisitResidual(SHAPE, latent_channels=1, patch_size=2, channels=8, n_blocks=1),
     )
-    noted = set(scores.loc[scores["note"].str.contains("no training person"), "method"])
+    noted = set(scores.loc[scores["note"].str.contains("no training participant"), "method"])
     assert noted == {"ldae_residual"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,13 @@ from ldae.evaluation.editing.judges import ProbeSettings, halve_subjects
 from ldae.evaluation.editing.manipulation import EditSettings, manipulate_attribute
 from ldae.evaluation.probes.fitting import Probe
 from ldae.evaluation.regions import region_atlas
+from ldae.methods import METHODS, Methods
 from ldae.statistics.scores import tabulate_scores
 from ldae.statistics.tables import table_columns
+
+STUDY = Methods(METHODS)
+TARGETED = replace(STUDY["ldae"], name="ldae_targeted", edit="targeted")
+EDITED = Methods([STUDY["ldae"], TARGETED])
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +170,7 @@ def edited(store: VolumeStore) -> Edited:
     model = ToyModel()
     scores, examples = manipulate_attribute(
         store,
-        {"ldae": model},
+        {"ldae": model, "ldae_targeted": model},
         {"ldae": encode_semantics(model.semantic_code, store, 32, model.device)},
         template_volumes(
             measure_region_volumes(
@@ -176,10 +182,15 @@ def edited(store: VolumeStore) -> Edited:
         probing=ProbeSettings([0.01, 1.0], [10.0, 1000.0], n_folds=3, pca_components=10),
         settings=EditSettings([-0.5, -0.25, 0.25, 0.5], n_steps=8, n_scans=8, batch_size=5),
         seed=0,
-        targeted=("ldae",),
+        methods=EDITED,
     )
     table = tabulate_scores(
-        scores.assign(seed=0, split="test"), "manipulation", cohort="toy", n_bootstrap=50, seed=0
+        scores.assign(seed=0, split="test"),
+        "manipulation",
+        STUDY,
+        cohort="toy",
+        n_bootstrap=50,
+        seed=0,
     )
     return scores, table, examples
 
@@ -299,7 +310,7 @@ def kept_identity(values: list[float]) -> pd.Series:
         method="ldae", task="age", attribute="", judge="", steps=20, region="", note="", seed=0,
         split="test", metric="identity_kept",
     )  # fmt: skip
-    table = tabulate_scores(scores, "manipulation", cohort="toy", n_bootstrap=200, seed=0)
+    table = tabulate_scores(scores, "manipulation", STUDY, cohort="toy", n_bootstrap=200, seed=0)
     return table[table["amount"].isna()].iloc[0]
 
 
@@ -324,7 +335,7 @@ def test_off_target_ratio_is_that_of_the_slopes() -> None:
     scores = pd.DataFrame(rows).assign(
         method="ldae", steps=20, amount=np.nan, region="", note="", seed=0, split="test"
     )
-    table = tabulate_scores(scores, "manipulation", cohort="toy", n_bootstrap=200, seed=0)
+    table = tabulate_scores(scores, "manipulation", STUDY, cohort="toy", n_bootstrap=200, seed=0)
     ratio = table.set_index("metric")
     assert ratio.loc["off_target_ratio", "value"] == pytest.approx(0.25)
     assert ratio.loc["off_target_ratio_participants", "value"] == pytest.approx(0.8)
@@ -335,12 +346,12 @@ def test_off_target_ratio_is_that_of_the_slopes() -> None:
     unsure = scores.copy()
     edited = (unsure["metric"] == "response_slope") & (unsure["attribute"] == "ad_vs_cn")
     unsure.loc[edited, "value"] = 2.0 + 40.0 * (-1.0) ** np.arange(20)
-    table = tabulate_scores(unsure, "manipulation", cohort="toy", n_bootstrap=200, seed=0)
+    table = tabulate_scores(unsure, "manipulation", STUDY, cohort="toy", n_bootstrap=200, seed=0)
     ratio = table.set_index("metric")
     assert ratio.loc["response_slope", "value"].max() == pytest.approx(2.0)
     assert ratio.loc["off_target_ratio", ["value", "ci_low", "ci_high"]].isna().all()
     assert "does not surely rise" in ratio.loc["off_target_ratio", "note"]
     assert ratio.loc["off_target_ratio_participants", "value"] == pytest.approx(0.8)
     unjudged = scores[scores["attribute"] == "sex"]
-    table = tabulate_scores(unjudged, "manipulation", cohort="toy", n_bootstrap=200, seed=0)
+    table = tabulate_scores(unjudged, "manipulation", STUDY, cohort="toy", n_bootstrap=200, seed=0)
     assert set(table["metric"]) == {"response_slope", "people_slope"}, "no ratio to nothing"

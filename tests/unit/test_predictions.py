@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,13 @@ from ldae.conclusions.comparison import compare_methods
 from ldae.errors import InputError
 from ldae.evaluation.probes.fitting import CROSS_VALIDATED
 from ldae.evaluation.probes.tables import paired_predictions, tabulate_probes
+from ldae.methods import METHODS, Methods
 from ldae.statistics.measures import weighted_auc
 from ldae.statistics.predictions import read_predictions, write_predictions
 from ldae.statistics.tables import readable, table_columns
+
+STUDY = Methods(METHODS)
+
 
 N = 80
 TARGET = np.tile([0.0, 1.0], N // 2)
@@ -74,7 +79,7 @@ def test_a_number_over_seeds_is_the_mean_of_theirs_with_more_doubt() -> None:
     many, one = seeded(1.0), predicted(1.0, 0).assign(seed=0)
     rows = {}
     for name, frame in (("many", many), ("one", one)):
-        table = tabulate_probes({"ldae": frame, "voxel_pca": predicted(1.0, 9)}, **OPTIONS)  # type: ignore[arg-type]
+        table = tabulate_probes({"ldae": frame, "voxel_pca": predicted(1.0, 9)}, STUDY, **OPTIONS)  # type: ignore[arg-type]
         cell = table[(table["method"] == "ldae") & (table["metric"] == "roc_auc")]
         rows[name] = cell[cell["task"] == "ad_vs_cn"].iloc[0]
     each = [auc(many[many["seed"] == s]) for s in SEEDS]
@@ -91,7 +96,7 @@ def test_the_spread_between_trainings_widens_the_interval() -> None:
     apart = pd.concat([predicted(x, 0).assign(seed=s) for s, x in zip(SEEDS, GAINS, strict=True)])
     width = {}
     for name, frame in (("one", predicted(1.0, 0)), ("alike", alike), ("apart", apart)):
-        table = tabulate_probes({"ldae": frame}, **OPTIONS)  # type: ignore[arg-type]
+        table = tabulate_probes({"ldae": frame}, STUDY, **OPTIONS)  # type: ignore[arg-type]
         row = table[(table["metric"] == "roc_auc")].iloc[0]
         width[name] = row["ci_high"] - row["ci_low"]
     assert width["alike"] == pytest.approx(width["one"])
@@ -124,7 +129,7 @@ def test_trainings_of_one_seed_meet_each_other_and_no_others() -> None:
 def test_gains_over_seeds_are_means_of_each_seeds_gain() -> None:
     frames = {"ldae": seeded(1.5), "untrained": seeded(0.0, offset=20)}
     frames["voxel_pca"] = predicted(0.5, 40)
-    table = compare_methods(frames, {}, **OPTIONS)  # type: ignore[arg-type]
+    table = compare_methods(frames, {}, STUDY, **OPTIONS)  # type: ignore[arg-type]
     gain = table[table["metric"] == "roc_auc_gain"].set_index("against")["value"]
     ours, theirs = (
         np.array([auc(frames[name].query(f"seed == {s}")) for s in SEEDS])
@@ -141,7 +146,7 @@ def test_a_method_that_was_not_cross_validated_is_compared_on_the_other_people_a
     for method in crossed:
         again = frames[method].assign(split=CROSS_VALIDATED)
         frames[method] = pd.concat([frames[method], again], ignore_index=True)
-    table = compare_methods(frames, {}, **OPTIONS)  # type: ignore[arg-type]
+    table = compare_methods(frames, {}, STUDY, **OPTIONS)  # type: ignore[arg-type]
     splits = table.groupby("against")["split"].unique()
     assert set(splits["voxel_pca"]) == {"test", CROSS_VALIDATED}
     assert set(splits["supervised"]) == {"test"}
@@ -150,9 +155,11 @@ def test_a_method_that_was_not_cross_validated_is_compared_on_the_other_people_a
 def test_an_ablation_stands_below_what_it_changes_with_its_gain() -> None:
     frames = {"ldae": seeded(1.5), "ldae_small_code": seeded(0.0, 20), "voxel_pca": predicted(1, 9)}
     frames |= {"untrained": seeded(0.0, 30), "untrained_wide": seeded(0.0, 40)}
-    networks = {"ldae_small_code": "ldae", "untrained_wide": "untrained"}
+    small = replace(STUDY["ldae"], name="ldae_small_code", ablation_of="ldae")
+    wide = replace(STUDY["untrained"], name="untrained_wide", ablation_of="untrained")
+    methods = Methods([*STUDY.values(), small, wide])
     changes = {"ldae_small_code": "encoder.dim_y 96 → 4", "untrained_wide": "encoder.widths …"}
-    table = tabulate_ablations(frames, networks, changes, **OPTIONS)  # type: ignore[arg-type]
+    table = tabulate_ablations(frames, methods, changes, **OPTIONS)  # type: ignore[arg-type]
     assert list(table.columns) == table_columns("ablations")
     assert list(dict.fromkeys(table["method"])) == [
         "ldae", "ldae_small_code", "untrained", "untrained_wide",
@@ -166,7 +173,7 @@ def test_an_ablation_stands_below_what_it_changes_with_its_gain() -> None:
     assert gain.loc["untrained_wide", "network"] == "untrained"
     wide = readable(table)
     assert len(wide) == 4 and (wide.loc[[1, 3]] != "").all(axis=None), "a line for each change"
-    whole = tabulate_probes(frames, **OPTIONS)  # type: ignore[arg-type]
+    whole = tabulate_probes(frames, STUDY, **OPTIONS)  # type: ignore[arg-type]
     same = (whole["method"] == "ldae") & (whole["metric"] == "mae") & (whole["task"] == "age")
     kept = (table["method"] == "ldae") & (table["metric"] == "mae")
     columns = ["value", "ci_low", "ci_high"]

@@ -12,7 +12,11 @@ from sklearn import metrics as reference
 
 from ldae.evaluation.probes.fitting import Probe, fit_probe, fit_probes, subject_weights
 from ldae.evaluation.probes.tables import roc_curve, tabulate_probes
+from ldae.methods import METHODS, Methods
 from ldae.statistics.measures import AD_VS_CN, AGE, MEASURES, SEX
+
+STUDY = Methods(METHODS)
+
 
 GRIDS: dict[str, Any] = {
     "c_grid": [0.01, 0.1, 1.0], "alpha_grid": [1.0, 10.0, 100.0], "n_folds": 4, "seed": 0,
@@ -48,7 +52,7 @@ def test_probes_find_what_is_there() -> None:
     codes, index = cohort()
     probes, predictions = fit_probes(codes, index, **GRIDS)
     assert set(probes) == {AD_VS_CN, AGE, SEX}
-    table = tabulate_probes({"ldae": predictions}, cohort="toy", seed=0, n_bootstrap=200)
+    table = tabulate_probes({"ldae": predictions}, STUDY, cohort="toy", seed=0, n_bootstrap=200)
     test = table[table["split"] == "test"].set_index(["task", "metric"])
     assert test.loc[(AD_VS_CN, "roc_auc"), "value"] > 0.85
     assert test.loc[(AGE, "mae"), "value"] < 4
@@ -158,7 +162,7 @@ def test_share_of_the_way_to_the_true_volumes() -> None:
     _, good = fit_probes(codes, index, **GRIDS)
     _, bad = fit_probes(np.random.default_rng(9).normal(size=codes.shape), index, **GRIDS)
     predictions = {"ldae": bad, "voxel_pca": good, "true_volumes": good}
-    table = tabulate_probes(predictions, cohort="toy", seed=0, n_bootstrap=200)
+    table = tabulate_probes(predictions, STUDY, cohort="toy", seed=0, n_bootstrap=200)
     rows = table[(table["metric"] == "share_of_ceiling") & (table["split"] == "test")]
     share = rows.set_index("method")
     assert set(share.index) == {"ldae", "voxel_pca"}

@@ -11,8 +11,12 @@ from evaluation_toy import SHAPE, ToyModel, make_store
 
 from ldae.data.volumes import VolumeStore
 from ldae.evaluation.reconstruction import choose_rows, evaluate_reconstruction, vary_stochastic
+from ldae.methods import METHODS, Methods
 from ldae.statistics.scores import read_scores, tabulate_scores, write_scores
 from ldae.statistics.tables import table_columns
+
+STUDY = Methods(METHODS)
+
 
 OPTIONS = {"seed": 0, "windows": [3, 4, 11]}
 
@@ -23,13 +27,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
 
 
 def models() -> dict[str, ToyModel]:
-    return {"ldae": ToyModel(), "prior": ToyModel("prior", conditional=False)}
+    return {"ldae": ToyModel(), "prior": ToyModel(conditional=False)}
 
 
 def test_every_row_of_the_protocol_is_there(store: VolumeStore, tmp_path: Path) -> None:
     scores, examples = evaluate_reconstruction(
         store,
         models(),
+        STUDY,
         steps=[5, 40],
         voxel_steps=[5],
         n_scans=None,
@@ -39,7 +44,7 @@ def test_every_row_of_the_protocol_is_there(store: VolumeStore, tmp_path: Path) 
     )
     write_scores(scores, "reconstruction", 0, "test", tmp_path / "scores.tsv.gz")
     read = read_scores([tmp_path / "scores.tsv.gz"], "reconstruction")
-    table = tabulate_scores(read, "reconstruction", cohort="toy", n_bootstrap=50, seed=0)
+    table = tabulate_scores(read, "reconstruction", STUDY, cohort="toy", n_bootstrap=50, seed=0)
     assert list(table.columns) == table_columns("reconstruction")
     assert set(table["method"]) == {"autoencoder", "ldae", "ldae_semantic", "prior"}
     chosen = table[(table["metric"] == "mse") & (table["region"] == "mask")]
@@ -56,7 +61,14 @@ def test_every_row_of_the_protocol_is_there(store: VolumeStore, tmp_path: Path) 
 def test_numbers_do_not_depend_on_the_batch(store: VolumeStore) -> None:
     scores = [
         evaluate_reconstruction(
-            store, models(), steps=[5], voxel_steps=[5], n_scans=6, batch_size=size, **OPTIONS
+            store,
+            models(),
+            STUDY,
+            steps=[5],
+            voxel_steps=[5],
+            n_scans=6,
+            batch_size=size,
+            **OPTIONS,
         )[0]
         for size in (2, 6)
     ]

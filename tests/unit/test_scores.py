@@ -11,8 +11,8 @@ import pytest
 from ldae.conclusions.claims import tabulate_claims
 from ldae.conclusions.comparison import compare_methods
 from ldae.errors import InputError
+from ldae.methods import METHODS, Methods, Role
 from ldae.statistics.scores import (
-    TRIVIAL,
     mean_ratio,
     read_scores,
     score_columns,
@@ -20,6 +20,8 @@ from ldae.statistics.scores import (
     write_scores,
 )
 from ldae.statistics.tables import table_columns, tidy
+
+STUDY = Methods(METHODS)
 
 
 def interpolation_scores(seed: int = 0, gain: float = 0.002) -> pd.DataFrame:
@@ -72,10 +74,12 @@ def test_table_over_seeds_is_the_mean_of_theirs(tmp_path: Path) -> None:
     gains = (0.001, 0.002, 0.003)
     paths = [written(tmp_path, interpolation_scores(0, g), s) for s, g in enumerate(gains)]
     options = {"cohort": "toy", "n_bootstrap": 300, "seed": 0}
-    many = tabulate_scores(read_scores(paths, "interpolation"), "interpolation", **options)  # type: ignore[arg-type]
-    one = tabulate_scores(read_scores(paths[1:2], "interpolation"), "interpolation", **options)  # type: ignore[arg-type]
+    many = tabulate_scores(read_scores(paths, "interpolation"), "interpolation", STUDY, **options)  # type: ignore[arg-type]
+    one = tabulate_scores(
+        read_scores(paths[1:2], "interpolation"), "interpolation", STUDY, **options
+    )  # type: ignore[arg-type]
     assert list(many.columns) == table_columns("interpolation")
-    trivial = many["method"].isin(TRIVIAL)
+    trivial = many["method"].isin(list(STUDY.select(Role.TRIVIAL)))
     assert set(many.loc[~trivial, "seed"]) == {"0 1 2"} and set(one["seed"]) == {"1", "shared"}
     assert trivial.any() and set(many.loc[trivial, "seed"]) == {"shared"}
 
@@ -113,7 +117,7 @@ def predictions() -> dict[str, pd.DataFrame]:
 def test_gains_are_positive_where_the_model_is_better(tmp_path: Path) -> None:
     scores = read_scores([written(tmp_path, interpolation_scores())], "interpolation")
     table = compare_methods(
-        predictions(), {"interpolation": scores}, cohort="toy", seed=0, n_bootstrap=300
+        predictions(), {"interpolation": scores}, STUDY, cohort="toy", seed=0, n_bootstrap=300
     )
     assert list(table.columns) == table_columns("comparisons")
     assert set(table["method"]) == {"ldae"}
@@ -134,7 +138,7 @@ def test_methods_must_predict_the_same_scans() -> None:
     frames = predictions()
     frames["untrained"] = frames["untrained"].iloc[1:]
     with pytest.raises(ValueError, match="different scans"):
-        compare_methods(frames, {}, cohort="toy", seed=0, n_bootstrap=10)
+        compare_methods(frames, {}, STUDY, cohort="toy", seed=0, n_bootstrap=10)
 
 
 def test_reconstructions_meet_at_the_same_steps_and_the_autoencoder_at_all() -> None:
@@ -147,7 +151,9 @@ def test_reconstructions_meet_at_the_same_steps_and_the_autoencoder_at_all() -> 
         rows.append(common | {"method": "ldae_semantic", "steps": 20, "value": 0.1})
         rows.append(common | {"method": "autoencoder", "steps": np.nan, "value": 0.95})
     scores = pd.DataFrame(rows).assign(seed=0, split="test", window=11, note="")
-    table = compare_methods({}, {"reconstruction": scores}, cohort="toy", seed=0, n_bootstrap=50)
+    table = compare_methods(
+        {}, {"reconstruction": scores}, STUDY, cohort="toy", seed=0, n_bootstrap=50
+    )
     gain = table.set_index(["against", "steps"])["value"]
     assert gain["voxel_dae", 20] == pytest.approx(0.2)
     assert gain["autoencoder", 10] == pytest.approx(-0.15)

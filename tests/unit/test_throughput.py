@@ -8,22 +8,26 @@ from evaluation_toy import ToyModel, make_store
 
 from ldae.diffusion.sampler import MULTISTEP
 from ldae.evaluation.throughput import PeakMemory, measure_throughput
+from ldae.methods import METHODS, Methods
 from ldae.statistics.tables import table_columns
+
+STUDY = Methods(METHODS)
 
 
 def test_counts_and_ratios(tmp_path: object) -> None:
     store = make_store(tmp_path, n_subjects=10)  # type: ignore[arg-type]
-    joint = ToyModel("ldae_joint")
-    voxel = ToyModel("voxel_dae_multistep")
+    joint = ToyModel()
+    voxel = ToyModel()
     joint.sampler = voxel.sampler = MULTISTEP
     table = measure_throughput(
         store,
         {
             "ldae": ToyModel(),
             "ldae_joint": joint,
-            "voxel_dae": ToyModel("voxel_dae"),
+            "voxel_dae": ToyModel(),
             "voxel_dae_multistep": voxel,
         },
+        STUDY,
         n_steps=6,
         multistep_steps=2,
         n_scans=3,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,15 @@ from ldae.errors import InputError
 from ldae.figures.curves import plot_training
 from ldae.models.latents import encode_latents, measure_latent_scale
 from ldae.networks.autoencoder import Autoencoder, load_autoencoder, space_to_depth
+from ldae.networks.encoders import load_encoder
 from ldae.networks.residual import Visits, average_visits, load_residual
 from ldae.networks.weights import read_weights
 from ldae.training.autoencoder import AutoencoderTraining, perceptual_loss, train_autoencoder
 from ldae.training.batches import StepBatches, batch_rows
 from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
-from ldae.training.encoder_start import untrained_encoder
-from ldae.training.fit import TrainingJob, fingerprint, fit, resolve_steps
+from ldae.training.encoder_start import save_untrained_encoder, untrained_encoder
+from ldae.training.fit import fingerprint, fit, resolve_steps
+from ldae.training.job import TrainingData, TrainingJob
 from ldae.training.module import AveragedTraining, averaging
 from ldae.training.pca_initialisation import initialise_by_pca
 from ldae.training.residual import train_residual
@@ -104,6 +108,7 @@ def training_job(folder: Path, tag: str) -> TrainingJob:
         metrics_path=folder / f"{tag}.csv",
         work_dir=folder / f"{tag}-work",
         checkpoint_minutes=60,
+        code="toy",
     )
 
 
@@ -167,27 +172,44 @@ class Interrupt(pl.Callback):
             raise EndedEarlyError
 
 
-def train_stage(stage: str, store: VolumeStore, latents: LatentStore, job: TrainingJob) -> None:
+def training_data(folder: Path, index: str = "i.tsv", **other: Path) -> TrainingData:
+    """The toy scans and latents of the fixtures as files."""
+    scale = measure_latent_scale(np.load(folder / "mu.npy"), pd.read_csv(folder / index, sep="\t"))
+    (folder / "scale.json").write_text(json.dumps({"scale": scale}))
+    files = (folder / name for name in ("v.npy", "m.npy", index, "mu.npy", "sigma.npy"))
+    return TrainingData(*files, scale=folder / "scale.json", **other)
+
+
+def sections_of(stage: str, **changes: Any) -> dict[str, dict[str, Any]]:
+    """Settings that a stage's training reads, by section."""
+    own = {
+        "autoencoder": AUTOENCODER,
+        "prior": UNET | AVERAGED,
+        "ldae": AVERAGED | {"snr_gamma": 0.1},
+        "voxel_dae": UNET | AVERAGED | {"patch_size": 2},
+        "residual": RESIDUAL | AVERAGED,
+        "supervised": AVERAGED,
+    }[stage]
+    return {"encoder": ENCODER, "diffusion": DIFFUSION, stage: own | changes}
+
+
+TRAININGS = {
+    "autoencoder": train_autoencoder, "prior": train_prior, "ldae": train_ldae,
+    "voxel_dae": train_voxel_dae, "residual": train_residual, "supervised": train_supervised,
+}  # fmt: skip
+
+
+def train_stage(stage: str, folder: Path, job: TrainingJob, index: str = "i.tsv") -> None:
     """Run one stage's training at the smallest size."""
-    if stage == "autoencoder":
-        train_autoencoder(store, AUTOENCODER, job)
-    elif stage == "prior":
-        train_prior(latents, DIFFUSION, UNET | AVERAGED, job)
-    elif stage in ("ldae", "ldae_volume"):
-        prior = training_job(job.model_path.parent, "prior-for-ldae")
-        if not prior.model_path.exists():
-            train_prior(latents, DIFFUSION, UNET | AVERAGED, prior)
-        settings = AVERAGED | {"snr_gamma": 0.1}
-        encoder = VOLUME if stage == "ldae_volume" else ENCODER
-        train_ldae(store, latents, prior.model_path, DIFFUSION, encoder, settings, job)
-    elif stage == "voxel_dae":
-        settings = UNET | AVERAGED | {"patch_size": 2}
-        train_voxel_dae(store, DIFFUSION, ENCODER, settings, job)
-    elif stage == "residual":
-        settings = RESIDUAL | AVERAGED
-        train_residual(store, latents, settings, job)
-    else:
-        train_supervised(store, ENCODER, AVERAGED, job)
+    if stage not in ("ldae", "ldae_volume"):
+        TRAININGS[stage](training_data(folder, index), sections_of(stage), job)
+        return
+    prior = training_job(folder, "prior-for-ldae")
+    if not prior.model_path.exists():
+        train_prior(training_data(folder), sections_of("prior"), prior)
+    encoder = {"encoder": VOLUME} if stage == "ldae_volume" else {}
+    data = training_data(folder, stands_on=prior.model_path)
+    train_ldae(data, sections_of("ldae") | encoder, job)
 
 
 STAGES = ("autoencoder", "prior", "ldae", "ldae_volume", "voxel_dae", "supervised", "residual")
@@ -202,7 +224,7 @@ def test_resumed_training_equals_uninterrupted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     straight = training_job(tmp_path, "straight")
-    train_stage(stage, store, latents, straight)
+    train_stage(stage, tmp_path, straight)
 
     resumed = training_job(tmp_path, "resumed")
     original = pl.Trainer.__init__
@@ -225,9 +247,9 @@ def test_resumed_training_equals_uninterrupted(
         for name in modules:
             patch.setattr(f"{name}.fingerprint", remembered)
         with pytest.raises(EndedEarlyError):
-            train_stage(stage, store, latents, resumed)
+            train_stage(stage, tmp_path, resumed)
     assert not resumed.model_path.exists()
-    train_stage(stage, store, latents, resumed)
+    train_stage(stage, tmp_path, resumed)
 
     expected, _ = read_weights(straight.model_path)
     found, _ = read_weights(resumed.model_path)
@@ -245,11 +267,17 @@ def test_checkpoints_of_another_split_are_not_resumed(
     store: VolumeStore, latents: LatentStore, tmp_path: Path
 ) -> None:
     job = training_job(tmp_path, "stage")
-    train_stage("autoencoder", store, latents, job)
+    train_stage("autoencoder", tmp_path, job)
     index = store.index.assign(split=store.index["split"].to_numpy()[::-1])
     index.to_csv(tmp_path / "i2.tsv", sep="\t", index=False)
-    other = VolumeStore(tmp_path / "v.npy", tmp_path / "m.npy", tmp_path / "i2.tsv")
-    train_stage("autoencoder", other, latents, job)
+    train_stage("autoencoder", tmp_path, job, "i2.tsv")
+    assert len(list((job.work_dir / "tensorboard").iterdir())) == 2
+
+
+def test_checkpoints_of_other_code_are_not_resumed(latents: LatentStore, tmp_path: Path) -> None:
+    job = training_job(tmp_path, "stage")
+    train_stage("autoencoder", tmp_path, job)
+    train_stage("autoencoder", tmp_path, replace(job, code="changed"))
     assert len(list((job.work_dir / "tensorboard").iterdir())) == 2
 
 
@@ -257,10 +285,9 @@ def test_checkpoints_on_another_prior_are_not_resumed(
     store: VolumeStore, latents: LatentStore, tmp_path: Path
 ) -> None:
     job, prior = training_job(tmp_path, "stage"), training_job(tmp_path, "prior-for-ldae")
-    train_stage("ldae", store, latents, job)
-    settings = UNET | AVERAGED | {"learning_rate": 0.1}
-    train_prior(latents, DIFFUSION, settings, prior)
-    train_stage("ldae", store, latents, job)
+    train_stage("ldae", tmp_path, job)
+    train_prior(training_data(tmp_path), sections_of("prior", learning_rate=0.1), prior)
+    train_stage("ldae", tmp_path, job)
     assert len(list((job.work_dir / "tensorboard").iterdir())) == 2
 
 
@@ -332,10 +359,10 @@ def test_perceptual_loss_says_what_is_missing() -> None:
         perceptual_loss(AUTOENCODER | {"perceptual_weight": 0.1})
 
 
-def test_autoencoder_training_names_the_grid(store: VolumeStore, tmp_path: Path) -> None:
-    settings = AUTOENCODER | {"patch_size": 4, "channels": [8, 8, 8]}
+def test_autoencoder_training_names_the_grid(latents: LatentStore, tmp_path: Path) -> None:
+    sections = sections_of("autoencoder", patch_size=4, channels=[8, 8, 8])
     with pytest.raises(InputError, match=r"grid\.shape"):
-        train_autoencoder(store, settings, training_job(tmp_path, "x"))
+        train_autoencoder(training_data(tmp_path), sections, training_job(tmp_path, "x"))
 
 
 def test_standard_is_of_the_training_split(store: VolumeStore) -> None:
@@ -352,6 +379,17 @@ def test_standard_is_of_the_training_split(store: VolumeStore) -> None:
 
 
 @pytest.mark.parametrize("settings", [ENCODER, VOLUME], ids=["slices", "volume"])
+def test_a_saved_untrained_encoder_is_the_one_in_memory(
+    store: VolumeStore, latents: LatentStore, tmp_path: Path
+) -> None:
+    job = training_job(tmp_path, "untrained")
+    save_untrained_encoder(training_data(tmp_path), {"encoder": ENCODER}, job)
+    x = store.batch([0, 1])
+    expected = untrained_encoder(ENCODER, store, job.seed, CPU)(x)
+    assert torch.equal(load_encoder(job.model_path, CPU)(x), expected)
+    assert pd.read_csv(job.metrics_path).empty
+
+
 def test_untrained_encoder_depends_on_the_seed_and_the_training_people(
     store: VolumeStore, settings: dict[str, Any]
 ) -> None:
@@ -443,9 +481,9 @@ def test_supervised_targets_use_training_statistics(store: VolumeStore) -> None:
     assert "ad_vs_cn" not in supervised_targets(store)
 
 
-def test_trained_autoencoder_reconstructs_better(store: VolumeStore, tmp_path: Path) -> None:
+def test_trained_autoencoder_reconstructs_better(latents: LatentStore, tmp_path: Path) -> None:
     job = training_job(tmp_path, "ae")
-    train_autoencoder(store, AUTOENCODER | {"n_steps": 40}, job)
+    train_autoencoder(training_data(tmp_path), sections_of("autoencoder", n_steps=40), job)
     metrics = pd.read_csv(job.metrics_path)
     assert metrics["val_l1"].iloc[-1] < 0.8 * metrics["val_l1"].iloc[0]
     assert load_autoencoder(job.model_path, CPU).downsampling == 4

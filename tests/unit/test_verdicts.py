@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 
 from ldae.conclusions.verdicts import FAILS, HOLDS, OPEN, judge_claims, verdict
+from ldae.methods import METHODS, Methods
 from ldae.statistics.tables import table_columns, tidy
+
+STUDY = Methods(METHODS)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,7 @@ def test_models_are_judged_against_what_is_no_model_and_no_yardstick() -> None:
         gain("voxel_pca", 0.3, split="val"),
         gain("voxel_pca", 0.005, split="cv"),
     ]
-    judged = judge_claims({"comparisons": table("comparisons", rows)})
+    judged = judge_claims({"comparisons": table("comparisons", rows)}, STUDY)
     assert list(judged.columns) == table_columns("verdicts")
     found = judged.set_index(["against", "split"])["verdict"].to_dict()
     assert found == {
@@ -77,7 +80,7 @@ def test_reconstructions_are_judged_at_one_number_of_steps_and_against_three_met
         for steps in (10, 20)
         for window in (3, 11)
     ]
-    judged = judge_claims({"comparisons": table("comparisons", rows)})
+    judged = judge_claims({"comparisons": table("comparisons", rows)}, STUDY)
     assert judged["verdict"].tolist() == [HOLDS, FAILS, OPEN]
 
 
@@ -89,10 +92,10 @@ def test_edits_are_judged_over_all_amounts_and_by_disease_and_age() -> None:
         edit | {"attribute": "sex", "value": 0.9},
         edit | {"method": "group_difference", "attribute": "ad_vs_cn", "value": 0.9},
     ]
-    judged = judge_claims({"manipulation": table("manipulation", rows)})
+    judged = judge_claims({"manipulation": table("manipulation", rows)}, STUDY)
     assert judged["verdict"].tolist() == [HOLDS]
 
 
 def test_a_study_without_numbers_gets_a_table_that_says_so() -> None:
-    judged = judge_claims({})
+    judged = judge_claims({}, STUDY)
     assert judged["note"].tolist() == ["nothing to judge"]

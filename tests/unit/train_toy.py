@@ -8,6 +8,7 @@ every process for itself.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from pathlib import Path
@@ -19,18 +20,22 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ldae.data.latents import LatentStore
 from ldae.data.volumes import VolumeStore
 from ldae.models.latents import encode_latents, measure_latent_scale
 from ldae.networks.autoencoder import Autoencoder
 from ldae.training.autoencoder import train_autoencoder
 from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
-from ldae.training.fit import TrainingJob
+from ldae.training.job import TrainingData, TrainingJob
 from ldae.training.joint import train_ldae_joint
 from ldae.training.residual import train_residual
 from ldae.training.supervised import train_supervised
 
-STAGES = ("autoencoder", "prior", "ldae", "ldae_joint", "voxel_dae", "supervised", "residual")
+TRAININGS = {
+    "autoencoder": train_autoencoder, "prior": train_prior, "ldae": train_ldae,
+    "ldae_joint": train_ldae_joint, "voxel_dae": train_voxel_dae, "supervised": train_supervised,
+    "residual": train_residual,
+}  # fmt: skip
+STAGES = tuple(TRAININGS)
 DIFFUSION = {"n_timesteps": 50, "beta_start": 1e-4, "beta_end": 0.2}
 COMMON: dict[str, Any] = {
     "learning_rate": 1e-3, "n_steps": 6, "n_validations": 3, "batch_size": 4, "micro_batch": None,
@@ -88,35 +93,41 @@ def read_store(folder: Path) -> VolumeStore:
     return VolumeStore(folder / "v.npy", folder / "m.npy", folder / "i.tsv")
 
 
+def sections_of(stage: str, **changes: Any) -> dict[str, dict[str, Any]]:
+    """Settings that the training of a stage reads, by section."""
+    averaged = AVERAGED | changes
+    own = {
+        "autoencoder": AUTOENCODER | changes,
+        "prior": UNET | averaged,
+        "ldae": averaged | {"snr_gamma": 0.1},
+        "ldae_joint": UNET | averaged | JOINT,
+        "voxel_dae": UNET | averaged | {"patch_size": 2},
+        "residual": RESIDUAL | averaged,
+        "supervised": averaged,
+    }[stage]
+    common = {"encoder": ENCODER, "diffusion": DIFFUSION, "grid": {"spacing_mm": 1.0}}
+    return common | {stage: own}
+
+
 def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
     """Train one stage; the LDAE needs the prior of tag ``prior``."""
-    store = read_store(folder)
-    scale = measure_latent_scale(np.load(folder / "mu.npy"), store.index)
-    latents = LatentStore(folder / "mu.npy", folder / "sigma.npy", folder / "i.tsv", scale)
+    scale = measure_latent_scale(np.load(folder / "mu.npy"), read_store(folder).index)
+    (folder / "scale.json").write_text(json.dumps({"scale": scale}))
+    data = TrainingData(
+        *(folder / name for name in ("v.npy", "m.npy", "i.tsv", "mu.npy", "sigma.npy")),
+        scale=folder / "scale.json",
+        stands_on=folder / "prior.safetensors" if stage == "ldae" else None,
+    )
     job = TrainingJob(
         seed=0,
         model_path=folder / f"{tag}.safetensors",
         metrics_path=folder / f"{tag}.csv",
         work_dir=folder / f"{tag}-work",
         checkpoint_minutes=changes.pop("checkpoint_minutes", 60),
+        code="toy",
     )
-    averaged = AVERAGED | changes
-    if stage == "autoencoder":
-        train_autoencoder(store, AUTOENCODER | changes, job)
-    elif stage == "prior":
-        train_prior(latents, DIFFUSION, UNET | averaged, job)
-    elif stage == "ldae":
-        prior, settings = folder / "prior.safetensors", averaged | {"snr_gamma": 0.1}
-        train_ldae(store, latents, prior, DIFFUSION, ENCODER, settings, job)
-    elif stage == "ldae_joint":
-        settings = UNET | averaged | JOINT
-        train_ldae_joint(store, latents, 1.0, DIFFUSION, settings, job)
-    elif stage == "voxel_dae":
-        train_voxel_dae(store, DIFFUSION, ENCODER, UNET | averaged | {"patch_size": 2}, job)
-    elif stage == "residual":
-        train_residual(store, latents, RESIDUAL | averaged, job)
-    else:
-        train_supervised(store, ENCODER, averaged, job)
+    training = TRAININGS[stage]
+    training(data, sections_of(stage, **changes), job)
 
 
 if __name__ == "__main__":

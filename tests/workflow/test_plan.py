@@ -64,9 +64,8 @@ def test_what_is_trained_is_trained_once_per_seed_and_shared_where_it_is_the_sam
     jobs = planned(done.stdout)
     assert jobs["simulate_cohort"] == jobs["split_subjects"] == 1
     assert jobs["train_autoencoder"] == jobs["encode_latents"] == jobs["fit_voxel_pca"] == 1
-    # One more prior, for the ablation that changes it, and two more LDAEs.
-    assert jobs["train_prior"] == 3 * 2 and jobs["train_ldae"] == 3 * 3
-    assert jobs["train_voxel_dae"] == jobs["train_supervised"] == 3
+    # Seven networks, three ablations, and one more prior for the ablation that changes it.
+    assert jobs["train_network"] == 3 * (7 + 3 + 1)
     assert jobs["encode_semantics"] == 3 * 8
     assert jobs["fit_probe"] == 3 * 8 + 5
     for rule in ("reconstruction", "gaps", "attribute"):
@@ -85,8 +84,8 @@ def test_an_ablation_changes_only_its_own_trainings(plan_folder):
     target = "results/ldae_plain_prior/seed-1/model.safetensors"
     done = run_snakemake(plan_folder, "-n", "--configfile", "seeds.yaml", "--", target)
     jobs = planned(done.stdout)
-    assert jobs["train_prior"] == jobs["train_ldae"] == 1
-    assert "(prior_of_ldae_plain_prior, seed 1)" in done.stdout
+    assert jobs["train_network"] == 2
+    assert "Training prior_of_ldae_plain_prior, seed 1" in done.stdout
 
 
 @pytest.mark.parametrize("study", ["adni", "ixi"])
@@ -116,8 +115,10 @@ def test_one_person_with_three_visits_teaches_no_residual(plan_folder, tmp_path)
     done = run_snakemake(plan_folder, "-n", *study)
     assert done.returncode == 0, done.stderr
     jobs = planned(done.stdout)
-    assert jobs["interpolate_gaps"] == 1 and "train_residual" not in jobs
-    assert "Left out: method ldae_residual, because only one participant has 3 visits" in done.stdout
+    assert jobs["interpolate_gaps"] == 1 and "Training residual" not in done.stdout
+    assert (
+        "Left out: method ldae_residual, because only one participant has 3 visits" in done.stdout
+    )
 
 
 def test_single_visits_of_healthy_people_from_bids(plan_folder, tmp_path):
@@ -225,8 +226,8 @@ def test_slurm_profile_shows_the_plan_with_resources_on_any_machine(plan_folder,
     assert "There is no Apptainer on this machine: a plan only" in done.stdout
     lines = dict(re.findall(r"^(\w+): (threads=.*)$", done.stdout, re.M))
     assert set(lines) | {"all"} == set(planned(done.stdout))
-    assert "gpu=1" in lines["train_ldae"] and "gpu" not in lines["fit_probe"]
-    assert "threads=8" in lines["train_ldae"], "the cores of this machine are no limit"
+    assert "gpu=1" in lines["train_network"] and "gpu" not in lines["fit_probe"]
+    assert "threads=8" in lines["train_network"], "the cores of this machine are no limit"
     for asked in lines.values():
         assert re.search(r"mem_mb=\d+, runtime=\d+", asked), asked
 
@@ -237,7 +238,7 @@ def test_gpus_can_be_asked_for_as_gres(plan_folder, bare_path):
     )
     assert done.returncode == 0, done.stderr
     lines = dict(re.findall(r"^(\w+): (threads=.*)$", done.stdout, re.M))
-    assert "gres=gpu:1" in lines["train_ldae"] and "gpu=1" not in lines["train_ldae"]
+    assert "gres=gpu:1" in lines["train_network"] and "gpu=1" not in lines["train_network"]
 
 
 def test_memory_grows_with_the_number_of_scans(plan_folder, tmp_path, bare_path):
@@ -269,9 +270,9 @@ def test_what_is_missing_is_told_in_one_line(plan_folder, bare_path):
 
 
 def test_a_rule_that_does_not_exist_is_told(plan_folder):
-    done = run_snakemake(plan_folder, "-n", "--set-resources", "train_lda:gpu=2")
+    done = run_snakemake(plan_folder, "-n", "--set-resources", "train_netwrk:gpu=2")
     assert done.returncode == 1
-    assert "there is no rule train_lda. Did you mean train_ldae?" in done.stderr
+    assert "there is no rule train_netwrk. Did you mean train_network?" in done.stderr
 
 
 def test_a_full_disk_is_told_before_the_work(tmp_path):

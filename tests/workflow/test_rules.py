@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ldae.methods import SECTIONS
+from ldae.diffusion.sampler import Sampler
+from ldae.methods import METHODS, NETWORKS, resolve
 from ldae.provenance.code import code_files
 from ldae.workflow.config import leaves
 
@@ -35,6 +36,26 @@ def rules() -> dict[str, str]:
 
 
 RULES = rules()
+SCRIPTS = {name: re.search(r'"\.\./scripts/(\w+)\.py"', text)[1] for name, text in RULES.items()}
+
+
+REGISTERED = [
+    reference
+    for network in NETWORKS
+    for reference in (network.train, network.encoder, network.model)
+    if reference is not None
+]
+
+
+def sources(name: str) -> set[Path]:
+    """Files that a rule's script reaches, by import or by a reference that it is given."""
+    text = RULES[name]
+    found = set(re.findall(r'"(ldae[\w.]+:\w+)"', text))
+    if re.search(r"study\.(training|encoder|loaders)", text):
+        found |= {*REGISTERED, *(m.sampler for m in METHODS if m.sampler)}
+    roots = [ROOT / f"{r.partition(':')[0].replace('.', '/')}.py" for r in found]
+    roots.append(ROOT / "scripts" / f"{SCRIPTS[name]}.py")
+    return {file for root in roots for file in code_files(root)}
 
 
 @pytest.mark.parametrize("name", sorted(RULES))
@@ -45,8 +66,7 @@ def test_rule_is_complete(name):
         assert f'"<results>/benchmarks/{name}' in text
     for directive in ("log", "conda", "resources", "params", "message"):
         assert re.search(rf"^    {directive}:", text, re.M), directive
-    assert f'code=code_digest("{name}")' in text
-    assert f'"../scripts/{name}.py"' in text
+    assert re.search(r"^        code=(code_digest|study)\W", text, re.M)
     assert f'text="<results>/logs/{name}' in text
     assert "lambda" not in text and "config[" not in text
     environment = re.search(r'conda:\s+"\.\./(.*)"', text)
@@ -54,13 +74,13 @@ def test_rule_is_complete(name):
 
 
 def test_every_script_has_a_rule():
-    assert {path.stem for path in (ROOT / "scripts").glob("*.py")} == set(RULES)
+    assert {path.stem for path in (ROOT / "scripts").glob("*.py")} == set(SCRIPTS.values())
 
 
 @pytest.mark.parametrize("name", sorted(RULES))
 def test_script_uses_what_its_rule_gives(name):
     """Named inputs, outputs and params of a script are those of its rule, and none is idle."""
-    script = (ROOT / "scripts" / f"{name}.py").read_text()
+    script = (ROOT / "scripts" / f"{SCRIPTS[name]}.py").read_text()
     for directive in ("input", "output", "params"):
         block = re.search(rf"^    {directive}:\n((?:        .*\n)+)", RULES[name], re.M)
         given = set(re.findall(r"^        (\w+)=", block[1], re.M)) if block else set()
@@ -81,26 +101,27 @@ def test_every_setting_reaches_a_rule_and_is_read():
     for name, text in RULES.items():
         for path in re.findall(r'(?:dpath=|section\()"([^"]+)"', text):
             looked_up.setdefault(path, set()).add(name)
+    for network in NETWORKS:
+        for section in network.sections:
+            looked_up.setdefault(section, set()).add("train_network")
     for leaf in leaves(config):
         path = "/".join(leaf)
         if path in PLAN_KEYS | REPORT_KEYS:
             continue
         takers = [n for p, n in looked_up.items() if path == p or path.startswith(f"{p}/")]
         assert takers, f"no rule takes {path}"
-        scripts = [ROOT / "scripts" / f"{rule}.py" for names in takers for rule in names]
-        sources = {file for script in scripts for file in code_files(script)}
-        text = "\n".join(p.read_text() for p in sources if p.suffix == ".py")
+        files = {file for names in takers for name in names for file in sources(name)}
+        text = "\n".join(p.read_text() for p in files if p.suffix == ".py")
         assert re.search(rf"\b{leaf[-1]}\b", text), f"nobody reads {path}"
 
 
-@pytest.mark.parametrize("network", sorted(set(SECTIONS) - {"untrained"}))
-def test_a_training_has_a_seed_and_the_sections_that_an_ablation_may_change(network):
-    text = RULES[f"train_{network}"]
-    assert f'variants("{network}")' in text and "seed=training_seed" in text
-    assert 'model="<results>/{network}/seed-{seed}/model.safetensors"' in text
-    taken = set(re.findall(r'section\("(\w+)"\)', text))
-    taken |= {"prior"} if "prior_weights" in text else set()
-    assert taken == set(SECTIONS[network])
+def test_references_of_the_registry_resolve():
+    for network in NETWORKS:
+        for reference in filter(None, (network.train, network.encoder, network.model)):
+            assert callable(resolve(reference)), reference
+    for method in METHODS:
+        assert method.sampler is None or isinstance(resolve(method.sampler), Sampler), method.name
+        assert method.network is None or method.network in {n.name for n in NETWORKS}, method.name
 
 
 def test_profiles_name_rules_that_exist():
@@ -149,7 +170,7 @@ def test_a_stage_has_what_its_rules_import(stage):
     for name, text in RULES.items():
         if f"envs/{stage}.yaml" in text:
             assert f'image("{stage}")' in text, name
-            for path in code_files(ROOT / "scripts" / f"{name}.py"):
+            for path in sources(name):
                 needed |= imported(path) if path.suffix == ".py" else set()
     needed -= {"ldae", "snakemake", *sys.stdlib_module_names, *UNREACHED[stage]}
     packages = {PACKAGES.get(name, name.lower()) for name in needed}
