@@ -378,7 +378,6 @@ def test_standard_is_of_the_training_split(store: VolumeStore) -> None:
     assert torch.equal(measure_standard(store).mean, standard.mean)
 
 
-@pytest.mark.parametrize("settings", [ENCODER, VOLUME], ids=["slices", "volume"])
 def test_a_saved_untrained_encoder_is_the_one_in_memory(
     store: VolumeStore, latents: LatentStore, tmp_path: Path
 ) -> None:
@@ -390,6 +389,7 @@ def test_a_saved_untrained_encoder_is_the_one_in_memory(
     assert pd.read_csv(job.metrics_path).empty
 
 
+@pytest.mark.parametrize("settings", [ENCODER, VOLUME], ids=["slices", "volume"])
 def test_untrained_encoder_depends_on_the_seed_and_the_training_people(
     store: VolumeStore, settings: dict[str, Any]
 ) -> None:

@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_OUTPUT = {"audit"}
 # Settings that decide the plan or the places, read where the workflow is read.
 PLAN_KEYS = {
-    "bids_folder", "pathvars/results", "training_seeds", "cohort/source", "cohort/public",
+    "ablations", "bids_folder", "pathvars/results", "training_seeds", "cohort/source",
+    "cohort/public",
     "preprocessing/batch_size", "evaluation/reference_volumes",
 }  # fmt: skip
 # Shown by the report, which reads the settings as they were written down.
@@ -101,6 +102,7 @@ def test_every_setting_reaches_a_rule_and_is_read():
     for name, text in RULES.items():
         for path in re.findall(r'(?:dpath=|section\()"([^"]+)"', text):
             looked_up.setdefault(path, set()).add(name)
+    looked_up["probes/outer_folds"] = {"fit_probe"}  # by way of the study: not for every method
     for network in NETWORKS:
         for section in network.sections:
             looked_up.setdefault(section, set()).add("train_network")
