@@ -17,6 +17,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -569,6 +570,7 @@ def plugins(config: Settings) -> list[Plugin]:
     ]
 
 
+@cache
 def import_named(name: str) -> ModuleType:
     """A module by its dotted name, or by its file if the name ends in ``.py``.
 
