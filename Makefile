@@ -7,6 +7,8 @@ READY := .venv/ready
 INSTALL := $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r
 # Checks crates; some packages are older there than .venv has them.
 CHECK := .crate-check
+# Builds the documentation; needs none of .venv's packages.
+DOCS := .docs
 LOCKS := envs/local.lock envs/cuda.lock envs/torch-cpu.lock
 CODE := ldae scripts tests envs containers benchmarks
 # A study of one's own: make figures STUDY=studies/ixi.yaml CONFIG="bids_folder=/data/ixi"; STUDY may
@@ -17,7 +19,7 @@ CONFIG ?=
 RESULTS = $(shell sed -n 's/^  results: *\([^ \#]*\).*/\1/p' config.yaml $(STUDY) | tail -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help figures crate containers test hpc-test lint format types lock clean
+.PHONY: help figures crate containers test hpc-test docs lint format types lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -45,6 +47,13 @@ $(CHECK)/ready: envs/crate-check.lock
 	@$(CHECK)/bin/python -m pip install --quiet --no-deps --require-hashes -r envs/crate-check.lock
 	@touch $@
 
+$(DOCS)/ready: envs/docs.lock
+	@echo "Setting up $(DOCS) (once, half a minute)"
+	@rm -rf $(DOCS)
+	@$(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --no-deps --require-hashes -r envs/docs.lock
+	@touch $@
+
 figures: $(READY)  ## run the study and end with results/report.html
 	@$(BIN)/snakemake $(if $(STUDY),--configfile $(STUDY)) $(if $(CONFIG),--config $(CONFIG))
 
@@ -60,6 +69,9 @@ hpc-test: $(READY)  ## install Apptainer and SLURM here (as root) and run the st
 
 test: $(READY) $(CHECK)/ready  ## run every test but hpc-test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+docs: $(DOCS)/ready  ## build the documentation into site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
 
 lint: $(READY)  ## check style of code and workflow
 	@$(BIN)/ruff check $(CODE)
@@ -79,5 +91,5 @@ lock: $(READY)  ## resolve envs/*.in anew
 	@$(BIN)/python envs/lock.py
 
 clean:  ## remove the environment, images and caches; results stay
-	@rm -rf .venv $(CHECK) .pytest_cache .mypy_cache .ruff_cache .snakemake containers/*.sif containers/*.log containers/digests.tsv
+	@rm -rf .venv $(CHECK) $(DOCS) site .pytest_cache .mypy_cache .ruff_cache .snakemake containers/*.sif containers/*.log containers/digests.tsv
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

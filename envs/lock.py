@@ -6,7 +6,7 @@ local.lock holds everything; preprocess.lock, torch.lock and analysis.lock what 
 container or conda environment needs, in the same versions. The CUDA libraries are several
 gigabytes that a CPU build of torch has no use for, so they are kept in a lock of their own, which
 is installed only beside a CUDA build. What checks a crate needs older versions of some packages,
-and has an environment of its own.
+and what builds the documentation none of the workflow's; each has an environment of its own.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ if __name__ == "__main__":
         [f"{torch.split()[0]} \\\n    --hash=sha256:{CPU_TORCH}"],
     )
     write("crate-check.lock", "What checks a crate.", resolve("crate-check.in"))
+    write("docs.lock", "What builds the documentation.", resolve("docs.in"))
     pins = [entry.partition("\\")[0].strip() for entry in entries]
     for stage in STAGES:
         chosen = without_cuda(resolve(f"{stage}.in", pins=pins))
