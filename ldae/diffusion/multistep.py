@@ -12,7 +12,7 @@ from ldae.diffusion.schedule import NoiseSchedule
 
 CONCENTRATION = 1.5
 """Exponent of the timesteps: above 1 they lie closer where there is little noise.  Chosen on
-validation scans, see docs/networks.md."""
+validation scans, see docs/tried/sampler.md."""
 
 
 def multistep_timesteps(n_steps: int, n_timesteps: int) -> list[int]:

@@ -1,6 +1,6 @@
 """A latent diffusion autoencoder that is trained as one: our variant beside the paper's.
 
-Differences from the paper, and what each is for (measured in docs/networks.md):
+Differences from the paper, and what each is for (measured in docs/tried/joint-code.md):
 
 * the encoder sees how much of each tissue lies about each place of the brain, not single voxels,
   which differ between people in every fold of the cortex;

@@ -1,4 +1,4 @@
-"""Stage 0: raw T1-weighted heads to brains on one grid in MNI152 space (docs/preprocessing.md)."""
+"""Stage 0: raw T1-weighted heads to brains on one grid (docs/explanation/preprocessing.md)."""
 
 from ldae.preprocessing.pipeline import grid_affine, preprocess_batch
 

@@ -19,7 +19,7 @@ ITERATIONS = (6, 6)
 CONVERGENCE = 1e-3  # SimpleITK's default
 # Control points per axis at the first level: 3 intervals, doubled once, so about 30 mm apart at the
 # end. On IXI this brings the variation of white matter from 12 % to 5 %, as three levels and 50
-# iterations do in twice the time (docs/preprocessing.md).
+# iterations do in twice the time (docs/tried/preprocessing.md).
 CONTROL_POINTS = (6, 6, 6)
 # Half the height (mm) of the slab around the brain in which the field is estimated; neck and jaw
 # have other tissues and would only cost time.

@@ -32,7 +32,7 @@ METHODS = ("template", "deepbet", "precomputed", "synthstrip", "hdbet")
 
 # deepbet's second network sees the brain's box at this size; its own default is 256. At 192 the
 # Dice against IXI's reference masks stays the same and the time falls to a third; at 160 Dice falls
-# by 0.01 (docs/preprocessing.md).
+# by 0.01 (docs/tried/preprocessing.md).
 DEEPBET_SIZE = (192, 192, 192)
 DEEPBET_THRESHOLD = 0.5  # deepbet's default
 

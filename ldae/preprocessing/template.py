@@ -26,7 +26,7 @@ _UINT8_MAX = 255.0  # the maps are stored as uint8, 255 = 1
 
 # A head around the skull-stripped template, so that an unstripped head has something to match:
 # thickness of skull and scalp in mm, and the scalp's brightness relative to white matter (about 1).
-# Chosen by the overlap on 13 IXI heads (docs/preprocessing.md), not measured on anyone's head.
+# Chosen by the overlap on 13 IXI heads (docs/tried/preprocessing.md), not measured on a head.
 SKULL_MM = 5.0
 SCALP_MM = 7.0
 SCALP_INTENSITY = 0.7

@@ -2,7 +2,7 @@
 
 Volumes are in millilitres, ages and times in years. A rate of -0.014 per year is a loss of 1.4 % of
 the present volume in a year. Numbers marked *tuned* are not published: they were chosen so that
-groups overlap as in life (see ``docs/simulated-cohort.md``).
+groups overlap as in life (see ``docs/explanation/simulated-cohort.md``).
 
 Sources
 -------

@@ -311,7 +311,7 @@ def check_weights(config: dict[str, Any]) -> None:
             raise InputError(
                 key,
                 f"there are no weights at {name}",
-                "Fetch them (docs/own-data.md), or change the setting",
+                "Fetch them (docs/how-to/paper-sizes.md), or change the setting",
             )
 
 

@@ -148,6 +148,18 @@ def test_internal_links_lead_somewhere(page: Path) -> None:
     assert not lost
 
 
+def test_code_names_pages_that_exist() -> None:
+    code = [
+        path
+        for folder in ("ldae", "rules", "scripts", "profiles", "studies", "containers", "envs")
+        for path in (REPOSITORY / folder).rglob("*")
+        if path.suffix in (".py", ".smk", ".yaml", ".j2", ".def", ".in")
+    ]
+    assert code
+    named = {page for path in code for page in re.findall(r"docs/[\w/-]+\.md", path.read_text())}
+    assert {page for page in named if not (REPOSITORY / page).is_file()} == set()
+
+
 def test_named_make_targets_exist() -> None:
     makefile = (REPOSITORY / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
