@@ -605,4 +605,17 @@ def resolve(reference: str) -> Any:
     found = import_named(module)
     if not hasattr(found, name):
         raise InputError(reference, f"{module} has no {name}", "Correct the reference")
+    _resolved.add(reference)
     return getattr(found, name)
+
+
+_resolved: set[str] = set()
+
+
+def resolved() -> list[str]:
+    """References that this process has resolved, sorted: its record names them.
+
+    The digest of a job's code (:func:`ldae.provenance.code.code_digest`) is of its script and of
+    these, which nobody can see by reading the script.
+    """
+    return sorted(_resolved)

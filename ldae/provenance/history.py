@@ -83,6 +83,16 @@ class Job:
     def __hash__(self) -> int:
         return hash(self.id)
 
+    @property
+    def script(self) -> str:
+        """Its script, relative to the repository; older records do not name it."""
+        return str(self.record.get("script", f"scripts/{self.rule}.py"))
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """What it used by computed names, as ``module:name``."""
+        return tuple(self.record.get("references", ()))
+
     @cached_property
     def written(self) -> Mapping[str, FileState]:
         """Files written, by name."""

@@ -152,8 +152,8 @@ def _prepare_code(job: Job, scratch: Path, repository: Path) -> str:
     if commit and not job.record["dirty"] and look_up(repository, commit) == "there":
         export_commit(repository, commit, scratch)
         return f"the code of commit {commit}"
-    script = REPOSITORY / "scripts" / f"{job.rule}.py"
-    if not script.is_file() or code_digest(script) != digest:
+    script = REPOSITORY / job.script
+    if not script.is_file() or code_digest(script, *job.references) != digest:
         raise InputError(
             f"{job.case} {job.id}",
             f"its code (digest {digest}, commit {commit}) is not at hand",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import random
 import signal
 import sys
 import time
@@ -18,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 from ldae import slurm
 from ldae.errors import InputError, Interrupted
 from ldae.leakage import fitted_on, require_unseen
+from ldae.methods import resolved
 from ldae.provenance import record as provenance
+from ldae.provenance.code import REPOSITORY, raw_digest, references_in
 from ldae.provenance.environment import container, locks
 from ldae.provenance.places import Places, study_places
+from ldae.workflow import determinism
 
 if TYPE_CHECKING:
     import torch
-
-# Needed by cuBLAS for deterministic results (NVIDIA, cuBLAS library, section 2.1.4).
-CUBLAS_WORKSPACE = ":4096:8"
 
 logger = logging.getLogger("ldae")
 
@@ -56,9 +54,7 @@ class RuleRun:
 
     def torch_device(self) -> torch.device:
         """The GPU when there is one, else the processor."""
-        import torch
-
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return determinism.torch_device()
 
     def add_inputs(self, paths: Iterable[str | Path | None]) -> None:
         """Name files that the job reads besides its declared inputs, for the record.
@@ -88,9 +84,9 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     log_path = Path(snakemake.log.text)
     rank = slurm.process_rank()
     _configure_logging(log_path.with_suffix(f".process-{rank}.log") if rank else log_path)
-    _limit_threads(snakemake.threads)
-    seed = int(snakemake.params.get("seed", 0))
-    _seed_everything(seed)
+    determinism.limit_threads(snakemake.threads)
+    seed = determinism.job_seed(snakemake.params)
+    determinism.seed_everything(seed)
     signal.signal(signal.SIGTERM, _terminate)
     places = study_places(results_folder(log_path), snakemake.config)
     run = RuleRun(seed, snakemake.threads, places)
@@ -115,6 +111,7 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
         "slurm": provenance.scheduler(),
         "container": container(),
         "locks": locks(),
+        **_describe_code(dict(snakemake.params.items())),
         **provenance.git_state(),
     }
     provenance.write_record(folder, f"{name}.started", record)
@@ -131,6 +128,7 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     record["wall_seconds"] = round(time.monotonic() - clock, 3)
     record["input"] = record.get("input", []) + provenance.describe_files(run._inputs, places)
     record["output"] = provenance.describe_files(snakemake.output, places)
+    record["references"] = resolved()
     record["fitted_on"] = fitted_on()
     record["status"] = provenance.COMPLETED if problem is None else provenance.FAILED
     record["error"] = None if problem is None else _describe_error(problem, places)
@@ -141,6 +139,16 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     if problem is not None:
         _report_problem(snakemake.rule, problem)
         raise SystemExit(1)
+
+
+def _describe_code(params: dict[str, Any]) -> provenance.Record:
+    """The script that runs, and a digest of the bytes of all code that it could use."""
+    script = Path(vars(sys.modules["__main__"])["__file__"]).resolve()
+    inside = script.is_relative_to(REPOSITORY)
+    return {
+        "script": script.relative_to(REPOSITORY).as_posix() if inside else script.name,
+        "code_raw": raw_digest(script, *references_in(params)),
+    }
 
 
 def _numbers(resources: Any) -> dict[str, int | float]:
@@ -208,36 +216,6 @@ def _configure_logging(path: Path) -> None:
 
 def _for_the_screen(record: logging.LogRecord) -> bool:
     return record.name.startswith("ldae.") and record.name != "ldae.problem"
-
-
-def _limit_threads(threads: int) -> None:
-    """Hold numerical libraries, here and in child processes, to the job's threads."""
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = str(threads)
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
-    with contextlib.suppress(ImportError):  # absent where no numerical library is
-        import threadpoolctl
-
-        threadpoolctl.threadpool_limits(threads)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(threads)
-
-
-def _seed_everything(seed: int) -> None:
-    """Seed the global generators, for libraries that take no generator."""
-    random.seed(seed)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed(seed)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
-        torch.manual_seed(seed)
-        # Some 3-D operations have no deterministic GPU version: they warn, and the log says so.
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        # Else every new tensor would be filled, which costs a pass over memory and changes nothing.
-        torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from ldae.provenance import environment, images
 from ldae.provenance import record as provenance
-from ldae.provenance.code import code_digest, code_files
+from ldae.provenance.code import code_digest, code_files, raw_digest
 from ldae.provenance.places import Places
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,9 +40,12 @@ def repository(tmp_path):
     return tmp_path
 
 
-def names(repository: Path, script: str) -> set[str]:
-    files = code_files(repository / "scripts" / script, repository)
+def names_of(files: list[Path], repository: Path) -> set[str]:
     return {path.relative_to(repository).as_posix() for path in files}
+
+
+def names(repository: Path, script: str) -> set[str]:
+    return names_of(code_files(repository / "scripts" / script, root=repository), repository)
 
 
 def test_imports_are_followed(repository):
@@ -76,23 +79,33 @@ def test_the_place_of_a_working_tree_is_no_code(repository):
         ("scripts/none.py", {"none.py"}),
     ],
 )
-def test_digest_follows_exactly_what_is_imported(repository, changed, affected):
+def test_raw_digest_follows_exactly_what_is_imported(repository, changed, affected):
     scripts = ["one.py", "two.py", "none.py"]
-    before = {s: code_digest(repository / "scripts" / s, repository) for s in scripts}
+    before = {s: raw_digest(repository / "scripts" / s, root=repository) for s in scripts}
     path = repository / changed
     path.write_text(path.read_text() + "# changed\n")
-    from ldae.provenance import code
-
-    code._dependencies.cache_clear()
-    after = {s: code_digest(repository / "scripts" / s, repository) for s in scripts}
+    after = {s: raw_digest(repository / "scripts" / s, root=repository) for s in scripts}
     assert {s for s in scripts if before[s] != after[s]} == affected
 
 
-def test_every_script_of_the_workflow_has_a_digest():
+def test_raw_digest_follows_references(repository):
+    script = repository / "scripts/none.py"
+    assert names_of(code_files(script, "ldae.d:g", root=repository), repository) == {
+        "scripts/none.py", "ldae/__init__.py", "ldae/d.py",
+    }  # fmt: skip
+    before = raw_digest(script, "mine.py:train", root=repository)
+    (repository / "mine.py").write_text("import ldae.unused\n")
+    assert raw_digest(script, "mine.py:train", root=repository) != before
+    found = code_files(script, "mine.py:train", "nowhere.py:f", "json:dumps", root=repository)
+    assert names_of(found, repository) == {
+        "scripts/none.py", "mine.py", "ldae/__init__.py", "ldae/unused.py",
+    }  # fmt: skip
+
+
+def test_every_script_imports_the_entry():
     for script in (ROOT / "scripts").glob("*.py"):
-        files = code_files(script)
-        assert ROOT / "ldae" / "workflow" / "entry.py" in files, script.name
-        assert len(code_digest(script)) == 16
+        assert ROOT / "ldae" / "workflow" / "entry.py" in code_files(script), script.name
+        assert len(code_digest(script)) == len(raw_digest(script)) == 16
 
 
 def test_package_imports_the_standard_library_only():

@@ -12,9 +12,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.study import Study
+from ldae.provenance.code import references_in
 from ldae.provenance.history import Job
 from ldae.provenance.record import git
 
@@ -23,11 +25,18 @@ DIGESTS = """
 import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from ldae.provenance.code import code_digest
+from ldae.provenance import code
 root = Path(sys.argv[1]).resolve()
-found = {name: code_digest(root / "scripts" / f"{name}.py", root) for name in sys.argv[2:]
-         if (root / "scripts" / f"{name}.py").is_file()}
-print(json.dumps(found))
+def digest(function, script, references):
+    try:
+        return function(root / script, *references, root=root)
+    except (OSError, LookupError, SyntaxError, TypeError, ValueError):
+        return None
+print(json.dumps([
+    [digest(code.code_digest, script, references),
+     digest(getattr(code, "raw_digest", None), script, params)]
+    for script, references, params in json.loads(sys.argv[2])
+]))
 """
 COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 NO_CLONE = "no clone of the code here"
@@ -88,37 +97,83 @@ def look_up(repository: Path, commit: str) -> str:
     return "there"
 
 
+class Use(NamedTuple):
+    """A script with what a job of it uses by computed names.
+
+    Attributes
+    ----------
+    script
+        Relative to the repository.
+    references
+        What the job looked up, as ``module:name``.
+    params
+        What of that form its parameters name.
+    """
+
+    script: str
+    references: tuple[str, ...]
+    params: tuple[str, ...]
+
+
+class Digests(NamedTuple):
+    """Digests of the code of a :class:`Use`; None where they cannot be made."""
+
+    code: str | None
+    raw: str | None
+
+
 def _check_digests(study: Study, commit: str, jobs: list[Job]) -> Iterator[Finding]:
-    """The recorded digest of each job's code is that of the commit's files."""
-    rules = tuple(sorted({job.rule for job in jobs}))
-    found = commit_digests(study.repository, commit, rules)
-    if not found:
-        yield study.finding(
-            Level.UNCHECKED,
-            jobs,
-            f"code as in commit {commit}",
-            "the commit's code does not give its digests",
-        )
-    for rule in rules:
-        for digest in sorted({str(j.record["params"].get("code")) for j in jobs if j.rule == rule}):
-            if rule in found and digest != found[rule]:
-                some = [j for j in jobs if j.rule == rule and j.record["params"]["code"] == digest]
-                yield study.finding(
-                    Level.ERROR,
-                    some,
-                    f"code {found[rule]}, as in commit {commit}",
-                    f"code {digest}",
-                )
+    """The recorded digests of each job's code are those of the commit's files."""
+    uses: dict[Use, list[Job]] = defaultdict(list)
+    for job in jobs:
+        params = tuple(references_in(job.record["params"]))
+        uses[Use(job.script, job.references, params)].append(job)
+    found = commit_digests(study.repository, commit, tuple(uses))
+    here = f"as in commit {commit}"
+    for (use, some), digests in zip(uses.items(), found, strict=True):
+        by_code: dict[str, list[Job]] = defaultdict(list)
+        for job in some:
+            by_code[str(job.record["params"].get("code"))].append(job)
+        for code, ran in sorted(by_code.items()):
+            if digests.code is None:
+                problem = f"the commit's code does not give its digest ({use.script})"
+                yield study.finding(Level.UNCHECKED, ran, f"code {here}", problem)
+            elif code != digests.code:
+                level = Level.ERROR
+                expected, problem = f"code {digests.code}, {here}", f"code {code}"
+                if any(_is_outside(reference) for reference in use.references):
+                    level, problem = Level.UNCHECKED, f"{problem}; part of it lies elsewhere"
+                yield study.finding(level, ran, expected, problem)
+            else:
+                other = [job for job in ran if _other_text(job, digests.raw)]
+                if other:
+                    problem = "other text of code, by which no number can differ"
+                    yield study.finding(Level.WARNING, other, f"code {here}", problem)
+
+
+def _is_outside(reference: str) -> bool:
+    """Whether a reference is to a module or file that no commit of the repository need have."""
+    return reference.partition(":")[0].partition(".")[0] != __package__.partition(".")[0]
+
+
+def _other_text(job: Job, raw: str | None) -> bool:
+    """Whether a job that ran on a clean clone has another digest of bytes than the commit."""
+    recorded = job.record.get("code_raw")
+    return not job.record["dirty"] and None not in (raw, recorded) and raw != recorded
 
 
 @cache
-def commit_digests(repository: Path, commit: str, rules: tuple[str, ...]) -> dict[str, str]:
-    """Digest of the code of each rule as a commit has it; rules without a script are left out."""
+def commit_digests(repository: Path, commit: str, uses: tuple[Use, ...]) -> list[Digests]:
+    """Digests of code as a commit has it, of each use."""
     with tempfile.TemporaryDirectory() as folder:
         export_commit(repository, commit, Path(folder))
-        command = [sys.executable, "-I", "-c", DIGESTS, folder, *rules]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
+        command = [sys.executable, "-I", "-c", DIGESTS, folder, json.dumps(uses)]
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=300
+        )
+        if done.returncode:
+            return [Digests(None, None)] * len(uses)
+        return [Digests(*one) for one in json.loads(done.stdout)]
 
 
 def export_commit(repository: Path, commit: str, folder: Path) -> None:

@@ -30,7 +30,7 @@ class Tools:
 
     def tool(self, job: Job) -> Entity:
         """The script of a job's rule at the job's commit."""
-        path = f"scripts/{job.rule}.py"
+        path = job.script
         commit = job.record["commit"]
         uri = self.study.code.uri(commit, path) or f"#tool/{job.rule}"
         if uri in self.graph:

@@ -1,76 +1,70 @@
-"""Digest of the library code that a rule's script depends on.
-
-Snakemake re-runs a rule when the text of its script changes, but does not see what the script
-imports. The digest made here is a parameter of every rule, so that a changed library module
-re-runs exactly the rules whose scripts import it, directly or through other modules.
-"""
+"""All files that a script could import or read."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-PACKAGE = "ldae"
-REPOSITORY = Path(__file__).resolve().parents[2]
+from ldae.provenance.code.library import MAX_FILE_NAME, PACKAGE, REPOSITORY
+from ldae.provenance.code.modules import parse
 
-# Sixteen hexadecimal digits (64 bits) are ample to tell versions of one file set apart.
-DIGEST_LENGTH = 16
-
-# Longer string constants are text, not names of data files beside a module.
-MAX_FILE_NAME = 120
+# ``module:name``, or ``path/to/file.py:name``.
+REFERENCE = re.compile(r"[^:\n]+:[A-Za-z_][\w.]*")
 
 
-def code_digest(script: Path, *references: str, root: Path = REPOSITORY) -> str:
-    """Hexadecimal digest of a script, the library modules it imports, and their data files.
+def references_in(value: object) -> list[str]:
+    """Strings within a job's parameters that may be references, sorted.
 
     Parameters
     ----------
-    script
-        Python file to start from.
-    root
-        Folder that holds the package ``ldae``.
-
-    Returns
-    -------
-    str
-        The first 16 digits of a SHA-256 over names and contents, in sorted order.
+    value
+        Parameters, or a part of them: mappings and sequences of plain values.
     """
-    digest = hashlib.sha256()
-    files = set(code_files(script, root))
-    for reference in references:
-        module = reference.partition(":")[0].replace(".", "/")
-        files.update(code_files(root / f"{module}.py", root))
-    for path in sorted(files):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:DIGEST_LENGTH]
+    if isinstance(value, str):
+        return [value] if REFERENCE.fullmatch(value) else []
+    if isinstance(value, Mapping):
+        value = value.values()
+    if not isinstance(value, Iterable):
+        return []
+    return sorted({reference for one in value for reference in references_in(one)})
 
 
-def code_files(script: Path, root: Path = REPOSITORY) -> list[Path]:
+def code_files(script: Path, *references: str, root: Path = REPOSITORY) -> list[Path]:
     """Script, library modules and data files that `script` depends on, sorted.
 
     Imports inside functions count, and so do the ``__init__`` files of the packages on the way.
     A data file counts when a module names it in a string, relative to itself or to `root`.
+
+    Parameters
+    ----------
+    script, references, root
+        As of :func:`ldae.provenance.code.code_digest`. Of references only files and modules of this
+        package are followed.
     """
     seen: set[Path] = set()
     todo = [script.resolve()]
+    for place in (reference.partition(":")[0] for reference in references):
+        if place.endswith(".py"):
+            todo.extend([p.resolve() for p in (Path(place), root / place) if p.is_file()][:1])
+        else:
+            todo.extend(_module_files(place, root.resolve()))
     while todo:
         path = todo.pop()
         if path in seen:
             continue
         seen.add(path)
         if path.suffix == ".py":
-            todo.extend(_dependencies(path, root.resolve()))
+            todo.extend(_dependencies(path.read_bytes(), path, root.resolve()))
     return sorted(seen)
 
 
 @cache
-def _dependencies(path: Path, root: Path) -> tuple[Path, ...]:
+def _dependencies(content: bytes, path: Path, root: Path) -> tuple[Path, ...]:
     """Files of the repository that one module imports or names, not followed further."""
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    tree = parse(content)
     found: list[Path] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
