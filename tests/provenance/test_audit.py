@@ -353,6 +353,62 @@ def test_other_code_than_the_commit_has_is_told(copy):
     assert "code 0123456789abcdef" in errors(copy.audit()).values()
 
 
+@pytest.fixture
+def later(copy, tmp_path):
+    """Clone in which a text was replaced and committed after the study, and that commit."""
+    clone = tmp_path / "later"
+    shutil.copytree(copy.repository, clone, symlinks=True, ignore=shutil.ignore_patterns("results"))
+
+    def commit(name: str, old: str, new: str) -> tuple[Path, str]:
+        text = (clone / name).read_text()
+        assert old in text
+        (clone / name).write_text(text.replace(old, new))
+        identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+        git = ["git", "-C", clone]
+        subprocess.run([*git, *identity, "commit", "-qam", "Later"], check=True)
+        found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, check=True)
+        return clone, found.stdout.decode().strip()
+
+    return commit
+
+
+def test_code_that_changed_since_is_no_finding(copy, later):
+    clone, _ = later("ldae/diffusion/multistep.py", "CONCENTRATION = 1.5", "CONCENTRATION = 1.4")
+    verdict = copy.audit(repository=clone)
+    assert verdict.passed and complaints(verdict) == [], verdict.as_text()
+
+
+def test_other_words_than_the_commit_has_are_a_warning(copy, later):
+    clone, commit = later("ldae/networks/unet.py", '"""', '"""In other words: ')
+    copy.change_records(lambda record: record.update(commit=commit), "train_ldae")
+    verdict = copy.audit(repository=clone)
+    assert verdict.passed
+    (warning,) = [f for f in verdict.findings if f.level is Level.WARNING]
+    assert warning.file.startswith("train_ldae/ldae") and "no number can differ" in warning.found
+
+
+def test_another_expression_than_the_commit_has_is_an_error(copy, later):
+    clone, commit = later("ldae/diffusion/process.py", "sqrt()", "abs()")
+    copy.change_records(lambda record: record.update(commit=commit), "train_ldae")
+    (file,) = errors(copy.audit(repository=clone))
+    assert file.startswith("train_ldae/ldae")
+
+
+def test_functions_that_the_digest_does_not_cover_are_an_error(copy):
+    used = ["ldae.simulation.rates:SEVERITY"]
+    copy.change_records(lambda record: record.update(references=used), "train_ldae")
+    (found,) = errors(copy.audit()).values()
+    assert found.startswith("code ")
+
+
+def test_functions_from_elsewhere_are_not_checked(copy):
+    used = ["nowhere/mine.py:train"]
+    copy.change_records(lambda record: record.update(references=used), "train_ldae")
+    verdict = copy.audit()
+    assert verdict.passed and complaints(verdict) == []
+    assert any("does not give its digest" in finding.found for finding in verdict.findings)
+
+
 def with_lock(copy: Copy, sha256: str, software: dict[str, str] | None = None) -> None:
     def change(record: dict) -> None:
         record["locks"] = {LOCK: sha256}

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
+from ldae.provenance.code import raw_digest
 from ldae.workflow.entry import records_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +35,7 @@ class Job:
     log = Named(text="results/logs/make_it/a.log")
 from ldae.workflow.entry import rule_entry
 from ldae.errors import InputError
+from ldae.methods import resolve
 """
 
 
@@ -89,6 +91,7 @@ def test_success(tmp_path):
             logging.getLogger("other").info("detail")
             assert run.seed == 3
             assert os.environ["OMP_NUM_THREADS"] == "1"
+            resolve("ldae.errors:InputError")
             open("out.txt", "w").write("out")
         """,
     )
@@ -103,6 +106,8 @@ def test_success(tmp_path):
     assert [f["path"] for f in ended["output"]] == ["out.txt"]
     assert ended["params"]["folder"] == "<external>/raw"
     assert ended["resources"] == {"mem_mb": 100}
+    assert ended["script"] == "script.py" and ended["references"] == ["ldae.errors:InputError"]
+    assert ended["code_raw"] == started["code_raw"] == raw_digest(tmp_path / "script.py")
     assert ended["seed"] == 3 and ended["peak_memory"]["process_mib"] > 1
     assert str(tmp_path) not in json.dumps(ended)
 
