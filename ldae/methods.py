@@ -422,9 +422,17 @@ class Methods(Mapping[str, Method]):
         """Name of a method for readers."""
         return self.look(name).label
 
-    def as_params(self) -> list[dict[str, Any]]:
-        """The methods as plain data, for the parameters of a rule."""
-        return [asdict(method) for method in self.values()]
+    def as_params(self, *, looks: bool = True) -> list[dict[str, Any]]:
+        """The methods as plain data, for the parameters of a rule.
+
+        Parameters
+        ----------
+        looks
+            Whether to say how they are drawn. A rule that draws nothing does without, so that a
+            changed colour does not run it again.
+        """
+        plain = [asdict(method) for method in self.values()]
+        return plain if looks else [{k: v for k, v in m.items() if k != "look"} for m in plain]
 
     @classmethod
     def from_params(cls, params: Iterable[Mapping[str, Any]]) -> Methods:
@@ -434,7 +442,7 @@ class Methods(Mapping[str, Method]):
                 **{
                     **given,
                     "role": Role(given["role"]),
-                    "look": Look(**given["look"]),
+                    "look": Look(**given.get("look", {"label": given["name"]})),
                     "evaluations": tuple(given["evaluations"]),
                     "space": given["space"] and Space(given["space"]),
                     "codes": given["codes"] and Codes(given["codes"]),

@@ -26,7 +26,7 @@ rule train_autoencoder:
         runtime=TRAINING_MINUTES,
         checkpoint_minutes=10,
     params:
-        train="ldae.training.autoencoder:train_autoencoder",
+        train=not_compared("ldae.training.autoencoder:train_autoencoder"),
         sections=study.section("autoencoder"),
         work_dir=results("checkpoints/autoencoder"),
         seed=lookup(within=config, dpath="seed"),

@@ -89,7 +89,7 @@ rule evaluate_reconstruction:
         runtime=minutes(240, per_scan=0.1),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
-        methods=study.methods("reconstruction").as_params(),
+        methods=study.methods("reconstruction").as_params(looks=False),
         loaders=study.loaders("reconstruction"),
         diffusion=lookup(within=config, dpath="diffusion"),
         settings=lookup(within=config, dpath="evaluation/reconstruction"),
@@ -126,7 +126,7 @@ rule vary_stochastic:
         runtime=minutes(120),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
-        methods=study.methods("stochastic").as_params(),
+        methods=study.methods("stochastic").as_params(looks=False),
         loaders=study.loaders("stochastic"),
         diffusion=lookup(within=config, dpath="diffusion"),
         settings=lookup(within=config, dpath="evaluation/stochastic"),
@@ -200,7 +200,7 @@ rule manipulate_attribute:
         runtime=minutes(240, per_scan=0.1),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
-        methods=study.methods("manipulation").as_params(),
+        methods=study.methods("manipulation").as_params(looks=False),
         loaders=study.loaders("manipulation"),
         diffusion=lookup(within=config, dpath="diffusion"),
         grid=lookup(within=config, dpath="grid"),
@@ -242,7 +242,7 @@ rule interpolate_gaps:
         runtime=minutes(240, per_scan=0.1),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
-        methods=study.methods("interpolation").as_params(),
+        methods=study.methods("interpolation").as_params(looks=False),
         loaders=study.loaders("interpolation"),
         diffusion=lookup(within=config, dpath="diffusion"),
         grid=lookup(within=config, dpath="grid"),
@@ -279,7 +279,7 @@ rule measure_throughput:
         mem_mb=memory(32000),
         runtime=minutes(120),
     params:
-        methods=study.methods("throughput").as_params(),
+        methods=study.methods("throughput").as_params(looks=False),
         loaders=study.loaders("throughput"),
         study=lookup(within=config, dpath="study"),
         diffusion=lookup(within=config, dpath="diffusion"),

@@ -108,8 +108,8 @@ class Study:
         """What a job's wildcard ``network`` names."""
         return self.variants[wildcards.network]
 
-    def training(self, wildcards: Any) -> str:
-        """Reference of the function that trains a network."""
+    def training(self, wildcards: Any, input: object = None) -> str:
+        """Reference of the function that trains a network, not compared (:func:`not_compared`)."""
         return self.variant(wildcards).network.train
 
     def sections(self, wildcards: Any) -> dict[str, dict[str, Any]]:
@@ -144,8 +144,8 @@ class Study:
 
     # evaluations
 
-    def encoder(self, wildcards: Any) -> str:
-        """Reference of the function that loads a network's semantic encoder."""
+    def encoder(self, wildcards: Any, input: object = None) -> str:
+        """Reference of what loads a network's semantic encoder, not compared."""
         return str(self.variant(wildcards).network.encoder)
 
     @property
@@ -192,20 +192,24 @@ class Study:
 
     # jobs
 
-    def code(self, script: str, *references: str) -> str:
-        """Digest of a rule's script, of the library code that it reaches, and of `references`."""
-        return code.code_digest(self.scripts / f"{script}.py", *references)
+    def code(self, script: str, *references: str) -> Callable[[Any], str]:
+        """Parameter: digest of a script and of `references`, made when a job asks for it.
+
+        `references` are those that the script resolves (:func:`ldae.methods.resolve`).
+        """
+        path = self.scripts / f"{script}.py"
+        return lambda wildcards: code.code_digest(path, *references)
 
     def training_code(self, wildcards: Any) -> str:
         """Digest of the code of one network's training."""
-        return self.code("train_network", self.training(wildcards))
+        return self.code("train_network", self.training(wildcards))(wildcards)
 
     def encoder_code(self, wildcards: Any) -> str:
         """Digest of the code of one network's encoder."""
-        return self.code("encode_semantics", self.encoder(wildcards))
+        return self.code("encode_semantics", self.encoder(wildcards))(wildcards)
 
-    def evaluation_code(self, script: str, evaluation: str) -> str:
-        """Digest of the code of an evaluation: its models' and their samplers' included."""
+    def evaluation_code(self, script: str, evaluation: str) -> Callable[[Any], str]:
+        """Parameter: digest of an evaluation's code, its models' and their samplers' included."""
         methods = self.plan.methods.models(evaluation).values()
         samplers = dict.fromkeys(m.sampler for m in methods if m.sampler)
         return self.code(script, *self.loaders(evaluation).values(), *samplers)
@@ -253,6 +257,15 @@ def existing(name: object) -> str | list[str]:
     :func:`ldae.workflow.plan.check_weights` says which are missing.
     """
     return str(name) if name and Path(str(name)).is_file() else []
+
+
+def not_compared(value: Any) -> Callable[[Any, object], Any]:
+    """A parameter that Snakemake does not compare with that of the last run.
+
+    It leaves out what is derived from a job's inputs, that is, functions that take ``input``. So
+    are references to code: the digest of the code notices what they lead to, wherever it lies.
+    """
+    return lambda wildcards, input: value
 
 
 def one_of(names: Iterable[str]) -> str:

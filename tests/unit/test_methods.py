@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,10 @@ def test_plain_data_and_back() -> None:
     again = Methods.from_params(STUDY.as_params())
     assert list(again.values()) == list(STUDY.values())
     assert again["voxel_dae"].space is Space.VOXEL and again["ldae"].codes is Codes.SEEDED
+    plain = STUDY.as_params(looks=False)
+    assert not any("look" in one for one in plain)
+    unseen = {n: replace(m, look=Look(n)) for n, m in STUDY.items()}
+    assert dict(Methods.from_params(plain)) == unseen
 
 
 def test_a_name_is_given_once() -> None:
