@@ -14,9 +14,11 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 INNER_SCOPES = (*DEFINITIONS, ast.Lambda, *COMPREHENSIONS)
 HOLDERS = (ast.stmt, ast.ExceptHandler, ast.match_case)
-SCOPES = (*INNER_SCOPES, ast.Module)
+SCOPES = frozenset({*INNER_SCOPES, ast.Module})
 # Nodes that bind a name without a node for it.
-BINDERS = (*DEFINITIONS, ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping)
+BINDERS = frozenset(
+    {*DEFINITIONS, ast.arg, ast.ExceptHandler, ast.MatchAs, ast.MatchStar, ast.MatchMapping}
+)
 
 
 class CodeError(ValueError):
@@ -173,14 +175,14 @@ def dotted(node: ast.AST) -> DottedName | None:
 
 
 def children(node: ast.AST) -> list[ast.AST]:
-    """Nodes right below a node; a faster :func:`ast.iter_child_nodes`."""
+    """Nodes right below a node that have fields; a faster :func:`ast.iter_child_nodes`."""
     found: list[ast.AST] = []
     for name in node._fields:
         value = getattr(node, name, None)
-        if isinstance(value, ast.AST):
-            found.append(value)
-        elif isinstance(value, list):
+        if isinstance(value, list):
             found += [one for one in value if isinstance(one, ast.AST)]
+        elif isinstance(value, ast.AST) and value._fields:  # not an operator, nor the context
+            found.append(value)
     return found
 
 
@@ -211,14 +213,12 @@ def _collect_names(node: ast.AST, stored: set[str], shared: set[str], found: set
         if not isinstance(node.ctx, ast.Load):
             stored.add(node.id)
         return
-    if isinstance(node, ast.arg):
-        stored.add(node.arg)
-        return
-    if isinstance(node, ast.Global):
-        shared.update(node.names)
-    elif isinstance(node, BINDERS):
+    kind = type(node)
+    inner = kind in SCOPES
+    if kind in BINDERS:
         stored.update(_bound_by_text(node))
-    inner = isinstance(node, SCOPES)
+    elif isinstance(node, ast.Global):
+        shared.update(node.names)
     if inner:
         stored, shared = set(), set()
     for child in children(node):
@@ -257,5 +257,8 @@ def _walk_scope(node: ast.AST) -> Iterator[ast.AST]:
 
 def _bound_by_text(node: ast.AST) -> list[str]:
     """Names that a node binds without a node for the name."""
-    name = node.rest if isinstance(node, ast.MatchMapping) else getattr(node, "name", None)
-    return [name] if isinstance(name, str) and isinstance(node, BINDERS) else []
+    if type(node) not in BINDERS:
+        return []
+    attribute = {ast.MatchMapping: "rest", ast.arg: "arg"}.get(type(node), "name")
+    name = getattr(node, attribute)
+    return [name] if name else []

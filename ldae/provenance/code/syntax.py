@@ -6,7 +6,6 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import Any
 
 from ldae.provenance.code import plumbing
@@ -46,10 +45,14 @@ class Syntax:
     def joined(self) -> Syntax:
         """The same with neighbouring text in one piece."""
         parts: list[Part] = []
-        for is_text, group in groupby(self.parts, lambda part: isinstance(part, str)):
-            run = list(group)
-            parts += ["".join(map(str, run))] if is_text else run
-        return replace(self, parts=parts)
+        text: list[str] = []
+        for part in self.parts:
+            if isinstance(part, str):
+                text.append(part)
+            else:
+                parts += ["".join(text), part]
+                text.clear()
+        return replace(self, parts=[*parts, "".join(text)])
 
     def refer(self, references: Iterable[Reference]) -> None:
         """Add what a name refers to."""
