@@ -1,4 +1,4 @@
-"""Look up the committed code that every job ran on."""
+"""Check that every job ran with committed code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from ldae.provenance.audit.study import Study
 from ldae.provenance.history import Job
 from ldae.provenance.record import git
 
-# Asks a commit's own code for the digests, in a process of its own: how they are made may change.
+# Computes digests with the code of the commit itself, in a separate process, because the definition
+# of the digest may have changed since.
 DIGESTS = """
 import json, sys
 from pathlib import Path
@@ -34,7 +35,7 @@ NO_CLONE = "no clone of the code here"
 
 
 def check_code(study: Study) -> Check:
-    """Look up the commit of every job behind the results, and digest its code again."""
+    """Look up the commit of every job behind the results, and compute its code digest again."""
     commits: dict[str | None, list[Job]] = defaultdict(list)
     for job in study.chain:
         commits[job.record["commit"]].append(job)
@@ -63,7 +64,7 @@ def _check_commit(study: Study, commit: str | None, jobs: list[Job]) -> Iterator
     if state == NO_CLONE:
         yield study.finding(Level.UNCHECKED, jobs, unknown, NO_CLONE)
     elif state == "shallow":
-        found = "not in this shallow clone; get the rest with git fetch --unshallow"
+        found = "not in this shallow clone; fetch the rest with git fetch --unshallow"
         yield study.finding(Level.UNCHECKED, jobs, unknown, found)
     else:
         yield study.finding(Level.ERROR, jobs, unknown, "no such commit in the repository")
@@ -71,7 +72,7 @@ def _check_commit(study: Study, commit: str | None, jobs: list[Job]) -> Iterator
 
 @cache
 def look_up(repository: Path, commit: str) -> str:
-    """Whether a commit is there, and if not why."""
+    """Whether a repository contains a commit, or the reason why not."""
     if not (repository / ".git").exists():
         return NO_CLONE
     if not COMMIT.fullmatch(commit):
@@ -89,7 +90,7 @@ def look_up(repository: Path, commit: str) -> str:
 
 
 def _check_digests(study: Study, commit: str, jobs: list[Job]) -> Iterator[Finding]:
-    """The recorded digest of each job's code is that of the commit's files."""
+    """Compare the recorded code digest of each job with that of the commit."""
     rules = tuple(sorted({job.rule for job in jobs}))
     found = commit_digests(study.repository, commit, rules)
     if not found:
@@ -97,7 +98,7 @@ def _check_digests(study: Study, commit: str, jobs: list[Job]) -> Iterator[Findi
             Level.UNCHECKED,
             jobs,
             f"code as in commit {commit}",
-            "the commit's code does not give its digests",
+            "the code of the commit does not provide its digests",
         )
     for rule in rules:
         for digest in sorted({str(j.record["params"].get("code")) for j in jobs if j.rule == rule}):
@@ -113,7 +114,7 @@ def _check_digests(study: Study, commit: str, jobs: list[Job]) -> Iterator[Findi
 
 @cache
 def commit_digests(repository: Path, commit: str, rules: tuple[str, ...]) -> dict[str, str]:
-    """Digest of the code of each rule as a commit has it; rules without a script are left out."""
+    """Code digest of each rule at a commit; rules without a script are left out."""
     with tempfile.TemporaryDirectory() as folder:
         export_commit(repository, commit, Path(folder))
         command = [sys.executable, "-I", "-c", DIGESTS, folder, *rules]
@@ -127,7 +128,7 @@ def export_commit(repository: Path, commit: str, folder: Path) -> None:
     Raises
     ------
     subprocess.SubprocessError
-        If git cannot give them.
+        If git fails.
     """
     archive = folder / ".commit.tar"
     git("archive", "--format=tar", f"--output={archive}", commit, repository=repository)
