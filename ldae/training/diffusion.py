@@ -1,4 +1,4 @@
-"""Stages 2 and 3: train the prior, the LDAE on the frozen prior, and the voxel-space baseline."""
+"""Stages 2 and 3: training of the prior, of the LDAE, and of the voxel-space baseline."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from ldae.training.module import AveragedTraining
 
 
 class DiffusionTraining(AveragedTraining):
-    """A training that predicts the noise of diffused samples.
+    """Training that predicts the noise of diffused samples.
 
     Parameters
     ----------
     network, train_rows, val_rows, settings, seed
-        As for :class:`AveragedTraining`.
+        See :class:`AveragedTraining`.
     schedule
         The noise schedule.
     """
@@ -58,7 +58,7 @@ class DiffusionTraining(AveragedTraining):
     def draw(
         self, n: int, shape: tuple[int, ...], part: slice, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Levels t ~ U{1..T} (int64) and noise ε ~ N(0, I) of a global batch, this rank's part."""
+        """Timesteps t ~ U{1 … T} (int64) and noise ε ~ N(0, I): this rank's part of a batch."""
         t = torch.randint(1, self.schedule.n_timesteps + 1, (n,), generator=generator)
         eps = torch.randn((n, *shape), generator=generator)
         return t[part], eps[part]
@@ -74,7 +74,7 @@ class PriorTraining(DiffusionTraining):
     latents
         The encoded scans.
     settings, seed, schedule
-        As for :class:`DiffusionTraining`.
+        See :class:`DiffusionTraining`.
     """
 
     def __init__(
@@ -108,15 +108,15 @@ class LdaeTraining(DiffusionTraining):
     Parameters
     ----------
     pair
-        Encoder and estimator, trained together.
+        Encoder and estimator, which are trained together.
     prior
-        Frozen ε_θ; never part of a checkpoint.
+        Frozen ε_θ; not part of checkpoints.
     store, latents
-        Scans and their latents, row by row.
+        Scans and their latents, in the same order.
     settings
-        Further holds ``snr_gamma``, γ of λ_t.
+        See :class:`DiffusionTraining`; also contains ``snr_gamma``, γ of λ_t.
     seed, schedule
-        As for :class:`DiffusionTraining`.
+        See :class:`DiffusionTraining`.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class LdaeTraining(DiffusionTraining):
     ) -> None:
         super().__init__(pair, store.rows("train"), store.rows("val"), settings, seed, schedule)
         note_fitted("ldae", store.index["subject"].iloc[self.train_rows])
-        self._prior = (prior,)  # in a tuple: not a submodule, so not trained, averaged or saved
+        self._prior = (prior,)  # in a tuple it is no submodule: not trained, averaged or saved
         self.store = store
         self.latents = latents
 
@@ -169,7 +169,7 @@ class VoxelDaeTraining(DiffusionTraining):
     store
         The packed scans; x_0 = 2x - 1.
     settings, seed, schedule
-        As for :class:`DiffusionTraining`.
+        See :class:`DiffusionTraining`.
     """
 
     def __init__(
