@@ -16,13 +16,13 @@ from rocrate.rocrate import ROCrate
 
 from ldae.provenance.history import History
 from ldae.provenance.payload import Payload
+from ldae.provenance.research_object.agents import add_person
 from ldae.provenance.research_object.engine import add_engine
 from ldae.provenance.research_object.files import Files
 from ldae.provenance.research_object.graph import Graph
 from ldae.provenance.research_object.guide import add_readme, add_scans
 from ldae.provenance.research_object.jobs import JobActions
 from ldae.provenance.research_object.parameters import Parameters
-from ldae.provenance.research_object.people import add_person
 from ldae.provenance.research_object.root import describe_root
 from ldae.provenance.research_object.run import add_run
 from ldae.provenance.research_object.study import Study

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ldae.provenance.research_object.agents import add_authors, add_license
 from ldae.provenance.research_object.graph import Graph
-from ldae.provenance.research_object.people import add_authors, add_license
 from ldae.provenance.research_object.study import Study
 from ldae.provenance.research_object.terms import PROFILES, RO_CRATE, WORKFLOW_CRATE
 

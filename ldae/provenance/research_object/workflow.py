@@ -6,9 +6,9 @@ from io import StringIO
 
 from rocrate.model import Entity
 
+from ldae.provenance.research_object.agents import add_authors, add_license
 from ldae.provenance.research_object.files import Files
 from ldae.provenance.research_object.graph import Graph
-from ldae.provenance.research_object.people import add_authors, add_license
 from ldae.provenance.research_object.study import Study
 from ldae.provenance.research_object.terms import BIOSCHEMAS
 from ldae.provenance.research_object.tools import Tools
