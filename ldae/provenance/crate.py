@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, help="folder of the crate; by default crate/ in that of the study"
     )
-    parser.add_argument("--agent", metavar="NAME", help="who ran the study, if it shall be told")
-    parser.add_argument("--orcid", help="ORCID of who ran it")
+    parser.add_argument("--agent", metavar="NAME", help="name of the person who ran the study")
+    parser.add_argument("--orcid", help="ORCID of this person")
     parser.add_argument(
         "--max-mib",
         type=float,

@@ -196,12 +196,12 @@ def train_autoencoder(data: TrainingData, sections: Sections, job: TrainingJob) 
     sections
         Config section ``autoencoder``.
     job
-        Its seed and files.
+        Seed and output files of the training.
 
     Raises
     ------
     InputError
-        If the study's grid cannot be divided by the network's downsampling.
+        If an axis of the grid is not a multiple of the network's downsampling factor.
     """
     torch.manual_seed(job.seed)
     store, settings = data.store, sections["autoencoder"]
@@ -219,8 +219,8 @@ def train_autoencoder(data: TrainingData, sections: Sections, job: TrainingJob) 
     if any(size % autoencoder.downsampling for size in store.shape):
         raise InputError(
             "grid.shape",
-            f"{store.shape} is no multiple of {autoencoder.downsampling}, the autoencoder's "
-            "downsampling",
+            f"{store.shape} is not a multiple of {autoencoder.downsampling}, the downsampling "
+            "factor of the autoencoder",
             "Change grid.shape, autoencoder.patch_size or autoencoder.channels.",
         )
     if autoencoder.pca_initialisation:

@@ -198,7 +198,7 @@ class VoxelDaeTraining(DiffusionTraining):
 
 
 def unet_settings(settings: Mapping[str, Any], diffusion: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of `NoiseUNet` that a network's config section and section ``diffusion`` give."""
+    """Arguments of `NoiseUNet` from a network's config section and section ``diffusion``."""
     names = ("channels", "n_res_blocks", "attention_levels", "dropout", "norm_groups")
     schedule = dict(diffusion) if settings["v_prediction"] else None
     return {name: settings[name] for name in names} | {"schedule": schedule}
@@ -214,7 +214,7 @@ def train_prior(data: TrainingData, sections: Sections, job: TrainingJob) -> Non
     sections
         Config sections ``prior`` and ``diffusion``.
     job
-        Its seed and files.
+        Seed and output files of the training.
     """
     torch.manual_seed(job.seed)
     latents, diffusion = data.latents, sections["diffusion"]
@@ -227,16 +227,16 @@ def train_prior(data: TrainingData, sections: Sections, job: TrainingJob) -> Non
 
 
 def train_ldae(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
-    """Train semantic encoder and gradient estimator on the frozen prior; save their averages.
+    """Train semantic encoder and gradient estimator on a frozen prior; save the averaged weights.
 
     Parameters
     ----------
     data
-        Scans, their latents, and the trained prior that the network stands on.
+        Scans, their latents, and the trained prior.
     sections
         Config sections ``ldae``, ``encoder`` and ``diffusion``.
     job
-        Its seed and files.
+        Seed and output files of the training.
 
     Raises
     ------
@@ -244,7 +244,7 @@ def train_ldae(data: TrainingData, sections: Sections, job: TrainingJob) -> None
         If no prior is given.
     """
     if data.stands_on is None:
-        raise ValueError("the LDAE needs a trained prior to stand on")
+        raise ValueError("the LDAE needs a trained prior")
     torch.manual_seed(job.seed)
     store, latents = data.store, data.latents
     encoder, diffusion = sections["encoder"], sections["diffusion"]
@@ -263,7 +263,7 @@ def train_ldae(data: TrainingData, sections: Sections, job: TrainingJob) -> None
 
 
 def train_voxel_dae(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
-    """Train the voxel-space diffusion autoencoder, the baseline, and save its averages.
+    """Train the voxel-space diffusion autoencoder and save its averaged weights.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def train_voxel_dae(data: TrainingData, sections: Sections, job: TrainingJob) ->
     sections
         Config sections ``voxel_dae``, ``encoder`` and ``diffusion``.
     job
-        Its seed and files.
+        Seed and output files of the training.
     """
     torch.manual_seed(job.seed)
     store, encoder, diffusion = data.store, sections["encoder"], sections["diffusion"]

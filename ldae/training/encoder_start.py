@@ -74,7 +74,7 @@ def untrained_encoder(
 
 
 def save_untrained_encoder(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
-    """Save the semantic encoder as initialised from the training seed: the probes' floor.
+    """Save a semantic encoder with random initial weights, a lower bound for the probes.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def save_untrained_encoder(data: TrainingData, sections: Sections, job: Training
     sections
         Config section ``encoder``.
     job
-        Its seed and files.
+        Seed and output files of the training.
     """
     encoder = untrained_encoder(sections["encoder"], data.store, job.seed, torch.device("cpu"))
     if fit_nothing(job):

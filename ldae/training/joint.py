@@ -93,7 +93,7 @@ class JointTraining(DiffusionTraining):
 
 
 def train_ldae_joint(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
-    """Train encoder and denoiser together in the latent space and save their averages.
+    """Train encoder and denoiser together in the latent space; save the averaged weights.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def train_ldae_joint(data: TrainingData, sections: Sections, job: TrainingJob) -
     sections
         Config sections ``ldae_joint``, ``diffusion`` and ``grid``.
     job
-        Its seed and files.
+        Seed and output files of the training.
     """
     torch.manual_seed(job.seed)
     store, latents = data.store, data.latents

@@ -91,10 +91,10 @@ def masked_mse(x_hat: Tensor, x: Tensor, mask: Tensor) -> Tensor:
 
 
 def train_residual(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
-    """Train the residual on all triples of the training participants' visits; save its average.
+    """Train the residual on all triples of visits of training participants.
 
-    Where no training participant has three visits there is nothing to learn from: the residual
-    stays zero, so that it answers with the average of the two visits, and the log holds no step.
+    If no training participant has three visits, the residual cannot be trained: it stays zero, so
+    that its output is the average of the two visits, and the table of metrics is empty.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def train_residual(data: TrainingData, sections: Sections, job: TrainingJob) -> 
     sections
         Config section ``residual``.
     job
-        Its seed and files.
+        Seed and output files of the training.
     """
     store, latents, settings = data.store, data.latents, sections["residual"]
     train, val = (find_triples(store.index, split) for split in ("train", "val"))
@@ -118,7 +118,7 @@ def train_residual(data: TrainingData, sections: Sections, job: TrainingJob) -> 
     network.standard.load_state_dict(measure_standard(store).state_dict())
     if not train:
         logger.warning(
-            "no training participant has three visits: the residual stays zero, and "
+            "No training participant has three visits: the residual stays zero, and "
             "interpolation with it is the average of the two visits"
         )
         if fit_nothing(job):

@@ -98,7 +98,7 @@ class SupervisedTraining(AveragedTraining):
 
 
 def train_supervised(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
-    """Train the semantic encoder's architecture on the labels and save its averaged weights.
+    """Train a semantic encoder on the labels and save its averaged weights.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def train_supervised(data: TrainingData, sections: Sections, job: TrainingJob) -
     sections
         Config sections ``supervised`` and ``encoder``.
     job
-        Its seed and files.
+        Seed and output files of the training.
     """
     torch.manual_seed(job.seed)
     store, encoder = data.store, sections["encoder"]
