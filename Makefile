@@ -5,17 +5,17 @@ PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v)))
 BIN := .venv/bin
 READY := .venv/ready
 INSTALL := $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r
-# Checks crates; some packages are older there than .venv has them.
+# Environment of the crate checker, which needs older versions of some packages than .venv.
 CHECK := .crate-check
-# Builds the documentation; needs none of .venv's packages.
+# Environment of the documentation, which needs none of the packages in .venv.
 DOCS := .docs
 LOCKS := envs/local.lock envs/cuda.lock envs/torch-cpu.lock
 CODE := ldae scripts tests envs containers benchmarks
-# A study of one's own: make figures STUDY=studies/ixi.yaml CONFIG="bids_folder=/data/ixi"; STUDY may
-# name several files, merged in this order: of a key in several, the last one counts.
+# Settings of a study: make figures STUDY=studies/ixi.yaml CONFIG="bids_folder=/data/ixi"
+# STUDY may list several files, which are merged in this order; a later file overrides an earlier one.
 STUDY ?=
 CONFIG ?=
-# Folder of its results, as its files name it.
+# Results folder of the study, read from its settings.
 RESULTS = $(shell sed -n 's/^  results: *\([^ \#]*\).*/\1/p' config.yaml $(STUDY) | tail -n 1)
 
 .DEFAULT_GOAL := help
@@ -24,8 +24,8 @@ RESULTS = $(shell sed -n 's/^  results: *\([^ \#]*\).*/\1/p' config.yaml $(STUDY
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
-# Without an NVIDIA driver, the CPU build of torch is taken where pip can find it; else PyPI's build,
-# whose CUDA libraries are then needed even to import it.
+# Without an NVIDIA driver, the CPU build of torch is installed if pip finds it. Otherwise PyPI's build
+# is installed, which cannot be imported without its CUDA libraries.
 $(READY): $(LOCKS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with make PYTHON=…")'
 	@echo "Setting up .venv (once, a few minutes)"
@@ -54,32 +54,32 @@ $(DOCS)/ready: envs/docs.lock
 	@$(DOCS)/bin/python -m pip install --quiet --no-deps --require-hashes -r envs/docs.lock
 	@touch $@
 
-figures: $(READY)  ## run the study and end with results/report.html
+figures: $(READY)  ## run the study and build results/report.html
 	@$(BIN)/snakemake $(if $(STUDY),--configfile $(STUDY)) $(if $(CONFIG),--config $(CONFIG))
 
-crate: $(READY) $(CHECK)/ready  ## write the study's crate and check it
+crate: $(READY) $(CHECK)/ready  ## write and check the crate of the study
 	@$(BIN)/snakemake crate $(if $(STUDY),--configfile $(STUDY)) $(if $(CONFIG),--config $(CONFIG))
 	@$(CHECK)/bin/python envs/check_crate.py $(RESULTS)/crate
 
-containers: $(READY)  ## build the images of every stage with Apptainer
+containers: $(READY)  ## build the container images of all stages with Apptainer
 	@$(BIN)/python containers/build.py $(if $(TORCH),--torch $(TORCH)) $(if $(BASE),--base $(BASE)) $(if $(MIRROR),--mirror $(MIRROR))
 
-hpc-test: $(READY)  ## install Apptainer and SLURM here (as root) and run the study on them
+hpc-test: $(READY)  ## install Apptainer and SLURM on this machine (as root) and test with them
 	@$(BIN)/python -m pytest -m hpc $(PYTEST) tests/hpc
 
-test: $(READY) $(CHECK)/ready  ## run every test but hpc-test
+test: $(READY) $(CHECK)/ready  ## run all tests except hpc-test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 docs: $(DOCS)/ready  ## build the documentation into site/index.html
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
 
-lint: $(READY)  ## check style of code and workflow
+lint: $(READY)  ## check the style of code and workflow
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/snakefmt --check Snakefile rules tests/hpc
 	@$(BIN)/snakemake --lint
 
-format: $(READY)  ## put code and workflow into style
+format: $(READY)  ## format code and workflow
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 	@$(BIN)/snakefmt Snakefile rules tests/hpc
@@ -87,9 +87,9 @@ format: $(READY)  ## put code and workflow into style
 types: $(READY)  ## check types
 	@$(BIN)/mypy ldae
 
-lock: $(READY)  ## resolve envs/*.in anew
+lock: $(READY)  ## update the lock files from envs/*.in
 	@$(BIN)/python envs/lock.py
 
-clean:  ## remove the environment, images and caches; results stay
+clean:  ## remove environments, images and caches, but not results
 	@rm -rf .venv $(CHECK) $(DOCS) site .pytest_cache .mypy_cache .ruff_cache .snakemake containers/*.sif containers/*.log containers/digests.tsv
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

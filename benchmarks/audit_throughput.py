@@ -1,12 +1,12 @@
-"""How fast the audit reads, beside `sha256sum` and `openssl` on as many cores.
+"""Throughput of the audit's hashing, compared with `sha256sum` and `openssl` on as many cores.
 
-Writes files of random bytes, hashes them with the audit's function and with other tools under
-``xargs -P``, in turn, and prints MB/s and the largest process of each::
+Writes files of random bytes, hashes them in turn with the function of the audit and with other
+tools under ``xargs -P``, and prints MB/s and the largest process of each::
 
     .venv/bin/python benchmarks/audit_throughput.py --gigabytes 4
 
-Files come from the page cache as far as memory allows, so this measures
-the hash, not the disk. A slower disk is the limit of an audit.
+Files are read from the page cache as far as memory allows. The benchmark therefore measures
+hashing and not the disk, which is often the limit of a real audit.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# Sizes as a study has them, bytes: many scans, some arrays, few models.
+# File sizes in bytes and their shares, as in a study: many scans, some arrays, few models.
 SHARES = ((250_000, 0.2), (25_000_000, 0.4), (400_000_000, 0.4))
-# Written at once; a larger parent process would count as memory of its children.
+# Bytes written at a time; the memory of a larger parent process would count for its children.
 PIECE = 1_000_000
 HASH = """
 import sys, time
@@ -42,7 +42,7 @@ logger = logging.getLogger("benchmark")
 
 
 def main() -> None:
-    """Measure and show a table."""
+    """Run the benchmark and print a table."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gigabytes", type=float, default=4.0)
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def write_files(folder: Path, n_bytes: float) -> tuple[int, int]:
-    """Write files of random bytes; number of files and of bytes."""
+    """Write files of random bytes; return the number of files and of bytes."""
     count = total = 0
     for size, share in SHARES:
         for _ in range(max(1, round(n_bytes * share / size))):
@@ -79,22 +79,21 @@ def write_files(folder: Path, n_bytes: float) -> tuple[int, int]:
 
 
 def audit(folder: Path, jobs: int) -> tuple[float, float, float]:
-    """Wall and processor seconds and peak memory in MiB of the audit's hashing."""
+    """Wall time and CPU time in seconds, and peak memory in MiB, of the audit's hashing."""
     code = HASH.format(root=str(ROOT), folder=str(folder), jobs=jobs)
     return run([sys.executable, "-c", code])
 
 
 def parallel(tool: str, folder: Path, jobs: int) -> tuple[float, float, float]:
-    """The same of another tool, one process for up to 16 files, `jobs` processes at a time."""
+    """The same for another tool: one process for up to 16 files, `jobs` processes at a time."""
     command = f"find . -type f -print0 | xargs -0 -n 16 -P {jobs} {tool} > /dev/null"
     return run(["sh", "-c", command], cwd=folder)
 
 
 def run(command: list[str], cwd: Path | None = None) -> tuple[float, float, float]:
-    """Wall and processor seconds of a command with its children, and its largest process in MiB.
+    """Wall time and CPU time in seconds of a command, and the memory of its largest process in MiB.
 
-    The wall time is what the command says itself, where it says anything: Python's start is not
-    part of it.
+    If the command prints a wall time, that is used: it does not include the start of Python.
     """
     clock = time.monotonic()
     process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

@@ -1,9 +1,9 @@
-"""How long a plan for 12,000 scans takes: time, memory and number of jobs.
+"""Time, memory and number of jobs of a dry run for 12,000 scans.
 
     .venv/bin/python benchmarks/plan_12000_scans.py
 
-Makes a BIDS folder of 2,000 people with six visits each, whose images are empty files, and plans
-the study of the paper's size on it, as for a cluster. Aims: 60 seconds, 2 GiB, hundreds of jobs.
+Creates a BIDS folder of 2,000 participants with six visits each, whose images are empty files, and
+plans studies/adni.yaml with it for a cluster. Targets: 60 seconds, 2 GiB, hundreds of jobs.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-N_PEOPLE = 2000
+N_PARTICIPANTS = 2000
 MONTHS = (0, 6, 12, 18, 24, 36)
 DIAGNOSES = ("CN", "MCI", "AD")
 
 
 def make_bids(folder: Path) -> None:
-    """Write the folder's tables and empty images."""
+    """Write the tables and the empty images of the folder."""
     rows = ["participant_id\tage\tsex\tdiagnosis"]
-    for number in range(N_PEOPLE):
+    for number in range(N_PARTICIPANTS):
         subject = f"sub-{number:04d}"
         age = 60 + number % 30
         rows.append(f"{subject}\t{age}\t{'FM'[number % 2]}\t{DIAGNOSES[number % 3]}")
@@ -42,7 +42,7 @@ def make_bids(folder: Path) -> None:
 
 
 def main() -> None:
-    """Make the folder, plan, and print what it took."""
+    """Create the folder, run the dry run, and print its cost."""
     with tempfile.TemporaryDirectory() as scratch:
         bids = Path(scratch)
         make_bids(bids)
@@ -57,7 +57,7 @@ def main() -> None:
     # ru_maxrss is in KiB on Linux (getrusage(2))
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     lines = [
-        f"scans    {N_PEOPLE * len(MONTHS)}",
+        f"scans    {N_PARTICIPANTS * len(MONTHS)}",
         f"jobs     {jobs[1] if jobs else 'unknown'}",
         f"seconds  {seconds:.1f}",
         f"MiB      {memory:.0f}",

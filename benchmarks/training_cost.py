@@ -1,13 +1,13 @@
-"""What a training step at the paper's sizes takes per scan, without running it.
+"""Memory and operations per scan of a training step at the paper's sizes, without running it.
 
     .venv/bin/python -m benchmarks.training_cost [CONFIG]
 
-Goes through each network of a study (studies/adni.yaml) with tensors that have a shape and no
-content, cast as torch's automatic casting does on a GPU: bfloat16, but single precision in norms.
-Adds up what the backward pass needs, and three times the operations of the forward pass, since the
-backward pass takes about twice as many. Weights, their gradients, Adam's two moments and the
-average are counted at 20 bytes a parameter. Left out: the networks of the autoencoder's losses, the
-scratch memory of kernels, and what a step holds only for a moment.
+Traces each network of a study (by default studies/adni.yaml) with fake tensors, which have a shape
+but no content, in the precision of torch's autocast on a GPU: bfloat16, with float32 in
+normalisation layers. Memory is the sum of all tensors saved for the backward pass. Operations are
+three times those of the forward pass, because the backward pass takes about twice as many. Weights,
+gradients, both moments of Adam and the averaged weights take 20 bytes per parameter. Not included:
+the networks in the losses of the autoencoder, scratch memory of kernels, and temporary tensors.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PASSES = 3
 
 
 class NormsInSinglePrecision(TorchFunctionMode):
-    """Casting on a processor keeps bfloat16 in norms, on a GPU it does not."""
+    """Run normalisation layers in float32, as autocast does on a GPU but not on a CPU."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -51,7 +51,7 @@ class NormsInSinglePrecision(TorchFunctionMode):
 
 
 def cost_of_scan(forward: Callable[[], Tensor]) -> tuple[float, float]:
-    """What a backward pass needs, each storage counted once, 10⁹ bytes, and 10¹² operations."""
+    """Memory saved for the backward pass (10⁹ bytes), and operations of a step (10¹²)."""
     sizes: dict[int, int] = {}
     kept: list[Tensor] = []
 
@@ -59,7 +59,7 @@ def cost_of_scan(forward: Callable[[], Tensor]) -> tuple[float, float]:
         if not isinstance(tensor, nn.Parameter) and not is_cast_parameter(tensor):
             storage = tensor.untyped_storage()
             sizes[storage._cdata] = storage.nbytes()
-            kept.append(tensor)  # so that no other storage takes its place
+            kept.append(tensor)  # keeps its storage alive, so that no address is used twice
         return tensor
 
     counter = FlopCounterMode(display=False)
@@ -75,7 +75,7 @@ def cost_of_scan(forward: Callable[[], Tensor]) -> tuple[float, float]:
 
 
 def is_cast_parameter(tensor: Tensor) -> bool:
-    """Whether a tensor is a weight in bfloat16: made once per step, whatever the batch."""
+    """Whether a tensor is a weight cast to bfloat16, which exists once per step for any batch."""
     made_by = tensor.grad_fn
     if made_by is None or "ToCopy" not in made_by.name():
         return False
@@ -83,7 +83,7 @@ def is_cast_parameter(tensor: Tensor) -> bool:
 
 
 def trainings(config: dict[str, Any]) -> dict[str, tuple[nn.Module, Callable[[], Tensor]]]:
-    """What each training trains, and its forward pass for one scan."""
+    """For each training, the network and its forward pass for one scan."""
     shape = tuple(config["grid"]["shape"])
 
     def scan() -> Tensor:
@@ -92,7 +92,7 @@ def trainings(config: dict[str, Any]) -> dict[str, tuple[nn.Module, Callable[[],
     def latent() -> Tensor:
         return torch.empty(1, *latent_shape)
 
-    def level() -> Tensor:
+    def timestep() -> Tensor:
         return torch.ones(1, dtype=torch.int64)
 
     settings = config["autoencoder"]
@@ -111,14 +111,14 @@ def trainings(config: dict[str, Any]) -> dict[str, tuple[nn.Module, Callable[[],
     def shifted() -> Tensor:
         prior.requires_grad_(False).eval()
         weight = torch.ones(1, 1, 1, 1, 1)
-        return pair.shifted_noise(prior, weight, latent(), level(), pair.encoder(scan()))
+        return pair.shifted_noise(prior, weight, latent(), timestep(), pair.encoder(scan()))
 
     def in_voxels() -> Tensor:
-        return voxel_dae.noise(scan(), level(), voxel_dae.encoder(scan()))
+        return voxel_dae.noise(scan(), timestep(), voxel_dae.encoder(scan()))
 
     return {
         "autoencoder": (autoencoder, lambda: autoencoder(scan(), latent())[0]),
-        "prior": (prior, lambda: prior(latent(), level())),
+        "prior": (prior, lambda: prior(latent(), timestep())),
         "ldae": (pair, shifted),
         "voxel_dae": (voxel_dae, in_voxels),
         "supervised": (supervised, lambda: torch.stack(list(supervised(scan()).values()))),
@@ -126,7 +126,7 @@ def trainings(config: dict[str, Any]) -> dict[str, tuple[nn.Module, Callable[[],
 
 
 def main() -> None:
-    """Print a row per training."""
+    """Print one row per training."""
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "studies/adni.yaml")
     sys.stdout.write("training\tparameters, M\tweights, GB\tper scan, GB\tper scan, TFLOP\n")
     given = yaml.safe_load(path.read_text(encoding="utf-8"))

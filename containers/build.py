@@ -1,14 +1,14 @@
-"""Build the images of the stages and write down what they are.
+"""Build the container images of the stages, and write the table of their digests.
 
     make containers
     .venv/bin/python containers/build.py torch --torch cuda
 
-An image is containers/<stage>-<first digits of its SHA-256>.sif, so that a rebuilt image has a new
-name and Snakemake runs again what was made with the old one. containers/digests.tsv names the
-present image of every stage; :mod:`ldae.workflow.containers` reads it. An image whose recipe
-(definition, lock, base, build of torch) has not changed is not built again.
+An image is named containers/<stage>-<first digits of its SHA-256>.sif. A rebuilt image therefore
+has a new name, and Snakemake re-runs the jobs that used the old one. containers/digests.tsv lists
+the current image of every stage; :mod:`ldae.workflow.containers` reads it. An image is built only
+if its recipe has changed (definition, lock file, base, build of torch).
 
-pip inside the build uses the settings of this machine's pip: index, certificates, local folders.
+During the build, pip uses the settings of this machine's pip: index, certificates, local folders.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ from ldae.provenance.images import (  # noqa: E402
 )
 
 BASE_DEFINITION = IMAGES / "base.def"
-# The torch stage is meant for GPUs; the others take the CPU build where pip can find it.
+# The torch stage is meant for GPUs; the others use the CPU build if pip finds it.
 DEFAULT_TORCH = {"preprocess": "auto", "torch": "cuda", "analysis": "auto"}
-# A quarter of gzip's time at the same size.
+# Takes a quarter of the time of gzip at the same size.
 COMPRESSION = "-comp zstd -Xcompression-level 3"
-# Settings of pip that matter inside a build; certificates are handed over as a file.
+# Settings of pip that are passed into a build; certificates are passed as a file.
 PIP_SETTINGS = ("index-url", "extra-index-url", "find-links", "trusted-host", "default-timeout")
-# At a time: each takes some GB of the folder for temporary files.
+# Number of builds at a time; each needs a few GB for temporary files.
 N_BUILDS = 3
-# Folders below /hostpip that the definitions provide for local package folders.
+# Number of mount points below /hostpip that the definitions provide for local package folders.
 N_FOLDERS = 8
 
-# Held by who makes the base or changes the table of images.
+# Protects the base while it is built, and the table of images while it is changed.
 LOCK = threading.Lock()
 
 logger = logging.getLogger("containers")
 
 
 def main() -> None:
-    """Build what the command line asks for."""
+    """Build the images that the command line selects."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"of {', '.join(STAGES)}")
     parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), help="build of torch")
@@ -82,46 +82,49 @@ def main() -> None:
             def build_one(stage: str) -> None:
                 build_stage(stage, options.torch or DEFAULT_TORCH[stage], base, options_of_pip)
 
-            # most of a build is one thread's work
+            # most of a build runs on a single thread
             with ThreadPoolExecutor(min(N_BUILDS, os.cpu_count() or 1)) as pool:
                 for _ in pool.map(build_one, options.stages or STAGES):
-                    pass  # a build's error is raised here
+                    pass  # errors of builds are raised here
     except InputError as error:
         sys.exit(f"Error: {error}")
 
 
 class Base:
-    """What the images stand on: the definitions' own base, another one, or Debian's packages.
+    """Base of the images: that of the definitions, another image, or one from Debian's packages.
 
     Parameters
     ----------
     name
-        None, ``SOURCE://NAME`` or ``debootstrap``.
+        None for the base of the definitions, ``SOURCE://NAME`` or ``debootstrap``.
     mirror
-        Archive of Debian's packages; None is the definition's.
+        Archive of Debian packages; None for that of the definition.
     scratch
-        Folder to make it in.
+        Folder in which to build the base.
 
     Raises
     ------
     InputError
-        If the name cannot be understood.
+        If the name is not valid.
     """
 
     def __init__(self, name: str | None, mirror: str | None, scratch: Path) -> None:
         if name is not None and name != "debootstrap" and "://" not in name:
-            problem = f"{name!r} names no source"
-            raise InputError("--base", problem, "Write docker://NAME@sha256:DIGEST or debootstrap")
+            problem = f"{name!r} does not name a source"
+            raise InputError("--base", problem, "Write docker://NAME@sha256:DIGEST or debootstrap.")
         self.name = name
         self.mirror = mirror
         self.scratch = scratch
 
     def recipe(self) -> str:
-        """What of it decides what an image holds. Archives of Debian have the same packages."""
+        """Identifier of the base for the recipe of an image.
+
+        It does not include the mirror, because all archives of Debian have the same packages.
+        """
         return file_digest(BASE_DEFINITION) if self.name == "debootstrap" else str(self.name)
 
     def arguments(self) -> dict[str, str]:
-        """Build arguments of a stage's image; makes the base when first asked."""
+        """Build arguments for the image of a stage; builds the base on the first call."""
         if self.name is None:
             return {}
         if self.name != "debootstrap":
@@ -130,14 +133,14 @@ class Base:
         folder = self.scratch / "base"
         with LOCK:
             if not folder.exists():
-                logger.info("base: building from Debian's packages")
+                logger.info("base: building from Debian packages")
                 given = {"MIRROR": self.mirror} if self.mirror else {}
                 build(folder, BASE_DEFINITION, given, ["--sandbox"])
         return {"BOOTSTRAP": "localimage", "FROM": str(folder)}
 
 
 def build_stage(stage: str, torch: str, base: Base, more: list[str]) -> None:
-    """Build one stage's image, unless the present one was made by the same recipe."""
+    """Build the image of one stage, unless the current image has the same recipe."""
     lock = ROOT / "envs" / f"{stage}.lock"
     definition = IMAGES / f"{stage}.def"
     recipe = recipe_digest([definition, IMAGES / "install.sh", lock], torch, base.recipe())
@@ -163,18 +166,20 @@ def build_stage(stage: str, torch: str, base: Base, more: list[str]) -> None:
 
 
 def recipe_digest(files: list[Path], *words: str) -> str:
-    """Digest of everything that decides what an image holds."""
+    """Digest of everything that determines the content of an image."""
     parts = [*(file_digest(path) for path in files), *words]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
 def build(image: Path, definition: Path, arguments: dict[str, str], more: list[str]) -> None:
-    """Run ``apptainer build``, with `more` options; its words go to a log beside the definition.
+    """Run ``apptainer build`` with additional options `more`.
+
+    Its output is written to a log file in the folder of the definition.
 
     Raises
     ------
     InputError
-        If it fails; the message names the log.
+        If the build fails; the message contains the path of the log.
     """
     command = ["apptainer", "build", "--force", "--mksquashfs-args", COMPRESSION]
     for name, value in arguments.items():
@@ -192,18 +197,18 @@ def build(image: Path, definition: Path, arguments: dict[str, str], more: list[s
         if image.is_file():
             image.unlink()
         last = log.read_text("utf-8", "replace").strip().splitlines()[-1:] or [""]
-        raise InputError(definition.name, f"the build failed: {last[0]}", f"See {log}")
+        raise InputError(definition.name, f"the build failed: {last[0]}", f"See {log}.")
 
 
 def pip_options(scratch: Path) -> list[str]:
-    """Options that show this machine's pip settings to a build, and nothing of them to the image.
+    """Options that pass this machine's pip settings to a build without storing them in the image.
 
-    Local folders with packages are mounted below ``/hostpip`` and the settings changed to match.
+    Local folders with packages are mounted below ``/hostpip``; the settings are changed to match.
 
     Parameters
     ----------
     scratch
-        Folder for the settings.
+        Folder for a copy of the settings.
     """
     settings: dict[str, str] = {}
     done = subprocess.run(
@@ -218,8 +223,8 @@ def pip_options(scratch: Path) -> list[str]:
     for key, value in settings.items():
         settings[key] = " ".join(_inside(word, key, folders) for word in value.split())
     if len(folders) > N_FOLDERS:
-        problem = f"its settings name {len(folders)} local folders"
-        raise InputError("pip", problem, f"Use {N_FOLDERS} at most")
+        problem = f"its settings refer to {len(folders)} local folders"
+        raise InputError("pip", problem, f"Use at most {N_FOLDERS}.")
     folder = scratch / "pip"
     folder.mkdir()
     config = configparser.RawConfigParser()
@@ -235,11 +240,11 @@ def pip_options(scratch: Path) -> list[str]:
 
 
 def _inside(word: str, key: str, folders: list[Path]) -> str:
-    """`word` of a pip setting as seen inside a build; a local folder is added to `folders`."""
+    """`word` of a pip setting as valid inside a build; a local folder is added to `folders`."""
     path = Path(word.removeprefix("file://"))
     if not path.is_absolute() or not path.is_dir():
         return word
-    # the pages of an index refer to files beside it
+    # an index needs its parent folder, because its pages refer to files there
     place, rest = (path, "") if key == "find-links" else (path.parent, f"/{path.name}")
     if place not in folders:
         folders.append(place)
@@ -248,7 +253,7 @@ def _inside(word: str, key: str, folders: list[Path]) -> str:
 
 
 def commit() -> str:
-    """Commit of the repository, marked where files differ from it."""
+    """Commit of the repository, with the suffix -dirty if files differ from it."""
     git = ["git", "-C", str(ROOT)]
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     if head.returncode:

@@ -1,10 +1,10 @@
-"""Check a crate by the profile Provenance Run Crate 0.5, without a network.
+"""Validate a crate against the profile Provenance Run Crate 0.5, without network access.
 
     .crate-check/bin/python envs/check_crate.py results/crate
 
-Nothing that the profile requires may be missing. What it only recommends may be missing where
-resources/ro-crate/accepted.yaml says why. Ends with status 1 otherwise, and where `runcrate`, a
-second reader, cannot read the crate.
+A valid crate meets all requirements of the profile, and all recommendations except those for which
+resources/ro-crate/accepted.yaml gives a reason. It must also be readable by `runcrate`. The exit
+status is 1 if the crate is not valid.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MEDIA_TYPE = "application/ld+json"
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing that the validator says."""
+    """One issue that the validator reports."""
 
     required: bool
     check: str
@@ -52,51 +52,51 @@ class Issue:
 
 
 def main() -> int:
-    """Check, say what was found, and return the exit status."""
-    parser = argparse.ArgumentParser(description="Check a crate.")
+    """Validate the crate, print the issues, and return the exit status."""
+    parser = argparse.ArgumentParser(description="Validate a crate.")
     parser.add_argument("crate", type=Path)
     crate = parser.parse_args().crate
-    logging.disable(logging.WARNING)  # of addresses that are not looked up
+    logging.disable(logging.WARNING)  # warnings about addresses that are not retrieved
     serve_contexts()
     accepted = YAML(typ="safe").load(FOLDER / "accepted.yaml")
     issues = list(validate(crate))
-    refused = [issue for issue in issues if issue.required or not is_accepted(issue, accepted)]
+    rejected = [issue for issue in issues if issue.required or not is_accepted(issue, accepted)]
     n_required = sum(issue.required for issue in issues)
     say(f"required: {n_required} issues; recommended: {len(issues) - n_required}")
     for (message, reason), number in Counter(reasons(issues, accepted)).items():
         say(f"accepted, {number}: {message}. {reason}")
-    for issue in refused:
+    for issue in rejected:
         kind = "REQUIRED" if issue.required else "RECOMMENDED"
         say(f"{kind} {issue.check}: {issue.message} ({issue.entity})")
     n_actions = read_actions(crate)
     say(f"runcrate reads {n_actions} actions")
-    say("The crate is valid." if not refused and n_actions else "The crate is not valid.")
-    return 1 if refused or not n_actions else 0
+    say("The crate is valid." if not rejected and n_actions else "The crate is not valid.")
+    return 1 if rejected or not n_actions else 0
 
 
 class Contexts(urllib.request.HTTPSHandler):
-    """Answers to urllib: the JSON-LD contexts from files, and nothing else."""
+    """Handler for urllib that serves the JSON-LD contexts from files, and nothing else."""
 
     def https_open(self, request: urllib.request.Request) -> Any:
         """Content of a context."""
         path = CONTEXTS.get(request.full_url)
         if path is None:
-            raise urllib.error.URLError(f"{request.full_url} is not looked up")
+            raise urllib.error.URLError(f"{request.full_url} is not available offline")
         headers = Message()
         headers["Content-Type"] = MEDIA_TYPE
         body = io.BytesIO(path.read_bytes())
         answer = urllib.response.addinfourl(body, headers, request.full_url, 200)
-        answer.msg = "OK"  # type: ignore[attr-defined]  # asked for by urllib itself
+        answer.msg = "OK"  # type: ignore[attr-defined]  # urllib itself reads it
         return answer
 
 
 def serve_contexts() -> None:
-    """Answer whatever the validator asks of the network, by urllib or by requests."""
+    """Serve the network requests of the validator, by urllib or requests, from files."""
 
     def send(session: object, request: requests.PreparedRequest, **options: Any) -> Any:
         path = CONTEXTS.get(str(request.url))
         if path is None:
-            raise requests.ConnectionError(f"{request.url} is not looked up")
+            raise requests.ConnectionError(f"{request.url} is not available offline")
         response = requests.Response()
         response.status_code = 200
         response.url = str(request.url)
@@ -110,7 +110,7 @@ def serve_contexts() -> None:
 
 
 def validate(crate: Path) -> Iterator[Issue]:
-    """Everything that the validator says, recommendations included."""
+    """All issues that the validator reports, including recommendations."""
     settings = services.ValidationSettings(
         rocrate_uri=crate,
         profile_identifier=PROFILE,
@@ -124,12 +124,12 @@ def validate(crate: Path) -> Iterator[Issue]:
 
 
 def is_accepted(issue: Issue, accepted: list[dict[str, str]]) -> bool:
-    """Whether the list of accepted recommendations has an issue."""
+    """Whether an issue is in the list of accepted recommendations."""
     return bool(list(reasons([issue], accepted)))
 
 
 def reasons(issues: list[Issue], accepted: list[dict[str, str]]) -> Iterator[tuple[str, str]]:
-    """Pattern of the message, and reason, of each accepted issue."""
+    """Message pattern and reason of each accepted issue."""
     for issue in issues:
         for entry in accepted:
             message = re.fullmatch(entry["message"], issue.message)
@@ -139,7 +139,7 @@ def reasons(issues: list[Issue], accepted: list[dict[str, str]]) -> Iterator[tup
 
 
 def read_actions(crate: Path) -> int:
-    """Number of actions that `runcrate report` shows."""
+    """Number of actions that `runcrate report` lists."""
     output = io.StringIO()
     with redirect_stdout(output):
         runcrate.report.dump_crate_actions(str(crate))

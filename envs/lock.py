@@ -1,12 +1,12 @@
-"""Resolve the lists *.in into locks with hashes: the local environment, each stage, and GPUs.
+"""Resolve the requirements in *.in to lock files with hashes.
 
     .venv/bin/python envs/lock.py
 
-local.lock holds everything; preprocess.lock, torch.lock and analysis.lock what one stage's
-container or conda environment needs, in the same versions. The CUDA libraries are several
-gigabytes that a CPU build of torch has no use for, so they are kept in a lock of their own, which
-is installed only beside a CUDA build. What checks a crate needs older versions of some packages,
-and what builds the documentation none of the workflow's; each has an environment of its own.
+local.lock contains the whole local environment. preprocess.lock, torch.lock and analysis.lock
+contain the packages of one stage's container or conda environment, in the same versions. The CUDA
+libraries have several gigabytes and are not needed by a CPU build of torch; they are in cuda.lock,
+which is installed only with a CUDA build. The crate checker needs older versions of some packages,
+and the documentation none of the packages of the workflow; each has its own environment.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 STAGES = ("preprocess", "torch", "analysis")
 CUDA_PACKAGE = re.compile(r"(nvidia-|cuda-|triton\b|torchvision\b)")
-# deepbet's graphical window, which the workflow does not open
+# graphical user interface of deepbet, which the workflow does not use
 UNUSED = re.compile(r"(customtkinter|darkdetect)\b")
-# torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl, the CPU build of the same version
+# hash of torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl, the CPU build of the same version
 CPU_TORCH = "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"
 
-# Snakemake copies the text of this script and runs it in the new environment. The digest makes a
-# changed lock a changed environment.
+# Snakemake runs a copy of this script in the new environment. The script contains the digest of the
+# lock file, so that Snakemake creates the environment again when the lock file changes.
 POST_DEPLOY = """\
 #!/bin/bash
 # Run by Snakemake inside the conda environment of this name. Made by envs/lock.py.
@@ -51,7 +51,7 @@ def resolve(*lists: str, pins: list[str] | None = None) -> list[str]:
     lists
         Names of *.in files.
     pins
-        Requirements that fix the versions.
+        Requirements with fixed versions, used as constraints.
     """
     command = [str(Path(sys.executable).parent / "uv"), "pip", "compile", *lists, "--universal"]
     command += ["--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate"]
@@ -71,12 +71,12 @@ def resolve(*lists: str, pins: list[str] | None = None) -> list[str]:
 
 
 def without_cuda(entries: list[str]) -> list[str]:
-    """Entries but those that only a CUDA build of torch needs."""
+    """Entries without those that only a CUDA build of torch needs."""
     return [entry for entry in entries if not CUDA_PACKAGE.match(entry)]
 
 
 def write(name: str, comment: str, entries: list[str]) -> str:
-    """Write a lock and return its SHA-256."""
+    """Write a lock file and return its SHA-256."""
     text = f"# {comment}\n# Made by envs/lock.py; install with pip --no-deps --require-hashes.\n"
     text += "\n".join(entries) + "\n"
     (FOLDER / name).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What SLURM tells a job about itself, and what a run must know about SLURM."""
+"""Information from SLURM about the current job, and checks before a run on a cluster."""
 
 from __future__ import annotations
 
@@ -11,65 +11,66 @@ from pathlib import Path
 
 from ldae.errors import InputError
 
-# Seconds that the scheduler may take to answer.
+# Timeout for queries to the scheduler, seconds.
 QUERY_SECONDS = 60.0
 
 
 def process_rank() -> int:
-    """Number of this process among those of its job step; 0 outside SLURM."""
+    """Rank of this process within its job step; 0 outside SLURM."""
     return int(os.environ.get("SLURM_PROCID", "0")) if process_count() > 1 else 0
 
 
 def process_count() -> int:
-    """Processes of this job step that work together; 1 outside SLURM."""
+    """Number of processes of this job step; 1 outside SLURM."""
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
 
 
 def node_count() -> int:
-    """Nodes that the processes of this job step run on; 1 outside SLURM."""
+    """Number of nodes of this job step; 1 outside SLURM."""
     return int(os.environ.get("SLURM_STEP_NUM_NODES", "1"))
 
 
 def end_time() -> float | None:
-    """Time at which SLURM will end this job, seconds since the epoch; None where there is no limit.
+    """Time at which SLURM will end this job, seconds since 1970; None if there is no limit.
 
-    The variable is set by newer versions of SLURM, else by :func:`note_end_time`.
+    The environment variable is set by recent versions of SLURM, or else by :func:`note_end_time`.
     """
     found = os.environ.get("SLURM_JOB_END_TIME")
     return float(found) if found else None
 
 
 def starts_processes() -> bool:
-    """Whether this process runs in a job's batch script and so has to start the job's tasks.
+    """Whether this process is the batch script of a job and must start the tasks of the job.
 
-    Jobs of one task are started as a job step by Snakemake's executor; those of several are left to
-    the workflow (resource ``mpi``).
+    Snakemake's executor starts jobs with one task as a job step. Jobs with several tasks (resource
+    ``mpi``) are started by the workflow.
     """
     return "SLURM_JOB_ID" in os.environ and "SLURM_STEP_ID" not in os.environ
 
 
 def note_end_time() -> None:
-    """Tell the processes of this job its end, if SLURM knows one.
+    """Set an environment variable to the end time of this job, if it has a time limit.
 
-    For the process that starts a job's work: inside a container SLURM cannot be asked.
+    Call this in the process that starts the work of a job: SLURM cannot be queried from inside a
+    container.
     """
     if "SLURM_JOB_ID" not in os.environ or shutil.which("squeue") is None:
         return
     try:
         answer = _squeue("--format=%e", "--jobs", os.environ["SLURM_JOB_ID"])
         end = datetime.fromisoformat(answer.strip()).timestamp()
-    except (subprocess.SubprocessError, ValueError):  # no answer, or no limit
+    except (subprocess.SubprocessError, ValueError):  # no answer, or no time limit
         return
     os.environ["SLURM_JOB_END_TIME"] = str(end)
 
 
 def _squeue(*arguments: str) -> str:
-    """What squeue says.
+    """Output of squeue.
 
     Raises
     ------
     subprocess.SubprocessError
-        If it fails, or says nothing in time.
+        If squeue fails or times out.
     """
     command = ["squeue", "--noheader", *arguments]
     return subprocess.run(
@@ -79,7 +80,7 @@ def _squeue(*arguments: str) -> str:
 
 @dataclass(frozen=True)
 class LeftJob:
-    """A SLURM job that an earlier run has left behind."""
+    """SLURM job of an earlier run that has not ended."""
 
     number: str
     rule: str
@@ -87,7 +88,7 @@ class LeftJob:
 
 
 def left_jobs(folder: Path) -> list[LeftJob]:
-    """Jobs of this user whose working folder is `folder`.
+    """Jobs of this user that run the workflow in `folder`.
 
     Parameters
     ----------
@@ -102,9 +103,11 @@ def left_jobs(folder: Path) -> list[LeftJob]:
     try:
         answer = _squeue("--me", "--format=%i|%T|%Z|%k")
     except subprocess.SubprocessError as error:
-        said = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
+        reason = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
         raise InputError(
-            "SLURM", f"it does not say which jobs run ({said})", "Try again when squeue answers"
+            "SLURM",
+            f"squeue did not list the running jobs ({reason})",
+            "Try again when squeue works.",
         ) from error
     found = []
     for line in answer.splitlines():
@@ -115,7 +118,7 @@ def left_jobs(folder: Path) -> list[LeftJob]:
 
 
 def check_cluster(folder: Path) -> None:
-    """Stop before the work where SLURM is missing or still works for an earlier run.
+    """Check before a run that SLURM is available and has no jobs of an earlier run.
 
     Parameters
     ----------
@@ -125,14 +128,14 @@ def check_cluster(folder: Path) -> None:
     Raises
     ------
     InputError
-        If ``sbatch`` is missing, SLURM does not answer, or jobs of an earlier run are left.
+        If ``sbatch`` is missing, SLURM does not answer, or jobs of an earlier run have not ended.
     """
     missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
     if missing:
         raise InputError(
             "SLURM",
             f"{' and '.join(missing)} cannot be found on this machine",
-            "Run this on a login node of the cluster, or leave out --profile slurm",
+            "Run this command on a login node of the cluster, or leave out --profile slurm.",
         )
     jobs = left_jobs(folder)
     if jobs:
@@ -140,8 +143,8 @@ def check_cluster(folder: Path) -> None:
         names = ", ".join(f"{job.rule} ({job.number}, {job.state})" for job in jobs)
         raise InputError(
             "SLURM",
-            f"jobs of an earlier run still work in this folder: {names}",
-            f"Wait for their end or run `scancel {numbers}`, then `snakemake --unlock` if that "
-            "run was killed, and give the same command again. Finished files are kept, trainings "
-            "go on from their last checkpoint",
+            f"jobs of an earlier run in this folder have not ended: {names}",
+            f"Wait until they end or run `scancel {numbers}`; then run `snakemake --unlock` if the "
+            "earlier run was killed, and start this command again. Finished files are kept, and "
+            "trainings resume from their last checkpoint.",
         )

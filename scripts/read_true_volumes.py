@@ -1,4 +1,4 @@
-"""Rule entry point: the true volumes of the simulated people as codes, the probes' yardstick."""
+"""Rule entry point: true volumes of the simulated participants as codes, a reference for probes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rule entry point: render what disease and age would do to the simulated people who are edited."""
+"""Rule entry point: render the true effects of disease and age on the scans that are edited."""
 
 from pathlib import Path
 

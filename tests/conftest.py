@@ -11,19 +11,19 @@ import pytest
 from filelock import FileLock
 from tiny_study import TinyStudy
 
-# A GPU rounds otherwise than the processor that results are compared with.
+# A GPU rounds differently from the processor on which reference results were computed.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ["ldae", "rules", "scripts", "schemas", "envs", "profiles", "resources", "studies",
          "containers"]  # fmt: skip
-# Images are large, and what is built belongs to the place where it was built.
+# Container images are large, and build products belong to the original folder.
 BUILT = ("__pycache__", "*.sif", "*.log", "digests.tsv")
 
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def copy_workflow(folder: Path) -> Path:
-    """Copy of the workflow without results, to run and to change."""
+    """Copy the workflow without results into a folder, to be run and changed."""
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns(*BUILT))
     for name in ("Snakefile", "config.yaml", "CITATION.cff"):
@@ -34,7 +34,7 @@ def copy_workflow(folder: Path) -> Path:
 
 
 def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`snakemake` in a copy of the workflow, on two cores."""
+    """Run `snakemake` in a copy of the workflow, on two cores."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     return subprocess.run(
@@ -43,7 +43,7 @@ def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[
 
 
 def commit_workflow(folder: Path) -> None:
-    """Make the copy a clone with one commit, so that its jobs record one."""
+    """Turn the copy into a git clone with one commit, which its jobs then record."""
     ignored = ["results/", ".snakemake/", "__pycache__/", "*.txt", "*.yaml.orig"]
     (folder / ".gitignore").write_text("\n".join(ignored) + "\n")
     identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
@@ -51,21 +51,21 @@ def commit_workflow(folder: Path) -> None:
         subprocess.run(["git", *arguments], cwd=folder, check=True)
 
 
-# Starting Python takes longer than the jobs of the small study: two at a time, one thread each.
+# Starting Python takes longer than the jobs of the micro study: run two at a time, one thread each.
 RULES = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
 MICRO = ("--configfile", "micro.yaml", "--set-threads", *[f"{rule}=1" for rule in RULES], "--")
 
 
 @pytest.fixture(scope="session")
 def untouched_study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """Clone of the workflow in which the study in miniature has run: copy what is to change."""
+    """Clone of the workflow with the results of the micro study; it must not be changed."""
     shared = tmp_path_factory.getbasetemp()
-    if worker_id != "master":  # all processes of this run of the tests share it
+    if worker_id != "master":  # shared by all processes of this test run
         shared = shared.parent
     folder, notes = shared / "micro", shared / "micro.txt"
     with FileLock(shared / "micro.lock"):
         if not notes.exists():
-            assert not folder.exists(), "it failed in another process"
+            assert not folder.exists(), "the micro study failed in another process"
             folder.mkdir()
             commit_workflow(copy_workflow(folder))
             done = run_snakemake(folder, *MICRO)
@@ -76,7 +76,7 @@ def untouched_study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) ->
 
 @pytest.fixture(scope="session")
 def micro_study(untouched_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with its results and Snakemake's notes, for tests that change it."""
+    """Copy of the micro study with Snakemake's metadata, for tests that change it."""
     folder = tmp_path_factory.mktemp("changed") / "study"
     locks = shutil.ignore_patterns("locks")
     shutil.copytree(untouched_study, folder, symlinks=True, ignore=locks)
@@ -86,17 +86,17 @@ def micro_study(untouched_study: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def plan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Workflow in which nothing is run, for dry runs."""
+    """Copy of the workflow for dry runs."""
     return copy_workflow(tmp_path_factory.mktemp("plan"))
 
 
 @pytest.fixture(scope="session")
 def public_study(tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
-    """Records and files of a study whose people may be named; not to be changed."""
+    """Records and files of a study with public labels; it must not be changed."""
     return TinyStudy(tmp_path_factory.mktemp("public"), public=True)
 
 
 @pytest.fixture(scope="session")
 def restricted_study(tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
-    """The same of a study whose people bear pseudonyms; not to be changed."""
+    """Records and files of a study with pseudonyms; it must not be changed."""
     return TinyStudy(tmp_path_factory.mktemp("restricted"), public=False)

@@ -1,7 +1,7 @@
-"""A study of three people, as its jobs would have left it: real records of small files.
+"""A study of three participants as its jobs would have written it: real records of small files.
 
-The files are named and recorded by the functions that every job uses; only what the jobs compute
-is left out. One job failed first, and one was killed.
+The files are named and recorded by the functions that every job uses; their content is made up. One
+job failed before it succeeded, and one was killed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ldae.provenance.record import (
 from ldae.workflow.config import complete_config
 
 LDAE, PCA = "ldae/seed-7", "voxel_pca/shared"
-PEOPLE = ("sub-Anna", "sub-0042", "sub-HospitalA17")
+SUBJECTS = ("sub-Anna", "sub-0042", "sub-HospitalA17")
 ROWS = (
     "method\ttask\tsplit\tmetric\tvalue\n"
     "ldae\tage\ttest\tmae\t5.2\nldae\tage\tval\tmae\t5.0\nvoxel_pca\tage\ttest\tmae\t6.1\n"
@@ -40,14 +40,14 @@ ROWS = (
 
 
 class TinyStudy:
-    """Writes the study when it is made.
+    """Study that is written to disk on construction.
 
     Parameters
     ----------
     folder
-        Where the cohort and the results are written.
+        Folder for the cohort and the results.
     public
-        Whether people may be called by their labels.
+        Whether subject labels may be shown.
     """
 
     def __init__(self, folder: Path, public: bool) -> None:
@@ -66,28 +66,28 @@ class TinyStudy:
         return sorted(self.bids.rglob("*.nii.gz"))
 
     def path(self, name: str) -> Path:
-        """File of the results, its folder made."""
+        """Path of a file of the results; its folder is created."""
         path = self.results / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def hidden(self, text: str) -> str:
-        """`text` as the study may show it."""
+        """`text` with pseudonyms if the study is restricted."""
         return text if self.public else hide_labels(text, cohort_key(self.bids))
 
     def _write_cohort(self) -> None:
-        for number, person in enumerate(PEOPLE):
-            folder = self.bids / person / "anat"
+        for number, subject in enumerate(SUBJECTS):
+            folder = self.bids / subject / "anat"
             folder.mkdir(parents=True)
             content = gzip.compress(f"head {number}".encode() * 50, mtime=0)
-            (folder / f"{person}_T1w.nii.gz").write_bytes(content)
-        lines = ["participant_id\tage", *(f"{p}\t{60 + i}" for i, p in enumerate(PEOPLE))]
+            (folder / f"{subject}_T1w.nii.gz").write_bytes(content)
+        lines = ["participant_id\tage", *(f"{p}\t{60 + i}" for i, p in enumerate(SUBJECTS))]
         (self.bids / "participants.tsv").write_text("\n".join(lines) + "\n")
 
     def _run(self) -> None:
         given = {
             "study": "tiny",
-            "title": "Three people",
+            "title": "Three participants",
             "cohort": {"source": "bids", "public": self.public},
             "bids_folder": str(self.bids),
         }
@@ -114,11 +114,11 @@ class TinyStudy:
                 {"batch": str(batch)},
             )
         brains = sorted((self.results / "preprocessed").rglob("*.nii.gz"))
-        people = "".join(f"{self.hidden(p.parents[1].name)}\ttest\n" for p in self.scans)
+        rows = "".join(f"{self.hidden(p.parents[1].name)}\ttest\n" for p in self.scans)
         self.job(
             "pack_volumes",
             brains,
-            {"volumes/volumes.npy": "voxels", "volumes/index.tsv": f"subject\tsplit\n{people}"},
+            {"volumes/volumes.npy": "voxels", "volumes/index.tsv": f"subject\tsplit\n{rows}"},
         )
         volumes = [self.path("volumes/volumes.npy"), self.path("volumes/index.tsv")]
         seed = {"seed": 7, "settings": {"n_steps": 30, "windows": [3, 11]}}
@@ -144,7 +144,7 @@ class TinyStudy:
         tables = [self.path("tables/probes.tsv")]
         self.job("plot_age", tables, {}, status=FAILED)
         self.job("plot_age", tables, self._figure("age", "method\tmae\nldae\t5.2\n"))
-        heads = "scan\tplane\n" + "".join(f"{self.hidden(p)}\taxial\n" for p in PEOPLE)
+        heads = "scan\tplane\n" + "".join(f"{self.hidden(p)}\taxial\n" for p in SUBJECTS)
         self.job("plot_cohort", volumes, self._figure("cohort", heads))
         shown = [self.path(f"figures/{name}.png") for name in ("age", "cohort")]
         self.job("build_report", [*shown, *tables], {"report.html": "<h1>Report</h1>"})
@@ -166,7 +166,7 @@ class TinyStudy:
         params: dict[str, Any] | None = None,
         status: str = COMPLETED,
     ) -> None:
-        """Write a job's outputs and its records, one minute after the job before."""
+        """Write the outputs and records of a job, one minute after the previous job."""
         self._time += timedelta(minutes=1)
         for name, content in outputs.items():
             data = content.encode() if isinstance(content, str) else content
@@ -204,6 +204,6 @@ class TinyStudy:
         write_record(folder, name, record)
 
     def copy_cohort(self, target: Path) -> Path:
-        """The raw scans elsewhere, as another holder has them."""
+        """Copy of the raw scans, as on another machine."""
         shutil.copytree(self.bids, target)
         return target

@@ -1,1 +1,1 @@
-"""The diffusion process: schedule, forward process and deterministic sampler."""
+"""Diffusion: noise schedule, forward process and deterministic samplers."""

@@ -1,4 +1,4 @@
-"""The deterministic sampler, run in either direction."""
+"""DDIM, the deterministic sampler of first order, in both directions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from ldae.diffusion.schedule import NoiseSchedule
 
 NoisePredictor = Callable[[Tensor, Tensor], Tensor]
-"""ε̂(z_t, t) for z_t of shape (B, …) and int64 timesteps t of shape (B,)."""
+"""ε̂(z_t, t), (B, …), for z_t of shape (B, …) and int64 timesteps t of shape (B,)."""
 
 
 def ddim_timesteps(n_steps: int, n_timesteps: int) -> list[int]:
@@ -20,9 +20,14 @@ def ddim_timesteps(n_steps: int, n_timesteps: int) -> list[int]:
     Parameters
     ----------
     n_steps
-        S, 1..T.
+        S, between 1 and T.
     n_timesteps
         T of the schedule.
+
+    Raises
+    ------
+    ValueError
+        If S is not between 1 and T.
     """
     if not 1 <= n_steps <= n_timesteps:
         raise ValueError(f"n_steps must be in 1..{n_timesteps}, got {n_steps}")
@@ -30,7 +35,7 @@ def ddim_timesteps(n_steps: int, n_timesteps: int) -> list[int]:
 
 
 def ddim_step(z_t: Tensor, eps: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor) -> Tensor:
-    """Move `z_t` (any shape) from timestep t to s (Song et al. 2021, eq. 12 with η = 0)."""
+    """Sample at timestep s from `z_t` (any shape) at t (Song et al. 2021, eq. 12 with η = 0)."""
     z_0 = (z_t - (1 - alpha_bar_t).sqrt() * eps) / alpha_bar_t.sqrt()
     return alpha_bar_s.sqrt() * z_0 + (1 - alpha_bar_s).sqrt() * eps
 
@@ -38,10 +43,10 @@ def ddim_step(z_t: Tensor, eps: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor
 def ddim_move(
     z: Tensor, predict_noise: NoisePredictor, timesteps: list[int], schedule: NoiseSchedule
 ) -> Tensor:
-    """Carry `z` through `timesteps` in the order given: ascending encodes, descending samples.
+    """Take DDIM steps through `timesteps`: ascending order encodes, descending order samples.
 
-    Going up from the clean sample, ε̂ is evaluated at the timestep to be left; at timestep 0, where
-    no noise exists and the network was never trained, it is evaluated at timestep 1.
+    Each step evaluates ε̂ at the timestep where it starts. A step that starts at timestep 0
+    evaluates ε̂ at timestep 1, because the network is not trained on clean samples.
 
     Parameters
     ----------
@@ -50,7 +55,7 @@ def ddim_move(
     predict_noise
         ε̂.
     timesteps
-        Visited timesteps; neighbours differ.
+        Timesteps to visit; consecutive timesteps differ.
     schedule
         The noise schedule.
 

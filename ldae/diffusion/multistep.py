@@ -1,4 +1,4 @@
-"""A sampler of second order at the price of DDIM: it remembers the noise of the step before."""
+"""Multistep sampler: second order at the cost of DDIM, by reuse of the previous noise estimate."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ldae.diffusion.ddim import NoisePredictor, ddim_step
 from ldae.diffusion.schedule import NoiseSchedule
 
 CONCENTRATION = 1.5
-"""Exponent of the timesteps: above 1 they lie closer where there is little noise.  Chosen on
-validation scans, see docs/tried/sampler.md."""
+"""Exponent of the spacing of timesteps: above 1, timesteps with little noise are closer together.
+Chosen on validation scans, see docs/tried/sampler.md."""
 
 
 def multistep_timesteps(n_steps: int, n_timesteps: int) -> list[int]:
@@ -21,9 +21,14 @@ def multistep_timesteps(n_steps: int, n_timesteps: int) -> list[int]:
     Parameters
     ----------
     n_steps
-        S, 1..T.
+        S, between 1 and T.
     n_timesteps
         T of the schedule.
+
+    Raises
+    ------
+    ValueError
+        If S is not between 1 and T.
     """
     if not 1 <= n_steps <= n_timesteps:
         raise ValueError(f"n_steps must be in 1..{n_timesteps}, got {n_steps}")
@@ -37,16 +42,16 @@ def multistep_timesteps(n_steps: int, n_timesteps: int) -> list[int]:
 def multistep_move(
     z: Tensor, predict_noise: NoisePredictor, timesteps: list[int], schedule: NoiseSchedule
 ) -> Tensor:
-    """Carry `z` through `timesteps` as :func:`ldae.diffusion.ddim.ddim_move` does, to second order.
+    """Take second-order steps through `timesteps`: ascending encodes, descending samples.
 
-    DDIM takes the noise for constant over a step.  Here it goes on linearly in λ = log(√ᾱ/√(1-ᾱ)),
-    as it went over the step before: the two-step Adams–Bashforth form of the exponential
-    integrator (Zhang & Chen 2023; Lu et al. 2022, whose first order is DDIM).  With
-    h = λ_s - λ_t and r = (λ_t - λ_before) / h,
+    DDIM assumes that the noise is constant over a step. Here the noise is extrapolated linearly in
+    λ = log(√ᾱ/√(1-ᾱ)) from the previous step: the two-step Adams–Bashforth form of the
+    exponential integrator (Zhang & Chen 2023; Lu et al. 2022, whose first-order form is DDIM).
+    With h = λ_s - λ_t and r = (λ_t - λ_previous) / h,
 
-    ε̄ = ε̂_t + (ε̂_t - ε̂_before) / 2r,    z_s = (√ᾱ_s/√ᾱ_t)·z_t - √(1-ᾱ_s)·(e^h - 1)·ε̄.
+    ε̄ = ε̂_t + (ε̂_t - ε̂_previous) / 2r,    z_s = (√ᾱ_s/√ᾱ_t)·z_t - √(1-ᾱ_s)·(e^h - 1)·ε̄.
 
-    The steps that leave or reach timestep 0, where λ is infinite, are DDIM's; so is the first.
+    The first step is a DDIM step, as are all steps from or to timestep 0, where λ is infinite.
 
     Parameters
     ----------
@@ -55,7 +60,7 @@ def multistep_move(
     predict_noise
         ε̂; evaluated once per step.
     timesteps
-        Visited timesteps, ascending (encodes) or descending (samples).
+        Timesteps to visit, ascending (encodes) or descending (samples).
     schedule
         The noise schedule.
 
@@ -75,7 +80,7 @@ def multistep_move(
             slope = (eps - before[1]) / (2 * ratio)
         else:
             slope = torch.zeros_like(eps)
-        # With the same noise in both of its places, DDIM's step is the exponential integrator's.
+        # A DDIM step that uses ε̄ in both places is the step of the exponential integrator.
         z = ddim_step(z, eps + slope, schedule.alpha_bar[t], schedule.alpha_bar[s])
         before = (t, eps) if t else None
     return z

@@ -1,4 +1,4 @@
-"""The forward process and its training loss."""
+"""Forward process and the loss of noise prediction."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def diffuse(z_0: Tensor, t: Tensor, eps: Tensor, schedule: NoiseSchedule) -> Ten
 
 
 def noise_loss(eps: Tensor, eps_hat: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean over the batch of λ_t·‖ε - ε̂‖², the square averaged over the sample's elements.
+    """Mean over the batch of λ_t·‖ε - ε̂‖², with the square averaged over each sample's elements.
 
     Parameters
     ----------
     eps, eps_hat
         True and predicted noise, (B, …).
     weight
-        λ_t, (B,); None is the unweighted loss.
+        λ_t, (B,); None for the unweighted loss.
     """
     per_scan = (eps - eps_hat).square().flatten(1).mean(1)
     return per_scan.mean() if weight is None else (weight * per_scan).mean()

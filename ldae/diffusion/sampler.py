@@ -1,4 +1,4 @@
-"""The deterministic samplers to choose from."""
+"""The available deterministic samplers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ldae.diffusion.schedule import NoiseSchedule
 
 @dataclass(frozen=True)
 class Sampler:
-    """A solver of the probability flow, run in either direction.
+    """Solver of the probability-flow ODE, in both directions.
 
     Attributes
     ----------
     timesteps
-        Timesteps 0 … T that it visits, of the number of steps and T.
+        Function of the number of steps S and of T that returns the S + 1 timesteps 0 … T.
     move
-        Carries a sample through timesteps; one evaluation of the network per step.
+        Function that takes a sample through timesteps; evaluates the network once per step.
     """
 
     timesteps: Callable[[int, int], list[int]]

@@ -1,4 +1,4 @@
-"""The noise schedule of a diffusion process."""
+"""Noise schedule of the diffusion process."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class NoiseSchedule(nn.Module):
-    """Linear schedule β_1..β_T and the quantities that follow from it.
+    """Linear schedule β_1 … β_T and the quantities derived from it.
 
-    Timesteps are integers t = 0..T; timestep 0 is the clean sample (ᾱ_0 = 1), so that a sampler may
-    step to it like to any other timestep.  Computed in float64 and kept in float32.
+    Timesteps are integers t = 0 … T. Timestep 0 is the clean sample (ᾱ_0 = 1), so a sampler treats
+    it like any other timestep. Values are computed in float64 and stored in float32.
 
     Parameters
     ----------
@@ -24,8 +24,13 @@ class NoiseSchedule(nn.Module):
     alpha_bar
         ᾱ_t = ∏ (1 - β), shape (T + 1,), dimensionless.
     shift_weight
-        k_t = -√α_t·(1-ᾱ_{t-1})/√(1-ᾱ_t), shape (T + 1,): weight of the estimated gradient in noise
-        form (Zhang et al. 2022, from the posterior-mean gap); k_0 = 0.
+        k_t = -√α_t·(1-ᾱ_{t-1})/√(1-ᾱ_t), shape (T + 1,), k_0 = 0: weight of the estimated gradient
+        when it is added to the noise prediction (Zhang et al. 2022, from the posterior-mean gap).
+
+    Raises
+    ------
+    ValueError
+        If `n_timesteps` or the betas are out of range.
     """
 
     alpha_bar: Tensor
@@ -54,5 +59,5 @@ class NoiseSchedule(nn.Module):
 
 
 def per_sample(values: Tensor, like: Tensor) -> Tensor:
-    """Values of shape (B,) reshaped to (B, 1, …, 1) so that they broadcast over `like`."""
+    """Values of shape (B,) reshaped to (B, 1, …, 1), to broadcast over `like`."""
     return values.reshape(-1, *[1] * (like.ndim - 1))

@@ -1,1 +1,1 @@
-"""Networks: autoencoder, noise predictor, gradient estimator, semantic encoder."""
+"""Networks: autoencoder, noise predictor, gradient estimator and semantic encoders."""

@@ -1,8 +1,10 @@
-"""Models that consist of several networks, saved as one file."""
+"""Models that consist of several networks and are saved as one file."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,17 +17,17 @@ from ldae.networks.weights import freeze, read_weights, save_weights
 
 
 class SemanticPair(nn.Module):
-    """What stage 3 trains: the semantic encoder E_φ and the gradient estimator G_ψ.
+    """Semantic encoder E_φ and gradient estimator G_ψ, which are trained together in stage 3.
 
     Parameters
     ----------
     encoder
         Architecture of the encoder (:func:`ldae.networks.encoders.encoder_architecture`).
     prior
-        The prior whose shape the estimator takes; it is not kept.
+        Prior with the architecture of the estimator; the prior itself is not stored.
     """
 
-    def __init__(self, encoder: dict, prior: NoiseUNet) -> None:
+    def __init__(self, encoder: Mapping[str, Any], prior: NoiseUNet) -> None:
         super().__init__()
         self.architecture = {"encoder": dict(encoder)}
         self.encoder = make_encoder(encoder)
@@ -43,7 +45,7 @@ class SemanticPair(nn.Module):
         shift_weight
             k_t, broadcastable over z_t.
         z_t, t, y
-            (B, C, h, w, d), int64 (B,), (B, dim_y).
+            Noisy latents (B, C, h, w, d), timesteps int64 (B,), codes (B, dim_y).
         """
         with torch.no_grad():
             emb = prior.embed(z_t, t, None)
@@ -54,7 +56,7 @@ class SemanticPair(nn.Module):
 
 
 class ConditionalUNet(nn.Module):
-    """The conventional diffusion autoencoder in voxel space: ε̂(x_t, t, y) and y = E_φ(x).
+    """Conventional diffusion autoencoder in voxel space: ε̂(x_t, t, y) with y = E_φ(x).
 
     Parameters
     ----------
@@ -63,10 +65,12 @@ class ConditionalUNet(nn.Module):
     unet
         Settings of :class:`NoiseUNet` without `in_channels` and `dim_y`.
     patch_size
-        Edge of the cubes folded into channels, voxels; 1 is none.
+        Patch size of the space-to-depth transform, voxels; 1 for none.
     """
 
-    def __init__(self, encoder: dict, unet: dict, patch_size: int) -> None:
+    def __init__(
+        self, encoder: Mapping[str, Any], unet: Mapping[str, Any], patch_size: int
+    ) -> None:
         super().__init__()
         self.architecture = {"encoder": dict(encoder), "unet": dict(unet), "patch_size": patch_size}
         self.patch_size = patch_size
@@ -74,31 +78,31 @@ class ConditionalUNet(nn.Module):
         self.unet = NoiseUNet(in_channels=patch_size**3, dim_y=self.encoder.dim_y, **unet)
 
     def noise(self, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        """ε̂, (B, 1, H, W, D), for x_t of that shape, int64 t (B,), y (B, dim_y)."""
+        """ε̂ (B, 1, H, W, D) for x_t of that shape, int64 t (B,) and y (B, dim_y)."""
         return depth_to_space(
             self.unet(space_to_depth(x_t, self.patch_size), t, y), self.patch_size
         )
 
 
 class EncoderWithHeads(nn.Module):
-    """The semantic encoder with one linear head per supervised task.
+    """Semantic encoder with one linear head per supervised task.
 
     Parameters
     ----------
     encoder
         Architecture of the encoder (:func:`ldae.networks.encoders.encoder_architecture`).
     tasks
-        Names of the tasks, each with one output.
+        Names of the tasks; each has one output.
     """
 
-    def __init__(self, encoder: dict, tasks: list[str]) -> None:
+    def __init__(self, encoder: Mapping[str, Any], tasks: list[str]) -> None:
         super().__init__()
         self.architecture = {"encoder": dict(encoder), "tasks": list(tasks)}
         self.encoder = make_encoder(encoder)
         self.heads = nn.ModuleDict({task: nn.Linear(self.encoder.dim_y, 1) for task in tasks})
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Raw output (B,) of every task for scans x (B, 1, H, W, D)."""
+        """Output (B,) of every head, a logit or a regressed value, for scans x (B, 1, H, W, D)."""
         y = self.encoder(x)
         return {task: head(y)[:, 0] for task, head in self.heads.items()}
 
@@ -109,7 +113,7 @@ def save_prior(path: Path, prior: NoiseUNet) -> None:
 
 
 def load_prior_network(path: Path, device: torch.device) -> NoiseUNet:
-    """The trained prior ε_θ, frozen and in eval mode."""
+    """Trained prior ε_θ, frozen, in eval mode, on `device`."""
     state, architecture = read_weights(path)
     prior = NoiseUNet(**architecture)
     prior.load_state_dict(state)
@@ -118,12 +122,12 @@ def load_prior_network(path: Path, device: torch.device) -> NoiseUNet:
 
 
 def save_semantic_pair(path: Path, pair: SemanticPair) -> None:
-    """Write encoder and estimator with the encoder's architecture."""
+    """Write the weights of encoder and estimator, and the encoder's architecture."""
     save_weights(path, pair.state_dict(), pair.architecture)
 
 
 def load_semantic_pair(path: Path, prior: NoiseUNet, device: torch.device) -> SemanticPair:
-    """The trained encoder and estimator, frozen and in eval mode."""
+    """Trained encoder and estimator, frozen, in eval mode, on `device`."""
     state, architecture = read_weights(path)
     pair = SemanticPair(architecture["encoder"], prior)
     pair.load_state_dict(state)
@@ -132,12 +136,12 @@ def load_semantic_pair(path: Path, prior: NoiseUNet, device: torch.device) -> Se
 
 
 def save_conditional_unet(path: Path, model: ConditionalUNet) -> None:
-    """Write the voxel-space diffusion autoencoder."""
+    """Write the weights and architecture of the voxel-space diffusion autoencoder."""
     save_weights(path, model.state_dict(), model.architecture)
 
 
 def load_conditional_unet(path: Path, device: torch.device) -> ConditionalUNet:
-    """The trained voxel-space diffusion autoencoder, frozen and in eval mode."""
+    """Trained voxel-space diffusion autoencoder, frozen, in eval mode, on `device`."""
     state, architecture = read_weights(path)
     model = ConditionalUNet(**architecture)
     model.load_state_dict(state)
@@ -146,5 +150,5 @@ def load_conditional_unet(path: Path, device: torch.device) -> ConditionalUNet:
 
 
 def save_encoder_with_heads(path: Path, model: EncoderWithHeads) -> None:
-    """Write the supervised encoder."""
+    """Write the weights and architecture of the supervised encoder."""
     save_weights(path, model.state_dict(), model.architecture)

@@ -1,4 +1,4 @@
-"""The KL autoencoder that compresses a scan."""
+"""KL autoencoder that compresses a scan to a latent."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from ldae.networks.standard import CohortStandard
 from ldae.networks.weights import freeze, read_weights, save_weights
 
-# log σ² before training.  At the library's start (σ = 1) the posterior's noise drowns μ, and a
-# short training spends itself on getting rid of it.
+# log σ² before training. MONAI initialises σ = 1: the posterior noise then hides μ, and a short
+# training spends most of its steps on reducing it.
 FIRST_LOG_VARIANCE = -6.0
 
 
 def space_to_depth(x: Tensor, factor: int) -> Tensor:
-    """Fold cubes of `factor`³ voxels into channels: (B, C, H, W, D) → (B, C·f³, H/f, W/f, D/f)."""
+    """Patches of f³ voxels, f = `factor`, as channels: (B, C, H, …) → (B, C·f³, H/f, …)."""
     b, c, h, w, d = x.shape
     f = factor
     x = x.reshape(b, c, h // f, f, w // f, f, d // f, f)
@@ -35,33 +35,34 @@ def depth_to_space(x: Tensor, factor: int) -> Tensor:
 
 
 class Autoencoder(nn.Module):
-    """MONAI's `AutoencoderKL` on scans whose space may first be folded into channels.
+    """MONAI's `AutoencoderKL`, optionally after a space-to-depth transform.
 
-    Folding makes small studies affordable without a GPU, where wide, shallow convolutions are fast
-    and full-resolution ones are not; at `patch_size` 1 this is the library's network unchanged.
+    Space-to-depth makes small studies affordable without a GPU: on a CPU, wide convolutions at low
+    resolution are fast and convolutions at full resolution are slow. With `patch_size` 1 this is
+    MONAI's network, unchanged.
 
     Parameters
     ----------
     patch_size
-        Edge of the cubes folded into channels, voxels; 1 is none.
+        Patch size of the space-to-depth transform, voxels; 1 for none.
     channels
-        Width of each level; every level but the last halves the resolution.
+        Width at each resolution level; every level but the last halves the resolution.
     n_res_blocks
-        Residual blocks per level.
+        Residual blocks per resolution level.
     latent_channels
         C of z.
     norm_groups
         Groups of the group normalisation; divides every width.
     standard_shape
-        Grid (H, W, D) where scans are compressed relative to the training cohort
-        (:class:`CohortStandard`); None compresses intensities, as in the paper.
+        Grid (H, W, D) if the network compresses scans z-scored per voxel by the training cohort
+        (:class:`CohortStandard`); None if it compresses intensities, as in the paper.
     pca_initialisation
-        Add a linear path of patches beside encoder and decoder, which
-        :func:`ldae.training.pca_initialisation.initialise_by_pca` sets; the paper has none.
+        Add a linear path parallel to encoder and decoder, set by
+        :func:`ldae.training.pca_initialisation.initialise_by_pca`. The paper has none.
 
     Notes
     -----
-    Downsampling is patch_size · 2^(levels - 1) along each axis.
+    The network reduces each axis by a factor of patch_size · 2^(resolution levels - 1).
     """
 
     def __init__(
@@ -108,7 +109,13 @@ class Autoencoder(nn.Module):
         fill_convolution(self.network.quant_conv_log_sigma, FIRST_LOG_VARIANCE)
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """μ(x) and σ(x) of q(z|x), each (B, C, h, w, d), for x (B, 1, H, W, D) in [0, 1]."""
+        """μ(x) and σ(x) of q(z|x), each (B, C, h, w, d), for x (B, 1, H, W, D) in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If an axis of x is not a multiple of the downsampling factor.
+        """
         if any(size % self.downsampling for size in x.shape[2:]):
             raise ValueError(
                 f"every axis of {tuple(x.shape[2:])} must be a multiple of {self.downsampling}"
@@ -128,12 +135,12 @@ class Autoencoder(nn.Module):
         return x if self.standard is None else self.standard.invert(x)
 
     def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x̂ of z = μ + σ·noise, and μ, σ; `noise` is standard normal, (B, C, h, w, d)."""
+        """x̂ = D(μ + σ·noise), μ and σ; `noise` is standard normal, (B, C, h, w, d)."""
         mu, sigma = self.moments(x)
         return self.decode(mu + sigma * noise), mu, sigma
 
     def latent_shape(self, shape: Sequence[int]) -> tuple[int, int, int, int]:
-        """(C, h, w, d) of the latent of a scan of shape (H, W, D)."""
+        """Shape (C, h, w, d) of the latent of a scan of shape (H, W, D)."""
         h, w, d = (size // self.downsampling for size in shape)
         return self.latent_channels, h, w, d
 
@@ -154,7 +161,7 @@ def kl_divergence(mu: Tensor, sigma: Tensor) -> Tensor:
 
 
 def save_autoencoder(path: Path, autoencoder: Autoencoder) -> None:
-    """Write the autoencoder's weights and architecture."""
+    """Write the weights and architecture of the autoencoder."""
     save_weights(path, autoencoder.state_dict(), autoencoder.architecture)
 
 

@@ -1,10 +1,10 @@
-"""The semantic encoder that the settings ask for: made, shown the cohort, loaded."""
+"""Semantic encoders by the setting ``encoder.backbone``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -12,14 +12,11 @@ from ldae.networks.semantic_encoder import SemanticEncoder
 from ldae.networks.volume_encoder import VolumeEncoder
 from ldae.networks.weights import freeze, read_weights, save_weights
 
-if TYPE_CHECKING:
-    pass
-
 BACKBONES: dict[str, type[SemanticEncoder] | type[VolumeEncoder]] = {
     "slices": SemanticEncoder,
     "volume": VolumeEncoder,
 }
-"""Encoder by the setting ``encoder.backbone``; the first is the paper's."""
+"""Encoder for each value of ``encoder.backbone``; the first is the encoder of the paper."""
 
 PREFIX = "encoder."
 """Begins the names of an encoder's weights inside a saved model."""
@@ -28,7 +25,7 @@ PREFIX = "encoder."
 def encoder_architecture(
     settings: Mapping[str, Any], shape: tuple[int, int, int]
 ) -> dict[str, Any]:
-    """What :func:`make_encoder` needs, from config section ``encoder`` and the grid (H, W, D)."""
+    """Arguments of :func:`make_encoder`, from config section ``encoder`` and the grid (H, W, D)."""
     names = ["backbone", "dim_y"]
     if settings["backbone"] == "volume":
         names += ["window", "stride", "n_bins", "channels"]
@@ -41,7 +38,7 @@ def encoder_architecture(
 
 
 def make_encoder(architecture: Mapping[str, Any]) -> SemanticEncoder | VolumeEncoder:
-    """A new encoder of an architecture by :func:`encoder_architecture`."""
+    """New encoder with an architecture from :func:`encoder_architecture`."""
     arguments = {name: value for name, value in architecture.items() if name != "backbone"}
     return BACKBONES[architecture["backbone"]](**arguments)
 
@@ -55,7 +52,7 @@ def save_encoder(
 
 
 def load_encoder(path: Path, device: torch.device) -> SemanticEncoder | VolumeEncoder:
-    """The semantic encoder inside any saved model that has one, frozen and in eval mode."""
+    """Semantic encoder of any saved model that has one, frozen, in eval mode, on `device`."""
     state, architecture = read_weights(path)
     encoder = make_encoder(architecture["encoder"])
     encoder.load_state_dict(

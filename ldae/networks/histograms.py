@@ -1,9 +1,11 @@
-"""How much of each tissue lies about each place of the brain, as in voxel-based morphometry.
+"""Local intensity histograms of registered scans.
 
-Registered brains agree in their large structures and differ in every fold of the cortex, so that
-one voxel says little of a person.  The share of dark, grey and bright voxels in a window of some
-centimetres says how much fluid and grey matter is there, whatever the folds (Ashburner & Friston
-2000), and needs no segmentation: intensities are sorted into a few soft bins.
+After registration, brains agree in their large structures but not in their cortical folding, so a
+single voxel carries little information about a participant. The histogram of intensities in a
+window of a few centimetres reflects the local amounts of fluid, grey and white matter and hardly
+depends on the folding. In this it resembles the smoothed segmentations of voxel-based morphometry
+(Ashburner & Friston 2000), but no segmentation is made: intensities are sorted into a few soft
+bins.
 """
 
 from __future__ import annotations
@@ -15,32 +17,33 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d
 
 LEAST_BRAIN = 0.3
-"""Share of a window that is brain in most people; windows with less are left out."""
+"""Fraction of a window that must be brain in most participants; other windows are left out."""
 
 
 SCANS_AT_ONCE = 16
 
 
 class LocalHistograms(nn.Module):
-    """Share of each intensity in overlapping windows of the brain.
+    """Histograms of intensity in overlapping windows of the brain.
 
     Parameters
     ----------
     shape
         (H, W, D) of a scan.
     window, stride
-        Edge of the cubic windows and distance of their centres, voxels.
+        Edge of the cubic windows and distance between their centres, voxels.
     n_bins
-        Intensities 0, 1/(n_bins - 1), …, 1 that a voxel's is divided between, linearly.
+        Number of bins, centred at 0, 1/(n_bins - 1), …, 1; each voxel is divided linearly between
+        the two nearest bins.
     n_places
-        Windows kept.
+        Number of windows that are used.
 
     Attributes
     ----------
     inside
-        (1, 1, H, W, D), 1 in the brain of most training people; 0 until set.
+        (1, 1, H, W, D), 1 in the brain of most training participants; 0 until set.
     places
-        Numbers of the windows kept, (n_places,) int64.
+        Indices of the windows that are used, (n_places,) int64.
     """
 
     inside: Tensor
@@ -57,23 +60,23 @@ class LocalHistograms(nn.Module):
         self.register_buffer("bins", torch.linspace(0, 1, n_bins), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Histograms (B, n_places, n_bins), of sum 1 in the brain, of scans x (B, 1, H, W, D)."""
+        """Histograms (B, n_places, n_bins), each with sum 1, of scans x (B, 1, H, W, D)."""
         width = 1 / (len(self.bins) - 1)
-        # at least: windows that hold less are kept only where a grid of all of them is wanted
+        # Windows with less brain occur only where the full grid is used; their sum is below 1.
         brain = self._about(self.inside).clamp_min(LEAST_BRAIN)
         shares = [
-            self._about(self.inside * (1 - (x - level).abs() / width).clamp_min(0)) / brain
-            for level in self.bins
+            self._about(self.inside * (1 - (x - centre).abs() / width).clamp_min(0)) / brain
+            for centre in self.bins
         ]
         return torch.stack(shares, -1)
 
     def _about(self, maps: Tensor) -> Tensor:
-        """Means (B, n_places) over the windows kept."""
+        """Means (B, n_places) over the windows that are used."""
         return window_means(maps, self.window, self.stride)[:, self.places]
 
 
 def window_means(maps: Tensor, window: int, stride: int) -> Tensor:
-    """Means (B, all windows) of maps (B, 1, H, W, D); beyond the border lies nothing."""
+    """Means (B, all windows) of maps (B, 1, H, W, D); the maps are padded with zeros."""
     return _pool(maps, window, stride).flatten(1)
 
 

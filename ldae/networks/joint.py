@@ -1,18 +1,20 @@
-"""A latent diffusion autoencoder that is trained as one: our variant beside the paper's.
+"""Latent diffusion autoencoder whose encoder and denoiser are trained jointly.
 
-Differences from the paper, and what each is for (measured in docs/tried/joint-code.md):
+This variant differs from the paper's model as follows (measured in docs/tried/joint-code.md):
 
-* the encoder sees how much of each tissue lies about each place of the brain, not single voxels,
-  which differ between people in every fold of the cortex;
-* the code starts as the principal components of that, so that training can only add to them;
-* part of the code are temporal scores: how late in a person's course each place of the brain looks,
-  learned from the order of visits alone, without a diagnosis or an age;
-* latents relative to the cohort: what differs between people is all that is left;
-* the code gives a linear guess of the latent, and the diffusion runs on what the guess leaves: the
-  denoiser cannot do without the code;
-* encoder and denoiser are trained together, without a frozen prior;
-* the encoder sees one visit of a person and the denoiser restores another: what is the same at both
-  is what the code is for.
+* The encoder sees local intensity histograms instead of voxels, because cortical folding differs
+  between participants and hides other differences in single voxels.
+* The code is initialised with the principal components of the histograms, from which training
+  starts.
+* Part of the code are temporal scores: for each window of the brain, how late in a participant's
+  course it looks. They are learned from the order of visits, without diagnosis or age.
+* Latents are z-scored per element by the training cohort, which leaves only differences between
+  participants.
+* The code predicts the latent linearly, and the diffusion runs on the residual, so that the
+  denoiser depends on the code.
+* Encoder and denoiser are trained together, without a frozen prior.
+* The encoder sees one visit and the denoiser reconstructs another visit of the same participant,
+  so that the code keeps what is stable across visits.
 """
 
 from __future__ import annotations
@@ -32,18 +34,18 @@ from ldae.networks.weights import freeze, read_weights, save_weights
 
 
 class TemporalScores(nn.Module):
-    """One linear score per place: high in what a person's later visits look like there.
+    """One linear score per window, which increases from earlier to later visits.
 
     Parameters
     ----------
     n_places, n_bins
-        Of the histograms.
+        Number of windows and bins of the histograms.
 
     Attributes
     ----------
     weight
-        (n_places, n_bins); zero until :func:`ldae.training.joint_start.fit_temporal_scores`
-        measured it.
+        (n_places, n_bins); zero until it is set by
+        :func:`ldae.training.joint_start.fit_temporal_scores`.
     """
 
     weight: Tensor
@@ -58,20 +60,20 @@ class TemporalScores(nn.Module):
 
 
 class HistogramEncoder(nn.Module):
-    """Semantic code of a scan's local histograms: linear, a small correction, and scores.
+    """Semantic code of a scan's local histograms: linear map, small correction, temporal scores.
 
     Parameters
     ----------
     shape
         (H, W, D) of a scan.
     window, stride, n_bins, n_places
-        Of :class:`LocalHistograms`.
+        Parameters of :class:`LocalHistograms`.
     n_components
-        Entries of the code that are trained.
+        Number of trained entries of the code.
     temporal
-        Whether :class:`TemporalScores`, which are not trained, are the code's further entries.
+        Whether to append :class:`TemporalScores`, which are fitted beforehand and not trained.
     width
-        Of the correction's hidden layer.
+        Width of the correction's hidden layer.
     """
 
     def __init__(
@@ -107,10 +109,10 @@ class HistogramEncoder(nn.Module):
 
 
 class JointNetwork(nn.Module):
-    """y = E_φ(x_0), its guess of z_0, and the denoiser of what the guess leaves.
+    """Code y = E_φ(x_0), a linear prediction g of z_0, and the denoiser of the residual.
 
-    With g = W·y + b the guess, the residual r_0 = z_0 - g is diffused like z_0 itself:
-    r_t = z_t - √ᾱ_t·g, so ε̂(z_t, t, y) = ε_θ(z_t - √ᾱ_t·g, t, y).
+    With g = W·y + b, the residual r_0 = z_0 - g is diffused in place of z_0: r_t = z_t - √ᾱ_t·g,
+    and therefore ε̂(z_t, t, y) = ε_θ(z_t - √ᾱ_t·g, t, y).
 
     Parameters
     ----------
@@ -145,17 +147,17 @@ class JointNetwork(nn.Module):
 
 
 def save_joint_network(path: Path, network: JointNetwork) -> None:
-    """Write weights and architecture."""
+    """Write the weights and architecture of the network."""
     save_weights(path, network.state_dict(), network.architecture)
 
 
 def load_joint_encoder(path: Path, device: torch.device) -> HistogramEncoder:
-    """The semantic encoder of a trained network, frozen and in eval mode."""
+    """Semantic encoder of a trained network, frozen, in eval mode, on `device`."""
     return load_joint_network(path, device).encoder
 
 
 def load_joint_network(path: Path, device: torch.device) -> JointNetwork:
-    """The trained network, frozen and in eval mode."""
+    """Trained network, frozen, in eval mode, on `device`."""
     state, architecture = read_weights(path)
     network = JointNetwork(**architecture)
     network.load_state_dict(state)

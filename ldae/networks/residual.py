@@ -1,8 +1,8 @@
-"""A learned residual on the average of two visits, the best trivial interpolation.
+"""Learned correction of the average of two visits, for interpolation between them.
 
-The voxel average of two visits already halves their noise and follows a steady change.  What is
-left, noise, partial volumes and change that is not linear, is learned as a correction whose last
-layer is zero at the start: before the first step the answer is the average, exactly.
+The voxelwise average is the strongest trivial interpolation: it reduces the noise of the two visits
+and follows a linear change. The network learns what remains: noise, partial volumes and nonlinear
+change. Its last layer is initialised to zero, so that the untrained network returns the average.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from ldae.networks.autoencoder import depth_to_space, space_to_depth
 from ldae.networks.standard import CohortStandard
 from ldae.networks.weights import freeze, read_weights, save_weights
 
-# Unit of the correction: about the deviation of intensities between people.
+# Unit of the correction, close to the SD of intensities between participants.
 RESIDUAL_SCALE = 0.1
-# Slope and offset that bring intensities, and the cohort's deviations, to about unit size.
+# Slope and offset that bring intensities, and the SD maps of the cohort, to about unit size.
 INTENSITY_SCALE = (4.0, -2.0)
 DEVIATION_SCALE = (10.0, -1.0)
-# Size at which the place in the template enters, beside the visits' 1.
+# SD of the features of the position in the template; those of the visits have SD 1.
 PLACE_GAIN = 0.5
 MONTHS_PER_YEAR = 12.0
 
 
 @dataclass(frozen=True)
 class Visits:
-    """One of two visits of each person of a batch, as the residual sees it.
+    """One of the two visits of each participant in a batch.
 
     Attributes
     ----------
     x
         Scans (B, 1, H, W, D) in [0, 1].
     z_0
-        Their latents (B, C, h, w, d), of unit deviation.
+        Their latents (B, C, h, w, d), with SD 1.
     """
 
     x: Tensor
@@ -54,10 +54,11 @@ def average_visits(x_a: Tensor, x_b: Tensor, alpha: Tensor) -> Tensor:
 class VisitResidual(nn.Module):
     """x̂ = lerp(x_A, x_B, α) + r(A, B), where r is zero before training.
 
-    Both visits go through one first layer, with their share in the average (1 - α, α) and their
-    distance in time to the wanted visit as scale and shift, and are summed: exchanging the visits
-    and α with 1 - α changes nothing.  Convolutions with residual connections follow; the last one
-    also sees the average itself, so that a linear filter of it is one layer away.
+    Both visits pass through the same first layer, modulated by their weight in the average (1 - α
+    and α) and by their distance in time to the interpolated visit, and are summed. The network is
+    therefore symmetric: swapping the visits together with α and 1 - α changes nothing.
+    Convolutions with residual connections follow. The last layer also sees the average, so that it
+    can apply a linear filter to it.
 
     Parameters
     ----------
@@ -66,11 +67,11 @@ class VisitResidual(nn.Module):
     latent_channels
         C of z_0.
     patch_size
-        Edge of the cubes folded into channels, voxels.
+        Patch size of the space-to-depth transform, voxels.
     channels
-        Width.
+        Width of the hidden layers.
     n_blocks
-        Residual blocks.
+        Number of residual blocks.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class VisitResidual(nn.Module):
         self._start()
 
     def _start(self) -> None:
-        """First weights: signals keep their size, and what is added to them begins at zero."""
+        """Initialise weights: the variance is preserved, and every additive branch is zero."""
         nn.init.kaiming_normal_(self.visit.weight, nonlinearity="linear")
         nn.init.normal_(self.place.weight, std=PLACE_GAIN * self.place.weight[0].numel() ** -0.5)
         nn.init.zeros_(self.latent.weight)
@@ -118,7 +119,7 @@ class VisitResidual(nn.Module):
 
     @override
     def forward(self, a: Visits, b: Visits, alpha: Tensor, gap: Tensor) -> Tensor:
-        """Scans between two visits.
+        """Scans at a time between two visits.
 
         Parameters
         ----------
@@ -127,7 +128,7 @@ class VisitResidual(nn.Module):
         alpha
             Position between them, (B,), in [0, 1].
         gap
-            Months between them, (B,).
+            Time between them, months, (B,).
 
         Returns
         -------
@@ -144,11 +145,11 @@ class VisitResidual(nn.Module):
         seen = [self.standard(average), _centred(average, *INTENSITY_SCALE)]
         h = torch.cat([F.silu(h), *(space_to_depth(x, self.patch_size) for x in seen)], 1)
         residual = RESIDUAL_SCALE * depth_to_space(self.out(h), self.patch_size)
-        # the background, 0 in both visits, stays: no loss inside a brain mask would teach it
+        # Background (0 in both visits) stays 0: the loss is taken inside the brain mask only.
         return average + residual * (average > 0)
 
     def _place(self) -> Tensor:
-        """Where in the template each voxel lies, (1, channels, H/f, W/f, D/f)."""
+        """Features (1, channels, H/f, W/f, D/f) of the position in the template."""
         mean = _centred(self.standard.mean, *INTENSITY_SCALE)
         deviation = _centred(self.standard.deviation, *DEVIATION_SCALE)
         maps = [space_to_depth(x, self.patch_size) for x in (mean, deviation)]
@@ -156,7 +157,7 @@ class VisitResidual(nn.Module):
         return place
 
     def _see(self, visits: Visits, share: Tensor, years: Tensor, place: Tensor) -> Tensor:
-        """First layer on one visit, with its share in the average and its distance in time."""
+        """First layer on one visit, modulated by its weight in the average and its time."""
         h = self.visit(space_to_depth(self.standard(visits.x), self.patch_size)) + place
         h = h + F.interpolate(self.latent(visits.z_0), size=h.shape[2:], mode="nearest")
         scale, shift = self.time(torch.stack([share, years], 1))[:, :, None, None, None].chunk(2, 1)
@@ -168,12 +169,12 @@ def _centred(values: Tensor, slope: float, offset: float) -> Tensor:
 
 
 def save_residual(path: Path, model: VisitResidual) -> None:
-    """Write the residual's weights and architecture."""
+    """Write the weights and architecture of the network."""
     save_weights(path, model.state_dict(), model.architecture)
 
 
 def load_residual(path: Path, device: torch.device) -> VisitResidual:
-    """The trained residual, frozen and in eval mode."""
+    """Trained network, frozen, in eval mode, on `device`."""
     state, architecture = read_weights(path)
     model = VisitResidual(**architecture)
     model.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""The semantic encoder: a 2-D backbone on axial slices, pooled over the slices by attention."""
+"""Semantic encoder of the paper: a 2-D backbone on axial slices with attention pooling."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ from ldae.networks.standard import CohortStandard
 class SemanticEncoder(nn.Module):
     """y = E_φ(x) (Lozupone et al., section 3.3).
 
-    Each axial slice goes through one ConvNeXt (Liu et al. 2022; Hugging Face's implementation),
-    gets a learned position, and a learned global query attends over the slices.  Small studies may
-    hand over several neighbouring slices as the channels of one image, which divides the cost.
+    Every axial slice passes through the same ConvNeXt (Liu et al. 2022; implementation of Hugging
+    Face). A learned position embedding is added, and a learned query attends over the slices. Small
+    studies can stack several adjacent slices as channels of one image to reduce the cost.
 
     Parameters
     ----------
     n_slices
         D, number of axial slices of a scan.
     slab
-        Neighbouring slices that form one image; divides `n_slices`; 1 in the paper.
+        Number of adjacent slices per image; divides `n_slices`; 1 in the paper.
     dim_y
-        Length of the code; a linear map follows the backbone where its width differs.
+        Length of the code. If it differs from the backbone's width, a linear map follows the
+        backbone.
     depths, widths
         Blocks and channels of each ConvNeXt stage; ConvNeXt-Small is (3, 3, 27, 3) and
         (96, 192, 384, 768).
     patch_size
-        Edge of the patches that the backbone folds into channels first, voxels.
+        Patch size of the backbone's first layer, voxels.
     n_heads
         Heads of the pooling attention; divides `dim_y`.
     standard_shape
-        Grid (H, W, D) where the encoder sees scans relative to the training cohort
-        (:class:`CohortStandard`); None shows intensities, as in the paper.
+        Grid (H, W, D) if the encoder sees scans z-scored per voxel by the training cohort
+        (:class:`CohortStandard`); None if it sees intensities, as in the paper.
 
     Raises
     ------
     ValueError
-        If `dim_y` is no multiple of `n_heads`, `n_slices` none of `slab`, or on forward if the
-        scan's number of slices differs.
+        If `dim_y` is not a multiple of `n_heads` or `n_slices` is not a multiple of `slab`; in
+        `forward`, if the number of slices of a scan differs.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class SemanticEncoder(nn.Module):
         standard_shape: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        # imported here: it takes seconds, and only jobs that run an encoder pay for it
+        # Imported here because it takes seconds and only some jobs need it.
         from transformers.models.convnext.configuration_convnext import ConvNextConfig
         from transformers.models.convnext.modeling_convnext import ConvNextModel
 
@@ -91,7 +92,7 @@ class SemanticEncoder(nn.Module):
         """Code y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1], D the axial axis."""
         b, _, h, w, d = x.shape
         if d != self.n_slices:
-            raise ValueError(f"encoder was made for {self.n_slices} axial slices, the scan has {d}")
+            raise ValueError(f"the encoder takes {self.n_slices} axial slices, the scan has {d}")
         if self.standard is not None:
             x = self.standard(x)
         images = x.permute(0, 4, 1, 2, 3).reshape(-1, self.slab, h, w)  # (B·D/slab, slab, H, W)
@@ -103,22 +104,22 @@ class SemanticEncoder(nn.Module):
 
 
 def load_imagenet_backbone(encoder: SemanticEncoder, path: Path) -> None:
-    """Initialise the backbone from ImageNet weights, in place.
+    """Initialise the backbone with ImageNet weights, in place.
 
-    The first convolution, trained on three colour channels, is summed over them: a grey slice then
-    gives the response of a grey photograph.  Needs `slab` 1.
+    The first convolution takes three colour channels; its weights are summed over them, so that a
+    slice gives the response of a greyscale photograph. Requires a `slab` of 1.
 
     Parameters
     ----------
     encoder
-        Encoder whose `depths` and `widths` are those of the weights.
+        Encoder with the `depths` and `widths` of the weights.
     path
         ``model.safetensors`` of a Hugging Face ConvNeXt classifier (``convnext.*`` keys).
 
     Raises
     ------
     InputError
-        If the file's tensors are not those of the backbone.
+        If the tensors in the file do not match those of the backbone.
     """
     from safetensors.torch import load_file
 
@@ -135,8 +136,8 @@ def load_imagenet_backbone(encoder: SemanticEncoder, path: Path) -> None:
     if {k: v.shape for k, v in tensors.items()} != {k: v.shape for k, v in expected.items()}:
         raise InputError(
             path,
-            "does not hold the weights of a ConvNeXt of this depth and width",
-            "Set encoder.depths and widths to the weights' (ConvNeXt-Small: "
-            "[3, 3, 27, 3] and [96, 192, 384, 768]), or pretrained to null.",
+            "the file does not contain the weights of a ConvNeXt of this depth and width",
+            "Set encoder.depths and encoder.widths to those of the weights (ConvNeXt-Small: "
+            "[3, 3, 27, 3] and [96, 192, 384, 768]), or set encoder.pretrained to null.",
         )
     encoder.backbone.load_state_dict(tensors)

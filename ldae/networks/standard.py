@@ -1,36 +1,33 @@
-"""Scans and latents relative to the training cohort: the networks' view of registered brains.
+"""Standardisation (z-scores) of scans, latents and histograms by the training cohort.
 
-Registered brains are nearly identical.  Minus the training mean and over the training deviation,
-voxel by voxel, what differs between people is all that is left.
+Registered brains are nearly identical. Subtracting the mean of the training scans and dividing by
+their SD, voxel by voxel, leaves the differences between participants.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    pass
 
 SCANS_AT_ONCE = 64
 
 
 class CohortStandard(nn.Module):
-    """(x - mean)/deviation, element by element, and back.
+    """Elementwise z-score (x - mean) / SD, and its inverse.
 
     Parameters
     ----------
     shape
-        Shape of one sample: (1, H, W, D) of scans, (C, h, w, d) of latents, (places, bins) of
+        Shape of one sample: (1, H, W, D) for scans, (C, h, w, d) for latents, (places, bins) for
         histograms.
 
     Attributes
     ----------
     mean, deviation
-        Of the training samples, (1, *shape); 0 and 1 until measured.
+        Mean and SD of the training samples, (1, *shape); 0 and 1 until measured.
     """
 
     mean: Tensor
@@ -42,29 +39,29 @@ class CohortStandard(nn.Module):
         self.register_buffer("deviation", torch.ones(1, *shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Standardised samples, of the shape of x (B, *shape)."""
+        """z-scores (B, *shape) of samples x (B, *shape)."""
         return (x - self.mean) / self.deviation
 
     def invert(self, standardised: Tensor) -> Tensor:
-        """Samples of standardised ones."""
+        """Samples (B, *shape) with the given z-scores (B, *shape)."""
         return self.mean + self.deviation * standardised
 
 
 class Standardised(Protocol):
-    """A network that may see scans relative to the cohort."""
+    """Network with an optional standardisation of its input; None if it has none."""
 
     standard: CohortStandard | None
 
 
 def standardise_samples(samples: Tensor, least_share: float) -> CohortStandard:
-    """Mean and deviation of training samples (B, ...), the deviation at least a share of its mean.
+    """Elementwise mean and SD of training samples, with a lower limit on the SD.
 
     Parameters
     ----------
     samples
-        Of training people only.
+        Samples (N, *shape) of training participants only.
     least_share
-        Least deviation of an element, as a share of the elements' mean one.
+        Lower limit of the SD, as a fraction of its mean over all elements.
     """
     deviation = samples.std(0, correction=0)
     standard = CohortStandard(samples.shape[1:])

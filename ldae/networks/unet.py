@@ -1,4 +1,4 @@
-"""The noise predictor: MONAI's diffusion U-Net, split where the gradient estimator joins it."""
+"""Noise predictor: MONAI's diffusion U-Net, divided so that the gradient estimator can join it."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ class ResnetBlock(DiffusionUNetResnetBlock):
     """MONAI's residual block with dropout, modulated by the timestep t and by a semantic code y.
 
     Adaptive group normalisation (Dhariwal & Nichol 2021), first by t, then by y (Zhang et al.
-    2022): h ← (1 + scale_y)·((1 + scale_t)·norm2(h) + shift_t) + shift_y.  The library's block adds
-    a shift by t before the normalisation and has neither dropout nor a code.
+    2022): h ← (1 + scale_y)·((1 + scale_t)·norm2(h) + shift_t) + shift_y. MONAI's block only adds
+    a shift by t before the normalisation, and has neither dropout nor a code.
 
     Parameters
     ----------
     block
-        The library's block to rebuild, same widths and resampling.
+        MONAI's block, whose widths and resampling are used.
     spatial_dims
         2 or 3.
     dropout
-        Probability, [0, 1).
+        Dropout probability, in [0, 1).
     dim_y
-        Length of the semantic code that modulates the block; 0 is none.
+        Length of the semantic code that modulates the block; 0 for none.
 
     Notes
     -----
-    The embedding passed to `forward` is the time embedding, followed along the channel axis by y
-    where `dim_y` > 0: the library hands one tensor down to its blocks.
+    MONAI passes a single embedding to its blocks. Here it is the time embedding, concatenated along
+    the channel axis with y if `dim_y` > 0.
     """
 
     def __init__(
@@ -68,7 +68,8 @@ class ResnetBlock(DiffusionUNetResnetBlock):
         if self.modulation is not None:
             h = scale_shift(h, self.modulation(y))
         h = self.conv2(self.dropout(self.nonlinearity(h)))
-        return self.skip_connection(x) + h
+        result: Tensor = self.skip_connection(x) + h
+        return result
 
 
 def scale_shift(h: Tensor, parameters: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ def scale_shift(h: Tensor, parameters: Tensor) -> Tensor:
 
 
 def rebuild_resnet_blocks(module: nn.Module, dropout: float, dim_y: int) -> None:
-    """Replace, in place, the library's residual blocks inside `module` by :class:`ResnetBlock`."""
+    """Replace MONAI's residual blocks inside `module` by :class:`ResnetBlock`, in place."""
     for name, child in module.named_children():
         if type(child) is DiffusionUNetResnetBlock:
             setattr(module, name, ResnetBlock(child, child.spatial_dims, dropout, dim_y))
@@ -92,29 +93,30 @@ class NoiseUNet(DiffusionModelUNet):
     Parameters
     ----------
     in_channels
-        C of z (or of the folded scan).
+        C of z, or of the scan after the space-to-depth transform.
     channels
-        Width of each level; every level but the last halves the resolution.
+        Width at each resolution level; every level but the last halves the resolution.
     n_res_blocks
-        Residual blocks per level.
+        Residual blocks per resolution level.
     attention_levels
-        Which levels attend over space, with one head as wide as the level.
+        For each resolution level, whether it has spatial self-attention, with a single head.
     dropout
-        Probability in the residual blocks, [0, 1).
+        Dropout probability in the residual blocks, in [0, 1).
     norm_groups
         Groups of the group normalisation; divides every width.
     dim_y
-        Length of the semantic code; 0 is an unconditional network.
+        Length of the semantic code; 0 for an unconditional network.
     schedule
-        Settings of :class:`NoiseSchedule` where the output is v_prediction: the layers then give
-        the velocity v̂ (Salimans & Ho 2022) and ε̂ = √(1-ᾱ_t)·z_t + √ᾱ_t·v̂.  Near t = T, where a
-        small error of ε̂ is a large one of z_0 (a hundredfold at ᾱ_T = 4e-5), it is small by
-        construction; the loss stays the one on ε̂.  None is ε̂ itself, as in the paper.
+        Settings of :class:`NoiseSchedule` for v-prediction: the layers return the velocity v̂
+        (Salimans & Ho 2022), and ε̂ = √(1-ᾱ_t)·z_t + √ᾱ_t·v̂. Near t = T a small error of ε̂ is a
+        large error of z_0 (more than hundredfold at ᾱ_T = 4e-5); v-prediction keeps the error of ε̂
+        small there. The loss is still the one on ε̂. None if the layers return ε̂ itself, as in the
+        paper.
 
     Raises
     ------
     ValueError
-        On forward, if an axis cannot be halved often enough.
+        In `forward`, if an axis cannot be halved at every resolution level.
     """
 
     def __init__(
@@ -164,7 +166,7 @@ class NoiseUNet(DiffusionModelUNet):
         return emb if y is None else torch.cat([emb, y], dim=1)
 
     def down(self, z_t: Tensor, emb: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Features at the bottom and the skip features, in the order they arise."""
+        """Features at the lowest resolution, and all skip features in order of computation."""
         h = self.conv_in(z_t)
         skips = [h]
         for block in self.down_blocks:
@@ -173,27 +175,27 @@ class NoiseUNet(DiffusionModelUNet):
         return h, skips
 
     def decode(self, h: Tensor, skips: list[Tensor], emb: Tensor) -> Tensor:
-        """Output of the last layer from the features and the embedding."""
+        """Output of the last layer for the features of :meth:`down` and the embedding."""
         return decode_features(self.middle_block, self.up_blocks, self.out, h, skips, emb)
 
     def to_noise(self, output: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
-        """ε̂ of the layers' output for z_t of the same shape at timesteps t (B,)."""
+        """ε̂ for the output of the last layer, z_t of the same shape and timesteps t (B,)."""
         if self.schedule is None:
             return output
         alpha_bar = per_sample(self.schedule.alpha_bar[t], z_t)
         return (1 - alpha_bar).sqrt() * z_t + alpha_bar.sqrt() * output
 
     def to_gradient(self, output: Tensor, t: Tensor) -> Tensor:
-        """G_ψ of an estimator's output: √ᾱ_t times it where the prior is v_prediction.
+        """G_ψ for the output of an estimator: multiplied by √ᾱ_t if the prior uses v-prediction.
 
-        ∇ log p(y | z_t) fades with √ᾱ_t; so does what the estimator may add to ε̂.
+        ∇ log p(y | z_t) decreases with √ᾱ_t; this scaling gives the estimator the same decrease.
         """
         if self.schedule is None:
             return output
         return per_sample(self.schedule.alpha_bar[t].sqrt(), output) * output
 
     def forward(self, z_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        """ε̂ of the shape of z_t (B, C, h, w, d), for int64 timesteps t (B,) and y (B, dim_y)."""
+        """ε̂ (B, C, h, w, d) for z_t of that shape, timesteps t int64 (B,), codes y (B, dim_y)."""
         emb = self.embed(z_t, t, y)
         h, skips = self.down(z_t, emb)
         return self.to_noise(self.decode(h, skips, emb), z_t, t)
@@ -207,16 +209,16 @@ def decode_features(
     skips: list[Tensor],
     emb: Tensor,
 ) -> Tensor:
-    """Middle, output blocks and head of a diffusion U-Net, applied to encoder features.
+    """Output of the second half of a diffusion U-Net for the features of its first half.
 
     Parameters
     ----------
     middle, up_blocks, out
-        The parts of the library's U-Net after its down blocks.
+        The parts of MONAI's U-Net after its down blocks.
     h, skips
-        From :meth:`NoiseUNet.down`.
+        Features from :meth:`NoiseUNet.down`.
     emb
-        As the residual blocks of these parts expect it.
+        Embedding for the residual blocks of these parts, (B, time [+ dim_y]).
     """
     h = middle(hidden_states=h, temb=emb)
     remaining = list(skips)

@@ -1,10 +1,9 @@
-"""A semantic encoder in three dimensions, on local intensity histograms."""
+"""Semantic encoder in three dimensions, on local intensity histograms."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from monai.networks.nets.regressor import Regressor
@@ -13,36 +12,33 @@ from torch import Tensor, nn
 from ldae.networks.histograms import LocalHistograms, window_grid
 from ldae.networks.standard import CohortStandard
 
-if TYPE_CHECKING:
-    pass
-
 
 class VolumeEncoder(nn.Module):
-    """y = E_φ(x) by a 3-D network on cohort-relative local intensity histograms.
+    """y = E_φ(x) by a 3-D convolutional network on z-scored local intensity histograms.
 
-    Beside the paper's encoder of slices, not in its place.  That one folds patches of voxels
-    linearly, so that each voxel's place in a fold of the cortex enters; the share of each intensity
-    in a window does not know where in it (:mod:`ldae.networks.histograms`).  The windows are the
-    voxels of MONAI's ``Regressor``: a convolution per level, of which every one but the first
-    halves the resolution, and a linear layer that knows the place.
+    An alternative to the paper's encoder of slices, whose linear patch embedding depends on the
+    exact position of each voxel, and so on the cortical folding. A histogram does not depend on
+    positions within its window (:mod:`ldae.networks.histograms`). The windows are the voxels of
+    MONAI's ``Regressor``: one convolution per resolution level, of which all but the first halve
+    the resolution, and a linear layer.
 
     Parameters
     ----------
     shape
         (H, W, D) of a scan.
     window, stride
-        Edge of the cubic windows and distance of their centres, voxels.
+        Edge of the cubic windows and distance between their centres, voxels.
     n_bins
-        Intensities told apart.
+        Number of histogram bins.
     channels
-        Width of each level.
+        Width at each resolution level.
     dim_y
         Length of the code.
 
     Raises
     ------
     ValueError
-        If there are more levels than the grid of windows can be halved.
+        If the grid of windows cannot be halved at every resolution level.
     """
 
     def __init__(
@@ -58,7 +54,7 @@ class VolumeEncoder(nn.Module):
         self.grid = window_grid(shape, window, stride)
         if min(self.grid) < 2 ** (len(channels) - 1):
             raise ValueError(
-                f"{len(channels)} levels are too many for a grid of {self.grid} windows"
+                f"{len(channels)} resolution levels are too many for a grid of {self.grid} windows"
             )
         self.dim_y = dim_y
         n_places = math.prod(self.grid)

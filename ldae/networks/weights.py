@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with the architecture in their metadata, and nothing executable."""
+"""Files of network weights: safetensors with the architecture in the metadata, no pickled code."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ldae.errors import InputError
 
 
 def save_weights(path: Path, state: dict[str, Tensor], architecture: dict[str, Any]) -> None:
-    """Write `state` and the `architecture` that loads it.
+    """Write `state` together with the `architecture` of the network.
 
     Parameters
     ----------
     path
-        ``*.safetensors``, overwritten.
+        ``*.safetensors``; overwritten if it exists.
     state
         Tensors by name.
     architecture
-        JSON-serialisable description, returned by :func:`read_weights`.
+        JSON-serialisable arguments of the network, returned by :func:`read_weights`.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    # safetensors writes metadata in hash order: one key keeps equal models byte-identical
+    # safetensors writes the keys of metadata in random order: a single key keeps files reproducible
     save_file(tensors, path, metadata={"architecture": json.dumps(architecture, sort_keys=True)})
 
 
@@ -36,20 +36,24 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises
     ------
     InputError
-        If the file holds no architecture, that is, was not written by :func:`save_weights`.
+        If the file contains no architecture, that is, if :func:`save_weights` did not write it.
     """
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         if "architecture" not in metadata:
-            raise InputError(path, "holds no architecture", "Use a model made by this workflow.")
+            raise InputError(
+                path,
+                "the file contains no network architecture",
+                "Use a model that was trained by this workflow.",
+            )
         return {name: file.get_tensor(name) for name in file.keys()}, json.loads(
             metadata["architecture"]
         )
 
 
 def freeze(module: nn.Module) -> nn.Module:
-    """`module` in eval mode with no gradients, for good: ``train()`` no longer changes its mode."""
+    """`module`, permanently in eval mode and without gradients; ``train()`` has no effect on it."""
     module.requires_grad_(False)
     module.eval()
-    module.train = lambda mode=True: module  # type: ignore[method-assign,assignment]
+    module.train = lambda mode=True: module  # type: ignore[method-assign]
     return module

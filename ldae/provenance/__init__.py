@@ -1,1 +1,1 @@
-"""Which code, inputs and settings a result came from."""
+"""Provenance: the code, inputs and settings from which each result was computed."""

@@ -1,8 +1,8 @@
-"""Compare a file that was computed again with the one that is kept.
+"""Comparison of a recomputed file with the original.
 
-Files with the same bytes are identical. Others are compared by what they hold: sums of many numbers
-come out differently in the last digits on another processor or with another number of threads.
-Times and memory are measured anew each time, so they are not compared.
+Files with equal bytes are identical. Other files are compared by content within a tolerance,
+because the last digits of floating-point sums depend on the processor and the number of threads.
+Run times and memory differ between runs and are not compared.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-# Largest difference of two numbers, relative to the larger one.
+# Largest accepted difference of two numbers, relative to the larger one.
 NUMBER_TOLERANCE = 1e-3
-# Largest difference of two entries of an array, relative to the array's largest entry.
+# Largest accepted difference of two array entries, relative to the largest entry of the array.
 ARRAY_TOLERANCE = 1e-3
-# Largest mean difference of two pictures, on a scale from 0 to 1.
+# Largest accepted mean difference of two images, on a scale from 0 to 1.
 PICTURE_TOLERANCE = 1 / 255
 
-# What is measured anew: columns and keys of these names, and rows with such a metric.
+# Measurements of a run: columns and keys whose name contains one of these words, and rows whose
+# metric does.
 MEASURED = ("seconds", "memory", "speed", "per_second")
 
 
 class Likeness(StrEnum):
-    """How alike two files are."""
+    """Result of the comparison of two files."""
 
     IDENTICAL = "identical"
     WITHIN = "within tolerance"
-    MEASURED = "identical but for times and memory"
+    MEASURED = "identical except for times and memory"
     DIFFERENT = "different"
 
     @property
@@ -46,28 +47,28 @@ class Likeness(StrEnum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """How two files compare, and the largest difference in words."""
+    """Result of a comparison, and a description of the largest difference."""
 
     likeness: Likeness
     detail: str = ""
 
 
 def compare_files(kept: Path, again: Path) -> Comparison:
-    """Compare a kept file with the one computed again.
+    """Compare an original file with the recomputed one.
 
     Parameters
     ----------
     kept, again
-        Two files of one kind, told by the ending of the first.
+        Original and recomputed file. The file type follows from the suffix of `kept`.
     """
     if not kept.is_file() or not again.is_file():
-        missing = "the kept file" if not kept.is_file() else "the new file"
+        missing = "the original file" if not kept.is_file() else "the recomputed file"
         return Comparison(Likeness.DIFFERENT, f"{missing} is missing")
     if kept.stat().st_size == again.stat().st_size and kept.read_bytes() == again.read_bytes():
         return Comparison(Likeness.IDENTICAL)
     compare = next((f for ending, f in KINDS.items() if kept.name.endswith(ending)), None)
     if compare is None:
-        return Comparison(Likeness.DIFFERENT, "other bytes; this kind of file is not looked into")
+        return Comparison(Likeness.DIFFERENT, "different bytes; cannot compare this file type")
     return compare(kept, again)
 
 
@@ -89,7 +90,7 @@ def _compare_json(kept: Path, again: Path) -> Comparison:
 
 
 def _compare_values(kept: Any, again: Any) -> Comparison:
-    """Tables as lists of rows, or whatever JSON holds."""
+    """Compare two tables, given as lists of rows, or two JSON values."""
     pairs = list(_pairs(kept, again, ""))
     measured = [pair for pair in pairs if pair[3]]
     rest = [pair for pair in pairs if not pair[3]]
@@ -99,21 +100,21 @@ def _compare_values(kept: Any, again: Any) -> Comparison:
         if difference > worst:
             worst, where = difference, place
     if worst > NUMBER_TOLERANCE:
-        said = "other text" if math.isinf(worst) else f"relative difference {worst:.2g}"
-        return Comparison(Likeness.DIFFERENT, f"{said} at {where}, tolerance {NUMBER_TOLERANCE:g}")
+        what = "different text" if math.isinf(worst) else f"relative difference {worst:.2g}"
+        return Comparison(Likeness.DIFFERENT, f"{what} at {where}, tolerance {NUMBER_TOLERANCE:g}")
     if worst > 0:
         detail = f"relative difference {worst:.2g} at {where}, tolerance {NUMBER_TOLERANCE:g}"
         return Comparison(Likeness.WITHIN, detail)
     if any(a != b for _, a, b, _ in measured):
         return Comparison(Likeness.MEASURED)
-    return Comparison(Likeness.WITHIN, "the same values, written differently")
+    return Comparison(Likeness.WITHIN, "equal values in a different format")
 
 
 Pair = tuple[str, Any, Any, bool]
 
 
 def _pairs(a: Any, b: Any, place: str, measured: bool = False) -> Iterator[Pair]:
-    """Place, both values, and whether they are measured, for every value of two structures."""
+    """Position, both values, and whether they are measurements, of all values in two structures."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         measured = measured or _is_measured(str(a.get("metric", "")))
         for key in {**a, **b}:
@@ -128,7 +129,7 @@ def _pairs(a: Any, b: Any, place: str, measured: bool = False) -> Iterator[Pair]
 
 
 def _difference(a: Any, b: Any) -> float:
-    """Relative difference of two numbers or texts of numbers; infinite for other texts."""
+    """Relative difference of two numbers, also if given as text; infinite for other text."""
     if a == b:
         return 0.0
     try:
@@ -145,22 +146,23 @@ def _compare_arrays(kept: Mapping[str, np.ndarray], again: Mapping[str, np.ndarr
     import numpy as np
 
     if set(kept) != set(again):
-        return Comparison(Likeness.DIFFERENT, f"other arrays: {sorted(set(kept) ^ set(again))}")
+        unmatched = sorted(set(kept) ^ set(again))
+        return Comparison(Likeness.DIFFERENT, f"arrays in only one of the files: {unmatched}")
     worst, where = 0.0, ""
     for name in kept:
         a, b = np.asarray(kept[name]), np.asarray(again[name])
         if a.shape != b.shape or a.dtype != b.dtype:
-            said = f"{name}: {a.dtype} {a.shape} and {b.dtype} {b.shape}"
-            return Comparison(Likeness.DIFFERENT, said)
+            what = f"{name}: {a.dtype} {a.shape} and {b.dtype} {b.shape}"
+            return Comparison(Likeness.DIFFERENT, what)
         if np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"):
             continue
         if a.dtype.kind not in "fciub":
-            return Comparison(Likeness.DIFFERENT, f"{name}: other text")
+            return Comparison(Likeness.DIFFERENT, f"{name}: different text")
         x, y = a.astype(np.float64), b.astype(np.float64)
         largest = max(float(np.nanmax(np.abs(x))), float(np.nanmax(np.abs(y))))
         difference = float(np.max(np.abs(x - y))) / largest
         if math.isnan(difference):
-            return Comparison(Likeness.DIFFERENT, f"{name}: not a number in one of them")
+            return Comparison(Likeness.DIFFERENT, f"{name}: NaN in only one of the files")
         if difference > worst:
             worst, where = difference, name
     detail = f"difference {worst:.2g} of the largest entry"

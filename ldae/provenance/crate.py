@@ -1,4 +1,4 @@
-"""Write a study as a research object: a Provenance Run Crate of its whole history."""
+"""Export of a study as a research object: a Provenance Run Crate of its whole history."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ldae.provenance.source_code import SourceCode
 METADATA = "ro-crate-metadata.json"
 MEBIBYTE = 1024 * 1024
 
-# Figures, tables and report up to this size are copied.
+# Figures, tables and report are copied into the crate up to this size.
 MAX_MIB = 64
 
-# The rule that writes crates; its own jobs are no part of the study.
+# The rule that writes crates; its own jobs are left out of the crate.
 RULE = "make_crate"
 
 logger = logging.getLogger(__name__)
@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, help="folder of the crate; by default crate/ in that of the study"
     )
-    parser.add_argument("--agent", metavar="NAME", help="who ran the study, if it shall be told")
-    parser.add_argument("--orcid", help="ORCID of who ran it")
+    parser.add_argument("--agent", metavar="NAME", help="name of the person who ran the study")
+    parser.add_argument("--orcid", help="ORCID of this person")
     parser.add_argument(
         "--max-mib",
         type=float,
@@ -64,26 +64,32 @@ def write_crate(
     results
         Folder of the study.
     output
-        Folder of the crate. An earlier crate there is replaced, anything else is left.
+        Folder of the crate. An existing crate there is replaced.
     max_bytes
-        Figures, tables and report up to this size are copied.
+        Figures, tables and report are copied up to this size.
     agent
-        Name and perhaps ORCID of who ran the study.
+        Name and optionally ORCID of the person who ran the study.
 
     Raises
     ------
     InputError
-        If the study has no records or settings, a file is not any more what was recorded, or
-        `output` holds something else.
+        If the study has no records or settings, a file differs from its record, or `output`
+        contains anything other than a crate.
     """
     from ldae.provenance.research_object import build_research_object
 
     history = load_history(results).without(RULE)
     settings = results / CONFIG.partition("/")[2]
     if not history.current or not settings.is_file():
-        raise InputError(results, "holds no finished study", "Run the workflow first.")
+        raise InputError(
+            results, "the folder does not contain a finished study", "Run the workflow first."
+        )
     if output.exists() and any(output.iterdir()) and not (output / METADATA).is_file():
-        raise InputError(output, "is no crate and not empty", "Name another folder with --output.")
+        raise InputError(
+            output,
+            "the folder is not empty and not a crate",
+            "Name another folder with --output.",
+        )
     config = yaml.safe_load(settings.read_text(encoding="utf-8"))
     cohort = config["cohort"]
     restricted = cohort["source"] != "simulated" and not cohort["public"]

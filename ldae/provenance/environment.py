@@ -1,8 +1,8 @@
-"""What software a job ran in: the locks that its environment was made from, and its container.
+"""Software environment of a job: the lock files of its environment, and its container.
 
-An environment names its locks itself: whoever makes one writes the output of
-``python -m ldae.provenance.environment LOCK …`` to the file ``ready`` in it. It has the format of
-``sha256sum``.
+An environment lists its own lock files: after its creation, the output of
+``python -m ldae.provenance.environment LOCK …`` is written to the file ``ready`` inside it, in the
+format of ``sha256sum``.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ READY_FILE = "ready"
 
 
 def locks(prefix: Path | None = None) -> dict[str, str]:
-    """SHA-256 of every lock that the running environment was made from, by its path.
+    """SHA-256 of every lock file of the running environment, by its path.
 
     Parameters
     ----------
     prefix
-        The environment; by default the one that this Python belongs to.
+        Folder of the environment; by default that of the running Python.
 
     Returns
     -------
     dict
-        What the environment says, else what is known of the container's image; empty if nothing.
+        The lock files that the environment lists, or else the lock file of the container's image;
+        empty if neither is known.
     """
     path = (prefix or Path(sys.prefix)) / READY_FILE
     if path.is_file():
@@ -40,10 +41,10 @@ def locks(prefix: Path | None = None) -> dict[str, str]:
 
 
 def container() -> dict[str, str | None] | None:
-    """File name and SHA-256 of the image that this process runs in; None outside one.
+    """File name and SHA-256 of the container image of this process; None outside a container.
 
-    The digest is that of ``containers/digests.tsv`` unless the image is newer, and None where the
-    image can neither be looked up nor be seen.
+    The digest is read from ``containers/digests.tsv`` unless the image is newer than that table.
+    It is None if the table does not list the image and the image file is not visible.
     """
     place = _container_place()
     if place is None:
@@ -52,13 +53,13 @@ def container() -> dict[str, str | None] | None:
 
 
 def _container_place() -> Path | None:
-    """Place of the image on the host, as the container was told."""
+    """Path of the image on the host, which the container runtime provides."""
     place = os.environ.get("APPTAINER_CONTAINER") or os.environ.get("SINGULARITY_CONTAINER")
     return Path(place) if place else None
 
 
 def _image(place: Path) -> Image | None:
-    """What is known of an image; None if it is not listed."""
+    """Entry of an image in the table of digests; None if it is not listed."""
     return next((one for one in read_digests().values() if one.file_name == place.name), None)
 
 

@@ -1,4 +1,4 @@
-"""SHA-256 of many files: streamed, on all cores, and remembered from one time to the next."""
+"""SHA-256 of many files: streamed, in parallel, with a cache between calls."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-# Bytes read at once by each thread: larger pieces were no faster, smaller ones cost more calls.
+# Bytes that each thread reads at a time. Larger pieces were not faster; smaller ones cost more
+# calls.
 PIECE = 1024 * 1024
 
-# A file changed so recently may be changed once more without a new time: it is not remembered.
+# Digests of files changed more recently than this are not cached: the file may change again within
+# the resolution of its time stamp.
 SETTLED_SECONDS = 2.0
 
 PROGRESS_SECONDS = 5.0
@@ -29,7 +31,7 @@ Key = tuple[int, int, int, int, int]
 
 @dataclass(frozen=True)
 class Found:
-    """A file as it is now: bytes, SHA-256, and time of change in seconds since the epoch."""
+    """Current state of a file: size in bytes, SHA-256, modification time in seconds since 1970."""
 
     size: int
     sha256: str
@@ -37,16 +39,16 @@ class Found:
 
 
 class DigestCache:
-    """Digests of files seen before, by device, inode, size and both times of change.
+    """Cache of file digests, keyed by device, inode, size, mtime and ctime.
 
-    The time of a file's last change of state (ctime) cannot be set by a program, so a file whose
-    bytes were exchanged and whose time was set back is hashed again. Whoever can write to the disk
-    itself or change the clock can still deceive the cache; not using it is what ``--full`` does.
+    Programs cannot set the ctime of a file, so a file that was modified and given its old mtime is
+    hashed again. Direct writes to the disk or a changed system clock can still deceive the cache;
+    ``--full`` ignores it.
 
     Parameters
     ----------
     path
-        JSON file; missing or unreadable, the cache starts empty.
+        JSON file. If it is missing or unreadable, the cache is empty at first.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,30 +63,31 @@ class DigestCache:
             self._entries = {}
 
     def get(self, path: Path, state: os.stat_result) -> str | None:
-        """Digest of a file if it is as it was when it was hashed."""
+        """Digest of a file that has not changed since it was hashed; None otherwise."""
         entry = self._entries.get(os.path.abspath(path))
         return entry[1] if entry and entry[0] == _key(state) else None
 
     def put(self, path: Path, state: os.stat_result, digest: str) -> None:
-        """Remember a digest, unless the file may still be changing."""
+        """Store a digest, unless the file was changed a moment ago."""
         if time.time() - max(state.st_mtime, state.st_ctime) > SETTLED_SECONDS:
             self._entries[os.path.abspath(path)] = (_key(state), digest)
 
     def save(self) -> None:
-        """Write the cache as a file that appears whole; a folder that cannot be written is left."""
+        """Write the cache atomically; log a warning if its folder cannot be written."""
         partial = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             partial.write_text(json.dumps(self._entries), encoding="utf-8")
             partial.replace(self.path)
         except OSError as error:
-            logger.warning("digests are not remembered: %s", error.strerror)
+            logger.warning("Digests could not be cached: %s", error.strerror)
 
 
 def cache_path(results: Path) -> Path | None:
-    """File of the cache of one study, in the user's own cache folder; None without a home.
+    """Cache file of one study in the user's cache folder; None if there is no home folder.
 
-    A cache inside the study would travel with it, and could be made to say anything.
+    The cache is not kept inside the study: it would be copied along with it, and a manipulated
+    copy could then hide changes.
     """
     home = os.path.expanduser("~/.cache")
     base = Path(os.environ.get("XDG_CACHE_HOME") or home)
@@ -97,19 +100,19 @@ def cache_path(results: Path) -> Path | None:
 def hash_files(
     paths: Iterable[Path], n_threads: int, cache: DigestCache | None
 ) -> dict[Path, Found | None]:
-    """Size and SHA-256 of files as they are now; None for one that is missing or unreadable.
+    """Current size and SHA-256 of files; None for a file that is missing or unreadable.
 
-    Memory is bounded by `n_threads` pieces of 1 MiB. Hashing frees Python's lock, so that threads
-    use all cores; large files come first, so that no core is left with one at the end.
+    Memory is bounded by `n_threads` pieces of 1 MiB. Hashing releases Python's global interpreter
+    lock, so the threads run in parallel. Large files are hashed first to balance the load.
 
     Parameters
     ----------
     paths
-        Files; repeats are hashed once.
+        Files; duplicates are hashed once.
     n_threads
-        Files hashed at a time.
+        Number of files to hash at a time.
     cache
-        Digests of an earlier time; None hashes every file.
+        Digests from earlier calls; None to hash every file.
     """
     sizes = {path: _size(path) for path in set(paths)}
     ordered = sorted(sizes, key=lambda path: (-sizes[path], str(path)))
@@ -162,14 +165,14 @@ def _key_of(values: Iterable[int]) -> Key:
 
 
 class _Progress:
-    """A line every few seconds while files are read."""
+    """Progress messages, one every few seconds, while files are read."""
 
     def __init__(self, total: int, n_files: int) -> None:
         self._total = total
         self._done = 0
         self._lock = threading.Lock()
         self._start = self._last = time.monotonic()
-        logger.info("reading %s files, %s MB", f"{n_files:,}", f"{total / 1e6:,.0f}")
+        logger.info("Reading %s files, %s MB", f"{n_files:,}", f"{total / 1e6:,.0f}")
 
     def add(self, n_bytes: int) -> None:
         with self._lock:
@@ -180,7 +183,7 @@ class _Progress:
             self._last = now
             rate = self._done / (now - self._start)
         logger.info(
-            "read %s of %s MB, %s MB/s, about %.0f s left",
+            "Read %s of %s MB, %s MB/s, about %.0f s left",
             f"{self._done / 1e6:,.0f}",
             f"{self._total / 1e6:,.0f}",
             f"{rate / 1e6:,.0f}",

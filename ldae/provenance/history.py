@@ -1,9 +1,9 @@
-"""Everything that happened in a study, read from the records of its jobs.
+"""History of a study, read from the records of its jobs.
 
 A record is written at the start and at the end of every attempt (:mod:`ldae.provenance.record`).
-Here the two are put together as one :class:`Job`, and the jobs are linked by the files they wrote
-and read. Files bear the names of the records: ``<results>/…`` is inside the results folder,
-``<bids>/…`` a raw scan of a real cohort, and anything else is relative to the working folder.
+This module combines both into one :class:`Job` and links jobs by the files that they wrote and
+read. Files are named as in the records: ``<results>/…`` is inside the results folder, ``<bids>/…``
+is a raw scan of a real cohort, and any other name is relative to the working folder.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from ldae.provenance.record import COMPLETED
 RECORDS = "records"
 STARTED_SUFFIX = ".started"
 
-# Folders of the results whose files answer a question: each must lead back to raw scans.
+# Folders with final results, each of which must be traceable to raw scans.
 TARGET_FOLDERS = ("figures", "tables")
 REPORT = "report.html"
 
 
 class Status(StrEnum):
-    """How an attempt ended."""
+    """Outcome of an attempt."""
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -40,7 +40,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class FileState:
-    """One file as a job saw it: name, bytes and SHA-256 in hexadecimal digits."""
+    """State of a file when a job read or wrote it: name, size in bytes, SHA-256 (hexadecimal)."""
 
     path: str
     size: int
@@ -56,17 +56,17 @@ class Job:
     id
         Time and random digits, unique in the study; name of its record files.
     rule, wildcards
-        What was run.
+        Rule and wildcards of the job.
     case
         Folder of its records, relative to ``records/``; the same for every attempt.
     status
-        How it ended; a killed job never ended.
+        Outcome; a job that was killed never ended.
     start, end
-        Times with zone; no end where it never ended.
+        Times with time zone; `end` is None if the job never ended.
     record
-        The record as read: the one made at the end if there is one.
+        Content of the record: the final one if it exists, else the one of the start.
     inputs, outputs
-        Files read and written, sorted by name; folders are given by their files.
+        Files read and written, sorted by name; folders are listed file by file.
     """
 
     id: str
@@ -101,16 +101,16 @@ class Job:
 
 @dataclass(frozen=True)
 class History:
-    """All attempts of a study, in order of time.
+    """All attempts of a study in chronological order.
 
     Attributes
     ----------
     results
         Folder whose ``records/`` were read.
     jobs
-        Every attempt, by time of start.
+        All attempts, ordered by start time.
     unreadable
-        Record files that hold no record, relative to the results folder, with the reason.
+        Record files that cannot be read, relative to the results folder, with the reason.
     """
 
     results: Path
@@ -118,19 +118,19 @@ class History:
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
     def without(self, *rules: str) -> History:
-        """The same study without the jobs of some rules."""
+        """History without the jobs of the given rules."""
         jobs = tuple(job for job in self.jobs if job.rule not in rules)
         return History(self.results, jobs, self.unreadable)
 
     @cached_property
     def current(self) -> tuple[Job, ...]:
-        """The last completed attempt of every case, in order of time."""
+        """The last completed attempt of every case, in chronological order."""
         last = {job.case: job for job in self.jobs if job.status is Status.COMPLETED}
         return tuple(sorted(last.values(), key=_order))
 
     @cached_property
     def _writers(self) -> dict[str, list[Job]]:
-        """Completed attempts that wrote each file, in order of time."""
+        """Completed attempts that wrote each file, in chronological order."""
         found: dict[str, list[Job]] = defaultdict(list)
         for job in self.jobs:
             if job.status is Status.COMPLETED:
@@ -148,10 +148,10 @@ class History:
         return found
 
     def name(self, path: str | Path) -> str:
-        """Name in the records of a file that is given as a person would give it.
+        """Name in the records of a file that a user has named.
 
         ``figures/roc.png``, ``results/figures/roc.png`` and ``<results>/figures/roc.png`` are the
-        same file; a name that no record knows is given back as it is.
+        same file. A name that occurs in no record is returned unchanged.
         """
         text = Path(path).as_posix()
         inside = Path(path).absolute()
@@ -165,12 +165,12 @@ class History:
         return text
 
     def producer(self, path: str) -> Job | None:
-        """The last completed job that wrote a file; None for one that no job wrote."""
+        """The last completed job that wrote a file; None if no job wrote it."""
         writers = self._writers.get(path)
         return writers[-1] if writers else None
 
     def state(self, path: str) -> FileState | None:
-        """A file as its last writer left it, or else as its last reader saw it."""
+        """State of a file as last written or, if no job wrote it, as last read."""
         producer = self.producer(path)
         if producer is not None:
             return producer.written[path]
@@ -180,9 +180,10 @@ class History:
         return next(file for file in readers[-1].inputs if file.path == path)
 
     def source(self, job: Job, file: FileState) -> Job | None:
-        """The job that wrote an input of `job` as it was read: the last before `job` began.
+        """The job that wrote the version of an input that `job` read.
 
-        Where that one left other bytes, a job that left the very bytes is preferred.
+        A writer of exactly the bytes that were read is preferred, then one that ended before `job`
+        started. If several candidates remain, the last one is returned.
         """
         writers = [other for other in self._writers.get(file.path, []) if other is not job]
         before = [other for other in writers if other.end and other.end <= job.start]
@@ -194,7 +195,7 @@ class History:
         return others[-1] if others else None
 
     def parents(self, job: Job) -> list[Job]:
-        """Jobs whose outputs `job` read, in order of time."""
+        """Jobs whose outputs `job` read, in chronological order."""
         return self._parents[job.id]
 
     @cached_property
@@ -206,12 +207,12 @@ class History:
         return found
 
     def ancestors(self, path: str) -> list[Job]:
-        """Jobs that a file comes from, its producer last; empty if no job wrote it."""
+        """All jobs on which a file depends, its producer last; empty if no job wrote it."""
         producer = self.producer(path)
         return [] if producer is None else self._closure(producer)
 
     def _closure(self, job: Job) -> list[Job]:
-        """`job` and all jobs that it depends on, in order of time."""
+        """`job` and all jobs on which it depends, in chronological order."""
         seen: set[Job] = set()
         todo = [job]
         while todo:
@@ -222,13 +223,13 @@ class History:
         return sorted(seen, key=_order)
 
     def raw_inputs(self, jobs: Iterable[Job]) -> list[FileState]:
-        """Files that `jobs` read and no job wrote, such as raw scans of a real cohort."""
+        """Files that `jobs` read and that no job wrote, such as raw scans of a real cohort."""
         found = {f for job in jobs for f in job.inputs if f.path not in self._writers}
         return sorted(found, key=lambda file: file.path)
 
     @cached_property
     def targets(self) -> tuple[str, ...]:
-        """Figures, tables and the report, as the current jobs left them, sorted."""
+        """Figures, tables and report that the current jobs wrote, sorted."""
         written = {file.path for job in self.current for file in job.outputs}
         folders = tuple(f"{RESULTS}/{folder}/" for folder in TARGET_FOLDERS)
         return tuple(
@@ -237,7 +238,7 @@ class History:
 
     @cached_property
     def _targets_of(self) -> dict[str, set[str]]:
-        """Targets that come from each job, by the job's id."""
+        """Targets that depend on each job, by the job's id."""
         found: dict[str, set[str]] = defaultdict(set)
         for target in self.targets:
             for job in self.ancestors(target):
@@ -245,22 +246,22 @@ class History:
         return found
 
     def targets_of(self, jobs: Iterable[Job]) -> tuple[str, ...]:
-        """Figures, tables and report that come from any of these jobs, sorted."""
+        """Figures, tables and report that depend on any of the given jobs, sorted."""
         return tuple(sorted({t for job in jobs for t in self._targets_of.get(job.id, ())}))
 
     def descendants(self, path: str) -> tuple[str, ...]:
-        """Figures, tables and report that come from a file, itself among them, sorted."""
+        """Figures, tables and report that depend on a file, including the file itself, sorted."""
         readers = self._readers.get(path, [])
         return tuple(sorted({path} & set(self.targets) | set(self.targets_of(readers))))
 
 
 def load_history(results: Path) -> History:
-    """Read every record of a study.
+    """History of a study from all its records.
 
     Parameters
     ----------
     results
-        Folder of everything computed, with ``records/`` in it.
+        Results folder of the study, which contains ``records/``.
     """
     folder = results / RECORDS
     unreadable: dict[str, str] = {}

@@ -1,8 +1,8 @@
-"""Where a file of a study comes from: its jobs, how they depend on each other, and groups of them.
+"""Lineage of a file: the jobs on which it depends, their dependencies, and groups of jobs.
 
-A :class:`Lineage` holds every job behind one file. Jobs of one rule that read from the same jobs
-and are read by the same jobs differ only in their share of the work (a batch of scans): they form
-one :class:`Group`, so that a cohort of any size has a lineage that fits a page.
+A :class:`Lineage` contains every job behind one file. Jobs of the same rule that read from the same
+jobs and are read by the same jobs differ only in their batch of scans. They form one
+:class:`Group`, so that the lineage of a large cohort still fits on one page.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from ldae.provenance.history import History, Job
 if TYPE_CHECKING:
     import pandas as pd
 
-# Pattern in the names of metrics that compare a row's method with another.
+# Pattern in the names of metrics that compare the method of a row with another method.
 COMPARISON = r"difference|_gain|share_of_ceiling|skill|speed_ratio"
 
 CHANGED = "differs from its record"
-GONE = "is not there"
+GONE = "missing"
 UNCHANGED = "as recorded"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Rows of a table that were asked about.
+    """Selected rows of a table.
 
     Attributes
     ----------
     where
-        Wanted value of each column.
+        Column names and the values that the rows must have.
     rows
-        The rows that have them, as text.
+        The matching rows, as text.
     """
 
     where: Mapping[str, str]
@@ -46,41 +46,41 @@ class Cell:
 
     @property
     def compares(self) -> bool:
-        """Whether a row is a difference between methods, by the name of its metric."""
+        """Whether a row compares methods, judged by the name of its metric."""
         return "metric" in self.rows and bool(self.rows["metric"].str.contains(COMPARISON).any())
 
 
 @dataclass(frozen=True)
 class Group:
-    """Jobs of one rule that read from, and are read by, the same jobs; in order of time."""
+    """Jobs of one rule that read from and are read by the same jobs, in chronological order."""
 
     jobs: tuple[Job, ...]
 
     @property
     def rule(self) -> str:
-        """Rule of all the jobs."""
+        """Rule of the jobs."""
         return self.jobs[0].rule
 
     @property
     def seconds(self) -> float:
-        """Sum of the jobs' times in seconds."""
+        """Total run time of the jobs in seconds."""
         return sum(float(job.record.get("wall_seconds", 0)) for job in self.jobs)
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """Every job behind one file.
+    """All jobs behind one file.
 
     Attributes
     ----------
     history
-        The study.
+        History of the study.
     target
         Name of the file in the records.
     jobs
-        Jobs in order of time; the last wrote the file.
+        Jobs in chronological order; the last one wrote the file.
     cell
-        The rows asked about, for a table.
+        The selected rows if the file is a table, else None.
     """
 
     history: History
@@ -95,10 +95,10 @@ class Lineage:
 
     @cached_property
     def parents(self) -> Mapping[str, tuple[Job, ...]]:
-        """Jobs that each job read from, by its id, in order of time.
+        """For each job, by its id, the jobs whose outputs it read, in chronological order.
 
-        A job can only have read what an earlier one wrote; a link back in time, which records that
-        were meddled with may show, is left to the audit.
+        A job can only read the output of an earlier job. Links to later jobs, which occur only in
+        manipulated records, are ignored here; the audit reports them.
         """
         order = {job.id: number for number, job in enumerate(self.jobs)}
         return {
@@ -108,11 +108,11 @@ class Lineage:
 
     @cached_property
     def aside(self) -> frozenset[str]:
-        """Ids of jobs that the table was made from, but by their wildcards not the chosen rows.
+        """Ids of jobs that contributed to the table but, by their wildcards, not to the rows.
 
-        Where the rows have `method` ldae, a job whose wildcard `method` is another worked for other
-        rows of the same table, and so did those that only it read from. For a number that compares
-        methods none is put aside.
+        If the rows have the value `ldae` in column `method`, jobs with another value of the
+        wildcard `method` belong to other rows, as do jobs that only those read from. The set is
+        empty if the rows compare methods.
         """
         if self.cell is None or self.cell.compares:
             return frozenset()
@@ -137,7 +137,7 @@ class Lineage:
         return frozenset(job.id for job in self.jobs if job.id not in reached)
 
     def groups(self, jobs: Iterable[Job]) -> list[Group]:
-        """`jobs` put together where they differ only in their share of the work."""
+        """Groups of the given jobs; the jobs of a group differ only in their batch."""
         readers: dict[str, set[str]] = defaultdict(set)
         for job in self.jobs:
             for parent in self.parents[job.id]:
@@ -149,7 +149,7 @@ class Lineage:
         return [Group(tuple(members)) for members in found.values()]
 
     def state_on_disk(self) -> str:
-        """Whether the file is still the one that was recorded."""
+        """Whether the file is missing, changed or still as recorded."""
         state = self.history.state(self.target)
         path = self.history.results / self.target.partition("/")[2]
         if not path.is_file():
@@ -165,44 +165,44 @@ def trace_lineage(history: History, file: str | Path, where: Mapping[str, str]) 
     Parameters
     ----------
     history
-        The study.
+        History of the study.
     file
-        File as a person would name it.
+        The file, as given by the user.
     where
-        Column and value of the rows asked about; empty for the whole file.
+        Columns and values that select rows of a table; empty for the whole file.
 
     Raises
     ------
     InputError
-        If no job wrote the file, it is no table with such columns, or no row has the values.
+        If no job wrote the file, it is not a table with these columns, or no row has the values.
     """
     target = history.name(file)
     jobs = history.ancestors(target)
     if not jobs:
         raise InputError(
-            file, "no job of this study wrote it", "Name a file that stands in its records."
+            file, "no job of this study wrote this file", "Name a file that the study has written."
         )
     cell = None
     if where:
         cell = _find_rows(history.results / target.partition("/")[2], where)
-    # The producer is the end of the trace whatever other jobs began after it.
+    # The producer comes last, even if other jobs started later.
     producer = history.producer(target)
     ordered = [job for job in jobs if job is not producer]
     return Lineage(history, target, (*ordered, *([producer] if producer else [])), cell)
 
 
 def _find_rows(path: Path, where: Mapping[str, str]) -> Cell:
-    """Rows of a table; numbers are compared as numbers, so that 6 finds 6.0."""
+    """Rows of a table with the given values; numbers are compared as numbers: 6 matches 6.0."""
     import pandas as pd
 
     if path.suffix != ".tsv" or not path.is_file():
-        raise InputError(path, "is no table", "Choose rows of a .tsv file.")
+        raise InputError(path, "the file is not a table", "Select rows of a .tsv file.")
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     found = table
     for column, value in where.items():
         if column not in table:
             raise InputError(
-                path, f"has no column {column}", f"Choose among {', '.join(table.columns)}."
+                path, f"there is no column {column}", f"Choose among {', '.join(table.columns)}."
             )
         same = found[column].map(lambda cell, value=value: _equal(cell, value))
         if not same.any():

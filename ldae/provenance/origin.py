@@ -1,4 +1,4 @@
-"""Where a figure comes from, in one sentence that is made from the records alone."""
+"""Origin of a figure in one sentence, composed from the records alone."""
 
 from __future__ import annotations
 
@@ -13,46 +13,47 @@ from ldae.provenance.places import RESULTS
 from ldae.provenance.seal import digest_of
 from ldae.provenance.wording import describe_commit, short_digest
 
+NO_RECORD = "the file has no record"
 WEIGHTS = re.compile(rf"{RESULTS}/(?P<name>.+)/[^/]+\.safetensors")
-DERIVATIVES = "derivatives/"  # as BIDS has it
-PERSON = re.compile(r"sub-[A-Za-z0-9]+")
+DERIVATIVES = "derivatives/"  # folder name defined by BIDS
+SUBJECT = re.compile(r"sub-[A-Za-z0-9]+")
 
 
 def require_recorded(history: History, paths: Sequence[Path]) -> None:
-    """Check that files are what the records say, so that text made from them is true of them.
+    """Check that files agree with their records, so that statements from the records apply to them.
 
     Raises
     ------
     InputError
-        If a file has no record, or other bytes than its record says.
+        If a file has no record or differs from it.
     """
     for path in paths:
         state = history.state(history.name(path))
         if state is None:
-            raise InputError(path, "has no record", "Make it again with the workflow.")
+            raise InputError(path, NO_RECORD, "Make it again with the workflow.")
         if digest_of(path) != state.sha256:
-            raise InputError(path, "differs from its record", "Make it again.")
+            raise InputError(path, "the file differs from its record", "Make it again.")
 
 
 def describe_origin(history: History, path: Path) -> str:
-    """Scans, people, seed, windows, networks, commit, job and digest of a figure.
+    """Description of a figure: scans, participants, seed, networks, commit, job and digest.
 
     Parameters
     ----------
     history
-        The study.
+        History of the study.
     path
         The figure.
 
     Raises
     ------
     InputError
-        If no job wrote it.
+        If no job wrote the figure.
     """
     name = history.name(path)
     job, state = history.producer(name), history.state(name)
     if job is None or state is None:
-        raise InputError(path, "has no record", "Make it again with the workflow.")
+        raise InputError(path, NO_RECORD, "Make it again with the workflow.")
     return "; ".join(_facts(history, history.ancestors(name), job, state)) + "."
 
 
@@ -62,11 +63,11 @@ def _facts(history: History, jobs: list[Job], job: Job, state: FileState) -> Ite
         for one in jobs
         for file in one.inputs
         if file.path.startswith(RAW_FOLDERS) and file.path.endswith(IMAGE_SUFFIXES)
-        # masks and segmentations that others made of the scans
+        # leave out masks and segmentations that come with the cohort
         if not scan_name(file.path).startswith(DERIVATIVES)
     }
-    people = {match[0] for match in map(PERSON.search, scans) if match}
-    yield f"From {len(scans)} raw scans of {len(people)} people"
+    subjects = {match[0] for match in map(SUBJECT.search, scans) if match}
+    yield f"From {len(scans)} raw scans of {len(subjects)} participants"
     seeds = sorted({one.record["seed"] for one in jobs if "seed" in one.record["params"]})
     if seeds:
         yield f"seed {', '.join(map(str, seeds))}"
@@ -83,7 +84,7 @@ def _facts(history: History, jobs: list[Job], job: Job, state: FileState) -> Ite
 
 
 def _windows(jobs: list[Job]) -> list[int]:
-    """Windows of SSIM in the settings of a figure's own job or those whose tables it reads."""
+    """SSIM windows in the settings of a figure's job or of the jobs whose tables it reads."""
     found: set[int] = set()
     for job in jobs:
         settings = job.record["params"].get("settings")

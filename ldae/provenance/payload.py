@@ -1,13 +1,13 @@
-"""Which files of a study travel in its crate, and by which identifier each file is known there.
+"""Files of a study that are copied into its crate, and the identifiers of all files in the crate.
 
 Tables, figures, the report, settings and other small files are copied. Scans, arrays and weights
-are named by their SHA-256 (RFC 6920), so that whoever holds them can tell. Files of single scans
-are too many for an entity each: those that one job read or wrote below one folder stand in one
-list, with size and SHA-256 of each.
+are identified by their SHA-256 (RFC 6920), so that owners of the data can recognise them. The files
+of single scans are too many to be entities of their own: files that one job read or wrote below one
+folder form one list with their sizes and SHA-256 digests.
 
-Of a restricted cohort nothing is copied that shows single people: no table by scan, no picture of
-a head, no page with such pictures. Its people bear pseudonyms from the start
-(:mod:`ldae.data.pseudonyms`).
+From a restricted cohort, files that show individual participants are not copied: tables with one
+row per scan, images of heads, and pages with such images. Participants are known by pseudonyms
+throughout (:mod:`ldae.data.pseudonyms`).
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from ldae.errors import InputError
 from ldae.provenance.history import REPORT, TARGET_FOLDERS, FileState, History
 from ldae.provenance.places import BIDS, EXTERNAL, RESULTS
 
-# Folders of the crate that stand for those of the records' names.
+# Folders of the crate for the folders in the names of records.
 FOLDERS = {RESULTS: "results", BIDS: "bids", EXTERNAL: "external"}
 
 CONFIG = f"{RESULTS}/config.yaml"
 PAGE = f"{RESULTS}/{REPORT}"
 TARGETS = (*(f"{RESULTS}/{folder}/" for folder in TARGET_FOLDERS), PAGE, CONFIG)
 
-# Raw scans of a real and of the simulated cohort.
+# Folders with raw scans of a real and of the simulated cohort.
 RAW_FOLDERS = (f"{BIDS}/", f"{RESULTS}/cohort/bids/")
 IMAGE_SUFFIXES = (".nii", ".nii.gz")
 
-# Scans, arrays and weights, whatever their size.
+# Scans, arrays and weights, which are never copied.
 DATA_SUFFIXES = (*IMAGE_SUFFIXES, ".npy", ".npz", ".safetensors", ".ckpt", ".pt")
 
-# Other files than figures, tables, report and settings are copied up to this size.
+# Files other than figures, tables, report and settings are copied up to this size.
 SMALL_BYTES = 256 * 1024
 
-# A file that shows single people: it names one, or is a picture.
-PERSON = re.compile(rb"(?<![A-Za-z0-9])sub-[A-Za-z0-9]")
+# A file shows individual participants if it contains a subject label or is an image.
+SUBJECT = re.compile(rb"(?<![A-Za-z0-9])sub-[A-Za-z0-9]")
 PICTURES = (".png", ".svg", ".pdf", ".jpg")
 
 # The table of raw scans in the crate.
@@ -62,7 +62,7 @@ class FileList:
     Attributes
     ----------
     folder
-        Their folder in the crate's names.
+        Their folder, named as in the crate.
     files
         The files, sorted by name.
     """
@@ -78,23 +78,23 @@ class FileList:
 
     @cached_property
     def id(self) -> str:
-        """Folder of the list in the crate; equal lists have the same."""
+        """Folder of the list in the crate; the same for equal lists."""
         digest = hashlib.sha256(self.text.encode()).hexdigest()[:LIST_DIGITS]
         return f"lists/{digest}/"
 
 
 @dataclass(frozen=True)
 class Payload:
-    """What is copied from a study, and the identifiers of all its files.
+    """Selection of the files that are copied from a study, and the identifiers of all its files.
 
     Attributes
     ----------
     history
-        The study.
+        History of the study.
     restricted
-        Whether the cohort's people may not be shown.
+        Whether the crate must not show individual participants.
     max_bytes
-        Largest file that is copied.
+        Size of the largest file that is copied.
     """
 
     history: History
@@ -103,25 +103,25 @@ class Payload:
     _decided: dict[FileState, bool] = field(default_factory=dict, repr=False)
 
     def id(self, file: FileState) -> str:
-        """Identifier: a path in the crate for what is copied, else a URI made of the digest."""
+        """Identifier of a file: its path in the crate if it is copied, else a URI of its digest."""
         name = crate_name(file.path)
         if self.is_copied(file):
             return quote(name)
         digest = base64.urlsafe_b64encode(bytes.fromhex(file.sha256)).decode().rstrip("=")
-        # The name tells apart files with the same bytes.
+        # The name distinguishes files with equal content.
         return f"ni:///sha-256;{digest}#{quote(name)}"
 
     def source(self, file: FileState) -> Path:
-        """Where a file of the results is now."""
+        """Current path of a file of the results."""
         return self.history.results / file.path.removeprefix(f"{RESULTS}/")
 
     def is_copied(self, file: FileState) -> bool:
-        """Whether a file, as one job saw it, is in the crate.
+        """Whether a file, in the version that a job read or wrote, is copied into the crate.
 
         Raises
         ------
         InputError
-            If it should be, but is not any more what was recorded.
+            If the file should be copied but is missing or differs from its record.
         """
         if file not in self._decided:
             self._decided[file] = self._decide(file)
@@ -138,25 +138,32 @@ class Payload:
             return False
         path = self.source(file)
         if not path.is_file():
-            raise InputError(path, "is gone", "Make it again, or ask `ldae audit` what is missing.")
+            raise InputError(
+                path, "the file is missing", "Make it again; `ldae audit` lists all missing files."
+            )
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != file.sha256:
             raise InputError(
-                path, "differs from its record", "Make it again, or ask `ldae audit` what changed."
+                path,
+                "the file differs from its record",
+                "Make it again; `ldae audit` lists all changed files.",
             )
-        return not (self.restricted and self._shows_people(path, content))
+        return not (self.restricted and self._shows_participants(path, content))
 
-    def _shows_people(self, path: Path, content: bytes) -> bool:
-        """Whether a file shows single people; a figure does where its own table names them."""
-        if path.suffix == ".html":  # holds the pictures
+    def _shows_participants(self, path: Path, content: bytes) -> bool:
+        """Whether a file shows individual participants.
+
+        A figure does if the table beside it names subjects, or if it has no table.
+        """
+        if path.suffix == ".html":  # may embed images of heads
             return True
         if path.suffix in PICTURES:
             table = path.with_suffix(".tsv")
-            return not table.is_file() or bool(PERSON.search(table.read_bytes()))
-        return bool(PERSON.search(content))
+            return not table.is_file() or bool(SUBJECT.search(table.read_bytes()))
+        return bool(SUBJECT.search(content))
 
     def refuse_labels(self, texts: Iterable[tuple[str, str]]) -> None:
-        """Look for labels of a restricted cohort's people in what is about to be written.
+        """Check that no text to be written contains subject labels of a restricted cohort.
 
         Parameters
         ----------
@@ -166,25 +173,25 @@ class Payload:
         Raises
         ------
         InputError
-            If one names a person by a label that is no pseudonym.
+            If a text contains a subject label that is not a pseudonym.
         """
         for name, text in texts:
             if self.restricted and LABEL.search(text):
                 raise InputError(
                     name,
-                    "names people of a restricted cohort",
-                    "Make the study again from its start.",
+                    "the text contains subject labels of a restricted cohort",
+                    "Run the study again from the start.",
                 )
 
 
 def crate_name(name: str) -> str:
-    """Name of a file in the crate, for its name in the records."""
+    """Name in the crate of a file with a given name in the records."""
     folder, slash, inside = name.partition("/")
     return f"{FOLDERS[folder]}{slash}{inside}" if folder in FOLDERS else name
 
 
 def scan_folder(name: str) -> str | None:
-    """Folder of a file of a single scan: what comes before the person; None for other files."""
+    """Path above the subject's folder for a file of a single scan; None for other files."""
     parts = name.split("/")
     for number, part in enumerate(parts):
         if part.startswith("sub-"):
@@ -193,7 +200,7 @@ def scan_folder(name: str) -> str | None:
 
 
 def group_files(files: Iterable[FileState]) -> tuple[list[FileState], list[FileList]]:
-    """Single files, and lists of the files of scans."""
+    """Files that are entities of their own, and lists of the files of single scans."""
     single: list[FileState] = []
     scans: dict[str, list[FileState]] = defaultdict(list)
     for file in sorted(files, key=lambda file: file.path):
@@ -206,7 +213,7 @@ def group_files(files: Iterable[FileState]) -> tuple[list[FileState], list[FileL
 
 
 def raw_scans(history: History) -> Sequence[FileState]:
-    """Raw images that the study read, as the current jobs saw them, sorted by name."""
+    """Raw images in the versions that the current jobs read, sorted by name."""
     found = {
         file
         for job in history.current
@@ -217,8 +224,8 @@ def raw_scans(history: History) -> Sequence[FileState]:
 
 
 def scan_name(name: str) -> str:
-    """Path of a raw scan in its BIDS folder."""
+    """Path of a raw scan relative to its BIDS folder."""
     for folder in RAW_FOLDERS:
         if name.startswith(folder):
             return name.removeprefix(folder)
-    raise ValueError(f"{name} is no raw scan")
+    raise ValueError(f"{name} is not a raw scan")

@@ -1,9 +1,8 @@
-"""Names of files that hold on every machine: ``<results>/…`` and ``<bids>/…``.
+"""Machine-independent names of files: ``<results>/…`` and ``<bids>/…``.
 
-A record names each file by the folder that it belongs to, not by where that folder lies, so that
-neither a user nor a disk is named in it, and so that a study can be moved, copied or read by
-someone else. Files of neither folder are named relative to the working folder, and absolute paths
-elsewhere by their last part.
+Records name files relative to the results or BIDS folder. They therefore contain no names of users
+or disks, and a study can be moved, copied and shared. Other files are named relative to the working
+folder, and files outside of it by their base name only.
 """
 
 from __future__ import annotations
@@ -22,23 +21,24 @@ from ldae.provenance.code import REPOSITORY
 RESULTS = "<results>"
 BIDS = "<bids>"
 EXTERNAL = "<external>"
-# What may follow a folder's name where it stands in a text, and what may not come before it.
+# Characters that may follow, and that must not precede, the path of a folder within a text.
 AFTER = r"(?=$|[/\s:;,'\")\]])"
 BEFORE = r"(?<![\w./-])"
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where the folders of a study lie on this machine.
+    """Locations of a study's folders on this machine.
 
     Attributes
     ----------
     results
-        Folder of everything computed.
+        Results folder.
     bids
-        Folder of a real cohort's raw scans; None where it is not known or the cohort is simulated.
+        Folder with the raw scans of a real cohort; None if it is unknown or the cohort is
+        simulated.
     restricted
-        Whether the labels of the cohort's people may not be written down.
+        Whether records must not contain subject labels of the cohort.
     """
 
     results: Path
@@ -47,19 +47,19 @@ class Places:
 
     @cached_property
     def _folders(self) -> tuple[tuple[str, str], ...]:
-        """Absolute folder and its name, the first that holds a file wins."""
+        """Absolute folders and their names; the first one that contains a file names it."""
         bids = [] if self.bids is None else [(_absolute(self.bids), BIDS)]
         return ((_absolute(self.results), RESULTS), *bids, (os.getcwd(), ""))
 
     @cached_property
     def _key(self) -> bytes | None:
-        """Key of the cohort's pseudonyms, where they are needed and can be made."""
+        """Key of the cohort's pseudonyms; None if they are not needed or cannot be made."""
         if not self.restricted or self.bids is None:
             return None
         return cohort_key(self.bids)
 
     def name(self, path: str | Path) -> str:
-        """Name of a file for a record."""
+        """Name of a file in records."""
         whole = _absolute(path)
         for folder, anchor in self._folders:
             if whole == folder and anchor:
@@ -70,7 +70,7 @@ class Places:
         return f"{EXTERNAL}/{self.hide(os.path.basename(whole))}"
 
     def find(self, name: str) -> Path | None:
-        """File that a name in a record refers to; None if its folder is not known here."""
+        """Path of the file with a given name in records; None if its folder is not known here."""
         anchor, _, inside = name.partition("/")
         if anchor == RESULTS:
             return self.results / inside
@@ -82,16 +82,16 @@ class Places:
 
     @cached_property
     def _raw(self) -> dict[str, Path]:
-        """Files of a restricted cohort by their names in records."""
+        """Files of a restricted cohort, by their names in records."""
         files = (p for p in (self.bids or Path()).rglob("*") if p.is_file())
         return {self.name(path): path for path in files}
 
     def hide(self, text: str) -> str:
-        """`text` without labels of a restricted cohort's people."""
+        """`text` with subject labels of a restricted cohort replaced by pseudonyms."""
         return text if self._key is None else hide_labels(text, self._key)
 
     def scrub(self, text: str) -> str:
-        """`text` for a record: no place of this machine and no label that is not allowed."""
+        """`text` for a record, without paths of this machine and without restricted labels."""
         named = [(self.results, RESULTS), (self.bids, BIDS)]
         spelt = [(str(p), n) for p, n in named if p is not None and "/" in str(p)]
         known = [(_absolute(p), n) for p, n in named if p is not None] + spelt
@@ -102,7 +102,7 @@ class Places:
         return self.hide(re.sub(BEFORE + r"\./", "", text))
 
     def plain(self, value: Any) -> Any:
-        """`value` as JSON can hold it, paths named as in :meth:`name`."""
+        """`value` as JSON types, with paths named as by :meth:`name`."""
         if isinstance(value, Mapping):
             return {str(key): self.plain(item) for key, item in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)):
@@ -117,12 +117,12 @@ class Places:
 
 
 def study_places(results: Path, config: Mapping[str, Any]) -> Places:
-    """Places of a study with these settings.
+    """Locations of a study's folders, from its settings.
 
     Parameters
     ----------
     results
-        Folder of everything computed.
+        Results folder.
     config
         Complete settings; ``bids_folder`` and ``cohort`` are read.
     """
@@ -133,5 +133,5 @@ def study_places(results: Path, config: Mapping[str, Any]) -> Places:
 
 
 def _absolute(path: str | Path) -> str:
-    """`path` from the root, without following links."""
+    """Absolute form of `path`; links are not followed."""
     return os.path.abspath(path)

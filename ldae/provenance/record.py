@@ -1,8 +1,8 @@
-"""The record that every job leaves: what ran, on what, from what, with what result.
+"""Record of a job: what ran, where, with which inputs and settings, and with which result.
 
-A record is one JSON file per attempt, never overwritten: ``<time>-<id>.started.json`` when the job
-begins and ``<time>-<id>.json`` when it ends. A started record without its partner is a job that was
-killed. Files are named by :mod:`ldae.provenance.places`, and neither host nor user is. The fields
+Every attempt writes two JSON files, which are never overwritten: ``<time>-<id>.started.json`` at
+its start and ``<time>-<id>.json`` at its end. If the second one is missing, the job was killed.
+Files are named as in :mod:`ldae.provenance.places`; neither host nor user is recorded. The fields
 are described in ``schemas/record.schema.yaml``.
 """
 
@@ -28,21 +28,21 @@ from ldae.provenance.places import Places
 
 Record = dict[str, Any]
 
-# Names of schema.org's ActionStatusType, which the crate uses too.
+# Values of schema.org's ActionStatusType, as used in the crate.
 STARTED = "ActiveActionStatus"
 COMPLETED = "CompletedActionStatus"
 FAILED = "FailedActionStatus"
 
-# Snakemake puts this file into every folder that is an output; it is not a result.
+# Snakemake writes this file into every output folder; it is not a result.
 TIMESTAMP_FILE = ".snakemake_timestamp"
 
-# Packages whose versions the report names; the records name all.
+# Packages whose versions the report lists; the records list all.
 MAIN_SOFTWARE = ("python", "snakemake", "torch", "monai", "numpy", "pandas", "matplotlib")
 
-# Where a file that git does not know is code.
+# Folders in which an untracked file counts as code.
 CODE_FOLDERS = ("Snakefile", "envs", "ldae", "resources", "rules", "schemas", "scripts")
 
-# Reading is bound by the disk; a few threads keep it busy while others hash.
+# The disk limits the speed: a few threads keep it busy while others hash.
 HASH_THREADS = 4
 
 SLURM_VARIABLES = (
@@ -54,17 +54,17 @@ SLURM_VARIABLES = (
 
 
 def now() -> datetime:
-    """The present time with its zone."""
+    """Current time in UTC."""
     return datetime.now(UTC)
 
 
 def write_record(folder: Path, name: str, record: Record) -> Path:
-    """Write a record as a new file that appears whole or not at all.
+    """Write a record atomically to a new file, and return its path.
 
     Raises
     ------
     FileExistsError
-        If the name is taken: records are never overwritten.
+        If the file exists: records are never overwritten.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}.json"
@@ -82,7 +82,7 @@ def write_record(folder: Path, name: str, record: Record) -> Path:
 
 
 def describe_files(paths: Iterable[str | Path], places: Places) -> list[Record]:
-    """Name, size in bytes and SHA-256 of every file, folders walked; sorted by name."""
+    """Name, size in bytes and SHA-256 of all files, also those inside folders; sorted by name."""
     files: set[Path] = set()
     for path in map(Path, paths):
         if path.is_dir():
@@ -101,10 +101,9 @@ def _describe_file(path: Path, places: Places) -> Record:
 
 
 def git_state() -> Record:
-    """Commit of the repository and whether its code differs from it; nulls outside a clone.
+    """Commit of the repository, and whether its files differ from it; None outside a clone.
 
-    Files that git does not know count in the folders of code only: notes or settings of one's own
-    beside it change nothing.
+    Untracked files count only in the folders of code; notes and settings elsewhere are ignored.
     """
     unknown: Record = {"commit": None, "dirty": None}
     if not (REPOSITORY / ".git").exists():
@@ -119,7 +118,7 @@ def git_state() -> Record:
 
 
 def git(*arguments: str, repository: Path = REPOSITORY) -> str:
-    """What a git command says, without white space around it.
+    """Output of a git command as text, stripped of surrounding white space.
 
     Raises
     ------
@@ -130,7 +129,7 @@ def git(*arguments: str, repository: Path = REPOSITORY) -> str:
 
 
 def git_bytes(*arguments: str, repository: Path = REPOSITORY) -> bytes:
-    """Output of a git command, also where the repository belongs to another user."""
+    """Output of a git command; works also if the repository belongs to another user."""
     command = ["git", "-c", "safe.directory=*", "-C", str(repository), *arguments]
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
 
@@ -147,7 +146,7 @@ def software() -> dict[str, str]:
 
 
 def device() -> Record:
-    """Processor, and the GPU when torch was imported and sees one."""
+    """The GPU if torch has been imported and finds one, else the processor."""
     found: Record = {"kind": "cpu", "name": _processor(), "cuda": None}
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
@@ -165,7 +164,7 @@ def _processor() -> str:
 
 
 def peak_memory() -> Record:
-    """Largest resident memory in MiB of this process, of a child, and on the GPU."""
+    """Peak memory in MiB of this process, of its largest child process, and on the GPU."""
     # ru_maxrss is in KiB on Linux and in bytes on macOS (getrusage(2)).
     unit = 1024**2 if sys.platform == "darwin" else 1024
     usage = {
@@ -180,13 +179,13 @@ def peak_memory() -> Record:
 
 
 def scheduler() -> Record | None:
-    """What SLURM calls this job, or nothing outside SLURM."""
+    """Identifiers of the job in SLURM; None outside SLURM."""
     found = {name.lower(): os.environ[name] for name in SLURM_VARIABLES if name in os.environ}
     return found or None
 
 
 def describe_run(study: str) -> dict[str, str]:
-    """Facts about this run for people: study, commit, time and the main versions."""
+    """Summary of this run for the report: study, commit, time and main software versions."""
     state = git_state()
     commit = state["commit"] or "not in a git clone"
     versions = software()

@@ -1,8 +1,8 @@
-"""Compute a file again from what its record names, and compare.
+"""Recomputation of a file from its record, and comparison with the original.
 
-The job that made the file runs once more in a scratch folder: with the code of the recorded commit,
-the recorded inputs (after their checksums), settings, seed, threads and resources, through the same
-workflow. Its outputs are then compared with those that are kept.
+The job that wrote the file is run again in a scratch folder, by the same workflow, with the code of
+the recorded commit and the recorded inputs, settings, seed, threads and resources. The checksums of
+the inputs are verified first. The outputs are then compared with the original ones.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from ldae.provenance.places import BIDS, EXTERNAL, RESULTS, Places
 from ldae.provenance.record import CODE_FOLDERS
 from ldae.provenance.seal import digest_of
 
-# What the workflow needs besides its code.
+# Files and folders that the workflow needs in order to run.
 WORKFLOW_FILES = (*CODE_FOLDERS, "config.yaml", "profiles")
 SCRATCH_RESULTS = "results"
 SETTINGS = "replay.yaml"
-# Resources that change what is computed, if only in the last digits; the others are room to work.
+# Resources that can change results, if only in the last digits; the others are limits.
 RESOURCES = ("micro_batch",)
 
 logger = logging.getLogger(__name__)
@@ -43,18 +43,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of computing a job again.
+    """Result of the recomputation of a job.
 
     Attributes
     ----------
     job
         The recorded job.
     code
-        Where the code came from, in words.
+        Description of the code that was used.
     differences
-        Parameters that were not the recorded ones.
+        Parameters that differ from the recorded ones.
     comparisons
-        Each output of the job, by name.
+        Comparison of each output of the job, by name.
     """
 
     job: Job
@@ -64,12 +64,12 @@ class Replay:
 
     @property
     def agrees(self) -> bool:
-        """Whether everything came out as it is kept."""
+        """Whether all outputs and parameters agree with the original."""
         alike = all(c.likeness.agrees for c in self.comparisons.values())
         return alike and not self.differences and bool(self.comparisons)
 
     def as_text(self) -> str:
-        """Job, code, every output, and the answer."""
+        """Text with the job, the code, the comparison of every output, and the verdict."""
         lines = [f"{self.job.case} {self.job.id}, with {self.code}"]
         lines += [f"  differs in {difference}" for difference in self.differences]
         for name, comparison in self.comparisons.items():
@@ -87,38 +87,38 @@ def replay_target(
     all_ancestors: bool = False,
     repository: Path = REPOSITORY,
 ) -> Replay:
-    """Compute the job that made a file again, and compare all its outputs.
+    """Run the job that wrote a file again, and compare all its outputs.
 
     Parameters
     ----------
     results
-        Folder of everything computed; only read.
+        Results folder; it is only read.
     target
-        File in it.
+        File in this folder.
     scratch
         Empty folder to work in.
     bids
-        Folder of a real cohort's raw scans, where they are needed.
+        Folder with the raw scans of a real cohort, if they are needed.
     all_ancestors
-        Compute everything that the job depends on again too, from the raw scans.
+        Also run all jobs on which this job depends, starting with the raw scans.
     repository
         Clone of the code.
 
     Raises
     ------
     InputError
-        If no job made the file, an input is not as it was read, the code cannot be had, or the job
-        fails.
+        If no job wrote the file, an input differs from its record, the code is not available, or
+        the job fails.
     """
     history = load_history(results)
     job = history.producer(history.name(target))
     if job is None:
-        raise InputError(target, "no recorded job made this file", "Name an output of the study.")
+        raise InputError(target, "no recorded job wrote this file", "Name an output of the study.")
     places = study_places(history, bids)
     jobs = history.ancestors(history.name(target)) if all_ancestors else [job]
     inputs = history.raw_inputs(jobs) if all_ancestors else list(job.inputs)
     scratch.mkdir(parents=True, exist_ok=True)
-    logger.info("checking %d inputs", len(inputs))
+    logger.info("Checking %d inputs", len(inputs))
     _check_inputs(inputs, places)
     code = _prepare_code(job, scratch, repository)
     _prepare_settings(results, bids, scratch)
@@ -136,18 +136,22 @@ def _check_inputs(inputs: Iterable[FileState], places: Places) -> None:
         if file.path.startswith(f"{EXTERNAL}/"):
             raise InputError(
                 file.path,
-                "the input lies outside the study, and no record says where",
-                "Put it into a folder of the repository, and run the study with it.",
+                "the input is outside the study, and its path is not recorded",
+                "Move it into a folder of the repository and run the study again.",
             )
         if path is None or not path.is_file():
             remedy = "Name its folder with --bids." if path is None else "Restore it."
-            raise InputError(file.path, "the input is not here", remedy)
+            raise InputError(file.path, "the input is missing", remedy)
         if digest_of(path) != file.sha256:
-            raise InputError(file.path, "the input is not as it was read", "See ldae audit.")
+            raise InputError(
+                file.path,
+                "the input has changed since the job read it",
+                "Restore it; `ldae audit` lists all changed files.",
+            )
 
 
 def _prepare_code(job: Job, scratch: Path, repository: Path) -> str:
-    """Put the workflow as the job ran it into the scratch folder, and say where it came from."""
+    """Copy the workflow that the job used into the scratch folder; return a description of it."""
     commit, digest = job.record["commit"], job.record["params"].get("code")
     if commit and not job.record["dirty"] and look_up(repository, commit) == "there":
         export_commit(repository, commit, scratch)
@@ -156,8 +160,8 @@ def _prepare_code(job: Job, scratch: Path, repository: Path) -> str:
     if not script.is_file() or code_digest(script, *job.references) != digest:
         raise InputError(
             f"{job.case} {job.id}",
-            f"its code (digest {digest}, commit {commit}) is not at hand",
-            "Run this from a clone that has the commit.",
+            f"the code of this job (digest {digest}, commit {commit}) is not available",
+            "Run the command in a clone that contains the commit.",
         )
     for name in WORKFLOW_FILES:
         source = REPOSITORY / name
@@ -166,19 +170,19 @@ def _prepare_code(job: Job, scratch: Path, repository: Path) -> str:
             shutil.copytree(source, scratch / name, ignore=ignored)
         else:
             shutil.copy(source, scratch / name)
-    return "the present code, which has the recorded digest"
+    return "the current code, whose digest equals the recorded one"
 
 
 def _prepare_settings(results: Path, bids: Path | None, scratch: Path) -> None:
-    """Write the study's settings for the scratch folder."""
+    """Write the study's settings into the scratch folder."""
     path = results / "config.yaml"
     if not path.is_file():
-        raise InputError(path, "the study's settings are missing", "Let the workflow write them.")
+        raise InputError(path, "the study's settings are missing", "Run the workflow again.")
     config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     config["pathvars"] = {"results": SCRATCH_RESULTS}
     if config["cohort"]["source"] == "bids" and bids is None:
         raise InputError(
-            results, "the study is of a cohort that lies elsewhere", "Name its folder with --bids."
+            results, "the study needs the raw scans of its cohort", "Name their folder with --bids."
         )
     if bids is not None:
         config["bids_folder"] = os.path.abspath(bids)
@@ -192,7 +196,7 @@ def _link(source: Path | None, place: Path) -> None:
 
 
 def _run(job: Job, rules: list[str], scratch: Path, *, whole: bool) -> None:
-    """Run the job, or all jobs up to it, in the scratch folder."""
+    """Run the job, or also all jobs on which it depends, in the scratch folder."""
     wildcards = ",".join(f"{name}={value}" for name, value in job.wildcards.items())
     threads, resources = int(job.record["threads"]), job.record.get("resources", {})
     given = [f"{job.rule}:{name}={resources[name]}" for name in RESOURCES if name in resources]
@@ -201,7 +205,7 @@ def _run(job: Job, rules: list[str], scratch: Path, *, whole: bool) -> None:
     command += ["--set-resources", *given] if given else []
     command += [] if whole else ["--allowed-rules", *sorted(set(rules)), "--force"]
     command += ["--target-jobs", f"{job.rule}:{wildcards}"]
-    logger.info("computing %s again", job.case)
+    logger.info("Running %s again", job.case)
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     log = scratch / "replay.log"
     with log.open("w") as file:
@@ -217,16 +221,16 @@ def _run(job: Job, rules: list[str], scratch: Path, *, whole: bool) -> None:
         lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
         raise InputError(
             f"{job.case} {job.id}",
-            f"cannot be computed again: {' | '.join(lines[-4:])}",
-            "Add --keep DIR and look at the logs there.",
+            f"the job failed: {' | '.join(lines[-4:])}",
+            "Add --keep DIR and read the logs in that folder.",
         )
 
 
 def _differences(job: Job, again: History) -> tuple[str, ...]:
-    """Parameters of the new job that are not those of the recorded one."""
+    """Parameters that differ between the recorded job and the new one."""
     new = [other for other in again.jobs if other.case == job.case]
     if not new or new[-1].status is not Status.COMPLETED:
-        return ("its record, which is missing",)
+        return ("its record: there is no record of the new job",)
     old, now = job.record["params"], new[-1].record["params"]
     names = sorted(name for name in {**old, **now} if old.get(name) != now.get(name))
     return tuple(f"parameter {name}: {old.get(name)} before, {now.get(name)} now" for name in names)
@@ -241,7 +245,7 @@ def _compare(job: Job, places: Places, scratch: Path) -> dict[str, Comparison]:
 
 
 def _inside(name: str) -> str:
-    """Place of a file in the scratch folder."""
+    """Path of a file in the scratch folder."""
     return name.replace(RESULTS, SCRATCH_RESULTS, 1)
 
 

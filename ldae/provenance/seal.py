@@ -1,14 +1,14 @@
-"""Seal the records of a study, so that a change in them is noticed.
+"""Seals of the records of a study, which make later changes detectable.
 
 A seal is a file ``provenance/seals/<number>.json`` in the results folder. It lists the SHA-256 of
-every record file that no earlier seal lists, and the SHA-256 of the seal before it; so the digest
-of the last seal stands for every record of the study. Seals are made by the workflow's main process
-when a run starts and ends, and before a report is built; jobs, which may run on many machines at
-once, only add records. Whoever notes the digest down, from the last lines of a run or from the
-report, can tell later that no record was changed, removed or slipped in.
+every record file that no earlier seal lists, and the SHA-256 of the previous seal. The digest of
+the last seal therefore covers all records of the study. The workflow's main process writes seals
+when a run starts, when it ends, and before a report is built. Jobs, which may run on many machines
+at once, only add records. The digest of the last seal is printed at the end of a run and in the
+report. With a note of it one can verify later that no record was changed, removed or added.
 
-A run that was killed leaves records without a seal. They are sealed when the next run starts; until
-then they could be changed without a trace.
+A run that was killed leaves unsealed records. The next run seals them when it starts; until then,
+changes in them cannot be detected.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Seal:
     Attributes
     ----------
     number
-        From 1, without gaps.
+        Number of the seal, consecutive from 1.
     digest
-        SHA-256 of the seal's file, the name by which it is noted down.
+        SHA-256 of the seal's file.
     previous
-        Digest of the seal before; None for the first.
+        Digest of the previous seal; None for the first one.
     made
-        Time with zone.
+        Time with time zone.
     records
         SHA-256 of each record file, by its path relative to ``records/``.
     """
@@ -64,13 +64,13 @@ def seal_records(results: Path) -> Seal | None:
     Parameters
     ----------
     results
-        Folder of everything computed.
+        Results folder.
 
     Returns
     -------
     Seal
-        The last seal of the study, a new one unless all records were sealed; None where there are
-        no records at all.
+        The last seal of the study, which is new unless all records were sealed already; None if
+        there are no records.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def seal_records(results: Path) -> Seal | None:
             "made": now().isoformat(),
             "records": {name: digest_of(results / RECORDS / name) for name in new},
         }
-        # where another process took the number meanwhile, what it left is sealed next
+        # If another process has taken the number meanwhile, the loop seals what is left.
         with contextlib.suppress(FileExistsError):
             write_record(results / SEALS, NUMBER_FORMAT.format(number), entry)
 
@@ -108,7 +108,7 @@ def read_seals(results: Path) -> list[Seal]:
     Raises
     ------
     InputError
-        If a file among them is no seal.
+        If a seal cannot be read.
     """
     found = []
     for path in sorted((results / SEALS).glob("*.json")):
@@ -126,13 +126,15 @@ def read_seals(results: Path) -> list[Seal]:
             )
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
-                path, f"is no seal ({type(error).__name__})", "Restore it from a copy of the study."
+                path,
+                f"the file is not a seal ({type(error).__name__})",
+                "Restore it from a copy of the study.",
             ) from error
     return found
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal digits."""
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

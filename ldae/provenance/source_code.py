@@ -1,4 +1,4 @@
-"""The workflow's own code as a crate names it: who wrote it, where it lies, its files by commit."""
+"""Source code of the workflow as described in a crate: authors, address, and files by commit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SourceCode:
     Attributes
     ----------
     folder
-        Where it is.
+        Root folder of the clone or copy.
     """
 
     folder: Path = REPOSITORY
@@ -33,35 +33,37 @@ class SourceCode:
 
     @cached_property
     def citation(self) -> Mapping[str, Any]:
-        """``CITATION.cff``: title, authors, licence and, where it is published, its address.
+        """Content of ``CITATION.cff``: title, authors, licence, version and, if public, address.
 
         Raises
         ------
         InputError
-            If it is missing, or lacks title, authors, licence or version.
+            If the file is missing, or lacks title, authors, licence or version.
         """
         path = self.folder / "CITATION.cff"
         try:
             found = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
         except OSError as error:
-            raise InputError(path, "cannot be read", "Restore it: it names the authors.") from error
+            raise InputError(
+                path, "the file cannot be read", "Restore it from the repository."
+            ) from error
         missing = [key for key in ("title", "authors", "license", "version") if key not in found]
         if missing:
-            raise InputError(path, f"lacks {', '.join(missing)}", "Add it.")
+            raise InputError(path, f"missing: {', '.join(missing)}", "Add it.")
         return found
 
     @property
     def address(self) -> str | None:
-        """Web address of the repository; None where CITATION.cff gives none."""
+        """Web address of the repository; None if CITATION.cff gives none."""
         address = self.citation.get("repository-code")
         return str(address).rstrip("/") if address else None
 
     def uri(self, commit: str | None, path: str) -> str | None:
-        """Address of one file at a commit.
+        """Address of one file at a commit; None if the commit is not available.
 
-        Without a published repository this is the SWHID of its content (ISO/IEC 18670), which
-        git's own digests give, in the form that the Software Heritage archive resolves once it has
-        the repository; None where the commit is not at hand either.
+        If the repository has no public address, the SWHID of the content is returned (ISO/IEC
+        18670), which follows from git's digests. The Software Heritage archive resolves it once it
+        holds the repository.
         """
         if commit and self.address:
             return f"{self.address}/blob/{commit}/{path}"
@@ -71,7 +73,7 @@ class SourceCode:
         return f"{ARCHIVE}/swh:1:cnt:{blob};anchor=swh:1:rev:{commit};path=/{path}"
 
     def _tree(self, commit: str) -> Mapping[str, str]:
-        """Digest of every file of a commit; empty where git does not know it."""
+        """Digest of every file of a commit; empty if git does not know the commit."""
         if commit not in self._trees:
             try:
                 lines = git("ls-tree", "-r", commit, repository=self.folder).splitlines()
@@ -82,13 +84,13 @@ class SourceCode:
         return self._trees[commit]
 
     def read(self, commit: str | None, path: str) -> str:
-        """Text of a file at a commit, or as it is now where git does not know the commit."""
+        """Text of a file at a commit, or its current text if git does not know the commit."""
         if commit and path in self._tree(commit):
             return git("show", f"{commit}:{path}", repository=self.folder) + "\n"
         return (self.folder / path).read_text(encoding="utf-8")
 
     def files(self, commit: str | None, folder: str, suffix: str) -> list[str]:
-        """Paths below a folder at a commit, or now where git does not know the commit, sorted."""
+        """Sorted paths below a folder at a commit, or currently if git does not know the commit."""
         known = self._tree(commit) if commit else {}
         if not known:
             found = (self.folder / folder).rglob(f"*{suffix}")

@@ -1,7 +1,4 @@
-"""Show the whole ancestry of a figure, table, model or table cell.
-
-As a tree in the terminal, as JSON, or as a picture from raw scans to the file.
-"""
+"""Ancestry of a figure, table, model or table cell, as text, JSON or image."""
 
 from __future__ import annotations
 
@@ -51,26 +48,28 @@ def run(options: argparse.Namespace) -> int:
 
 
 def find_results(file: Path) -> Path:
-    """Folder of the study that holds a file.
+    """Results folder of the study that contains a file.
 
     Raises
     ------
     InputError
-        If no folder above the file, nor ``results`` here, has records.
+        If neither a folder above the file nor ``./results`` has records.
     """
     for folder in (*file.absolute().parents, Path("results").absolute()):
         if (folder / RECORDS).is_dir():
             return folder
-    raise InputError(file, "belongs to no study with records", "Name its folder with --results.")
+    raise InputError(
+        file, "the file is not in a study with records", "Name the results folder with --results."
+    )
 
 
 def read_conditions(text: str) -> dict[str, str]:
-    """Columns and values of ``method=ldae,metric=roc_auc``.
+    """Columns and values from a text such as ``method=ldae,metric=roc_auc``.
 
     Raises
     ------
     InputError
-        If a part is not of the form column=value.
+        If a part does not have the form column=value.
     """
     found = {}
     for part in filter(None, text.split(",")):
@@ -82,7 +81,7 @@ def read_conditions(text: str) -> dict[str, str]:
 
 
 def describe(lineage: Lineage) -> dict[str, Any]:
-    """Everything about a lineage, for programs."""
+    """Complete description of a lineage as JSON types."""
     state = lineage.history.state(lineage.target)
     cell = None
     if lineage.cell is not None:

@@ -1,4 +1,4 @@
-"""A lineage as lines of text: the file first, and below each job what it read from."""
+"""Lineage as a text tree: the file on top, and below each job the jobs that it read from."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ldae.provenance.wording import (
 
 
 def draw_tree(lineage: Lineage) -> Iterator[str]:
-    """Lines of the tree; each job stands there once.
+    """Lines of the tree, in which each job occurs once.
 
-    A job hangs below the reader that is farthest from the file; its other readers name it in
-    brackets. What all jobs share (commit, device) is said once at the top.
+    A job is placed below the reader that is farthest from the file; its other readers mention it in
+    brackets. Facts that all jobs share (commit, device) are stated once at the top.
     """
     return _Tree(lineage).lines()
 
@@ -35,7 +35,7 @@ class _Tree:
         self.group_of = {job.id: group for group in lineage.groups(shown) for job in group.jobs}
 
     def lines(self) -> Iterator[str]:
-        """The file, what all jobs share, and the tree."""
+        """The file, the shared facts, and the tree."""
         lineage = self.lineage
         state = lineage.history.state(lineage.target)
         facts = [lineage.state_on_disk()]
@@ -55,7 +55,7 @@ class _Tree:
 
     @cached_property
     def shared(self) -> list[str]:
-        """Commit and device, where they are the same for all jobs."""
+        """Commit and device, if they are the same for all jobs."""
         found = []
         for describe in (describe_commit, describe_device):
             values = {describe(job.record) for job in self.lineage.jobs}
@@ -65,10 +65,10 @@ class _Tree:
 
     @cached_property
     def hung(self) -> dict[Group, list[Group]]:
-        """The groups below each group, last made first."""
+        """Groups below each group, most recent first."""
         distance = {self.lineage.producer.id: 0}
         reader: dict[Group, Group] = {}
-        # Readers come after what they read, so every reader is looked at before its parents.
+        # A reader starts after the jobs that it reads from, so readers are visited before parents.
         for job in reversed(self.lineage.jobs):
             for parent in self._parents(job) if job.id in distance else ():
                 if distance.get(parent.id, 0) <= distance[job.id]:
@@ -83,7 +83,7 @@ class _Tree:
         return [p for p in self.lineage.parents[job.id] if p.id in self.group_of]
 
     def _branch(self, group: Group, indent: str, fork: str, gap: str) -> Iterator[str]:
-        """One group and, indented below it, what hangs there."""
+        """Lines of one group and, indented, of the groups below it."""
         below = self.hung.get(group, [])
         raw = self._raw_files(group)
         n_leaves = len(below) + len(raw)
@@ -107,7 +107,7 @@ class _Tree:
             yield f"{indent}{gap}{fork}{line}"
 
     def _facts(self, group: Group) -> Iterator[str]:
-        """When, how long, seed, files, and what not all jobs share."""
+        """Time, duration, seed, facts that not all jobs share, and numbers of files."""
         record = group.jobs[0].record
         yield f"{group.jobs[0].start:%Y-%m-%d %H:%M}"
         yield describe_seconds(group.seconds)
@@ -121,26 +121,26 @@ class _Tree:
         yield f"{read} in, {written} out"
 
     def _raw_files(self, group: Group) -> list[str]:
-        """Files that no job wrote: one line for each folder of people, or single file."""
+        """Lines for files that no job wrote, one per folder of subjects or single file."""
         places: dict[str, set[FileState]] = defaultdict(set)
         for file in self.lineage.history.raw_inputs(group.jobs):
-            folder, person, _ = file.path.partition("/sub-")
-            places[f"{folder}/sub-*" if person else file.path].add(file)
+            folder, subject, _ = file.path.partition("/sub-")
+            places[f"{folder}/sub-*" if subject else file.path].add(file)
         return [f"raw: {place}  {count_files(files)}" for place, files in sorted(places.items())]
 
 
 def _count_rules(jobs: Iterable[Job]) -> str:
-    """Rules of jobs with their numbers."""
+    """Names of the jobs' rules, with the number of jobs of each."""
     counts = sorted(Counter(job.rule for job in jobs).items())
     return ", ".join(f"{rule} ×{n}" if n > 1 else rule for rule, n in counts)
 
 
 def _name(group: Group) -> str:
-    """Rule and case; for several jobs their number, and first and last of the cases."""
+    """Rule and wildcards; for several jobs, their number and the first and last wildcards."""
     rule = group.rule if len(group.jobs) == 1 else f"{group.rule} ×{len(group.jobs)}"
     cases = []
     for name in group.jobs[0].wildcards:
-        # Numbers in order of size: shorter ones first.
+        # Shorter values first, so that numbers are in numerical order.
         values = sorted({job.wildcards[name] for job in group.jobs}, key=lambda v: (len(v), v))
         cases.append(f"{name}={values[0]}" + (f" … {values[-1]}" if len(values) > 1 else ""))
     return " ".join([rule, *cases])

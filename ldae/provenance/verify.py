@@ -1,4 +1,4 @@
-"""Tell whether a folder of raw scans holds those of a crate, by name and by checksum."""
+"""Check whether a folder contains the raw scans of a crate, by name and by checksum."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ldae.errors import InputError
 from ldae.provenance.hashing import hash_files
 from ldae.provenance.payload import IMAGE_SUFFIXES, SCANS
 
-# So many scans are named for each finding.
+# Number of scans that are listed for each kind of difference.
 SHOWN_SCANS = 10
 
 logger = logging.getLogger(__name__)
@@ -24,20 +24,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Comparison:
-    """Scans of a crate against those of a folder.
+    """Comparison of the scans of a crate with those in a folder.
 
     Attributes
     ----------
     same
-        Scans of the crate that are held under their name, or another, with the same bytes.
+        Scans of the crate that the folder contains with equal bytes, under any name.
     changed
-        Scans held under their name with other bytes only, by the crate's name and the holder's.
+        Scans that the folder contains only with different bytes: name in the crate and in the
+        folder.
     missing
-        Scans of the crate that are not held.
+        Scans of the crate that the folder does not contain.
     renamed
-        How many of `same` are held under another name.
+        Number of scans in `same` that have another name in the folder.
     besides
-        How many scans are held that the study did not use.
+        Number of scans in the folder that the study did not use.
     """
 
     same: tuple[str, ...]
@@ -48,7 +49,7 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Whether every scan of the crate is held unchanged."""
+        """Whether the folder contains every scan of the crate unchanged."""
         return not (self.changed or self.missing)
 
 
@@ -74,18 +75,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 def compare_scans(table: Path, bids_dir: Path, participants: Path) -> Comparison:
-    """Compare a crate's scans with a folder's.
+    """Compare the scans of a crate with those in a folder.
 
-    Only files that may be scans of the crate are read: those of the same name or size.
+    Only files with the name or the size of a scan of the crate are read.
 
     Parameters
     ----------
     table
         ``scans.tsv`` of the crate: path, size in bytes and SHA-256 of each scan.
     bids_dir
-        Folder of the holder.
+        Folder to check.
     participants
-        Table whose digest is the key of the pseudonyms, read if the crate has pseudonyms.
+        Table whose digest is the key of the pseudonyms; it is read only if the crate uses
+        pseudonyms.
 
     Raises
     ------
@@ -99,9 +101,9 @@ def compare_scans(table: Path, bids_dir: Path, participants: Path) -> Comparison
         for path in bids_dir.rglob(f"*{suffix}")
     }
     if not held:
-        raise InputError(bids_dir, "holds no images", "Name a BIDS folder.")
+        raise InputError(bids_dir, "the folder contains no images", "Name a BIDS folder.")
     names = {name: name for name in held}
-    if not any(LABEL.search(name) for name in wanted):  # pseudonyms only
+    if not any(LABEL.search(name) for name in wanted):  # the crate uses pseudonyms
         key = table_key(participants)
         names = {name: hide_labels(name, key) for name in held}
     sizes = {size for size, _ in wanted.values()}
@@ -142,11 +144,13 @@ def _read_scans(path: Path) -> dict[str, tuple[int, str]]:
             rows = csv.DictReader(file, delimiter="\t")
             found = {row["scan"]: (int(row["size"]), row["sha256"]) for row in rows}
     except OSError as error:
-        raise InputError(path, "cannot be read", "Name the folder of a crate.") from error
+        raise InputError(path, "the file cannot be read", "Name the folder of a crate.") from error
     except (KeyError, ValueError, TypeError) as error:
-        raise InputError(path, "is no table of scans", "Name the folder of a crate.") from error
+        raise InputError(
+            path, "the file is not a table of scans", "Name the folder of a crate."
+        ) from error
     if not found:
-        raise InputError(path, "names no scans", "Make the crate again.")
+        raise InputError(path, "the table lists no scans", "Make the crate again.")
     return found
 
 
@@ -154,19 +158,19 @@ def _describe(found: Comparison) -> Iterator[str]:
     total = len(found.same) + len(found.changed) + len(found.missing)
     yield f"scans of the crate   {total}"
     renamed = f", {found.renamed} of them under another name" if found.renamed else ""
-    yield f"held unchanged       {len(found.same)}{renamed}"
-    yield f"held, but changed    {len(found.changed)}"
-    yield f"not held             {len(found.missing)}"
-    yield f"held, but not used   {found.besides}"
+    yield f"found unchanged      {len(found.same)}{renamed}"
+    yield f"found, but changed   {len(found.changed)}"
+    yield f"missing              {len(found.missing)}"
+    yield f"found, but not used  {found.besides}"
     for title, names in (
         ("changed", [own for _, own in found.changed]),
-        ("not held", found.missing),
+        ("missing", found.missing),
     ):
         yield from (f"{title}: {name}" for name in names[:SHOWN_SCANS])
         if len(names) > SHOWN_SCANS:
             yield f"{title}: and {len(names) - SHOWN_SCANS} more"
     yield (
-        "The folder holds the scans of this study."
+        "The folder contains all scans of this study, unchanged."
         if found.holds
-        else ("The folder does not hold all scans of this study as they were.")
+        else "The folder does not contain all scans of this study unchanged."
     )

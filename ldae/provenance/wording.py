@@ -1,4 +1,4 @@
-"""Short words for what records hold: sizes, times, commits and settings."""
+"""Short text for the content of records: sizes, times, commits and settings."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 
 from ldae.provenance.history import FileState
 
-# Commits and digests are shown with so many digits.
+# Number of digits of commits and digests that are shown.
 SHOWN_DIGITS = 10
 
-# So many settings of a job are shown.
+# Number of settings of a job that are shown.
 SHOWN_PARAMS = 8
 
-# Values longer than this are lists or texts that would hide the others.
+# Longer values, such as lists, are left out in favour of the others.
 MAX_VALUE_LENGTH = 40
 
-# Parameters that say where or how a job works, not what it computes.
+# Parameters that do not affect the result of a job.
 HIDDEN_PARAMS = ("code", "work_dir", "bids_dir", "seed", "fingerprint", "n_batches")
 
 
 def short_digest(digest: str) -> str:
-    """The first digits of a commit or checksum."""
+    """First digits of a commit or checksum."""
     return digest[:SHOWN_DIGITS]
 
 
 def describe_commit(record: Mapping[str, Any]) -> str:
-    """Commit of a record in short, and whether the files differed from it."""
+    """Abbreviated commit of a record, and whether the files differed from it."""
     if not record["commit"]:
         return "no commit"
     changed = " with changes" if record["dirty"] else ""
@@ -35,13 +35,13 @@ def describe_commit(record: Mapping[str, Any]) -> str:
 
 
 def describe_device(record: Mapping[str, Any]) -> str:
-    """What a job computed on; empty where the record does not say."""
+    """Device of a job; empty if the record does not state it."""
     device = record.get("device") or {}
     return f"{device['kind']} {device['name']}" if device else ""
 
 
 def describe_params(params: Mapping[str, Any]) -> str:
-    """The main settings as text; values of sections without the section's name."""
+    """Main settings as text; settings inside sections are listed without the section's name."""
     pairs = [
         f"{name} {json.dumps(value)}"
         for name, value in _flat(params)
@@ -60,7 +60,7 @@ def _flat(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def describe_size(size: float) -> str:
-    """Bytes in the unit that suits them."""
+    """Size in a suitable unit, from bytes."""
     for unit in ("B", "KiB", "MiB"):
         if size < 1024:
             return f"{size:.0f} {unit}"
@@ -69,14 +69,14 @@ def describe_size(size: float) -> str:
 
 
 def describe_seconds(seconds: float) -> str:
-    """A time in the unit that suits it."""
+    """Duration in a suitable unit, from seconds."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def count_files(files: Iterable[FileState]) -> str:
-    """Number of files and their size."""
+    """Number of files and their total size."""
     sizes = [file.size for file in files]
     word = "file" if len(sizes) == 1 else "files"
     return f"{len(sizes)} {word}" + (f" ({describe_size(sum(sizes))})" if sizes else "")

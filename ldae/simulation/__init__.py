@@ -1,4 +1,4 @@
-"""A simulated longitudinal cohort of raw heads, whose truth is known."""
+"""Simulated longitudinal cohort of raw heads with known ground truth."""
 
 from ldae.simulation.cohort import simulate_cohort
 from ldae.simulation.population import draw_population

@@ -1,4 +1,4 @@
-"""A longitudinal cohort of raw heads in BIDS, with the truth kept beside it."""
+"""Simulated longitudinal cohort: a BIDS data set of raw heads and its ground truth."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, orn
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from ldae.simulation.anatomy import TISSUES, Person, Sculptor, State, draw_person
+from ldae.simulation.anatomy import TISSUES, Anatomy, Sculptor, State, draw_anatomy
 from ldae.simulation.population import STREAM_ANATOMY, STREAM_SCAN, draw_population, random_stream
 from ldae.simulation.sampling import grid_points, sample_linear
-from ldae.simulation.scanner import RawScan, Site, draw_site, scan_person
+from ldae.simulation.scanner import RawScan, Site, acquire_scan, draw_site
 from ldae.simulation.settings import SimulationSettings
 from ldae.simulation.template import HeadTemplate, build_template
 
 logger = logging.getLogger(__name__)
 
-# Level 1 costs a third of the default's time; noise does not compress further.
+# Level 1 takes a third of the default's time; higher levels do not compress noise any further.
 GZIP_LEVEL = 1
-# The deformation is smooth: kept at this spacing, mm.
+# Spacing of the stored deformation, mm. A coarse grid suffices because the deformation is smooth.
 DEFORMATION_STEP_MM = 12.0
 TRUTH_COLUMNS = (
     "scan", "subject", "session", "months", "icv_ml", "brain_ml", "gm_ml", "wm_ml", "csf_ml",
@@ -39,64 +39,75 @@ TRUTH_COLUMNS = (
 def simulate_cohort(
     settings: Mapping[str, Any], seed: int, bids_dir: Path, truth_dir: Path, n_workers: int
 ) -> None:
-    """Write a simulated longitudinal cohort of raw heads, and the truth about them.
+    """Write a simulated longitudinal cohort of raw heads and its ground truth.
 
-    The files depend on the settings and the seed only, byte for byte, not on `n_workers`.
+    The files depend only on the settings and the seed, byte for byte, not on `n_workers`.
 
     Parameters
     ----------
     settings
         Configuration section ``cohort.simulated``; see `SimulationSettings`.
     seed
-        Seed of everything random.
+        Seed of all random draws.
     bids_dir
-        Folder for the BIDS data set (made if missing): ``dataset_description.json``,
-        ``participants.tsv``, per person a sessions table and raw T1-weighted heads (int16).
+        Folder for the BIDS data set (created if missing): ``dataset_description.json``,
+        ``participants.tsv``, and for each participant a table of sessions and raw T1-weighted
+        heads (int16).
     truth_dir
-        Folder for what only the evaluation may read: ``volumes.tsv`` (ml), and in ``maps/`` per
-        scan the intracranial mask (uint8), the tissue fractions (uint8, 255 = 1, six volumes), both
-        in the raw grid, and the deformation (npz: ``displacement`` (X, Y, Z, 3) float16, mm;
-        ``grid_affine`` grid to scanner mm; ``world_to_template`` (4, 4); a scanner place p lies at
-        ``world_to_template @ p + displacement(p)`` in the MNI template).
+        Folder for the ground truth, which only the evaluation may read: ``volumes.tsv`` (ml), and
+        in ``maps/`` for each scan the intracranial mask (uint8) and the tissue fractions (uint8,
+        255 is 1, six volumes), both on the raw grid, and the deformation (npz: ``displacement``
+        (X, Y, Z, 3) float16, mm; ``grid_affine`` grid to scanner mm; ``world_to_template`` (4, 4)).
+        A point p in scanner mm lies at ``world_to_template @ p + displacement(p)`` in the MNI
+        template.
     n_workers
-        Processes.
+        Number of processes.
 
     Raises
     ------
     InputError
-        If a setting is missing, unknown or out of range, before anything is written.
+        If a setting is missing, unknown or out of range. Nothing has been written then.
     """
     checked = SimulationSettings.from_mapping(settings)
     population = draw_population(checked, seed)
     template = build_template(checked.spacing_mm)
-    logger.info("Template ready; rendering %d scans", len(population))
+    logger.info("Built the template; rendering %d scans", len(population))
     (truth_dir / "maps").mkdir(parents=True, exist_ok=True)
     bids_dir.mkdir(parents=True, exist_ok=True)
     _write_tables(population, bids_dir, truth_dir)
     groups = [group for _, group in population.groupby("subject", sort=True)]
     if n_workers <= 1:
-        parts = [_simulate_person(group, template, seed, bids_dir, truth_dir) for group in groups]
+        parts = [_simulate_visits(group, template, seed, bids_dir, truth_dir) for group in groups]
     else:
         parts = Parallel(n_jobs=n_workers, batch_size=4)(
-            delayed(_simulate_person)(group, template, seed, bids_dir, truth_dir)
+            delayed(_simulate_visits)(group, template, seed, bids_dir, truth_dir)
             for group in groups
         )
     truth = pd.concat(parts, ignore_index=True)
     truth.to_csv(truth_dir / "volumes.tsv", sep="\t", index=False, float_format="%.4f")
-    logger.info("Simulated %d scans of %d people", len(truth), len(groups))
+    logger.info("Simulated %d scans of %d participants", len(truth), len(groups))
 
 
-# One thread of linear algebra: sums in another order would round differently, and the files would
-# depend on the machine's cores.
-@threadpool_limits.wrap(limits=1)
-def _simulate_person(
+def _simulate_visits(
     visits: pd.DataFrame, template: HeadTemplate, seed: int, bids_dir: Path, truth_dir: Path
 ) -> pd.DataFrame:
-    """Write one person's scans and maps; return their rows of ``volumes.tsv``."""
+    """Write the scans and maps of one participant; return the rows of ``volumes.tsv``.
+
+    Linear algebra runs on one thread: with more, sums would be taken in another order, and the
+    files would depend on the number of cores.
+    """
+    with threadpool_limits(limits=1):
+        return _render_visits(visits, template, seed, bids_dir, truth_dir)
+
+
+def _render_visits(
+    visits: pd.DataFrame, template: HeadTemplate, seed: int, bids_dir: Path, truth_dir: Path
+) -> pd.DataFrame:
     first = visits.iloc[0]
-    number = int(first.person)
-    person = draw_person(template, float(first.icv_ml), random_stream(seed, STREAM_ANATOMY, number))
-    sculptor = Sculptor(template, person)
+    index = int(first.participant)
+    rng = random_stream(seed, STREAM_ANATOMY, index)
+    anatomy = draw_anatomy(template, float(first.icv_ml), rng)
+    sculptor = Sculptor(template, anatomy)
     site_number = int(str(first.site).removeprefix("site-")) - 1
     site = draw_site(seed, site_number, template.spacing_mm)
     rows = []
@@ -107,12 +118,12 @@ def _simulate_person(
             visit["cortex_healthy_ml"],
             visit["cortex_ml"],
         )
-        rng = random_stream(seed, STREAM_SCAN, number, int(visit["visit"]))
-        raw = scan_person(template, person, state, site, rng)
+        rng = random_stream(seed, STREAM_SCAN, index, int(visit["visit"]))
+        raw = acquire_scan(template, anatomy, state, site, rng)
         scan = str(visit["scan"])
         _write_scan(scan, raw, site, visit, bids_dir, truth_dir)
         deformation = truth_dir / "maps" / f"{scan}_deformation.npz"
-        _write_deformation(deformation, raw, template, person, state)
+        _write_deformation(deformation, raw, template, anatomy, state)
         rows.append(
             {"scan": scan, "subject": visit["subject"], "session": visit["session"],
              "months": visit["months"], **volumes, "atrophy_score": visit["severity"]}
@@ -152,26 +163,26 @@ def _save_nifti(
     image.header.set_xyzt_units("mm", "sec")
     image.set_sform(image.affine, code=1)
     image.set_qform(image.affine, code=1)
-    # No time stamp and no name in the gzip header: the same scan is the same bytes.
+    # No time stamp or name in the gzip header, so that equal scans are equal files.
     path.write_bytes(gzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0))
 
 
 def _write_deformation(
-    path: Path, raw: RawScan, template: HeadTemplate, person: Person, state: State
+    path: Path, raw: RawScan, template: HeadTemplate, anatomy: Anatomy, state: State
 ) -> None:
     extent = np.array(raw.image.shape) * np.diag(raw.affine)[:3]
     shape = tuple(int(n) for n in np.ceil(extent / DEFORMATION_STEP_MM) + 1)
     grid_affine = np.diag([DEFORMATION_STEP_MM] * 3 + [1.0])
     grid_affine[:3, 3] = raw.affine[:3, 3]
-    to_template = np.diag([*(1 / person.scale.astype(np.float64)), 1.0]) @ raw.pose
+    to_template = np.diag([*(1 / anatomy.scale.astype(np.float64)), 1.0]) @ raw.pose
     world = grid_points((shape[0], shape[1], shape[2])) @ grid_affine[:3, :3].astype(
         np.float32
     ) + grid_affine[:3, 3].astype(np.float32)
     straight = world @ to_template[:3, :3].T.astype(np.float32) + to_template[:3, 3].astype(
         np.float32
     )
-    in_person = straight * person.scale
-    places = person.to_template(in_person)
+    in_head = straight * anatomy.scale
+    places = anatomy.to_template(in_head)
     flow = template.flow
     places = places + sample_linear(
         state.flow, (places - flow.origin_mm) / np.float32(flow.step_mm)
@@ -193,9 +204,9 @@ def _write_tables(population: pd.DataFrame, bids_dir: Path, truth_dir: Path) -> 
         "GeneratedBy": [{"Name": "ldae.simulation"}],
     }
     _write_json(bids_dir / "dataset_description.json", description)
-    people = population.groupby("subject", sort=True).first().reset_index()
-    people = people.rename(columns={"subject": "participant_id"})
-    people[["participant_id", "age", "sex", "diagnosis", "site"]].to_csv(
+    participants = population.groupby("subject", sort=True).first().reset_index()
+    participants = participants.rename(columns={"subject": "participant_id"})
+    participants[["participant_id", "age", "sex", "diagnosis", "site"]].to_csv(
         bids_dir / "participants.tsv", sep="\t", index=False, lineterminator="\n"
     )
     _write_json(

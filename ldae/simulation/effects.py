@@ -1,8 +1,8 @@
-"""What disease and age would do to a simulated person's scan: the truth that edits are held to.
+"""True effect of disease and age on a simulated scan: the ground truth for edits.
 
-Each person is rendered twice in their own anatomy, as they are and with a little more disease or
-age, without noise, at the places that the study's preprocessing put their voxels.  The difference
-is the true atrophy map of that scan.
+Each scan is rendered twice without noise in the participant's own anatomy, once unchanged and once
+with more disease or a higher age, on the voxels of the preprocessed scan. The difference is the
+true atrophy map of that scan.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ldae.errors import InputError
 from ldae.simulation import rates
-from ldae.simulation.anatomy import TISSUES, Sculptor, alter_tissue, draw_person, sample_brain
+from ldae.simulation.anatomy import TISSUES, Sculptor, alter_tissue, draw_anatomy, sample_brain
 from ldae.simulation.population import (
     STREAM_ANATOMY,
     draw_population,
@@ -32,24 +32,24 @@ from ldae.simulation.settings import SimulationSettings
 from ldae.simulation.template import build_template
 
 SEVERITY_STEP = 1.0
-"""Added severity: that of an average patient at the first visit."""
+"""Severity added to a scan; 1 is the severity of an average patient at the first visit."""
 
 AGE_STEP_YEARS = 10.0
 
 TISSUE_SIGNAL = np.array([SIGNAL[name] for name in TISSUES], np.float32)
-"""The average scanner's signal of each tissue, relative to white matter about 1."""
+"""Signal of each tissue in the average scanner, relative to white matter (about 1)."""
 
 Volumes = dict[str, float]
 
 
 def as_is(visit: Mapping[str, Any]) -> Volumes:
-    """Wanted volumes (ml) of a visit."""
+    """Target volumes (ml) of a visit, unchanged."""
     names = ("ventricles_ml", "hippocampus_ml", "cortex_healthy_ml", "cortex_ml")
     return {name: float(visit[name]) for name in names}
 
 
 def with_disease(visit: Mapping[str, Any]) -> Volumes:
-    """Wanted volumes (ml) of a visit with `SEVERITY_STEP` more disease."""
+    """Target volumes (ml) of a visit with the severity raised by `SEVERITY_STEP`."""
     return {
         "ventricles_ml": visit["ventricles_ml"]
         * np.exp(rates.VENTRICLES_LOG_EFFECT_AD * SEVERITY_STEP),
@@ -61,7 +61,7 @@ def with_disease(visit: Mapping[str, Any]) -> Volumes:
 
 
 def with_age(visit: Mapping[str, Any]) -> Volumes:
-    """Wanted volumes (ml) of a visit `AGE_STEP_YEARS` later in healthy life."""
+    """Target volumes (ml) of a visit after `AGE_STEP_YEARS` of healthy ageing."""
     ventricles, hippocampus, cortex = healthy_growth(float(visit["age"]), AGE_STEP_YEARS)
     return {
         "ventricles_ml": visit["ventricles_ml"] * ventricles,
@@ -75,21 +75,21 @@ CHANGES: dict[str, Callable[[Mapping[str, Any]], Volumes]] = {
     "ad_vs_cn": with_disease,
     "age": with_age,
 }
-"""Counterfactual of each attribute that the probes know."""
+"""Counterfactual target volumes for each attribute of the probes."""
 
 
 @dataclass(frozen=True)
 class TrueEffects:
-    """Noise-free renderings on the study's grid, in the average scanner's signal.
+    """Noise-free renderings on the study's grid, with the signal of the average scanner.
 
     Attributes
     ----------
     scans
-        Names, (n,).
+        Names of the scans, (n,).
     base
-        The scans as they are, (n, H, W, D) float32.
+        The unchanged scans, (n, H, W, D) float32.
     maps
-        Attribute to difference of the counterfactual to the base, (n, H, W, D) float32.
+        For each attribute, counterfactual minus base, (n, H, W, D) float32.
     """
 
     scans: NDArray[np.str_]
@@ -97,17 +97,17 @@ class TrueEffects:
     maps: dict[str, Array]
 
     def save(self, path: Path) -> None:
-        """Write as npz."""
+        """Write all arrays to an npz file."""
         np.savez_compressed(path, scans=self.scans, base=self.base, **self.maps)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> TrueEffects:
-        """Read what :meth:`save` wrote."""
+        """Read the npz file that :meth:`save` has written."""
         arrays = dict(np.load(path))
         return cls(arrays.pop("scans"), arrays.pop("base"), arrays)
 
     def of(self, attribute: str, scans: Sequence[str]) -> tuple[Array, Array]:
-        """Base and difference maps, (k, H, W, D) each, of some scans in their order."""
+        """Base and difference maps of the given scans, in their order; (k, H, W, D) each."""
         place = {scan: i for i, scan in enumerate(self.scans)}
         rows = [place[scan] for scan in scans]
         return self.base[rows], self.maps[attribute][rows]
@@ -122,25 +122,25 @@ def render_true_effects(
     shape: Sequence[int],
     affine: NDArray[np.floating],
 ) -> TrueEffects:
-    """Base and counterfactuals of simulated scans on the study's grid.
+    """Unchanged and counterfactual renderings of simulated scans on the study's grid.
 
     Parameters
     ----------
     scans
         Names of the scans.
     settings, seed
-        Section ``cohort.simulated`` and seed that the cohort was made with.
+        Section ``cohort.simulated`` and seed with which the cohort was simulated.
     truth_dir
-        The cohort's truth: ``maps/{scan}_deformation.npz``.
+        Folder with the ground truth of the cohort; read: ``maps/{scan}_deformation.npz``.
     batch_dirs
-        Folders of ``preprocess_scan``: ``{scan}_xfm.json``.
+        Output folders of ``preprocess_scan``; read: ``{scan}_xfm.json``.
     shape, affine
-        The study's grid (H, W, D), and its voxels to MNI152 mm, (4, 4).
+        Shape (H, W, D) of the study's grid, and its affine from voxels to MNI152 mm, (4, 4).
 
     Raises
     ------
     InputError
-        If a scan is not of this cohort, or a file is missing.
+        If a scan does not belong to this cohort, or a file is missing.
     """
     checked = SimulationSettings.from_mapping(settings)
     template = build_template(checked.spacing_mm)
@@ -153,19 +153,21 @@ def render_true_effects(
     sculptors: dict[int, Sculptor] = {}
     for i, scan in enumerate(scans):
         if scan not in visits:
-            raise InputError(scan, "is no scan of this simulated cohort", "Simulate again.")
+            raise InputError(
+                scan, "the scan is not in this simulated cohort", "Simulate the cohort again."
+            )
         visit = visits[scan]
-        number = int(visit["person"])
-        if number not in sculptors:
-            rng = random_stream(seed, STREAM_ANATOMY, number)
-            person = draw_person(template, float(visit["icv_ml"]), rng)
-            sculptors[number] = Sculptor(template, person)
-        sculptor = sculptors[number]
+        index = int(visit["participant"])
+        if index not in sculptors:
+            rng = random_stream(seed, STREAM_ANATOMY, index)
+            anatomy = draw_anatomy(template, float(visit["icv_ml"]), rng)
+            sculptors[index] = Sculptor(template, anatomy)
+        sculptor = sculptors[index]
         native = _to_native(grid_mm, _find(batch_dirs, f"{scan}_xfm.json"))
         path = truth_dir / "maps" / f"{scan}_deformation.npz"
         to_template = np.load(path)["world_to_template"]
         straight = native @ to_template[:3, :3].T + to_template[:3, 3]
-        places = sculptor.person.bend(straight.astype(np.float32))
+        places = sculptor.anatomy.bend(straight.astype(np.float32))
         base[i] = _render(sculptor, as_is(visit), places).reshape(tuple(shape))
         for name, change in CHANGES.items():
             changed = _render(sculptor, change(visit), places).reshape(tuple(shape))
@@ -174,7 +176,7 @@ def render_true_effects(
 
 
 def _render(sculptor: Sculptor, volumes: Volumes, places: Array) -> Array:
-    """Signal (N,) of a person with the given volumes at template places (N, 3)."""
+    """Signal (N,) at template points (N, 3), mm, of a participant with the given volumes."""
     template = sculptor.template
     state, _ = sculptor.sculpt(**volumes)
     inside = sample_linear(template.head[..., :1], template.to_voxels(places))[:, 0] > 0
@@ -188,11 +190,11 @@ def _find(folders: Sequence[Path], name: str) -> Path:
     for folder in folders:
         if (Path(folder) / name).is_file():
             return Path(folder) / name
-    raise InputError(name, "is in no batch of preprocessing", "Preprocess again.")
+    raise InputError(name, "no preprocessed batch contains this file", "Preprocess again.")
 
 
 def _to_native(points_mm: NDArray[np.floating], xfm: Path) -> NDArray[np.floating]:
-    """Scanner mm of template points (N, 3) by a scan's transform, warp included."""
+    """Points in scanner mm for template points (N, 3), mm, by a scan's transform and warp."""
     transform = json.loads(xfm.read_text())
     points = points_mm
     if transform["warp"]:

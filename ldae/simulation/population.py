@@ -1,6 +1,6 @@
-"""Who is in the cohort, when they are scanned, and how large their structures should be.
+"""Simulated participants: diagnosis, age, sex, site, visits and the target volumes of each scan.
 
-This part knows no images: it draws people and the volumes that their heads are then made to have.
+No image is made here: the volumes drawn are the targets that the rendered heads are fitted to.
 """
 
 from __future__ import annotations
@@ -13,38 +13,39 @@ import pandas as pd
 from ldae.simulation import rates
 from ldae.simulation.settings import SimulationSettings
 
-# Independent streams of random numbers, one per purpose (first entry of a SeedSequence spawn key).
-STREAM_COHORT, STREAM_PERSON, STREAM_ANATOMY, STREAM_SCAN, STREAM_SITE = range(5)
+# Independent random streams, one per purpose (first entry of the SeedSequence's spawn key).
+STREAM_COHORT, STREAM_PARTICIPANT, STREAM_ANATOMY, STREAM_SCAN, STREAM_SITE = range(5)
 
 
 def random_stream(seed: int, *key: int) -> np.random.Generator:
-    """Return a generator that depends on the seed and the key only, not on earlier draws."""
+    """Generator that depends only on the seed and the key, not on earlier draws."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
 def draw_population(settings: SimulationSettings, seed: int) -> pd.DataFrame:
-    """One row per scan with the volumes that it should have.
+    """Table with one row per scan and its target volumes.
 
     Parameters
     ----------
     settings
-        The cohort's settings.
+        Settings of the cohort.
     seed
-        Seed of the cohort. A person depends on the seed and their number only.
+        Seed of the cohort. A participant's own draws depend only on the seed and the participant's
+        index.
 
     Returns
     -------
     DataFrame
-        Sorted by subject and months: scan, subject, session, person and visit (numbers), months,
-        age (years, at the scan), sex (F|M), diagnosis, site, icv_ml, ventricles_ml,
-        hippocampus_ml, cortex_ml, cortex_healthy_ml (without the disease's loss), severity
+        Sorted by subject and months: scan, subject, session, participant and visit (indices from
+        0), months, age (years, at the scan), sex (F|M), diagnosis, site, icv_ml, ventricles_ml,
+        hippocampus_ml, cortex_ml, cortex_healthy_ml (before the loss due to disease), severity
         (0 in health, about 1 in an average patient at the first visit).
     """
     shuffle = random_stream(seed, STREAM_COHORT)
     n = settings.n_subjects
     diagnoses = _apportion(list(settings.shares.items()), n)
     diagnoses = [diagnoses[i] for i in shuffle.permutation(n)]
-    # Ages are spread evenly within each diagnosis, so that age does not tell the diagnosis.
+    # Ages are spread evenly within each diagnosis, so that age does not predict the diagnosis.
     low, high = settings.age_years
     ages = np.empty(n)
     for diagnosis in rates.DIAGNOSES:
@@ -57,34 +58,34 @@ def draw_population(settings: SimulationSettings, seed: int) -> pd.DataFrame:
     sites = shuffle.permutation(np.resize(np.arange(settings.n_sites), n))
     width = max(4, len(str(n)))
     rows = []
-    for person in range(n):
-        rows += _draw_person(
-            settings, seed, person, f"sub-{person + 1:0{width}d}", diagnoses[person],
-            round(float(ages[person]), 1), str(sexes[person]), f"site-{sites[person] + 1:02d}",
+    for i in range(n):
+        rows += _draw_participant(
+            settings, seed, i, f"sub-{i + 1:0{width}d}", diagnoses[i],
+            round(float(ages[i]), 1), str(sexes[i]), f"site-{sites[i] + 1:02d}",
         )  # fmt: skip
     return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True)
 class _Traits:
-    """What a person brings to every visit.
+    """Properties of a participant that do not change between visits.
 
     Attributes
     ----------
     icv_ml
         Intracranial volume.
     size
-        Its log over the mean's.
+        Log of `icv_ml` relative to the population mean.
     brain_age
-        Age in years that the brain looks at the first visit.
+        Brain age at the first visit, years.
     severity
-        Of the disease at the first visit, 0 in health.
+        Severity of the disease at the first visit, 0 in health.
     pace
         Factor on the rates of ageing.
     stage
-        Factor on the disease's yearly rates.
+        Factor on the yearly rates of the disease.
     hippocampus_z, ventricles_z, cortex_z
-        Deviations of the structures from their medians.
+        z-scores of the log volumes.
     """
 
     icv_ml: float
@@ -98,18 +99,18 @@ class _Traits:
     cortex_z: float
 
 
-def _draw_person(
+def _draw_participant(
     settings: SimulationSettings,
     seed: int,
-    person: int,
+    participant: int,
     subject: str,
     diagnosis: str,
     first_age: float,
     sex: str,
     site: str,
 ) -> list[dict[str, object]]:
-    """Rows of one person's visits."""
-    rng = random_stream(seed, STREAM_PERSON, person)
+    """Rows of one participant's visits."""
+    rng = random_stream(seed, STREAM_PARTICIPANT, participant)
     traits = _draw_traits(rng, diagnosis, first_age, sex)
     attended = _draw_visits(rng, settings)
     rows: list[dict[str, object]] = []
@@ -121,7 +122,7 @@ def _draw_person(
         rows.append(
             {
                 "scan": f"{subject}_{session}", "subject": subject, "session": session,
-                "person": person, "visit": visit, "months": float(months),
+                "participant": participant, "visit": visit, "months": float(months),
                 "age": round(first_age + years, 2), "sex": sex, "diagnosis": diagnosis,
                 "site": site, "icv_ml": traits.icv_ml, **_volumes(traits, years),
                 "severity": traits.severity + traits.stage * years / rates.YEARS_PER_SEVERITY,
@@ -150,7 +151,7 @@ def _draw_traits(rng: np.random.Generator, diagnosis: str, first_age: float, sex
 
 
 def _draw_visits(rng: np.random.Generator, settings: SimulationSettings) -> set[int]:
-    """Months of the visits that a person came to; the first one always."""
+    """Months of the visits that a participant attended; always includes the first one."""
     asked_back = rng.random() < settings.follow_up_share
     shown_up = rng.random(len(settings.months) - 1) >= settings.missing_visit_rate
     later = np.array(settings.months[1:], int)
@@ -158,9 +159,9 @@ def _draw_visits(rng: np.random.Generator, settings: SimulationSettings) -> set[
 
 
 def _volumes(traits: _Traits, years: float) -> dict[str, float]:
-    """Volumes in ml, so many years after the first visit.
+    """Target volumes in ml, `years` after the first visit.
 
-    Age moves the brain at the person's own pace, from where it was at the first visit.
+    The brain ages at the participant's own pace, starting from the brain age at the first visit.
     """
     healthy_age = traits.brain_age + traits.pace * years
     hippocampus = rates.HIPPOCAMPUS_ML * np.exp(
@@ -197,14 +198,14 @@ def _volumes(traits: _Traits, years: float) -> dict[str, float]:
 
 
 def healthy_growth(age: float, years: float) -> tuple[float, float, float]:
-    """Factors by which ventricles, hippocampi and cortex change in healthy life.
+    """Factors by which ventricles, hippocampi and cortex change in healthy ageing.
 
     Parameters
     ----------
     age
-        Age to begin from, years.
+        Age at the start, years.
     years
-        How much older.
+        Time that passes, years.
     """
     return (
         float(np.exp(_healthy_ventricles(age + years) - _healthy_ventricles(age))),
@@ -214,20 +215,20 @@ def healthy_growth(age: float, years: float) -> tuple[float, float, float]:
 
 
 def _healthy_hippocampus(age: float) -> float:
-    """Log of the healthy size relative to the reference age; the rate grows linearly with age."""
+    """Log of the healthy volume relative to the reference age; the rate is linear in age."""
     slope = rates.HIPPOCAMPUS_RATE / (rates.HIPPOCAMPUS_RATE_AGE - rates.HIPPOCAMPUS_ONSET_AGE)
     onset = rates.HIPPOCAMPUS_ONSET_AGE
     return slope * ((max(age, onset) - onset) ** 2 - (rates.REFERENCE_AGE - onset) ** 2) / 2
 
 
 def _healthy_ventricles(age: float) -> float:
-    """Log of the healthy median relative to age 40; exponential through the norm's two ends."""
+    """Log of the healthy median relative to age 40; exponential through both ends of the norm."""
     growth = np.log(rates.VENTRICLES_ML_AT_93 / rates.VENTRICLES_ML_AT_40) / (93 - 40)
     return float(growth * (age - 40))
 
 
 def _apportion(shares: list[tuple[str, float]], n: int) -> list[str]:
-    """Labels in the given shares, n in all (largest remainders)."""
+    """List of n labels in the given shares (largest-remainder method)."""
     counts = {label: int(np.floor(share * n)) for label, share in shares}
     by_remainder = sorted(shares, key=lambda item: counts[item[0]] - item[1] * n)
     for label, _ in by_remainder[: n - sum(counts.values())]:

@@ -1,4 +1,4 @@
-"""Fast linear interpolation of several maps at once."""
+"""Fast trilinear interpolation of several maps at once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ Array = NDArray[np.float32]
 
 
 def sample_linear(maps: Array, coordinates: Array) -> Array:
-    """Values of maps between their grid points, by trilinear interpolation.
+    """Values of maps at arbitrary points, by trilinear interpolation.
 
     Parameters
     ----------
     maps
         Maps on one grid, shape (X, Y, Z, C), float32.
     coordinates
-        Places in voxels of that grid, shape (N, 3); beyond the grid the edge's value is taken.
+        Points in voxel coordinates of that grid, shape (N, 3). Points outside are clipped to the
+        grid's edge.
 
     Returns
     -------
@@ -33,9 +34,9 @@ def sample_linear(maps: Array, coordinates: Array) -> Array:
     start = lower[:, 0] * step_x + lower[:, 1] * step_y + lower[:, 2]
 
     def along_z(offset: int) -> Array:
-        # `take` with clipping skips the check of bounds, which the limits above make unneeded.
-        first = flat.take(start + offset, axis=0, mode="clip")
-        second = flat.take(start + (offset + 1), axis=0, mode="clip")
+        # mode="clip" skips the bounds check; the indices are within bounds already.
+        first: Array = flat.take(start + offset, axis=0, mode="clip")
+        second: Array = flat.take(start + (offset + 1), axis=0, mode="clip")
         second -= first
         second *= z
         second += first
@@ -56,7 +57,7 @@ def sample_linear(maps: Array, coordinates: Array) -> Array:
 
 
 def refine_linear(coarse: Array, shape: tuple[int, int, int], step: NDArray[np.float64]) -> Array:
-    """Linear interpolation of maps from a coarse to a fine grid with the same first point.
+    """Maps interpolated linearly from a coarse to a fine grid with the same first point.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def refine_linear(coarse: Array, shape: tuple[int, int, int], step: NDArray[np.f
     Returns
     -------
     ndarray
-        (*shape, C), float32.
+        Maps on the fine grid, (*shape, C), float32.
     """
     fine = coarse
     for axis in range(3):

@@ -1,4 +1,4 @@
-"""Sites with their own scanners: contrast, coil, noise, voxels, orientation, head pose."""
+"""Simulated scanners: contrast, coil shading, noise, voxel size, orientation and head pose."""
 
 from __future__ import annotations
 
@@ -7,52 +7,53 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ldae.simulation.anatomy import TISSUES, Person, State, alter_tissue, sample_brain
+from ldae.simulation.anatomy import TISSUES, Anatomy, State, alter_tissue, sample_brain
 from ldae.simulation.population import STREAM_SITE, random_stream
 from ldae.simulation.sampling import Array, grid_points, refine_linear, sample_linear
 from ldae.simulation.template import HEAD_MAPS, HeadTemplate
 
-# Field of view, mm (x, y, z), as in a head scan of adults with part of the neck.
+# Field of view, mm (x, y, z), as in an adult head scan that includes part of the neck.
 FIELD_OF_VIEW_MM = (192.0, 236.0, 228.0)
-# Middle of the field in the person's frame (about MNI): a little below the brain's centre.
+# Centre of the field in the participant's frame (close to MNI): slightly below the brain's centre.
 FIELD_CENTRE_MM = (0.0, -14.0, -14.0)
 
-# Signal of an MPRAGE at 3 T relative to white matter's (order of magnitude).
+# Signal in MPRAGE at 3 T, relative to white matter (order of magnitude).
 SIGNAL = {
     "ventricles": 0.20, "fluid": 0.22, "white": 0.92, "grey": 0.64, "hippocampus": 0.60,
     "cortex": 0.60, "muscle": 0.46, "fat": 1.05, "humour": 0.16,
 }  # fmt: skip
-SIGNAL_LOG_SD = 0.05  # a site's sequence changes each tissue's signal by about 5 %
-SCAN_SIGNAL_LOG_SD = 0.01  # and each scan by about 1 %
-GAIN_RANGE = (150.0, 1500.0)  # arbitrary units of white matter
-NOISE_RANGE = (0.015, 0.035)  # deviation, relative to white matter
-BIAS_LOG_SD = (0.07, 0.14)  # coil's shading, deviation of the log over the field
+SIGNAL_LOG_SD = 0.05  # tissue signals vary by about 5 % between sites
+SCAN_SIGNAL_LOG_SD = 0.01  # and by about 1 % between scans of a site
+GAIN_RANGE = (150.0, 1500.0)  # signal of white matter, arbitrary units
+NOISE_RANGE = (0.015, 0.035)  # SD, relative to white matter
+BIAS_LOG_SD = (0.07, 0.14)  # SD of the log of the coil shading's coefficients
 ORIENTATIONS = ("RAS", "LPS", "PSR")
-# Voxels relative to the cohort's spacing in x, y, z: isotropic; thick slices; thin slices.
+# Voxel size relative to the cohort's spacing in x, y, z: isotropic; thick slices; thin slices.
 VOXEL_RATIOS = ((1.0, 1.0, 1.0), (0.95, 0.95, 1.1), (1.08, 0.96, 0.96))
-# Pose of the head in the scanner, deviation per axis.
+# SD per axis of the head's pose in the scanner.
 ROTATION_SD_DEGREES = 3.0
 TRANSLATION_SD_MM = 3.0
-# Spacing at which the way from the scanner to the template is computed, mm.
-WAY_STEP_MM = 8.0
+# Grid spacing at which the mapping from scanner to template is computed, mm.
+MAPPING_STEP_MM = 8.0
 
 
 @dataclass(frozen=True)
 class Site:
-    """One scanner.
+    """Properties of one site's scanner.
 
     Parameters
     ----------
     signal
-        Signal of each tissue of `SIGNAL`, arbitrary units.
+        Signal of each tissue in `SIGNAL`, arbitrary units, shape (9,).
     noise
-        Deviation of the noise in both channels, in the signal's units.
+        SD of the noise in each of the two channels, in the units of `signal`.
     bias
-        Coefficients (9,) of the shading's log: x, y, z, xx, yy, zz, xy, xz, yz over the field.
+        Coefficients (9,) of the log of the coil shading: x, y, z, xx, yy, zz, xy, xz, yz over the
+        field of view.
     voxel_mm
         Voxel size in x, y, z.
     orientation
-        Order and direction in which the file stores the axes, e.g. "LPS".
+        Axis codes of the stored image, e.g. "LPS".
     """
 
     signal: NDArray[np.float64]
@@ -63,7 +64,7 @@ class Site:
 
 
 def draw_site(seed: int, number: int, spacing_mm: float) -> Site:
-    """Scanner of one site; depends on the seed and the site's number only."""
+    """Scanner of one site; depends only on the seed and the site's number."""
     rng = random_stream(seed, STREAM_SITE, number)
     gain = np.exp(rng.uniform(*np.log(GAIN_RANGE)))
     signal = np.array(list(SIGNAL.values())) * np.exp(SIGNAL_LOG_SD * rng.standard_normal(9))
@@ -79,18 +80,18 @@ def draw_site(seed: int, number: int, spacing_mm: float) -> Site:
 
 @dataclass(frozen=True)
 class RawScan:
-    """One raw head and the truth about it, axes in RAS order.
+    """Raw head image with its ground truth, axes in RAS order.
 
     Parameters
     ----------
     image
         (X, Y, Z) int16, arbitrary units.
     tissue
-        (X, Y, Z, 6) fractions in [0, 1] of `TISSUES`.
+        (X, Y, Z, 6) fractions in [0, 1], in the order of `TISSUES`.
     affine
         (4, 4) voxel to scanner mm.
     pose
-        (4, 4) scanner mm to the person's own frame, mm.
+        (4, 4) scanner mm to the participant's own frame, mm.
     """
 
     image: NDArray[np.int16]
@@ -99,10 +100,24 @@ class RawScan:
     pose: NDArray[np.float64]
 
 
-def scan_person(
-    template: HeadTemplate, person: Person, state: State, site: Site, rng: np.random.Generator
+def acquire_scan(
+    template: HeadTemplate, anatomy: Anatomy, state: State, site: Site, rng: np.random.Generator
 ) -> RawScan:
-    """Raw head of a person in a site's scanner."""
+    """Raw head image of a participant at one visit, from the scanner of a site.
+
+    Parameters
+    ----------
+    template
+        The template head.
+    anatomy
+        The participant's healthy anatomy.
+    state
+        State of the brain at this visit.
+    site
+        The scanner.
+    rng
+        Generator for the pose, the contrast, the shading and the noise of this scan.
+    """
     voxel = np.array(site.voxel_mm)
     shape = tuple(round(f / v) for f, v in zip(FIELD_OF_VIEW_MM, voxel, strict=True))
     affine = np.diag([*voxel, 1.0])
@@ -113,15 +128,15 @@ def scan_person(
     pose[:3, 3] = np.array(FIELD_CENTRE_MM) + TRANSLATION_SD_MM * rng.standard_normal(3)
 
     voxels = grid_points((shape[0], shape[1], shape[2]))
-    # The way to the template is smooth: found on a coarse grid, interpolated between.
-    step = np.maximum(1.0, WAY_STEP_MM / voxel)  # in voxels
+    # The mapping to the template is smooth: computed on a coarse grid and interpolated.
+    step = np.maximum(1.0, MAPPING_STEP_MM / voxel)  # in voxels
     nx, ny, nz = (int(n) for n in np.ceil((np.array(shape) - 1) / step) + 1)
     nodes = grid_points((nx, ny, nz))
-    to_person = pose @ affine @ np.diag([*step, 1.0])
-    way = person.to_template(
-        nodes @ to_person[:3, :3].T.astype(np.float32) + to_person[:3, 3].astype(np.float32)
+    to_head = pose @ affine @ np.diag([*step, 1.0])
+    coarse = anatomy.to_template(
+        nodes @ to_head[:3, :3].T.astype(np.float32) + to_head[:3, 3].astype(np.float32)
     )
-    fine = refine_linear(way.reshape(nx, ny, nz, 3), (shape[0], shape[1], shape[2]), 1 / step)
+    fine = refine_linear(coarse.reshape(nx, ny, nz, 3), (shape[0], shape[1], shape[2]), 1 / step)
     places = fine.reshape(-1, 3)
 
     body = np.flatnonzero(template.is_body(places))
@@ -136,7 +151,7 @@ def scan_person(
     clean = tissue @ signal[:6] + head[:, 1:] @ signal[6:]
     clean *= _shading(voxels, shape, site.bias + 0.02 * rng.standard_normal(9))
     noise = np.float32(site.noise) * rng.standard_normal((2, len(clean)), dtype=np.float32)
-    # Rician: the magnitude of a signal with noise in both of its channels.
+    # Rician noise: magnitude of a complex signal with Gaussian noise in both channels.
     image = np.sqrt(np.square(clean + noise[0]) + np.square(noise[1]))
     return RawScan(
         image=np.round(np.clip(image, 0, np.iinfo(np.int16).max)).astype(np.int16).reshape(shape),
@@ -147,7 +162,7 @@ def scan_person(
 
 
 def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation matrix (3, 3) about x, then y, then z (radians)."""
+    """Rotation matrix (3, 3) about x, then y, then z; angles in radians, (3,)."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -156,7 +171,7 @@ def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _shading(voxels: Array, shape: tuple[int, ...], weights: NDArray[np.float64]) -> Array:
-    """Smooth multiplicative field (N,), quadratic in the log over the field of view."""
+    """Multiplicative field (N,) whose log is quadratic over the field of view."""
     x, y, z = (voxels / (np.array(shape, np.float32) - 1) * 2 - 1).T
     terms = (x, y, z, x * x, y * y, z * z, x * y, x * z, y * z)
     log = np.zeros(len(voxels), np.float32)

@@ -1,4 +1,4 @@
-"""The settings of the simulated cohort, checked."""
+"""Validated settings of the simulated cohort."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class SimulationSettings:
     Parameters
     ----------
     n_subjects
-        People in the cohort, at least 6.
+        Number of participants, at least 6.
     months
-        Planned visits in months since the first one; ascending, starting with 0.
+        Planned visits in months after the first one; ascending, starting with 0.
     follow_up_share
-        Chance that a person was asked back after the first visit, in [0, 1].
+        Probability that a participant is invited to follow-up visits, in [0, 1].
     missing_visit_rate
-        Chance that a visit of a person asked back did not take place, in [0, 1).
+        Probability that a follow-up visit of an invited participant is missed, in [0, 1).
     shares
-        Share of each diagnosis (CN, MCI, AD); they sum to 1.
+        Share of each diagnosis (CN, MCI, AD); the shares sum to 1.
     age_years
         Lowest and highest age at the first visit, years, within [40, 95].
     n_sites
-        Scanners, at least 1.
+        Number of sites, each with its own scanner; at least 1.
     spacing_mm
         Voxel size of the raw heads in mm, within [1, 8].
     """
@@ -51,12 +51,12 @@ class SimulationSettings:
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> SimulationSettings:
-        """Check the configuration's section ``cohort.simulated`` and return it typed.
+        """Validated settings from the configuration section ``cohort.simulated``.
 
         Raises
         ------
         InputError
-            If a key is missing, unknown or out of its range; the error names the key.
+            If a key is missing, unknown or out of range; the error names the key.
         """
         expected = set(cls.__dataclass_fields__)
         for key in sorted(expected - set(settings)):
@@ -64,64 +64,15 @@ class SimulationSettings:
         for key in sorted(set(settings) - expected):
             raise _fault(key, "there is no such setting", f"Use one of {', '.join(expected)}")
 
-        n_subjects = _whole(settings, "n_subjects", 6)
-        months = settings["months"]
-        if (
-            not isinstance(months, list | tuple)
-            or not months
-            or any(isinstance(m, bool) or not isinstance(m, int) for m in months)
-            or months[0] != 0
-            or list(months) != sorted(set(months))
-            or months[-1] > MAX_MONTHS
-        ):
-            raise _fault(
-                "months",
-                f"{months!r} is not an ascending list of whole months that starts with 0",
-                f"Give for example [0, 6, 12, 24], at most {MAX_MONTHS}",
-            )
-        follow_up = _number(settings, "follow_up_share")
-        if not 0 <= follow_up <= 1:
-            raise _fault("follow_up_share", f"{follow_up} is not in [0, 1]", "Give e.g. 1.0")
-        missing = _number(settings, "missing_visit_rate")
-        if not 0 <= missing < 1:
-            raise _fault("missing_visit_rate", f"{missing} is not in [0, 1)", "Give e.g. 0.25")
-        shares = settings["shares"]
-        if not isinstance(shares, Mapping) or not shares or set(shares) - set(DIAGNOSES):
-            raise _fault(
-                "shares", f"{shares!r} does not name diagnoses", f"Use {', '.join(DIAGNOSES)}"
-            )
-        weights = {d: _number(shares, d, "shares.") if d in shares else 0.0 for d in DIAGNOSES}
-        if min(weights.values()) < 0 or not math.isclose(sum(weights.values()), 1, abs_tol=1e-6):
-            raise _fault(
-                "shares", f"{dict(shares)} are not shares that sum to 1", "Correct the shares"
-            )
-        ages = settings["age_years"]
-        if (
-            not isinstance(ages, list | tuple)
-            or len(ages) != 2
-            or any(isinstance(a, bool) or not isinstance(a, int | float) for a in ages)
-            or not AGE_RANGE[0] <= ages[0] < ages[1] <= AGE_RANGE[1]
-        ):
-            raise _fault(
-                "age_years",
-                f"{ages!r} is not a range [lowest, highest] of ages",
-                f"Give two ascending ages within {list(AGE_RANGE)}",
-            )
-        n_sites = _whole(settings, "n_sites", 1)
-        spacing = _number(settings, "spacing_mm")
-        if not SPACING_RANGE_MM[0] <= spacing <= SPACING_RANGE_MM[1]:
-            raise _fault(
-                "spacing_mm", f"{spacing} is out of range", f"Stay within {list(SPACING_RANGE_MM)}"
-            )
         return cls(
-            n_subjects=n_subjects,
-            months=tuple(months),
-            follow_up_share=follow_up,
-            missing_visit_rate=missing,
-            shares=weights,
-            age_years=(float(ages[0]), float(ages[1])),
-            n_sites=n_sites,
-            spacing_mm=spacing,
+            n_subjects=_whole(settings, "n_subjects", 6),
+            months=_months(settings),
+            follow_up_share=_follow_up_share(settings),
+            missing_visit_rate=_missing_visit_rate(settings),
+            shares=_shares(settings),
+            age_years=_ages(settings),
+            n_sites=_whole(settings, "n_sites", 1),
+            spacing_mm=_spacing(settings),
         )
 
 
@@ -141,3 +92,71 @@ def _number(settings: Mapping[str, Any], key: str, prefix: str = "") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _fault(prefix + key, f"{value!r} is not a number", "Give a number")
     return float(value)
+
+
+def _months(settings: Mapping[str, Any]) -> tuple[int, ...]:
+    months = settings["months"]
+    if (
+        not isinstance(months, list | tuple)
+        or not months
+        or any(isinstance(m, bool) or not isinstance(m, int) for m in months)
+        or months[0] != 0
+        or list(months) != sorted(set(months))
+        or months[-1] > MAX_MONTHS
+    ):
+        raise _fault(
+            "months",
+            f"{months!r} is not an ascending list of whole months that starts with 0",
+            f"Give for example [0, 6, 12, 24], at most {MAX_MONTHS}",
+        )
+    return tuple(months)
+
+
+def _follow_up_share(settings: Mapping[str, Any]) -> float:
+    share = _number(settings, "follow_up_share")
+    if not 0 <= share <= 1:
+        raise _fault("follow_up_share", f"{share} is not in [0, 1]", "Give for example 1.0")
+    return share
+
+
+def _missing_visit_rate(settings: Mapping[str, Any]) -> float:
+    rate = _number(settings, "missing_visit_rate")
+    if not 0 <= rate < 1:
+        raise _fault("missing_visit_rate", f"{rate} is not in [0, 1)", "Give for example 0.25")
+    return rate
+
+
+def _shares(settings: Mapping[str, Any]) -> dict[str, float]:
+    """Share of every diagnosis, 0 for those that the settings leave out."""
+    shares = settings["shares"]
+    if not isinstance(shares, Mapping) or not shares or set(shares) - set(DIAGNOSES):
+        raise _fault("shares", f"{shares!r} does not name diagnoses", f"Use {', '.join(DIAGNOSES)}")
+    weights = {d: _number(shares, d, "shares.") if d in shares else 0.0 for d in DIAGNOSES}
+    if min(weights.values()) < 0 or not math.isclose(sum(weights.values()), 1, abs_tol=1e-6):
+        raise _fault("shares", f"{dict(shares)} are not shares that sum to 1", "Correct the shares")
+    return weights
+
+
+def _ages(settings: Mapping[str, Any]) -> tuple[float, float]:
+    ages = settings["age_years"]
+    if (
+        not isinstance(ages, list | tuple)
+        or len(ages) != 2
+        or any(isinstance(a, bool) or not isinstance(a, int | float) for a in ages)
+        or not AGE_RANGE[0] <= ages[0] < ages[1] <= AGE_RANGE[1]
+    ):
+        raise _fault(
+            "age_years",
+            f"{ages!r} is not a range [lowest, highest] of ages",
+            f"Give two ascending ages within {list(AGE_RANGE)}",
+        )
+    return float(ages[0]), float(ages[1])
+
+
+def _spacing(settings: Mapping[str, Any]) -> float:
+    spacing = _number(settings, "spacing_mm")
+    if not SPACING_RANGE_MM[0] <= spacing <= SPACING_RANGE_MM[1]:
+        raise _fault(
+            "spacing_mm", f"{spacing} is out of range", f"Stay within {list(SPACING_RANGE_MM)}"
+        )
+    return spacing

@@ -1,8 +1,9 @@
-"""The template head that every simulated person is made from.
+"""Template head from which every simulated participant is derived.
 
-Brain: the ICBM 2009a symmetric average (Fonov et al. 2011), T1 and tissue maps as they ship with
-nilearn. Everything around it (meninges, skull, scalp, eyes, face, neck) is drawn with distances and
-ellipsoids: it looks like a head to a brain extraction, and is not anatomy to be studied.
+The brain is the ICBM 2009a symmetric average (Fonov et al. 2011), with the T1 and tissue maps that
+ship with nilearn. Everything around the brain (meninges, skull, scalp, eyes, face, neck) is drawn
+with distances and ellipsoids. It is realistic enough for brain extraction but not for the study of
+anatomy.
 """
 
 from __future__ import annotations
@@ -20,41 +21,43 @@ from scipy import ndimage
 from ldae.errors import InputError
 from ldae.simulation.sampling import Array, grid_points, sample_linear
 
+Axes = tuple[Array, Array, Array]
+Triple = tuple[float, float, float]
+
 # Maps of the brain, in this order along the last axis of `HeadTemplate.brain`.
 BRAIN_MAPS = (
-    "ventricles",  # lateral ventricles' fluid
+    "ventricles",  # fluid in the lateral ventricles
     "fluid",  # other cerebrospinal fluid
     "white",
     "grey",  # deep grey matter, cerebellum, brainstem
     "hippocampus",
     "cortex",
-    "cortex_age",  # part of the cortex that ageing takes first (a subset of "cortex")
-    "cortex_disease",  # part of the cortex that the disease takes first (a subset of "cortex")
+    "cortex_age",  # part of the cortex where ageing reduces volume first (a subset of "cortex")
+    "cortex_disease",  # the same for the disease
 )
-HEAD_MAPS = ("intracranial", "muscle", "fat", "humour")  # humour: the eyes' fluid
+HEAD_MAPS = ("intracranial", "muscle", "fat", "humour")  # humour: fluid of the eyes
 
-# Template frame: MNI millimetres. The shipped maps end at z = -72; the neck needs more.
+# Template frame in MNI mm. The maps of nilearn end at z = -72; the neck extends further down.
 FIELD_LOW_MM = (-98.0, -134.0, -152.0)
 FIELD_HIGH_MM = (98.0, 98.0, 116.0)
 
-# Hippocampi as ellipsoids in MNI mm, mirrored in x: centre, half axes, and tilt. The long axis
-# runs from anterior-inferior-medial (24, -9, -21) to posterior-superior-lateral (30, -38, -2).
+# Hippocampi, mirrored in x: both ends of the long axis, MNI mm, and the radius. The axis runs from
+# anterior-inferior-medial to posterior-superior-lateral.
 HIPPOCAMPUS_ANTERIOR_MM = (24.0, -8.0, -21.0)
 HIPPOCAMPUS_POSTERIOR_MM = (30.0, -38.0, -3.0)
 HIPPOCAMPUS_RADIUS_MM = 8.5
 
-# A sulcal bank: cortex this close to fluid thins first (cortex is 2 to 4 mm thick).
+# Cortex within this distance of the pial surface thins first (the cortex is 2 to 4 mm thick).
 PIAL_DEPTH_MM = 2.0
 
-# Expansion of the ventricles: how far their growth is absorbed (Gaussian, mm), smoothing of the
-# source, distance from the brain's surface over which the motion fades to nothing.
-SINK_SD_MM = 18.0
-SOURCE_SD_MM = 2.0
-FADE_MM = 8.0
-FLOW_STEP_MM = 4.0  # grid of the stored displacement
-FLOW_FIRST_STEP = 0.1  # first step, in log volume at the source
-FLOW_STEP_GROWTH = 1.1  # each step is so much longer than the one before: inflow is constant
-FLOW_KNOTS = (-8, 30)
+# Expansion of the ventricles.
+SINK_SD_MM = 18.0  # SD of the Gaussian region around the ventricles that absorbs their growth
+SOURCE_SD_MM = 2.0  # SD of the smoothing of the source
+FADE_MM = 8.0  # distance from the brain's surface over which the motion fades to zero
+FLOW_STEP_MM = 4.0  # grid spacing of the stored displacement
+FLOW_FIRST_STEP = 0.1  # length of the first step, in log volume at the source
+FLOW_STEP_GROWTH = 1.1  # factor from one step to the next, so that the inflow is constant
+FLOW_KNOTS = (-8, 30)  # number of steps towards smaller and larger ventricles
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,9 @@ class VentricleFlow:
     Parameters
     ----------
     displacement
-        (K, X, Y, Z, 3), mm: where in the template to look for what lies at a grid point.
+        (K, X, Y, Z, 3), mm, from a grid point to the template point that is moved there.
     volumes_ml
-        (K,) template's ventricle volume at each knot, ascending.
+        (K,) ventricle volume of the template at each knot, ascending.
     origin_mm, step_mm
         The grid: MNI mm of its first point, and its spacing.
     """
@@ -77,13 +80,14 @@ class VentricleFlow:
     step_mm: float
 
     def at(self, volume_ml: float) -> Array:
-        """Displacement (X, Y, Z, 3) at which the template's ventricles have the volume (ml)."""
+        """Displacement (X, Y, Z, 3), mm, that gives the template's ventricles a volume (ml)."""
         place = np.interp(
             np.log(volume_ml), np.log(self.volumes_ml), np.arange(len(self.volumes_ml))
         )
         lower = min(int(place), len(self.volumes_ml) - 2)
         part = np.float32(place - lower)
-        return (1 - part) * self.displacement[lower] + part * self.displacement[lower + 1]
+        below, above = self.displacement[lower], self.displacement[lower + 1]
+        return np.asarray((1 - part) * below + part * above)
 
 
 @dataclass(frozen=True)
@@ -93,17 +97,17 @@ class HeadTemplate:
     Parameters
     ----------
     brain
-        (X, Y, Z, 8) fractions in [0, 1], see `BRAIN_MAPS`; within the intracranial space.
+        (X, Y, Z, 8) fractions in [0, 1], in the order of `BRAIN_MAPS`, in the intracranial space.
     head
-        (X, Y, Z, 4) fractions in [0, 1], see `HEAD_MAPS`.
+        (X, Y, Z, 4) fractions in [0, 1], in the order of `HEAD_MAPS`.
     body
-        (X, Y, Z) where there is anything at all, with a margin.
+        (X, Y, Z) mask of the head, with a margin.
     origin_mm, step_mm
-        The grid of all three: MNI mm of its first voxel, and its spacing (finer than a raw voxel).
+        The grid of all three: MNI mm of its first voxel, and its spacing, at most a raw voxel.
     spacing_mm
         Raw voxel size over which the fractions are averaged.
     flow
-        Displacements that change the ventricles.
+        Displacements that change the size of the ventricles.
     """
 
     brain: Array
@@ -115,29 +119,34 @@ class HeadTemplate:
     flow: VentricleFlow
 
     def to_voxels(self, points_mm: Array) -> Array:
-        """Grid coordinates of MNI points (N, 3)."""
+        """Voxel coordinates (N, 3) of MNI points (N, 3), mm."""
         return (points_mm - self.origin_mm) / np.float32(self.step_mm)
 
     def is_body(self, points_mm: Array) -> NDArray[np.bool_]:
-        """Whether MNI points (N, 3) may have signal (N,)."""
+        """Whether MNI points (N, 3), mm, may have signal; (N,)."""
         _, size_y, size_z = self.body.shape
         limit = np.array(self.body.shape, np.float32) - 1
         x, y, z = np.clip(self.to_voxels(points_mm), 0, limit).astype(np.int32).T
         index = (x * size_y + y) * size_z + z
-        return self.body.reshape(-1).take(index, mode="clip")
+        return np.asarray(self.body.reshape(-1).take(index, mode="clip"))
 
 
 def load_tissue_maps() -> tuple[Array, Array, Array, NDArray[np.float64]]:
-    """T1, grey and white matter of the ICBM 2009a template that ships with nilearn.
+    """T1, grey and white matter maps of the ICBM 2009a template that ships with nilearn.
 
     Returns
     -------
     tuple
         Three maps (197, 233, 189) in [0, 1], RAS, 1 mm, and their affine (4, 4).
+
+    Raises
+    ------
+    InputError
+        If nilearn is not installed.
     """
-    spec = find_spec("nilearn")  # importing the package itself would take seconds
+    spec = find_spec("nilearn")  # importing nilearn itself takes seconds
     if spec is None or not spec.submodule_search_locations:
-        raise InputError("nilearn", "the package is not installed", "Set up the environment anew")
+        raise InputError("nilearn", "the package is not installed", "Set up the environment again.")
     folder = Path(spec.submodule_search_locations[0]) / "datasets" / "data"
     images = [
         nib.Nifti1Image.from_filename(
@@ -151,7 +160,7 @@ def load_tissue_maps() -> tuple[Array, Array, Array, NDArray[np.float64]]:
 
 @lru_cache(maxsize=1)
 def build_template(spacing_mm: float) -> HeadTemplate:
-    """Template head for raw voxels of the given size.
+    """Template head for raw voxels of a given size.
 
     Parameters
     ----------
@@ -173,12 +182,12 @@ def build_template(spacing_mm: float) -> HeadTemplate:
     inside = np.pad(intracranial, extension)
     surroundings = _draw_head(_block_mean(inside, 2), np.array(FIELD_LOW_MM) + 0.5)
     if factor == 1:
-        surroundings = [one.repeat(2, 0).repeat(2, 1).repeat(2, 2) for one in surroundings]
+        surroundings = [_double(one, inside.shape) for one in surroundings]
     head_maps = [_average(inside, spacing_mm, factor)]
     head_maps += [
         _average(one, spacing_mm / min(factor, 2), max(1, factor // 2)) for one in surroundings
     ]
-    # A block's mean lies at the block's middle.
+    # The mean over a block of voxels belongs to the centre of the block.
     origin_mm = np.array(FIELD_LOW_MM, np.float32) + np.float32((factor - 1) / 2)
     flow = _grow_ventricles(
         brain[0],
@@ -189,7 +198,8 @@ def build_template(spacing_mm: float) -> HeadTemplate:
         factor,
     )
     head = np.stack(head_maps, -1)
-    # Beyond the grid its edge is repeated: right for the cut neck below, wrong for the other sides.
+    # Sampling outside the grid repeats the edge. That suits the neck at the lower edge; elsewhere
+    # the head must end at the edge.
     head[[0, -1]] = head[:, [0, -1]] = head[:, :, -1] = 0
     return HeadTemplate(
         brain=brain_maps,
@@ -203,32 +213,37 @@ def build_template(spacing_mm: float) -> HeadTemplate:
 
 
 def _block_mean(values: Array, factor: int) -> Array:
-    """Mean of blocks of `factor` voxels along each axis; an incomplete last block is dropped."""
+    """Mean over blocks of `factor` voxels along each axis; incomplete blocks are dropped."""
     if factor == 1:
         return values
     x, y, z = (n // factor for n in values.shape)
     blocks = values[: x * factor, : y * factor, : z * factor]
-    return blocks.reshape(x, factor, y, factor, z, factor).mean((1, 3, 5), dtype=np.float32)
+    means = blocks.reshape(x, factor, y, factor, z, factor).mean((1, 3, 5), dtype=np.float32)
+    return np.asarray(means)
+
+
+def _double(coarse: Array, shape: tuple[int, ...]) -> Array:
+    """Map at half the voxel size, by repetition; an odd last voxel repeats the edge once more."""
+    fine = coarse.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+    return np.pad(fine, [(0, n - m) for n, m in zip(shape, fine.shape, strict=True)], mode="edge")
 
 
 def _average(values: Array, width: float, factor: int) -> Array:
-    """Mean over cubes of about `width` voxels, at every `factor`-th place."""
+    """Mean over cubes with an edge of about `width` voxels, at every `factor`-th voxel."""
     pooled = _block_mean(values, factor)
     rest = max(1, round(width / factor))
     if rest == 1:
         return pooled
     if rest % 2:
-        return ndimage.uniform_filter(pooled, rest, mode="constant")
-    # An even width has no middle voxel: the mean of the two cubes half a voxel off on either side.
+        return np.asarray(ndimage.uniform_filter(pooled, rest, mode="constant"))
+    # A cube of even width has no central voxel: average the two cubes shifted by half a voxel.
     before = ndimage.uniform_filter(pooled, rest, mode="constant")
     after = ndimage.uniform_filter(pooled, rest, mode="constant", origin=-1)
-    return (before + after) / 2
+    return np.asarray((before + after) / 2)
 
 
-def _axes_mm(
-    shape: tuple[int, ...], origin: NDArray[np.float64], step: int
-) -> tuple[Array, Array, Array]:
-    """Return x, y and z in mm of a grid's points, each shaped to broadcast over the grid."""
+def _axes_mm(shape: tuple[int, ...], origin: NDArray[np.float64], step: int) -> Axes:
+    """Coordinates x, y and z, mm, of the points of a grid, each shaped to broadcast over it."""
     x, y, z = (
         (np.arange(size, dtype=np.float32) * step + start).astype(np.float32)
         for size, start in zip(shape, origin, strict=True)
@@ -239,17 +254,16 @@ def _axes_mm(
 def _divide_brain(
     t1: Array, grey: Array, white: Array, origin: NDArray[np.float64]
 ) -> tuple[list[Array], Array]:
-    """Return the maps of `BRAIN_MAPS` at 1 mm, and the intracranial space, each (X, Y, Z)."""
+    """Maps of `BRAIN_MAPS` and of the intracranial space at 1 mm, each (X, Y, Z)."""
     shape = t1.shape
     x, y, z = _axes_mm(shape, origin, 1)
-    solid = t1 > 0  # without holes: the ventricles have signal
-    # One millimetre of fluid around the brain: the subarachnoid space that the template lost when
-    # its skull was stripped.
+    solid = t1 > 0  # no holes: the ventricles have signal in T1
+    # Add 1 mm of fluid around the brain: skull stripping removed the subarachnoid space.
     intracranial = ndimage.binary_dilation(solid)
     grey, white = grey * intracranial, white * intracranial
     fluid = np.clip(intracranial - grey - white, 0, 1).astype(np.float32)
 
-    # Lateral ventricles: the piece of fluid that holds the bodies, with its soft edge.
+    # Lateral ventricles: the connected component of fluid around their bodies, with its soft edge.
     labels, _ = ndimage.label((fluid > 0.5) & (z > -6) & ~((y < -20) & (z < 2) & (abs(x) < 12)))
     seeds = (abs(abs(x) - 12) < 5) & (abs(y - 8) < 6) & (abs(z - 15) < 6) & (labels > 0)
     wanted = np.bincount(labels[seeds]).argmax()
@@ -274,7 +288,7 @@ def _divide_brain(
     pial |= ~solid
     closeness = np.clip(2 * ndimage.gaussian_filter(pial.astype(np.float32), PIAL_DEPTH_MM), 0, 1)
     outer = cortex * (0.2 + 0.8 * closeness)
-    # Ageing takes most from the frontal lobes, Alzheimer's disease from temporal and parietal ones.
+    # Loss is largest in the frontal lobes in ageing; in temporal and parietal lobes in Alzheimer's.
     frontal = 1 / (1 + np.exp(-(y - 0) / 12))
     temporal = 1 / (1 + np.exp((z + 2) / 6)) * (y > -70) * (y < 22) + np.exp(
         -np.square((y + 55) / 22) - np.square((z - 35) / 22)
@@ -289,7 +303,7 @@ def _divide_brain(
 
 
 def _ellipsoids(x: Array, y: Array, z: Array) -> NDArray[np.bool_]:
-    """Both hippocampi: within a radius of the long axis's segment, tapering towards its ends."""
+    """Mask of both hippocampi: all points within a radius of the long axis, which tapers."""
     start, end = np.array(HIPPOCAMPUS_ANTERIOR_MM), np.array(HIPPOCAMPUS_POSTERIOR_MM)
     axis = end - start
     length = float(np.linalg.norm(axis))
@@ -307,58 +321,32 @@ def _ellipsoids(x: Array, y: Array, z: Array) -> NDArray[np.bool_]:
 
 
 def _draw_head(inside: Array, low: NDArray[np.float64]) -> list[Array]:
-    """Muscle, fat and humour at 2 mm around the intracranial space given at 2 mm."""
+    """Fractions of muscle, fat and humour at 2 mm around the intracranial space given at 2 mm."""
     coarse = inside > 0.5
-    x, y, z = _axes_mm(coarse.shape, low, 2)
-    # Skull and scalp follow a smoothed outline of the brain, not its folds.
+    points = _axes_mm(coarse.shape, low, 2)
+    x, y, z = points
+    # Skull and scalp follow a smoothed outline of the brain, not its gyri.
     outline = ndimage.gaussian_filter(coarse.astype(np.float32), 4)
     outline = np.maximum(outline > 0.5, coarse)
     distance = ndimage.distance_transform_edt(~outline).astype(np.float32) * 2
 
-    def blob(centre: tuple[float, float, float], axes: tuple[float, float, float]) -> Array:
-        """Signed distance (mm, roughly) to an ellipsoid, negative inside."""
-        radius = np.sqrt(
-            sum(((c - m) / a) ** 2 for c, m, a in zip((x, y, z), centre, axes, strict=True))
-        )
-        return np.asarray((radius - 1) * min(axes), np.float32)
-
-    def soft(signed: Array) -> Array:
-        return np.clip(0.5 - signed / 2, 0, 1).astype(np.float32)
-
-    # Outer surface: scalp 13 mm from the brain, joined with face, jaw and neck.
-    vault = distance - 13
-    face = blob((0, 34, -58), (66, 54, 62))
-    jaw = blob((0, 42, -105), (46, 36, 34))
-    nose = blob((0, 80, -62), (13, 14, 20))
-    neck = np.sqrt(np.square(x / 1.05) + np.square(y + 30 + 0.1 * z)) - 54
-    neck = np.maximum(neck, z + 50)
-    surface = np.minimum.reduce([vault, face, jaw, np.broadcast_to(neck, vault.shape), nose])
-    surface = ndimage.gaussian_filter(surface, 3)
-    body = soft(surface)
-    # Fat lies under the skin and, thicker, in cheeks and neck.
+    surface = _head_surface(points, distance)
+    body = _soft(surface)
+    # Fat lies under the skin; it is thicker in the cheeks and the neck.
     fat_depth = np.where(z < -50, 7.0, 4.0)
-    fat = body * soft(np.abs(surface + 3 + fat_depth / 2) - fat_depth / 2)
-    # Bone is dark; between its tables lies marrow, bright like fat but thin.
-    skull = soft(distance - 8) * body
+    fat = body * _soft(np.abs(surface + 3 + fat_depth / 2) - fat_depth / 2)
+    # Bone is dark; the marrow between its two tables is as bright as fat but thin.
+    skull = _soft(distance - 8) * body
     skull *= z > -74 - 0.25 * (y + 30)
-    marrow = 0.45 * soft(np.abs(distance - 4.5) - 1.0) * skull
-    air = np.maximum.reduce(
-        [
-            soft(blob((0, 62, -66), (15, 26, 15))),  # nasal cavity
-            soft(np.minimum(blob((26, 52, -66), (13, 15, 15)), blob((-26, 52, -66), (13, 15, 15)))),
-            soft(blob((0, 68, -18), (18, 7, 10))),  # frontal sinus
-            soft(np.broadcast_to(np.sqrt(np.square(x) + np.square(y - 6)) - 9, vault.shape))
-            * (z < -70),
-            soft(np.minimum(blob((46, -24, -42), (7, 10, 8)), blob((-46, -24, -42), (7, 10, 8)))),
-        ]
-    )
-    eyes = soft(np.minimum(blob((32, 66, -36), (12, 12, 12)), blob((-32, 66, -36), (12, 12, 12))))
-    orbits = soft(np.minimum(blob((30, 58, -36), (17, 22, 17)), blob((-30, 58, -36), (17, 22, 17))))
-    vertebrae = soft(np.broadcast_to(np.hypot(x / 1.4, y + 22) - 12, vault.shape)) * (z < -80)
-    cord = soft(np.broadcast_to(np.hypot(x, y + 42) - 6, vault.shape)) * (z < -72)
-    canal = soft(np.broadcast_to(np.hypot(x, y + 42) - 9, vault.shape)) * (z < -72) - cord
+    marrow = 0.45 * _soft(np.abs(distance - 4.5) - 1.0) * skull
+    air = _air_spaces(points, distance.shape)
+    eyes = _soft(_ellipsoid_pair(points, (32, 66, -36), (12, 12, 12)))
+    orbits = _soft(_ellipsoid_pair(points, (30, 58, -36), (17, 22, 17)))
+    vertebrae = _soft(np.broadcast_to(np.hypot(x / 1.4, y + 22) - 12, distance.shape)) * (z < -80)
+    cord = _soft(np.broadcast_to(np.hypot(x, y + 42) - 6, distance.shape)) * (z < -72)
+    canal = _soft(np.broadcast_to(np.hypot(x, y + 42) - 9, distance.shape)) * (z < -72) - cord
     outside = (1 - outline.astype(np.float32)) * (1 - air)
-    teeth = soft(blob((0, 58, -98), (24, 20, 8)))
+    teeth = _soft(_ellipsoid(points, (0, 58, -98), (24, 20, 8)))
     bare = outside * (1 - skull * (1 - orbits)) * (1 - teeth)
     eyes *= bare
     orbit_fat = np.clip(orbits * bare - eyes, 0, 1)
@@ -369,6 +357,58 @@ def _draw_head(inside: Array, low: NDArray[np.float64]) -> list[Array]:
     return [np.asarray(one * (1 - inside), np.float32) for one in (muscle, fat, humour)]
 
 
+def _head_surface(points: Axes, distance: Array) -> Array:
+    """Signed distance (mm, roughly) to the skin, negative inside.
+
+    The scalp lies 13 mm from the brain's outline (`distance`, mm); face, jaw, nose and neck are
+    joined to it.
+    """
+    x, y, z = points
+    vault = distance - 13
+    face = _ellipsoid(points, (0, 34, -58), (66, 54, 62))
+    jaw = _ellipsoid(points, (0, 42, -105), (46, 36, 34))
+    nose = _ellipsoid(points, (0, 80, -62), (13, 14, 20))
+    neck = np.sqrt(np.square(x / 1.05) + np.square(y + 30 + 0.1 * z)) - 54
+    neck = np.maximum(neck, z + 50)
+    surface = np.minimum.reduce([vault, face, jaw, np.broadcast_to(neck, vault.shape), nose])
+    return np.asarray(ndimage.gaussian_filter(surface, 3))
+
+
+def _air_spaces(points: Axes, shape: tuple[int, ...]) -> Array:
+    """Fraction of air: nasal cavity, maxillary and frontal sinuses, airway and mastoid cells."""
+    x, y, z = points
+    airway = np.broadcast_to(np.sqrt(np.square(x) + np.square(y - 6)) - 9, shape)
+    spaces = [
+        _soft(_ellipsoid(points, (0, 62, -66), (15, 26, 15))),  # nasal cavity
+        _soft(_ellipsoid_pair(points, (26, 52, -66), (13, 15, 15))),  # maxillary sinuses
+        _soft(_ellipsoid(points, (0, 68, -18), (18, 7, 10))),  # frontal sinus
+        _soft(airway) * (z < -70),
+        _soft(_ellipsoid_pair(points, (46, -24, -42), (7, 10, 8))),  # mastoid cells
+    ]
+    return np.asarray(np.maximum.reduce(spaces))
+
+
+def _ellipsoid(points: Axes, centre: Triple, half_axes: Triple) -> Array:
+    """Signed distance (mm, roughly) to an ellipsoid, negative inside."""
+    radius = np.sqrt(
+        sum(((c - m) / a) ** 2 for c, m, a in zip(points, centre, half_axes, strict=True))
+    )
+    return np.asarray((radius - 1) * min(half_axes), np.float32)
+
+
+def _ellipsoid_pair(points: Axes, centre: Triple, half_axes: Triple) -> Array:
+    """Signed distance (mm, roughly) to the nearer of an ellipsoid and its mirror image in x."""
+    mirrored = (-centre[0], centre[1], centre[2])
+    return np.minimum(
+        _ellipsoid(points, centre, half_axes), _ellipsoid(points, mirrored, half_axes)
+    )
+
+
+def _soft(signed: NDArray[np.floating]) -> Array:
+    """Fraction of a voxel inside a surface at the given signed distance, with a 2 mm edge."""
+    return np.clip(0.5 - signed / 2, 0, 1).astype(np.float32)
+
+
 def _grow_ventricles(
     ventricles: Array,
     intracranial: Array,
@@ -377,19 +417,53 @@ def _grow_ventricles(
     pooled_origin: Array,
     pooled_step: int,
 ) -> VentricleFlow:
-    """Displacements for smaller to larger ventricles.
+    """Displacements that shrink or enlarge the ventricles.
 
-    A fluid flows out of the ventricles at a constant rate per volume and is absorbed around them:
-    div v = source - sink, v = grad phi, solved with a Fourier transform; following the flow for a
-    while gives a smooth, invertible map. The tissue around the ventricles is pushed and compressed,
-    the brain's surface stays.
+    Parameters
+    ----------
+    ventricles, intracranial
+        Fractions at 1 mm, (X, Y, Z).
+    origin
+        MNI mm of their first voxel, (3,).
+    pooled, pooled_origin, pooled_step
+        Ventricle fraction on the template's grid (…, 1), on which the volumes are measured, and
+        that grid.
     """
     step = 2
+    velocity = _ventricle_velocity(ventricles, intracranial, step)
+    every = int(FLOW_STEP_MM // step)
+    inside = intracranial[::step, ::step, ::step][::every, ::every, ::every]
+    shape = inside.shape
+    grid = grid_points((shape[0], shape[1], shape[2])) * np.float32(FLOW_STEP_MM) + origin
+    knots = _follow_flow(velocity, step, origin, grid, np.flatnonzero(inside.reshape(-1) > 0))
+    displacement = np.stack([(places - grid).reshape(*shape, 3) for places in knots])
+    volumes = [
+        float(sample_linear(pooled, (places - pooled_origin) / np.float32(pooled_step)).sum())
+        * FLOW_STEP_MM**3
+        / 1000
+        for places in knots
+    ]
+    # Keep only the knots before the flow saturates: the volumes must ascend.
+    growing = np.concatenate([[True], np.diff(volumes) > 1e-3])
+    if not growing.all():
+        stop = int(np.argmin(growing))
+        displacement, volumes = displacement[:stop], volumes[:stop]
+    return VentricleFlow(displacement, np.array(volumes), origin, FLOW_STEP_MM)
+
+
+def _ventricle_velocity(ventricles: Array, intracranial: Array, step: int) -> Array:
+    """Velocity (X, Y, Z, 3), mm per unit of log volume at the source, of tissue around ventricles.
+
+    Fluid enters the ventricles at a constant rate per volume and is absorbed around them:
+    div v = source - sink with v = grad phi, solved with a Fourier transform. Integrating v gives a
+    smooth, invertible map that displaces and compresses the surrounding tissue and leaves the
+    brain's surface in place. The fractions are given at 1 mm and sampled at every `step`-th voxel.
+    """
     source = ndimage.gaussian_filter(ventricles, SOURCE_SD_MM)[::step, ::step, ::step]
     inside = intracranial[::step, ::step, ::step]
     sink = ndimage.gaussian_filter(source, SINK_SD_MM / step) * inside
     sink *= source.sum() / sink.sum()
-    # Absorb within the tissue only: what the ventricles themselves absorb is given to the rest.
+    # Only tissue absorbs: the share of the ventricles themselves is distributed over the rest.
     sink *= np.clip(1 - source, 0, 1)
     sink *= source.sum() / sink.sum()
     divergence = source - sink
@@ -400,15 +474,20 @@ def _grow_ventricles(
     potential = -np.fft.fftn(divergence) / square
     velocity = np.stack([np.fft.ifftn(1j * k * potential).real for k in (kx, ky, kz)], -1).astype(
         np.float32
-    )  # (X, Y, Z, 3), mm per unit of log volume at the source
+    )
     depth = ndimage.distance_transform_edt(inside > 0) * step
     velocity *= np.clip(depth / FADE_MM, 0, 1)[..., None].astype(np.float32)
+    return np.asarray(velocity)
 
-    every = int(FLOW_STEP_MM // step)
-    shape = tuple(-(-n // every) for n in inside.shape)
-    grid = grid_points(shape) * np.float32(FLOW_STEP_MM) + origin
-    # Where nothing moves, nothing needs to be followed.
-    moves = np.flatnonzero(inside[::every, ::every, ::every].reshape(-1) > 0)
+
+def _follow_flow(
+    velocity: Array, step: int, origin: Array, grid: Array, moves: NDArray[np.intp]
+) -> list[Array]:
+    """Positions (N, 3), mm, of grid points (N, 3) that follow the flow, one array per knot.
+
+    `moves` holds the indices of the points inside the head; the others stay. The knots are in
+    order of growing ventricles; `FLOW_KNOTS` gives how many there are on either side of rest.
+    """
     knots = {0: grid}
     for direction, last in ((1, FLOW_KNOTS[1]), (-1, FLOW_KNOTS[0])):
         places = grid[moves]
@@ -418,17 +497,4 @@ def _grow_ventricles(
             places = places - np.float32(direction * time) * v
             knots[direction * knot] = grid.copy()
             knots[direction * knot][moves] = places
-    order = sorted(knots)
-    displacement = np.stack([(knots[k] - grid).reshape(*shape, 3) for k in order])
-    volumes = [
-        float(sample_linear(pooled, (knots[k] - pooled_origin) / np.float32(pooled_step)).sum())
-        * FLOW_STEP_MM**3
-        / 1000
-        for k in order
-    ]
-    # Where the flow has saturated, growing no more, there is nothing to choose from.
-    growing = np.concatenate([[True], np.diff(volumes) > 1e-3])
-    if not growing.all():
-        stop = int(np.argmin(growing))
-        displacement, volumes = displacement[:stop], volumes[:stop]
-    return VentricleFlow(displacement, np.array(volumes), origin, FLOW_STEP_MM)
+    return [knots[k] for k in sorted(knots)]

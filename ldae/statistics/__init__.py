@@ -1,1 +1,1 @@
-"""Intervals, measures and tidy tables; knows scores, not images or networks."""
+"""Statistics: confidence intervals, measures of predictions, scores and tidy tables."""

@@ -1,14 +1,14 @@
-"""Confidence intervals from a bootstrap over subjects, and over seeds where there are several.
+"""Confidence intervals from a bootstrap over subjects and, if there are several, training seeds.
 
-People are drawn with replacement, never scans: a person's scans resemble each other, and an
-interval that treats them as independent is too narrow.  A replicate is a vector of integer weights,
-one per row, so every statistic here is a weighted statistic and all replicates are computed at
+Subjects, not scans, are drawn with replacement: scans of a subject resemble each other, and an
+interval that treats them as independent is too narrow. A replicate is a vector of integer weights,
+one per row. Every statistic is therefore a weighted statistic, and all replicates are computed at
 once.
 
-Seeds are trainings of the same models on the same people.  A number over seeds is the mean of each
-seed's own number; a replicate draws people once for all seeds, and seeds too.  With few seeds the
-second draw is coarse (three seeds have ten distinct draws), so such an interval shows the order of
-the spread between trainings, not its exact size.
+Seeds are repeated trainings of a model on the same subjects. A result over several seeds is the
+mean of the results of the seeds. Each replicate draws subjects, the same for all seeds, and draws
+seeds. With few seeds the second draw is coarse (three seeds have ten distinct draws), so the
+interval shows only the order of magnitude of the variation between trainings.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ CONFIDENCE = 0.95
 """Coverage of the percentile interval (Efron & Tibshirani 1993, chapter 13)."""
 
 Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Maps values (N,) or (N, k) and weights (R, N) to one number per replicate, (R,)."""
+"""Function of values (N,) or (N, k) and weights (R, N) with a number per replicate, (R,)."""
 
 
 def replicate_weights(subjects: Sequence[str] | np.ndarray, n: int, seed: int) -> np.ndarray:
-    """How often each row counts in each replicate, (n, N) float64.
+    """Weight of each row in each replicate, (n, N) float64: how often its subject was drawn.
 
     Parameters
     ----------
@@ -36,8 +36,14 @@ def replicate_weights(subjects: Sequence[str] | np.ndarray, n: int, seed: int) -
     n
         Number of replicates, at least 1.
     seed
-        The weights depend on the set of subjects and on the seed only, so that two methods measured
-        on the same people are compared on the same replicates (a paired bootstrap).
+        Seed of the draws. The weights depend only on the set of subjects and on this seed, so that
+        two methods evaluated on the same subjects are compared on the same replicates (a paired
+        bootstrap).
+
+    Raises
+    ------
+    ValueError
+        If there are no replicates or no subjects.
     """
     names, inverse = np.unique(np.asarray(subjects, dtype=str), return_inverse=True)
     if n < 1 or len(names) == 0:
@@ -46,15 +52,15 @@ def replicate_weights(subjects: Sequence[str] | np.ndarray, n: int, seed: int) -
 
 
 def _draws(n_units: int, n: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each of `n_units` is drawn in each of `n` replicates, (n, n_units) float64."""
+    """Counts (n, n_units), float64, of how often each unit is drawn in each of n replicates."""
     share = np.full(n_units, 1 / n_units)
     return rng.multinomial(n_units, share, size=n).astype(np.float64)
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean of `values` (N,) under each row of `weights` (R, N); NaN where all weights are zero."""
+    """Mean (R,) of `values` (N,) for each row of `weights` (R, N); NaN if all weights are zero."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (weights @ values) / weights.sum(axis=1)
+        return np.asarray((weights @ values) / weights.sum(axis=1))
 
 
 def subject_bootstrap(
@@ -70,24 +76,29 @@ def subject_bootstrap(
     Parameters
     ----------
     values
-        One entry per row, (N,), or one row of entries, (N, k).  For a paired difference pass the
-        differences, or both columns and a statistic of both.
+        One entry per row, (N,), or several, (N, k). For a paired difference, pass the differences,
+        or both columns and a statistic of both.
     subjects
         Subject of each row, (N,).
     statistic
-        Weighted statistic; called with weights of ones for the value itself.
+        Weighted statistic; it is called with unit weights for the value itself.
     n, seed
-        As for :func:`replicate_weights`.
+        See :func:`replicate_weights`.
     runs
-        Seed of the training that each row comes from, (N,).  With more than one the statistic is
-        the mean over them, and the interval is over seeds and subjects.  None is one.
+        Training seed of each row, (N,). With several seeds, the value is the mean over the seeds,
+        and the interval is over seeds and subjects. None for a single seed.
 
     Returns
     -------
     tuple of float
-        Replicates in which the statistic is undefined (a sample without patients has no AUC) are
-        left out; with a single subject the interval is NaN, because nothing can be said about
-        others.
+        Value and interval. Replicates in which the statistic is undefined are left out (for
+        example, the AUC of a sample without patients). The interval is NaN if there is only one
+        subject, which allows no statement about others.
+
+    Raises
+    ------
+    ValueError
+        If the lengths of the arguments differ.
     """
     values = np.asarray(values, dtype=np.float64)
     names = np.asarray(subjects, dtype=str)
@@ -105,7 +116,7 @@ def subject_bootstrap(
     weights = replicate_weights(names, n, seed)
     of_runs = np.stack([statistic(values[p], weights[:, p]) for p in parts], axis=1)  # (R, runs)
     if len(parts) > 1:
-        # A stream of its own: the people drawn must not depend on how many seeds there are.
+        # A separate random stream: the draw of subjects must not depend on the number of seeds.
         drawn = _draws(len(parts), n, np.random.default_rng([seed, len(parts)]))
         replicates = np.where(drawn > 0, of_runs * drawn, 0).sum(axis=1) / len(parts)
     else:
@@ -119,24 +130,24 @@ def subject_bootstrap(
 
 
 def widen_unanimous(share: float, n_subjects: int, low: float, high: float) -> tuple[float, float]:
-    """Interval of a share of people; exact where all of them agree.
+    """Interval of a share of subjects; exact if all subjects have the same outcome.
 
-    There every replicate agrees too, and the bootstrap's interval is a point, however few they are:
-    six people of six cannot show that it is true of 95 in a hundred.
+    If every subject has the same outcome, so has every replicate, and the bootstrap interval
+    collapses to a point. The exact interval does not: with 6 of 6 subjects its lower limit is 0.54.
 
     Parameters
     ----------
     share
         Share in [0, 1].
     n_subjects
-        Number of people.
+        Number of subjects.
     low, high
-        Interval of the bootstrap.
+        Bootstrap interval.
 
     Returns
     -------
     tuple of float
-        The binomial interval of Clopper & Pearson (1934) for a share of 0 or 1; else the given one.
+        The binomial interval of Clopper & Pearson (1934) for a share of 0 or 1; else `low, high`.
     """
     if n_subjects == 0 or share not in (0.0, 1.0):
         return low, high
@@ -151,20 +162,20 @@ def summarise_scores(
     seed: int,
     shares: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Mean of each metric in each condition, with intervals over subjects.
+    """Mean of each metric for each condition, with intervals over subjects.
 
     Parameters
     ----------
     scores
-        One row per measured number: subject, scan, metric, value, note and the `conditions`; also
-        `seed`, where there are several trainings.  NaN values are left out; a cell without any
-        number keeps its note.
+        One row per score: subject, scan, metric, value, note and the `conditions`; also `seed` if
+        there are several trainings. NaN values are left out; a group without any value keeps its
+        note.
     conditions
-        Columns to group by; missing entries form a group of their own.
+        Columns to group by; missing entries form a separate group.
     n_bootstrap, seed
-        Replicates and their seed.
+        Number of replicates, and their seed.
     shares
-        Metrics that are shares of people, see :func:`widen_unanimous`.
+        Metrics that are shares of subjects, see :func:`widen_unanimous`.
 
     Returns
     -------

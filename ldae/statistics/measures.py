@@ -1,6 +1,7 @@
-"""Measures of predictions: each of pairs (target, prediction), (N, 2), under weights (R, N).
+"""Measures of predictions.
 
-One row of weights is one replicate of a bootstrap; every measure answers with one number per row.
+Each measure is a function of pairs (target, prediction), (N, 2), and weights (R, N). A row of
+weights is one bootstrap replicate; the result has one number per row, (R,).
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ AGE = "age"
 SEX = "sex"
 
 DECISION = 0.5
-"""Probability from which a scan is called AD; the training classes are balanced by weight."""
+"""Probability threshold for the class AD; the classes are weighted equally in training."""
 
 
 def weighted_auc(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve, (R,): chance that a patient scores above a control, ties half."""
+    """Area under the ROC curve, (R,): probability that a case scores above a control; ties half."""
     positive = values[:, 0] == 1
     case, control = values[positive, 1], values[~positive, 1]
     wins = (case[:, None] > control) + 0.5 * (case[:, None] == control)
     w_case, w_control = weights[:, positive], weights[:, ~positive]
     with np.errstate(invalid="ignore", divide="ignore"):
         total = w_case.sum(1) * w_control.sum(1)
-        return ((w_case @ wins) * w_control).sum(1) / total
+        return np.asarray(((w_case @ wins) * w_control).sum(1) / total)
 
 
 def negative_mse(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean squared error with its sign turned, (R,): higher is better."""
+    """Negative mean squared error, (R,): higher is better."""
     return -weighted_mean((values[:, 0] - values[:, 1]) ** 2, weights)
 
 
@@ -43,9 +44,9 @@ def _confusion(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, ...
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Quotient, element by element; not a number where both are zero."""
+    """Elementwise quotient; NaN where both are zero."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return above / below
+        return np.asarray(above / below)
 
 
 def _accuracy(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -64,7 +65,7 @@ def _specificity(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _balanced_accuracy(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return (_sensitivity(values, weights) + _specificity(values, weights)) / 2
+    return np.asarray((_sensitivity(values, weights) + _specificity(values, weights)) / 2)
 
 
 def _f1(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -73,7 +74,7 @@ def _f1(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _mcc(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Matthews correlation; 0 where nothing or everything is called AD, as scikit-learn."""
+    """Matthews correlation; 0 if all predictions are the same, as in scikit-learn."""
     tp, fp, tn, fn = _confusion(values, weights)
     below = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
     return np.where(below > 0, (tp * tn - fp * fn) / np.where(below > 0, below, 1), 0.0)
@@ -84,11 +85,11 @@ def _mae(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _rmse(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return np.sqrt(-negative_mse(values, weights))
+    return np.asarray(np.sqrt(-negative_mse(values, weights)))
 
 
 def _r2(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of variance explained, against the evaluated sample's own mean."""
+    """Coefficient of determination, relative to the mean of the evaluated sample."""
     target = values[:, 0]
     variance = weighted_mean(target**2, weights) - weighted_mean(target, weights) ** 2
     return 1 - ratio(-negative_mse(values, weights), np.where(variance > 1e-9, variance, np.nan))
@@ -106,7 +107,7 @@ def weighted_correlation(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _of_controls(
     measure: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """The same measure with class 0 as the positive one, as the paper has it."""
+    """The measure with class 0 as the positive class, as in the paper."""
 
     def swapped(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
         called = values[:, 1] >= DECISION

@@ -1,4 +1,4 @@
-"""Predictions of probes as files, one for each method and training."""
+"""Files of probe predictions, one for each method and training."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pandas as pd
 from ldae.errors import InputError
 
 SHARED = "shared"
-"""Stands in paths for the training seed of what has none: all trainings share it."""
+"""Replaces the training seed in paths of results that all trainings share."""
 
 IDENTITY = ("method", "seed")
-"""Columns before those of the predictions; `seed` is empty for what has no training seed."""
+"""Columns before those of the predictions; `seed` is empty for methods without training seeds."""
 
 
 def write_predictions(predictions: pd.DataFrame, method: str, seed: int | None, path: Path) -> None:
@@ -22,13 +22,13 @@ def write_predictions(predictions: pd.DataFrame, method: str, seed: int | None, 
     Parameters
     ----------
     predictions
-        As :func:`ldae.evaluation.probes.fitting.fit_probes` returns them.
+        Result of :func:`ldae.evaluation.probes.fitting.fit_probes`.
     method
-        Whose codes the probes were fitted on.
+        Method whose codes the probes were fitted on.
     seed
-        Seed of the training that the codes come from; None where there is no training seed.
+        Training seed of the codes; None if the method has none.
     path
-        Written.
+        File to write.
     """
     frame = predictions.copy()
     frame.insert(0, "seed", "" if seed is None else str(seed))
@@ -37,28 +37,28 @@ def write_predictions(predictions: pd.DataFrame, method: str, seed: int | None, 
 
 
 def seeds_of(predictions: Mapping[str, pd.DataFrame]) -> dict[str, list[int]]:
-    """Training seeds of every method that has them, from :func:`read_predictions`."""
+    """Training seeds of all methods that have any; argument from :func:`read_predictions`."""
     return {m: sorted(set(frame["seed"])) for m, frame in predictions.items() if "seed" in frame}
 
 
 def read_predictions(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
-    """Predictions by method, in order of appearance; those of several trainings in one table.
+    """Predictions by method, in order of appearance; all trainings of a method in one table.
 
     Parameters
     ----------
     paths
-        Files of :func:`write_predictions`.
+        Files written by :func:`write_predictions`.
 
     Returns
     -------
     dict
-        Tables without the column ``method``; with an integer column ``seed`` where the method has
+        Tables without the column ``method``. They have an integer column ``seed`` if the method has
         training seeds.
 
     Raises
     ------
     InputError
-        If a file lacks columns, or two files hold the same training.
+        If a file lacks columns, or two files contain the same training.
     """
     parts: dict[str, dict[str, pd.DataFrame]] = {}
     text = {name: str for name in (*IDENTITY, "scan", "subject", "label")}

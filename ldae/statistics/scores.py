@@ -1,8 +1,8 @@
-"""Scores of single scans, as the evaluations leave them, and the tables that are made of them.
+"""Scores of single scans, written by the evaluations, and the tables computed from them.
 
-An evaluation runs models and writes one row per scan and number.  Everything statistical (means,
-intervals, skills, ratios) is made here from those rows, so it can be made again, over several
-trainings (seeds) too, without running a model.
+An evaluation runs models and writes one row per scan and metric. All statistics (means, intervals,
+skills, ratios) are computed here from those rows, also over several trainings (seeds), so they can
+be repeated without running a model.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from ldae.statistics.bootstrap import subject_bootstrap, summarise_scores, weigh
 from ldae.statistics.tables import CONDITION_COLUMNS, tidy
 
 SCORED_TABLES = ("reconstruction", "stochastic", "manipulation", "interpolation")
-"""Tables that are made of scores."""
+"""Tables that are computed from scores."""
 
 SCAN_COLUMNS = ("seed", "split", "method", "subject", "scan")
 NOTHING = 0
-"""`steps` and `window` of what has none, while scores are computed; an empty cell in the file."""
+"""Value of `steps` and `window` if they do not apply; written to the file as an empty cell."""
 
 EXTRA_COLUMNS = {"interpolation": ("triple",)}
-"""Columns of scores that are no condition of the table."""
+"""Columns of scores that are not conditions of the table."""
 
 OVERALL_METRICS = (
     "change_ratio", "identity_kept", "map_correlation", "truth_correlation", "truth_agreement",
 )  # fmt: skip
-"""Measures of edits that are also averaged over all amounts but 0 (empty amount)."""
+"""Measures of edits that are also averaged over all amounts except 0 (rows without an amount)."""
 
 SHARES = ("identity_kept", "truth_agreement")
-"""Measures of edits that are 0 or 1 for a scan, so that their means are shares."""
+"""Measures of edits that are 0 or 1 for each scan, so that their means are shares."""
 
 SLOPES = {"response_slope": "off_target_ratio", "people_slope": "off_target_ratio_participants"}
-"""Slopes of a judge's response (per amount of edit; per target in real people) and the metric of
-their ratio, off-target over on-target."""
+"""For each slope of a judge's response, the metric of its ratio, off-target over on-target. The
+slope is per amount of the edit, or per unit of the attribute between real participants."""
 
 
 def score_columns(table: str) -> list[str]:
@@ -53,20 +53,21 @@ def write_scores(scores: pd.DataFrame, table: str, seed: int, split: str, path: 
     Parameters
     ----------
     scores
-        method, subject, scan, metric, value and conditions of the table; what is missing is empty.
+        Columns method, subject, scan, metric, value and the conditions of the table; missing
+        columns are written as empty cells.
     table
         One of ``SCORED_TABLES``.
     seed
         Seed of the training that was evaluated.
     split
-        Split that was measured, where the scores do not name it.
+        The evaluated split, for scores without a split.
     path
-        Tab-separated, gzip if it ends in ``.gz``.
+        File to write, tab-separated; compressed with gzip if its name ends in ``.gz``.
 
     Raises
     ------
     ValueError
-        If there are columns which the table does not know.
+        If there are columns that the table does not have.
     """
     columns = score_columns(table)
     frame = scores.assign(seed=seed)
@@ -88,12 +89,12 @@ def write_scores(scores: pd.DataFrame, table: str, seed: int, split: str, path: 
 
 
 def read_scores(paths: Sequence[Path], table: str) -> pd.DataFrame:
-    """Scores of one or more trainings, one below the other.
+    """Scores of one or more trainings in one table.
 
     Raises
     ------
     InputError
-        If a file lacks columns, or two files hold the same training.
+        If a file lacks columns, or two files contain the same training.
     """
     parts: list[pd.DataFrame] = []
     seen: set[int] = set()
@@ -130,20 +131,21 @@ def tabulate_scores(
     table
         One of ``SCORED_TABLES``.
     methods
-        The study's methods: which answers are trivial, and which have no training seed.
+        Methods of the study: which are trivial interpolations, and which have training seeds.
     cohort
         Name of the cohort.
     n_bootstrap, seed
-        Replicates and their seed.
+        Number of replicates, and their seed.
 
     Returns
     -------
     pandas.DataFrame
-        The table.  Interpolation is tabulated over all triples (empty gap and distance), by gap and
-        by distance to the nearer visit, with ``skill`` = 1 - MSE/MSE of the best trivial answer.
-        Manipulation gets means over all amounts (empty amount), and ``off_target_ratio``: an
-        off-target attribute's slope over the on-target one's, both in deviations of that judge's
-        score between people; empty where the on-target slope's interval holds 0.
+        The table. For interpolation it has rows over all triples (without gap and distance), by gap
+        and by distance to the nearer visit, and ``skill`` = 1 - MSE/MSE of the best trivial
+        interpolation. For manipulation it also has means over all amounts (without an amount), and
+        ``off_target_ratio``: the slope of an off-target attribute divided by that of the on-target
+        attribute, each in SDs of the judge's score between participants. The ratio is empty if the
+        interval of the on-target slope includes 0.
     """
     if table == "interpolation":
         trivial = list(methods.select(Role.TRIVIAL, evaluation=table))
@@ -164,9 +166,9 @@ def tabulate_scores(
 
 
 def seeds_of_scores(scores: pd.DataFrame, methods: Methods) -> dict[str, list[int]]:
-    """Training seeds of every method that has them, from :func:`read_scores`.
+    """Training seeds of all methods that have any; `scores` is from :func:`read_scores`.
 
-    The evaluation of each seed gives the same scores of a method without one.
+    Methods without a training seed have the same scores in the evaluation of every seed.
     """
     unseeded = [name for name, method in methods.items() if not method.seeded]
     trained = scores[~scores["method"].isin(unseeded)]
@@ -192,7 +194,7 @@ def _skill(
     n_bootstrap: int,
     seed: int,
 ) -> pd.DataFrame:
-    """1 - MSE/MSE of the best trivial answer, for every method that is not trivial."""
+    """1 - MSE/MSE of the best trivial interpolation, for every method that is not trivial."""
     errors = scores[scores["metric"] == "mse"]
     steps = scores.groupby("method")["steps"].first()
     rows: list[dict[str, object]] = []
@@ -224,11 +226,11 @@ def _skill(
 def _skill_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Skill (R,) from squared errors (N, 1 + trivial); the first column is the model's."""
     means = np.stack([weighted_mean(column, weights) for column in values.T])
-    return 1 - means[0] / means[1:].min(0)
+    return np.asarray(1 - means[0] / means[1:].min(0))
 
 
 def _off_target(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFrame:
-    """Ratio of an off-target attribute's mean slope to the on-target one's, by judge."""
+    """Ratio of the mean slope of an off-target attribute to that of the on-target one, by judge."""
     rows: list[dict[str, object]] = []
     keys = ["split", "method", "task", "judge", "steps"]
     for slope, metric in SLOPES.items():
@@ -240,11 +242,11 @@ def _off_target(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFra
             )
             subjects = wide.index.get_level_values("subject").to_numpy(str)
             runs = wide.index.get_level_values("seed").to_numpy()
-            if task not in wide:  # too few people on either side for a judge of it
+            if task not in wide:  # too few participants per class to fit a judge
                 continue
             on_target = wide[task].to_numpy(float)
             _, low, _ = subject_bootstrap(on_target, subjects, n=n_bootstrap, seed=seed, runs=runs)
-            # over replicates that would divide by next to nothing a ratio's interval means nothing
+            # the interval of a ratio is meaningless if the denominator may be zero
             rises = low > 0
             for attribute in [a for a in wide.columns if a != task]:
                 result = subject_bootstrap(
@@ -275,8 +277,8 @@ def _note_of(cell: pd.DataFrame, attribute: str) -> str:
 def mean_ratio(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """|mean of column 0| / mean of column 1 under each row of weights, (R,); values (N, 2).
 
-    NaN where the mean of column 1 is not positive: a response that does not rise is no measure.
+    NaN if the mean of column 1 is not positive: without an on-target response there is no ratio.
     """
     above = np.abs(weighted_mean(values[:, 0], weights))
     below = weighted_mean(values[:, 1], weights)
-    return above / np.where(below > 0, below, np.nan)
+    return np.asarray(above / np.where(below > 0, below, np.nan))

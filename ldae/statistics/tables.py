@@ -1,4 +1,4 @@
-"""The tables of results: one row per number, one schema for all."""
+"""Tables of results in one schema, with one row per number."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
         "verdict",
     ),
 }
-"""Conditions of each table; an empty cell: does not apply, or all of them."""
+"""Condition columns of each table. An empty cell means "does not apply" or "all"."""
 
 INTEGER_COLUMNS = (
     "steps", "window", "batch_size", "gap_months", "nearest_months", "n_subjects", "n_scans",
@@ -60,7 +60,7 @@ FLOAT_FORMAT = "%.6g"
 
 
 def table_columns(table: str) -> list[str]:
-    """Columns of one table, in order; `table` is a key of ``CONDITION_COLUMNS``."""
+    """Columns of a table in order; `table` is a key of ``CONDITION_COLUMNS``."""
     return [*IDENTITY_COLUMNS, *CONDITION_COLUMNS[table], *RESULT_COLUMNS]
 
 
@@ -72,26 +72,26 @@ def tidy(
     seeds: Mapping[str, Sequence[int]],
     split: str = "",
 ) -> pd.DataFrame:
-    """Rows in the schema of `table`: columns complete, ordered and typed.
+    """Table with the complete, ordered and typed columns of the schema.
 
     Parameters
     ----------
     rows
-        At least method, metric, value; conditions that are missing are left empty.
+        Rows with at least method, metric and value; missing conditions are left empty.
     table
         Key of ``CONDITION_COLUMNS``.
     cohort
-        Name of the cohort the scans come from.
+        Name of the cohort of the scans.
     seeds
-        Training seeds that the numbers of each method are means over; a method that is not named
-        here was made once for all of them.  Rows with a column seed keep theirs.
+        For each method, the training seeds over which its numbers are averaged. Methods that are
+        not listed are shared by all trainings. Ignored if `rows` have a column seed.
     split
-        Split that was measured, where `rows` does not name it.
+        The evaluated split, if `rows` have no column split.
 
     Raises
     ------
     ValueError
-        If `rows` has columns which the schema does not know, or lacks those it needs.
+        If `rows` have columns that are not in the schema, or lack required columns.
     """
     frame = pd.DataFrame(rows).copy()
     columns = table_columns(table)
@@ -117,7 +117,7 @@ def tidy(
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table written by :func:`write_table`; empty text cells are empty strings, numbers NaN."""
+    """Table written by :func:`write_table`; empty cells are NaN, or "" in `note` and `split`."""
     frame = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype={"seed": str})
     missing = set(IDENTITY_COLUMNS) | set(RESULT_COLUMNS)
     missing -= set(frame.columns)
@@ -129,7 +129,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def format_interval(value: float, low: float, high: float) -> str:
-    """``value [low, high]`` to three significant digits; the dash where there is no number."""
+    """``value [low, high]`` to three significant digits; a dash if there is no number."""
     if not np.isfinite(value):
         return "–"
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -138,18 +138,18 @@ def format_interval(value: float, low: float, high: float) -> str:
 
 
 def _short(value: float) -> str:
-    """Three decimals for numbers of order one, three significant digits otherwise."""
+    """Number with three decimals if it is of order one, else with three significant digits."""
     if value == 0 or 0.01 <= abs(value) < 10:
         return f"{value:.3f}"
     return f"{value:.1f}" if 10 <= abs(value) < 1e5 else f"{value:.2e}"
 
 
 def readable(df: pd.DataFrame) -> pd.DataFrame:
-    """One line per method and condition, one column per metric, cells ``value [low, high]``.
+    """Table with a row per method and condition, a column per metric, cells ``value [low, high]``.
 
-    Columns that hold a single value for the whole table (cohort, seed, …) are dropped here; the
-    caption of :func:`write_table` names them.  Metrics with a window are columns of their own for
-    each window, so that they share a line with those that have none.
+    Columns with a single value for the whole table (cohort, seed, …) are dropped; the caption of
+    :func:`write_table` states them. A metric with several windows has one column for each window,
+    so that it is in the same row as metrics without windows.
     """
     keys = [c for c in df.columns if c not in (*RESULT_COLUMNS, "window")]
     shown = [c for c in keys if c in ALWAYS_SHOWN or df[c].nunique(dropna=False) > 1]
@@ -168,15 +168,15 @@ def readable(df: pd.DataFrame) -> pd.DataFrame:
     wide = cells.pivot_table(
         index=shown, columns="metric", values="cell", aggfunc="first", sort=False, observed=True
     )
-    # The order of first appearance is the order the evaluation chose.
+    # The order of first appearance is the order of the evaluation.
     return wide.fillna("").reset_index().rename_axis(columns=None)
 
 
 def blocks(df: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Parts of a table to be shown each on its own, with their titles.
+    """Parts of a table that are shown separately, with their titles.
 
-    One for each claim and protocol, or else for each task; a table without these columns is one
-    part without a title.
+    There is one part for each claim and protocol, or else for each task. A table without these
+    columns is a single part without a title.
     """
     if "claim" in df:
         by = ["claim", "protocol"] if "protocol" in df else ["claim"]
@@ -194,19 +194,19 @@ def _part_title(first: object, protocol: object = np.nan) -> str:
 
 
 def _label(value: object) -> str:
-    """A condition as text, numbers without a needless fraction."""
+    """Condition as text; whole numbers have no decimals."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def caption_facts(df: pd.DataFrame, label: Callable[[str], str] = str) -> str:
-    """Cohort, split, numbers of people and scans, and seeds of a table, as one sentence.
+    """Cohort, split, numbers of subjects and scans, and seeds of a table, as one sentence.
 
     Parameters
     ----------
     df
-        As :func:`tidy` returns it.
+        Table from :func:`tidy`.
     label
-        How a method is called.
+        Function from the name of a method to its label.
     """
 
     def names(column: str) -> str:
@@ -236,14 +236,14 @@ def caption_facts(df: pd.DataFrame, label: Callable[[str], str] = str) -> str:
 
 
 def notes_of(df: pd.DataFrame, label: Callable[[str], str] = str) -> list[str]:
-    """Notes of a table as lines, each with the metrics that it is about, and the judge of an edit.
+    """Notes of a table as lines, each with its metrics, and for edits with attribute and judge.
 
     Parameters
     ----------
     df
-        As :func:`tidy` returns it.
+        Table from :func:`tidy`.
     label
-        How a metric, an attribute and a judge are called.
+        Function from the name of a metric, attribute or judge to its label.
     """
     lines = []
     for note, rows in df[df["note"] != ""].groupby("note", sort=False):
@@ -255,22 +255,22 @@ def notes_of(df: pd.DataFrame, label: Callable[[str], str] = str) -> list[str]:
 
 
 def training_seeds(cells: pd.Series) -> list[int]:
-    """Training seeds that stand in the cells of a column ``seed``, sorted."""
+    """Training seeds in the cells of a column ``seed``, sorted."""
     texts = cells.dropna().astype(str)
     return sorted({int(float(s)) for cell in texts[texts != SHARED] for s in cell.split()})
 
 
 def write_table(df: pd.DataFrame, tsv: Path, md: Path) -> None:
-    """Write a table for programs (`tsv`) and for people (`md`).
+    """Write a table as tab-separated values (`tsv`) and as readable Markdown (`md`).
 
     Parameters
     ----------
     df
-        As :func:`tidy` returns it.
+        Table from :func:`tidy`.
     tsv
-        Written with a fixed float format, so that equal numbers give equal bytes.
+        File to write, with a fixed float format, so that equal numbers give equal bytes.
     md
-        Written as a Markdown table, value [low, high], with the notes below it.
+        File to write, with cells ``value [low, high]`` and the notes below the table.
     """
     df.to_csv(tsv, sep="\t", index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
     lines = [f"# {Path(md).stem.capitalize()}", "", caption_facts(df)]

@@ -1,1 +1,1 @@
-"""Training on Lightning: steps, checkpoints and status lines."""
+"""Training with Lightning: steps, checkpoints and status lines."""

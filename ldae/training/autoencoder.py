@@ -1,4 +1,4 @@
-"""Stage 1: train the KL autoencoder."""
+"""Stage 1: training of the KL autoencoder."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from ldae.training.standard import adopt_standard, measure_standard
 
 
 def perceptual_loss(settings: dict[str, Any]) -> nn.Module | None:
-    """MONAI's slice-wise perceptual loss on a ResNet-50, or None where its weight is 0.
+    """MONAI's slice-wise perceptual loss with a ResNet-50; None if its weight is 0.
 
     Parameters
     ----------
     settings
-        ``perceptual_weight`` and ``perceptual_weights_file``: a state dict of torchvision's
-        ResNet-50, fetched beforehand; nothing is downloaded here.
+        ``perceptual_weight`` and ``perceptual_weights_file``. The file is a state dict of
+        torchvision's ResNet-50; it is not downloaded.
 
     Raises
     ------
     InputError
-        If the loss is asked for and torchvision or the weights are missing.
+        If the weight of the loss is not 0 and torchvision or the file is missing.
     """
     if not settings["perceptual_weight"]:
         return None
@@ -47,13 +47,13 @@ def perceptual_loss(settings: dict[str, Any]) -> nn.Module | None:
         raise InputError(
             "autoencoder.perceptual_weight",
             "the perceptual loss needs torchvision",
-            "Install it beside a CUDA build of torch, or set the weight to 0.",
+            "Install it with a CUDA build of torch, or set the weight to 0.",
         ) from error
     if path is None or not Path(path).is_file():
         raise InputError(
             "autoencoder.perceptual_weights_file",
-            f"no weights at {path}",
-            "Give a state dict of torchvision's ResNet-50, or set perceptual_weight to 0.",
+            f"there are no weights at {path}",
+            "Provide a state dict of torchvision's ResNet-50, or set perceptual_weight to 0.",
         )
     return PerceptualLoss(
         spatial_dims=3, network_type="resnet50", is_fake_3d=True, pretrained_path=str(path)
@@ -63,8 +63,9 @@ def perceptual_loss(settings: dict[str, Any]) -> nn.Module | None:
 class AutoencoderTraining(StepTraining):
     """L1 + w_kl·KL + w_spec·spectral + w_perc·perceptual + w_adv·PatchGAN (least squares).
 
-    Generator and discriminator step in turn on the same batch.  The discriminator's gradients are
-    zeroed before its own backward pass, and it is frozen while the generator's is run.
+    Generator and discriminator take alternate optimizer steps on the same batch. The discriminator
+    is frozen during the backward pass of the generator, and its gradients are set to zero before
+    its own.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ class AutoencoderTraining(StepTraining):
     settings
         Config section ``autoencoder`` with ``n_steps``.
     seed
-        Of the training.
+        Training seed.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class AutoencoderTraining(StepTraining):
         self.adversarial = PatchAdversarialLoss(criterion="least_squares")
         self.spectral = JukeboxLoss(spatial_dims=3)
         perceptual = perceptual_loss(settings)
-        self._perceptual = (perceptual,)  # in a tuple: its weights stay out of checkpoints
+        self._perceptual = (perceptual,)  # a tuple keeps its weights out of checkpoints
 
     @override
     def on_fit_start(self) -> None:
@@ -119,14 +120,14 @@ class AutoencoderTraining(StepTraining):
         ]
 
     def discriminate(self, x: Tensor) -> Tensor:
-        """Patch-wise verdict on scans x (B, 1, H, W, D)."""
-        verdict: Tensor = self.discriminator(space_to_depth(x, self.discriminator_patch_size))[-1]
-        return verdict
+        """Patch-wise output of the discriminator for scans x (B, 1, H, W, D)."""
+        output: Tensor = self.discriminator(space_to_depth(x, self.discriminator_patch_size))[-1]
+        return output
 
     def reconstruction_losses(
         self, network: nn.Module, batch: Batch
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Losses but the adversarial one, and the reconstruction x̂."""
+        """All losses except the adversarial one, and the reconstruction x̂."""
         x, s = batch["x"], self.settings
         x_hat, mu, sigma = network(x, batch["noise"])
         losses = {"l1": (x_hat - x).abs().mean(), "kl": kl_divergence(mu, sigma)}
@@ -195,12 +196,12 @@ def train_autoencoder(data: TrainingData, sections: Sections, job: TrainingJob) 
     sections
         Config section ``autoencoder``.
     job
-        Its seed and files.
+        Seed and output files of the training.
 
     Raises
     ------
     InputError
-        If the study's grid cannot be divided by the network's downsampling.
+        If an axis of the grid is not a multiple of the network's downsampling factor.
     """
     torch.manual_seed(job.seed)
     store, settings = data.store, sections["autoencoder"]
@@ -218,8 +219,8 @@ def train_autoencoder(data: TrainingData, sections: Sections, job: TrainingJob) 
     if any(size % autoencoder.downsampling for size in store.shape):
         raise InputError(
             "grid.shape",
-            f"{store.shape} is no multiple of {autoencoder.downsampling}, the autoencoder's "
-            "downsampling",
+            f"{store.shape} is not a multiple of {autoencoder.downsampling}, the downsampling "
+            "factor of the autoencoder",
             "Change grid.shape, autoencoder.patch_size or autoencoder.channels.",
         )
     if autoencoder.pca_initialisation:

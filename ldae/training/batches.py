@@ -1,4 +1,4 @@
-"""Batches as a function of (seed, step): a resumed training sees what it would have seen."""
+"""Batches as a function of (seed, step), so that a resumed training continues identically."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 Batch = dict[str, Tensor]
 MakeBatch = Callable[[np.ndarray, slice, torch.Generator], Batch]
-"""(rows of the global batch, the part wanted, generator for all of it) → that part's tensors."""
+"""(rows of the global batch, the part to return, generator of the batch) → tensors of the part."""
 
 
 def step_seed(*parts: int) -> int:
-    """A 63-bit seed from integers such as (seed, step, rank), well mixed."""
+    """Well-mixed 63-bit seed from integers such as (seed, step, rank)."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
 
 
 def batch_rows(rows: np.ndarray, batch_size: int, seed: int, step: int) -> np.ndarray:
-    """Rows of the global batch of `step`: an endless sequence of shuffled passes over `rows`.
+    """Rows of the global batch of `step`, from an endless sequence of shuffled epochs.
 
     Parameters
     ----------
     rows
         Rows to draw from, (N,), N ≥ 1.
     batch_size
-        Global batch size; a batch may span passes.
+        Global batch size; a batch may extend over the end of an epoch.
     seed, step
-        Position in the sequence.
+        Seed of the sequence, and position in it.
 
     Returns
     -------
@@ -46,25 +46,31 @@ def batch_rows(rows: np.ndarray, batch_size: int, seed: int, step: int) -> np.nd
 
 
 class StepBatches(IterableDataset[Batch]):
-    """The batches of steps `start`..`n_steps` for one rank.
+    """Batches of the steps from `start` up to `n_steps` for one rank.
 
-    Every random number of a step comes from a generator seeded by (seed, step) and is drawn for the
-    global batch, of which a rank takes its part: the number of processes changes nothing.
+    All random numbers of a step come from a generator seeded with (seed, step). They are drawn for
+    the global batch, of which each rank takes its part, so that results do not depend on the number
+    of processes.
 
     Parameters
     ----------
     make_batch
-        Builds the tensors.
+        Function that returns the tensors of a batch.
     rows
         Rows of the training split.
     batch_size
         Global batch size; a multiple of `world_size`.
     seed
-        Of the training.
+        Training seed.
     start, n_steps
-        First step to yield, and the number of steps of the whole training.
+        First step to yield, and number of steps of the whole training.
     rank, world_size
-        Of this process.
+        Rank of this process, and number of processes.
+
+    Raises
+    ------
+    ValueError
+        If `batch_size` is not a multiple of `world_size`.
     """
 
     def __init__(
@@ -80,7 +86,7 @@ class StepBatches(IterableDataset[Batch]):
     ) -> None:
         if batch_size % world_size:
             raise ValueError(
-                f"global batch size {batch_size} is no multiple of {world_size} processes"
+                f"global batch size {batch_size} is not a multiple of {world_size} processes"
             )
         self.make_batch = make_batch
         self.rows = rows

@@ -1,26 +1,26 @@
-"""The checkpoints that trainings leave beside the results, seen from outside."""
+"""Removal of the checkpoints of finished trainings."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-# Folder of a training's curves, beside its checkpoints.
+# Folder of the training curves, in the same folder as the checkpoints.
 CURVES = "tensorboard"
 WEIGHTS = "model.safetensors"
 
 
 def remove_checkpoints(results: Path) -> None:
-    """Remove the checkpoints of every finished training of a study; the curves stay.
+    """Remove the checkpoints of all finished trainings of a study, but not the training curves.
 
-    For the end of a run in which all went well: until then a finished training's checkpoint is what
-    is left of it should its job be killed before Snakemake has seen the result. A training whose
-    weights are not there was interrupted in another run, and goes on from its checkpoint.
+    Call this at the end of a successful run. Before that, checkpoints are needed: if a job is
+    killed after the last step and before Snakemake has seen its result, only the checkpoint
+    remains. A training without weights was interrupted and will resume from its checkpoint.
 
     Parameters
     ----------
     results
-        Folder of the study; ``checkpoints/ldae-seed-0`` belongs to ``ldae/seed-0/``.
+        Results folder; ``checkpoints/ldae-seed-0`` belongs to ``ldae/seed-0/``.
     """
     for identity in results.glob("checkpoints/*/*/"):
         training = identity.parent.name.replace("-seed-", "/seed-")

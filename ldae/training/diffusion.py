@@ -1,4 +1,4 @@
-"""Stages 2 and 3: train the prior, the LDAE on the frozen prior, and the voxel-space baseline."""
+"""Stages 2 and 3: training of the prior, of the LDAE, and of the voxel-space baseline."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from ldae.training.module import AveragedTraining
 
 
 class DiffusionTraining(AveragedTraining):
-    """A training that predicts the noise of diffused samples.
+    """Training that predicts the noise of diffused samples.
 
     Parameters
     ----------
     network, train_rows, val_rows, settings, seed
-        As for :class:`AveragedTraining`.
+        See :class:`AveragedTraining`.
     schedule
         The noise schedule.
     """
@@ -58,7 +58,7 @@ class DiffusionTraining(AveragedTraining):
     def draw(
         self, n: int, shape: tuple[int, ...], part: slice, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Levels t ~ U{1..T} (int64) and noise ε ~ N(0, I) of a global batch, this rank's part."""
+        """Timesteps t ~ U{1 … T} (int64) and noise ε ~ N(0, I): this rank's part of a batch."""
         t = torch.randint(1, self.schedule.n_timesteps + 1, (n,), generator=generator)
         eps = torch.randn((n, *shape), generator=generator)
         return t[part], eps[part]
@@ -74,7 +74,7 @@ class PriorTraining(DiffusionTraining):
     latents
         The encoded scans.
     settings, seed, schedule
-        As for :class:`DiffusionTraining`.
+        See :class:`DiffusionTraining`.
     """
 
     def __init__(
@@ -108,15 +108,15 @@ class LdaeTraining(DiffusionTraining):
     Parameters
     ----------
     pair
-        Encoder and estimator, trained together.
+        Encoder and estimator, which are trained together.
     prior
-        Frozen ε_θ; never part of a checkpoint.
+        Frozen ε_θ; not part of checkpoints.
     store, latents
-        Scans and their latents, row by row.
+        Scans and their latents, in the same order.
     settings
-        Further holds ``snr_gamma``, γ of λ_t.
+        See :class:`DiffusionTraining`; also contains ``snr_gamma``, γ of λ_t.
     seed, schedule
-        As for :class:`DiffusionTraining`.
+        See :class:`DiffusionTraining`.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class LdaeTraining(DiffusionTraining):
     ) -> None:
         super().__init__(pair, store.rows("train"), store.rows("val"), settings, seed, schedule)
         note_fitted("ldae", store.index["subject"].iloc[self.train_rows])
-        self._prior = (prior,)  # in a tuple: not a submodule, so not trained, averaged or saved
+        self._prior = (prior,)  # in a tuple it is no submodule: not trained, averaged or saved
         self.store = store
         self.latents = latents
 
@@ -169,7 +169,7 @@ class VoxelDaeTraining(DiffusionTraining):
     store
         The packed scans; x_0 = 2x - 1.
     settings, seed, schedule
-        As for :class:`DiffusionTraining`.
+        See :class:`DiffusionTraining`.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class VoxelDaeTraining(DiffusionTraining):
 
 
 def unet_settings(settings: Mapping[str, Any], diffusion: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of `NoiseUNet` that a network's config section and section ``diffusion`` give."""
+    """Arguments of `NoiseUNet` from a network's config section and section ``diffusion``."""
     names = ("channels", "n_res_blocks", "attention_levels", "dropout", "norm_groups")
     schedule = dict(diffusion) if settings["v_prediction"] else None
     return {name: settings[name] for name in names} | {"schedule": schedule}
@@ -214,7 +214,7 @@ def train_prior(data: TrainingData, sections: Sections, job: TrainingJob) -> Non
     sections
         Config sections ``prior`` and ``diffusion``.
     job
-        Its seed and files.
+        Seed and output files of the training.
     """
     torch.manual_seed(job.seed)
     latents, diffusion = data.latents, sections["diffusion"]
@@ -227,16 +227,16 @@ def train_prior(data: TrainingData, sections: Sections, job: TrainingJob) -> Non
 
 
 def train_ldae(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
-    """Train semantic encoder and gradient estimator on the frozen prior; save their averages.
+    """Train semantic encoder and gradient estimator on a frozen prior; save the averaged weights.
 
     Parameters
     ----------
     data
-        Scans, their latents, and the trained prior that the network stands on.
+        Scans, their latents, and the trained prior.
     sections
         Config sections ``ldae``, ``encoder`` and ``diffusion``.
     job
-        Its seed and files.
+        Seed and output files of the training.
 
     Raises
     ------
@@ -244,7 +244,7 @@ def train_ldae(data: TrainingData, sections: Sections, job: TrainingJob) -> None
         If no prior is given.
     """
     if data.stands_on is None:
-        raise ValueError("the LDAE needs a trained prior to stand on")
+        raise ValueError("the LDAE needs a trained prior")
     torch.manual_seed(job.seed)
     store, latents = data.store, data.latents
     encoder, diffusion = sections["encoder"], sections["diffusion"]
@@ -263,7 +263,7 @@ def train_ldae(data: TrainingData, sections: Sections, job: TrainingJob) -> None
 
 
 def train_voxel_dae(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
-    """Train the voxel-space diffusion autoencoder, the baseline, and save its averages.
+    """Train the voxel-space diffusion autoencoder and save its averaged weights.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def train_voxel_dae(data: TrainingData, sections: Sections, job: TrainingJob) ->
     sections
         Config sections ``voxel_dae``, ``encoder`` and ``diffusion``.
     job
-        Its seed and files.
+        Seed and output files of the training.
     """
     torch.manual_seed(job.seed)
     store, encoder, diffusion = data.store, sections["encoder"], sections["diffusion"]

@@ -1,4 +1,4 @@
-"""What a semantic encoder holds before its training: cohort statistics, ImageNet weights."""
+"""Initialisation of a semantic encoder: cohort statistics and ImageNet weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def show_cohort(encoder: SemanticEncoder | VolumeEncoder, store: VolumeStore) -> None:
-    """Give a new encoder what it knows of the training people before training, in place."""
+    """Set the statistics of the training scans that a new encoder needs, in place."""
     if isinstance(encoder, VolumeEncoder):
         measure_volume_standard(encoder, store)
     elif encoder.standard is not None:
@@ -33,12 +33,12 @@ def show_cohort(encoder: SemanticEncoder | VolumeEncoder, store: VolumeStore) ->
 def prepare_encoder(
     encoder: SemanticEncoder | VolumeEncoder, settings: Mapping[str, Any], store: VolumeStore
 ) -> None:
-    """Give a new encoder what its training starts from: the cohort and ImageNet's weights.
+    """Initialise a new encoder: statistics of the training scans, and ImageNet weights if given.
 
     Parameters
     ----------
     encoder
-        Made of the settings' architecture; changed in place.
+        Encoder with the architecture of the settings; changed in place.
     settings
         Config section ``encoder``.
     store
@@ -52,7 +52,7 @@ def prepare_encoder(
 def untrained_encoder(
     settings: Mapping[str, Any], store: VolumeStore, seed: int, device: torch.device
 ) -> SemanticEncoder | VolumeEncoder:
-    """The semantic encoder as initialised from `seed`, frozen: the probes' floor.
+    """Frozen semantic encoder with random initial weights, a lower bound for the probes.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ def untrained_encoder(
     store
         The packed scans.
     seed
-        Of the initial weights.
+        Seed of the initial weights.
     device
-        Where to put it.
+        Device of the encoder.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -74,7 +74,7 @@ def untrained_encoder(
 
 
 def save_untrained_encoder(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
-    """Save the semantic encoder as initialised from the training seed: the probes' floor.
+    """Save a semantic encoder with random initial weights, a lower bound for the probes.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def save_untrained_encoder(data: TrainingData, sections: Sections, job: Training
     sections
         Config section ``encoder``.
     job
-        Its seed and files.
+        Seed and output files of the training.
     """
     encoder = untrained_encoder(sections["encoder"], data.store, job.seed, torch.device("cpu"))
     if fit_nothing(job):
@@ -92,7 +92,7 @@ def save_untrained_encoder(data: TrainingData, sections: Sections, job: Training
 
 
 def measure_volume_standard(encoder: VolumeEncoder, store: VolumeStore) -> None:
-    """Show `encoder` where the brain is and what the training people's histograms are, in place.
+    """Set the brain mask and the standardisation of histograms of `encoder`, in place.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Run a training on Lightning: checkpoint, resume, finish."""
+"""Execution of a training with Lightning: checkpoints, resuming and distribution."""
 
 from __future__ import annotations
 
@@ -28,49 +28,49 @@ from ldae.training.status import StatusLines
 CHECKPOINT = "last.ckpt"
 
 logger = logging.getLogger(__name__)
-# its notes on devices and tips say nothing that the record does not
+# the record of the job contains everything that Lightning logs about devices
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 
 def resolve_steps(settings: Mapping[str, Any], n_scans: int) -> dict[str, Any]:
-    """Settings with ``n_steps``, from ``n_epochs`` passes over `n_scans` where that is given.
+    """Settings with ``n_steps``, computed from ``n_epochs`` passes over `n_scans` if that is set.
 
     Raises
     ------
     ValueError
-        If both or neither of ``n_steps`` and ``n_epochs`` are set, or no scan is there.
+        If both or neither of ``n_steps`` and ``n_epochs`` are set, or there are no scans.
     """
     steps, epochs = settings.get("n_steps"), settings.get("n_epochs")
     if (steps is None) == (epochs is None):
         raise ValueError("set exactly one of n_steps and n_epochs")
     if n_scans < 1:
-        raise ValueError("the training split has no scan")
+        raise ValueError("the training split has no scans")
     if epochs is not None:
         steps = -(-int(epochs) * n_scans // int(settings["batch_size"]))
     return {**settings, "n_steps": steps}
 
 
 def file_identity(path: str | Path | None) -> str:
-    """SHA-256 of a file that a training starts from, for :func:`fingerprint`; empty for none."""
+    """SHA-256 of an input file of a training, for :func:`fingerprint`; empty if there is none."""
     return "" if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def fingerprint(job: TrainingJob, *parts: Any) -> str:
-    """Digest of a training's code, seed and JSON-serialisable parts.
+    """Digest of a training's code, seed and further JSON-serialisable parts.
 
-    Only the training it belongs to resumes a checkpoint.
+    A checkpoint is resumed only by a training with the same fingerprint.
     """
     text = json.dumps([job.code, job.seed, *parts], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def fit_nothing(job: TrainingJob) -> bool:
-    """Write the empty log of a network that takes no step.
+    """Write the empty table of metrics of a network that is not trained.
 
     Returns
     -------
     bool
-        Whether this process is the one that saves the weights.
+        Whether this process must save the weights.
     """
     first = slurm.process_rank() == 0
     if first:
@@ -85,52 +85,53 @@ def fit(
     job: TrainingJob,
     identity: str,
 ) -> bool:
-    """Train `module` to its last step, resuming where an earlier attempt left a checkpoint.
+    """Train `module` to its last step; resume from the checkpoint of an earlier attempt.
 
-    Checkpoints (weights, average, optimizers, step, metrics) are replaced atomically. They outlive
-    the training, see :func:`ldae.training.checkpoints.remove_checkpoints`.
+    Checkpoints (weights, average, optimizers, step, metrics) are replaced atomically. They are kept
+    after the training, see :func:`ldae.training.checkpoints.remove_checkpoints`.
 
-    In a SLURM job step of several tasks, the processes train together: each takes its part of every
-    global batch. The job is left in good time before its limit.
+    In a SLURM job step with several tasks, the training is distributed: each process takes its part
+    of every global batch. The training stops before the time limit of the job.
 
     Parameters
     ----------
     module
         The training.
     name
-        Of the stage, for status lines.
+        Name of the training, for status lines.
     job
-        Where to keep checkpoints and curves, and how often.
+        Paths of checkpoints and curves, and the time between checkpoints.
     identity
-        From :func:`fingerprint` of settings and data.
+        Result of :func:`fingerprint` for settings and data.
 
     Returns
     -------
     bool
-        Whether this process is the one that saves the weights.
+        Whether this process must save the weights.
 
     Raises
     ------
     InputError
-        If the global batch cannot be shared out evenly, or a piece does not fit into the GPU.
+        If the global batch cannot be divided evenly, or a piece exceeds the memory of the GPU.
     Interrupted
-        If the training stopped before its last step, because the job's time was up or on request.
+        If the training stopped before its last step, because of the time limit or on request.
     """
     n_processes = slurm.process_count()
     if int(module.settings["batch_size"]) % n_processes:
         raise InputError(
             f"{name}: batch_size",
-            f"{module.settings['batch_size']} scans cannot be shared by {n_processes} processes",
-            "Ask for a number of GPUs that divides it",
+            f"{module.settings['batch_size']} scans cannot be divided by {n_processes} processes",
+            "Request a number of GPUs that divides the batch size.",
         )
     folder = job.work_dir / identity
     last = folder / CHECKPOINT
     with warnings.catch_warnings():
-        # batches are arrays read from memory: loader workers would only copy them once more
+        # batches are read from memory: worker processes would only add a copy
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # between Lightning and torch
-        # a job of one task is started as a step by Snakemake
+        # a deprecation that concerns only Lightning and torch
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        # Snakemake starts a job with one task as a job step
         warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
         trainer = _trainer(name, job, folder, n_processes)
         if last.exists():
@@ -141,7 +142,7 @@ def fit(
             raise InputError(
                 f"{name}: micro_batch",
                 f"{module.micro_batch} scans at a time do not fit into the memory of the GPU",
-                "Set it lower in the network's section, or take a larger GPU.",
+                "Reduce micro_batch in the network's section, or use a larger GPU.",
             ) from error
     if int(module.step) < int(module.settings["n_steps"]):
         raise RuntimeError(f"{name} stopped at step {int(module.step)}")
@@ -149,7 +150,7 @@ def fit(
 
 
 def _trainer(name: str, job: TrainingJob, folder: Path, n_processes: int) -> pl.Trainer:
-    """Lightning's trainer with our callbacks; checkpoints go to `folder`, curves beside it."""
+    """Lightning's trainer with our callbacks; checkpoints are written to `folder`."""
     cuda = torch.cuda.is_available()
     whole = WholeCheckpoints()
     callbacks = [
@@ -165,19 +166,19 @@ def _trainer(name: str, job: TrainingJob, folder: Path, n_processes: int) -> pl.
         max_epochs=1,
         logger=TensorBoardLogger(folder.parent, name=CURVES, version=folder.name),
         callbacks=callbacks,
-        enable_checkpointing=False,  # of Lightning's own making
+        enable_checkpointing=False,  # our callbacks write checkpoints
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=1,
-        use_distributed_sampler=False,  # the batches are cut by rank already
+        use_distributed_sampler=False,  # StepBatches divides batches between ranks
     )
 
 
 def _placement(n_processes: int, cuda: bool) -> dict[str, Any]:
-    """Arguments of the trainer that say how many processes there are and how they talk."""
+    """Arguments of the trainer for the number of processes and their communication."""
     if n_processes == 1:
         return {"devices": 1, "num_nodes": 1}
-    # the discriminator and the generator take turns: either is idle in some backward passes
+    # in each backward pass the parameters of either discriminator or generator are unused
     strategy = DDPStrategy(
         find_unused_parameters=True, process_group_backend="nccl" if cuda else "gloo"
     )
@@ -186,5 +187,5 @@ def _placement(n_processes: int, cuda: bool) -> dict[str, Any]:
 
 
 def _environment(n_processes: int) -> LightningEnvironment | SLURMEnvironment:
-    """Where the trainer learns its rank. Snakemake, not Lightning, submits an ended job again."""
+    """Source of the trainer's rank. Snakemake, not Lightning, resubmits a job that has ended."""
     return SLURMEnvironment(auto_requeue=False) if n_processes > 1 else LightningEnvironment()

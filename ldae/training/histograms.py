@@ -1,4 +1,4 @@
-"""Local intensity histograms of the training scans: where the brain is, and their z-scores."""
+"""Local intensity histograms of scans: brain mask, windows, standardisation, components."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ldae.networks.histograms import (
 from ldae.networks.standard import CohortStandard, standardise_samples
 
 LEAST_HISTOGRAM_SHARE = 0.05
-"""Least deviation of a histogram bin, as a share of the mean one: what varies less is rounding."""
+"""Lower limit of the SD of a histogram bin, as a fraction of the mean SD over all bins."""
 
 
 def training_brain(store: VolumeStore) -> Tensor:
-    """1 where at least half of the training scans have brain, float32 (1, 1, H, W, D)."""
+    """Mask of voxels that are brain in at least half of the training scans, (1, 1, H, W, D)."""
     rows = store.rows("train")
     note_fitted("brain of the histograms", store.index["subject"].iloc[rows])
     total = np.zeros(store.shape)
@@ -37,16 +37,16 @@ def training_brain(store: VolumeStore) -> Tensor:
 def histogram_layer(
     store: VolumeStore, settings: Mapping[str, Any], spacing_mm: float
 ) -> LocalHistograms:
-    """The layer, with the windows that hold brain of the training people.
+    """Histogram layer with all windows that contain enough brain in the training scans.
 
     Parameters
     ----------
     store
         The packed scans; only masks of the training split are read.
     settings
-        Holds ``window_mm``, ``stride_mm`` and ``n_bins``.
+        ``window_mm``, ``stride_mm`` and ``n_bins``.
     spacing_mm
-        Edge of a voxel.
+        Voxel size.
     """
     window = max(1, round(settings["window_mm"] / spacing_mm))
     stride = max(1, round(settings["stride_mm"] / spacing_mm))
@@ -65,14 +65,14 @@ def histograms_of(layer: LocalHistograms, store: VolumeStore, rows: np.ndarray) 
 
 
 def histogram_standard(histograms: Tensor) -> CohortStandard:
-    """The standard of training histograms (N, n_places, n_bins)."""
+    """Mean and SD of training histograms (N, n_places, n_bins)."""
     return standardise_samples(histograms, LEAST_HISTOGRAM_SHARE)
 
 
 def histogram_components(flat: np.ndarray, n_components: int, seed: int) -> PCA:
     """Principal components of standardised training histograms (N, n_places·n_bins).
 
-    At most one fewer than there are scans; by a randomised solver (Halko et al. 2011).
+    At most N - 1 components are computed, by a randomised solver (Halko et al. 2011).
     """
     n_components = min(n_components, len(flat) - 1, flat.shape[1])
     return PCA(n_components, svd_solver="randomized", random_state=seed).fit(flat)

@@ -1,4 +1,4 @@
-"""How a training outlives its job: whole checkpoints, and an end before the time limit."""
+"""Interruption of trainings: atomic checkpoints, and a stop before the time limit of the job."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from typing_extensions import override
 from ldae.errors import Interrupted
 from ldae.training.module import StepTraining
 
-# Kept for what follows the last step: record, report, end of the container. Short limits, as in
-# tests, keep a share of what they leave.
+# Time reserved after the last step for the record, the report and the end of the container. If the
+# time limit is short, as in tests, this fraction of it is reserved instead.
 CLOSING_SECONDS = 60.0
 CLOSING_SHARE = 0.2
-# The time of a step and of a checkpoint varies, on a shared file system by much.
+# Safety factor: durations of steps and checkpoints vary, especially on shared file systems.
 CAUTION = 2.0
-# A disk with less room counts as full.
+# A disk with less free space counts as full.
 FULL_BYTES = 2**20
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints that replace the last one in one step, or not at all.
+    """Writer of checkpoints that replaces the previous checkpoint atomically.
 
-    Lightning's own writing passes through the folder for temporary files, which on a cluster lies
-    on another file system than the results: the last move is a copy there, and a job killed
-    meanwhile would leave half a checkpoint.
+    Lightning writes to the folder for temporary files first. On a cluster this is on another file
+    system than the results, so the final move is a copy, and a job that is killed during the copy
+    would leave an incomplete checkpoint.
 
     Attributes
     ----------
     seconds
-        That the slowest checkpoint took.
+        Duration of the slowest checkpoint so far.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         with partial.open("wb") as file:
             try:
                 torch.save(checkpoint, file)
-            except RuntimeError as error:  # torch does not say why a file cannot be written
+            except RuntimeError as error:  # torch does not report why writing failed
                 if shutil.disk_usage(target.parent).free < FULL_BYTES:
                     reason = os.strerror(errno.ENOSPC)
                     raise OSError(errno.ENOSPC, reason, str(partial)) from error
@@ -68,16 +68,16 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 class RegularCheckpoints(pl.Callback):
-    """Replaces the checkpoint after the first step that ends when it is due.
+    """Callback that writes a checkpoint at regular intervals, after a complete step.
 
-    Lightning's ModelCheckpoint saves by the clock only where Lightning itself steps the optimizer.
+    Lightning's ModelCheckpoint supports time intervals only with automatic optimisation.
 
     Parameters
     ----------
     checkpoint
         File to write.
     minutes
-        Between checkpoints.
+        Time between checkpoints.
     """
 
     def __init__(self, checkpoint: Path, minutes: float) -> None:
@@ -105,18 +105,19 @@ class RegularCheckpoints(pl.Callback):
 
 
 class StopInTime(pl.Callback):
-    """Ends a training after a step, with a checkpoint, before its time is up or when asked to.
+    """Callback that stops a training after a step, with a checkpoint, before it would be killed.
 
-    The job is asked by SIGTERM, with which SLURM announces pre-emption and cancels jobs.
+    It stops before the time limit of the job, or on SIGTERM, which SLURM sends before pre-emption
+    and to cancel a job.
 
     Parameters
     ----------
     checkpoint
         File to write.
     end_time
-        When the job will be killed, seconds since the epoch; None where there is no limit.
+        Time at which the job will be killed, seconds since 1970; None if there is no limit.
     checkpoints
-        Knows how long a checkpoint takes.
+        Writer of the checkpoints, which measures how long a checkpoint takes.
     """
 
     def __init__(
@@ -157,7 +158,7 @@ class StopInTime(pl.Callback):
             trainer.save_checkpoint(self.checkpoint)
             reason = "on request" if self._asked else "before its time limit"
             raise Interrupted(
-                f"It stopped {reason} after step {step} of {n_steps}; the next attempt goes on"
+                f"It stopped {reason} after step {step} of {n_steps}; the next attempt resumes"
             )
 
     @override

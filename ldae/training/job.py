@@ -1,4 +1,4 @@
-"""What a training is given: its data, its settings by section, and where its results belong."""
+"""Input of a training: its data, its settings by section, and the paths of its results."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ldae.data.latents import LatentStore, read_scale
 from ldae.data.volumes import VolumeStore
 
 Sections = Mapping[str, Mapping[str, Any]]
-"""Settings by section, as a network or an ablation of it has them."""
+"""Settings of a network, or of an ablation of it, by section."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Files that a training may read, opened when they are first asked for.
+    """Input files of a training, opened on first access.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class TrainingData:
     mu, sigma, scale
         Their latents (:class:`ldae.data.latents.LatentStore`); None for a network in voxel space.
     stands_on
-        Weights of the network that this one stands on; None for one that needs none.
+        Weights of the network on which this one is built, such as a prior; None if there is none.
     """
 
     volumes: Path
@@ -39,7 +39,7 @@ class TrainingData:
 
     @classmethod
     def of_files(cls, files: Mapping[str, Any]) -> TrainingData:
-        """The data among a job's named input files; a name without a file is left out."""
+        """Data from the named input files of a job; names without a file are ignored."""
         known = cls.__dataclass_fields__
         return cls(**{n: Path(f) for n, f in files.items() if n in known and isinstance(f, str)})
 
@@ -50,34 +50,34 @@ class TrainingData:
 
     @cached_property
     def latents(self) -> LatentStore:
-        """Latents of the same scans, row by row.
+        """Latents of the same scans, in the same order.
 
         Raises
         ------
         ValueError
-            If the training was given none.
+            If the files of the latents are missing.
         """
         if self.mu is None or self.sigma is None or self.scale is None:
-            raise ValueError("this training was given no latents")
+            raise ValueError("this training has no latents among its input files")
         return LatentStore(self.mu, self.sigma, self.index, read_scale(self.scale))
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What every training is given besides its data and settings.
+    """Input of a training other than data and settings.
 
     Attributes
     ----------
     seed
-        Of initial weights, batches and noise.
+        Seed of initial weights, batches and noise.
     model_path, metrics_path
-        Written: ``model.safetensors`` and ``metrics.csv``.
+        Files to write: ``model.safetensors`` and ``metrics.csv``.
     work_dir
-        Folder for checkpoints and TensorBoard, outside the rule's outputs.
+        Folder for checkpoints and TensorBoard, which is not an output of the rule.
     checkpoint_minutes
         Minutes between checkpoints.
     code
-        Digest of the training's code: only a checkpoint of the same code is resumed.
+        Digest of the code of the training; a checkpoint is resumed only with the same code.
     """
 
     seed: int

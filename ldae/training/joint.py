@@ -1,4 +1,4 @@
-"""Train the jointly trained latent diffusion autoencoder."""
+"""Training of the joint latent diffusion autoencoder."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ from ldae.training.standard import measure_latent_standard
 
 
 class JointTraining(DiffusionTraining):
-    """‖v - v̂‖² on one visit of a person, the code from another (from itself where there is one).
+    """‖v - v̂‖² on one visit of a participant, with the code of another visit if there is one.
 
-    v = √ᾱ_t·ε - √(1-ᾱ_t)·z_0 (Salimans & Ho 2022), so ‖v - v̂‖² = ‖ε - ε̂‖²/ᾱ_t: high noise, where
-    only the code helps, counts as much as low noise.
+    v = √ᾱ_t·ε - √(1-ᾱ_t)·z_0 (Salimans & Ho 2022), so ‖v - v̂‖² = ‖ε - ε̂‖²/ᾱ_t. Timesteps with much
+    noise, at which only the code carries information, count as much as those with little noise.
 
     Parameters
     ----------
     network
-        Encoder, guess and denoiser, which know the cohort's standard.
+        Encoder, linear prediction and denoiser, with their standardisations already measured.
     latents
         The encoded scans.
     histograms
-        Standardised local intensity histograms of every scan, (N, n_places, n_bins), row-aligned:
-        fixed, so they are computed once.
+        Standardised local intensity histograms of all scans, (N, n_places, n_bins), in the order of
+        `latents`. They do not change during training and are computed only once.
     settings
-        Further holds ``other_visit``: whether the code comes from another visit.
+        See :class:`DiffusionTraining`; also contains ``other_visit``: whether the code comes from
+        another visit.
     seed, schedule
-        As for :class:`DiffusionTraining`.
+        See :class:`DiffusionTraining`.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class JointTraining(DiffusionTraining):
         self.visits = [np.sort(visits[subject]) for subject in subjects]
 
     def other_visits(self, rows: np.ndarray, generator: torch.Generator) -> np.ndarray:
-        """For each row one of the same person's others, drawn evenly; itself if there is none."""
+        """For each row, a random other visit of the same participant; itself if there is none."""
         draws = torch.rand(len(rows), generator=generator).tolist()
         chosen = []
         for row, draw in zip(rows, draws, strict=True):
@@ -92,7 +93,7 @@ class JointTraining(DiffusionTraining):
 
 
 def train_ldae_joint(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
-    """Train encoder and denoiser together in the latent space and save their averages.
+    """Train encoder and denoiser together in the latent space; save the averaged weights.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ def train_ldae_joint(data: TrainingData, sections: Sections, job: TrainingJob) -
     sections
         Config sections ``ldae_joint``, ``diffusion`` and ``grid``.
     job
-        Its seed and files.
+        Seed and output files of the training.
     """
     torch.manual_seed(job.seed)
     store, latents = data.store, data.latents

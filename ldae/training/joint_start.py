@@ -1,7 +1,7 @@
-"""Where the jointly trained LDAE starts: principal components, and scores of the order of visits.
+"""Initialisation of the jointly trained LDAE: principal components and temporal scores.
 
-All are closed forms of the training scans.  What the gradient adds starts at zero, so a short
-training can only add to them.
+Both are closed-form statistics of the training scans. All further parts of the network are
+initialised to zero, so that training starts from these statistics.
 """
 
 from __future__ import annotations
@@ -20,16 +20,21 @@ from ldae.training.histograms import histogram_components, histogram_standard
 
 MONTHS_PER_YEAR = 12
 GUESS_PENALTIES = np.logspace(0, 4, 5)
-"""Candidates for the ridge penalty of the guess, chosen by leave-one-out error."""
+"""Candidates for the ridge penalty of the linear prediction, chosen by leave-one-out error."""
 
 
 def visit_pairs(index: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of training visits of one person: rows ``earlier`` and ``later``, and ``years`` apart.
+    """All pairs of visits of the same training participant.
 
     Parameters
     ----------
     index
         Index of the packed scans, with subject, months and split.
+
+    Returns
+    -------
+    DataFrame
+        Row numbers ``earlier`` and ``later``, and the time between both visits, ``years``.
     """
     train = index[index["split"] == "train"].dropna(subset=["months"])
     visits = pd.DataFrame(
@@ -46,18 +51,18 @@ def visit_pairs(index: pd.DataFrame) -> pd.DataFrame:
 def fit_joint_start(
     network: JointNetwork, latents: LatentStore, histograms: Tensor, seed: int
 ) -> None:
-    """Set the linear code to whitened principal components, the guess to the latent's regression.
+    """Set the linear code to whitened principal components, and regress the latents on the code.
 
     Parameters
     ----------
     network
-        Its standard of latents must be measured already; changed in place.
+        Network with the standardisation of latents already measured; changed in place.
     latents
         The encoded scans; only rows of the training split are read.
     histograms
-        Of every scan, (N, n_places, n_bins), row-aligned.
+        Histograms of all scans, (N, n_places, n_bins), in the order of `latents`.
     seed
-        Of the components' solver.
+        Seed of the solver of the principal components.
     """
     rows = latents.rows("train")
     note_fitted("joint start", latents.index["subject"].iloc[rows])
@@ -84,19 +89,20 @@ def fit_joint_start(
 
 
 def fit_temporal_scores(histograms: np.ndarray, index: pd.DataFrame) -> np.ndarray:
-    """Fisher's discriminant of later against earlier visits, at each place.
+    """Weights of Fisher's linear discriminant between later and earlier visits, for each window.
 
-    With d = x_B - x_A the change of one person's histograms at a place over Δ years,
-    c = Σ Δ·d/Σ Δ² its mean rate, and S the covariance of d - Δ·c (Ledoit & Wolf 2004): w = S⁻¹·c,
-    scaled so that w·x has unit deviation.  It needs the order of visits only; with diagnoses or
-    ages it would be a supervised code.
+    Let d = x_B - x_A be the change of a participant's histogram in a window over Δ years,
+    c = Σ Δ·d/Σ Δ² its mean rate, and S the covariance of d - Δ·c (Ledoit & Wolf 2004). The weights
+    are w = S⁻¹·c, scaled so that w·x has SD 1. Only the times of visits are used: with diagnoses or
+    ages the code would be supervised.
 
     Parameters
     ----------
     histograms
-        Standardised, of every scan, (N, n_places, n_bins).
+        Standardised histograms of all scans, (N, n_places, n_bins).
     index
-        Index of the packed scans; only people of the training split with two visits are read.
+        Index of the packed scans; only participants of the training split with at least two visits
+        are used.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What every training shares: steps, averaged weights, validation, resuming."""
+"""Base classes of all trainings: steps, averaged weights, validation and resuming."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from ldae.training.batches import Batch, StepBatches, step_seed
 
-# Rows that validation looks at where a batch has fewer: those of a small one would say little.
+# Minimum number of validation rows: fewer, as in a small batch, would give a noisy loss.
 LEAST_VALIDATED = 16
 
 ParamList = tuple[Tensor, ...] | list[Tensor]
@@ -27,29 +27,30 @@ AverageUpdate = Callable[[ParamList, ParamList, Tensor | int], None]
 
 
 class StepTraining(pl.LightningModule):
-    """A training counted in optimizer steps, each a function of (seed, step).
+    """Training that is counted in optimizer steps; each step is a function of (seed, step).
 
     Parameters
     ----------
     network
-        What is trained; alone enters checkpoints, with its average and the optimizers.
+        Network to train. Checkpoints contain only the network, its average and the optimizers.
     train_rows, val_rows
         Rows of the splits; `val_rows` may be empty.
     settings
-        Holds ``batch_size``, ``micro_batch`` (None: the whole batch at once), ``n_steps``,
-        ``n_validations`` and what the subclass names.
+        ``batch_size``, ``micro_batch`` (None for the whole batch at once), ``n_steps``,
+        ``n_validations``, and the settings of the subclass.
     seed
-        Of the training.
+        Training seed.
 
     Attributes
     ----------
     step
-        Finished optimizer steps, an int64 buffer, so that checkpoints carry it.
+        Number of finished optimizer steps; an int64 buffer, so that checkpoints contain it.
     latest
-        The last losses, by name, for status lines and metrics.
+        Losses of the last step, by name, for status lines and metrics.
     micro_batch
-        Scans that a process takes at a time: it goes through its part of a batch in pieces of at
-        most so many, whose gradients add up. Changes rounding and the draws of dropout only.
+        Maximum number of scans that a process takes at a time. A larger part of a batch is
+        processed in several pieces, whose gradients are accumulated. This affects only rounding and
+        the random draws of dropout.
     """
 
     step: Tensor
@@ -69,22 +70,22 @@ class StepTraining(pl.LightningModule):
         self.settings = settings
         self.seed = seed
         self.micro_batch = int(settings["micro_batch"] or settings["batch_size"])
-        # A step goes through its batch in pieces: how, Lightning leaves to the training then.
+        # Gradient accumulation within a step requires manual optimisation in Lightning.
         self.automatic_optimization = False
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self.latest: dict[str, float] = {}
 
     @abstractmethod
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
-        """Part of a global batch; every random draw is of the global size, then cut."""
+        """Tensors of a part of a global batch; random numbers are drawn for the whole batch."""
 
     @abstractmethod
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Scalar means over the batch by name; ``loss`` is the one that is minimised."""
+        """Losses by name, averaged over the batch; ``loss`` is the one that is minimised."""
 
     @property
     def validated_network(self) -> nn.Module:
-        """The weights that will be saved."""
+        """The network that is validated and saved."""
         return self.network
 
     @override
@@ -103,20 +104,20 @@ class StepTraining(pl.LightningModule):
 
     @override
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        # dropout draws from the global generator: make it a function of the step too
+        # dropout uses the global generator, which must be a function of the step too
         torch.manual_seed(step_seed(self.seed, int(self.step), self.trainer.global_rank))
 
     @property
     def validated_rows(self) -> np.ndarray:
-        """Validation rows that are looked at: the first ones, as many as a batch has."""
+        """The validation rows that are used: the first ones, as many as in a batch."""
         return self.val_rows[: max(LEAST_VALIDATED, int(self.settings["batch_size"]))]
 
     @torch.no_grad()
     def validate_now(self) -> dict[str, float]:
-        """Losses of the saved weights on the validated rows, with fixed noise.
+        """Losses of the validated network on the validation rows, with fixed noise.
 
-        One process does it alone, in pieces and the precision of a training step: what fits into
-        its memory while it trains fits when it validates.
+        A single process computes them, in pieces and in the precision of a training step, so that
+        validation needs no more memory than training.
         """
         rows = self.validated_rows
         n_pieces = max(self.trainer.world_size, math.ceil(len(rows) / self.micro_batch))
@@ -137,10 +138,10 @@ class StepTraining(pl.LightningModule):
         return means
 
     def pieces(self, batch: Batch) -> Iterator[tuple[Batch, float]]:
-        """Pieces of a process's batch that are taken at a time, with their shares of it.
+        """Pieces of a process's batch, with their fractions of the batch.
 
-        Backward passes belong into the loop: only those of the last piece wait for the other
-        processes, whose gradients are averaged once per step.
+        Call the backward pass of each piece inside the loop: only that of the last piece
+        synchronises gradients with the other processes.
         """
         n = len(next(iter(batch.values())))
         strategy = self.trainer.strategy
@@ -153,21 +154,21 @@ class StepTraining(pl.LightningModule):
 
 
 def add_share(means: dict[str, float], losses: dict[str, Tensor], share: float) -> None:
-    """Add a piece's losses to the means over its batch, of which it is a share."""
+    """Add the losses of a piece, a fraction `share` of its batch, to the means over the batch."""
     for name, value in losses.items():
         means[name] = means.get(name, 0.0) + share * float(value.detach())
 
 
 def averaging(decay: float) -> AverageUpdate:
-    """Exponential moving average that forgets the first steps of a short training too.
+    """Update function of an exponential moving average whose decay increases at the start.
 
-    At its n-th update the average keeps min(decay, (1 + n) / (10 + n)) of itself.  With a decay of
-    0.99 throughout, a third of what is saved after 100 steps would be the weights before training.
+    The decay at the n-th update is min(decay, (1 + n) / (10 + n)). With a constant decay of 0.99,
+    the untrained weights would still contribute a third to the average after 100 steps.
 
     Parameters
     ----------
     decay
-        What the average keeps of itself per step in a long training.
+        Decay per step in a long training.
 
     Returns
     -------
@@ -183,10 +184,10 @@ def averaging(decay: float) -> AverageUpdate:
 
 
 class AveragedTraining(StepTraining):
-    """One optimizer (Adam) and an exponential moving average of the weights.
+    """Training with Adam and an exponential moving average of the weights.
 
-    `settings` further holds ``learning_rate`` and ``ema_decay``.  The average is updated once per
-    optimizer step (:func:`averaging`) and is what validation uses and what is saved.
+    `settings` also contains ``learning_rate`` and ``ema_decay``. The average is updated once per
+    optimizer step (:func:`averaging`); the averaged network is validated and saved.
     """
 
     def __init__(

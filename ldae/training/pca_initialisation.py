@@ -1,4 +1,4 @@
-"""A linear autoencoder of patches, from which a short training of the KL autoencoder starts."""
+"""PCA initialisation of the KL autoencoder: a linear autoencoder of patches."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ MAX_PATCHES = 20_000  # enough for the leading components of some hundred voxels
 
 
 def initialise_by_pca(autoencoder: Autoencoder, store: VolumeStore, seed: int) -> None:
-    """Set the linear path to the principal components of training patches, the rest to zero.
+    """Set the linear path to the principal components of training patches, and the rest to zero.
 
-    Patches are cubes of the autoencoder's downsampling.  Afterwards μ(x) holds each patch's leading
-    components and D(μ) is their best linear reconstruction; what the network adds starts at zero.
+    The edge of a patch is the downsampling factor of the autoencoder. Afterwards μ(x) contains the
+    leading components of each patch, and D(μ) is the best linear reconstruction from them. The
+    contribution of the nonlinear network is zero.
 
     Parameters
     ----------
     autoencoder
-        Made with ``pca_initialisation``; changed in place.  Its standard must be measured already.
+        Autoencoder with ``pca_initialisation``, and with its standardisation already measured;
+        changed in place.
     store
         The packed scans; only rows of the training split are read.
     seed
-        Draws the scans and patches.
+        Seed of the selection of scans and patches.
     """
     edge, n_components = autoencoder.downsampling, autoencoder.latent_channels
     rng = np.random.default_rng(seed)
@@ -45,7 +47,7 @@ def initialise_by_pca(autoencoder: Autoencoder, store: VolumeStore, seed: int) -
     mean = torch.from_numpy(pca.mean_.astype(np.float32)).reshape(1, -1)
     start = -(kernel.reshape(n_components, -1) @ mean.reshape(-1))
     autoencoder.linear_encode.load_state_dict({"weight": kernel, "bias": start})
-    # one bias serves the whole patch, so it is the mean patch's mean
+    # all voxels of a patch share one bias: the mean over the mean patch
     autoencoder.linear_decode.load_state_dict({"weight": kernel, "bias": mean.mean()[None]})
     fill_convolution(autoencoder.network.quant_conv_mu, 0.0)
     fill_convolution(autoencoder.network.decoder, 0.0)

@@ -1,4 +1,4 @@
-"""Train the residual that interpolation adds to the average of two visits."""
+"""Training of the residual that is added to the average of two visits for interpolation."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ logger = logging.getLogger(__name__)
 
 
 class ResidualTraining(AveragedTraining):
-    """Squared error of x̂ to the real middle scan inside its mask, over all triples of visits.
+    """Squared error between x̂ and the real middle scan inside its mask, over triples of visits.
 
-    Rows are triples, not scans.
+    The rows of this training are triples, not scans.
 
     Parameters
     ----------
     network
-        What is trained.
+        Network to train.
     store, latents
-        Scans and their latents, row by row.
+        Scans and their latents, in the same order.
     train, val
-        Triples of the training and validation people; `val` may be empty.
+        Triples of the training and validation participants; `val` may be empty.
     settings, seed
-        As for :class:`AveragedTraining`.
+        See :class:`AveragedTraining`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ResidualTraining(AveragedTraining):
         settings: dict[str, Any],
         seed: int,
     ) -> None:
-        # validation looks at the first of its rows: not at one person's only
+        # validation uses the first rows: shuffle them, so that they cover several participants
         val = [val[i] for i in np.random.default_rng(seed).permutation(len(val))]
         numbers = np.arange(len(train) + len(val))
         super().__init__(network, numbers[: len(train)], numbers[len(train) :], settings, seed)
@@ -91,10 +91,10 @@ def masked_mse(x_hat: Tensor, x: Tensor, mask: Tensor) -> Tensor:
 
 
 def train_residual(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
-    """Train the residual on all triples of the training participants' visits; save its average.
+    """Train the residual on all triples of visits of training participants.
 
-    Where no training participant has three visits there is nothing to learn from: the residual
-    stays zero, so that it answers with the average of the two visits, and the log holds no step.
+    If no training participant has three visits, the residual cannot be trained: it stays zero, so
+    that its output is the average of the two visits, and the table of metrics is empty.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def train_residual(data: TrainingData, sections: Sections, job: TrainingJob) -> 
     sections
         Config section ``residual``.
     job
-        Its seed and files.
+        Seed and output files of the training.
     """
     store, latents, settings = data.store, data.latents, sections["residual"]
     train, val = (find_triples(store.index, split) for split in ("train", "val"))
@@ -118,7 +118,7 @@ def train_residual(data: TrainingData, sections: Sections, job: TrainingJob) -> 
     network.standard.load_state_dict(measure_standard(store).state_dict())
     if not train:
         logger.warning(
-            "no training participant has three visits: the residual stays zero, and "
+            "No training participant has three visits: the residual stays zero, and "
             "interpolation with it is the average of the two visits"
         )
         if fit_nothing(job):

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the training scans and latents."""
+"""Mean and SD of the training scans and latents, for their standardisation."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ if TYPE_CHECKING:
     from ldae.data.volumes import VolumeStore
 from ldae.networks.standard import SCANS_AT_ONCE, CohortStandard, Standardised, standardise_samples
 
-# Deviations below this (of an intensity range of 1) are noise and background, not anatomy.
+# Lower limit of the SD of intensities in [0, 1]; smaller SDs are due to noise and background.
 LEAST_DEVIATION = 0.02
-
-
-# The same for latents, as a share of their elements' mean deviation: what varies less than this
-# hardly shows in the decoded scan and would be noise to model.
+# Lower limit of the SD of latents, as a fraction of the mean SD over all elements. Elements with
+# less variation hardly affect the decoded scan and would be noise for the model.
 LEAST_LATENT_SHARE = 0.1
 
 
 def measure_standard(store: VolumeStore) -> CohortStandard:
-    """Mean and deviation of the training scans, the deviation at least ``LEAST_DEVIATION``.
+    """Voxelwise mean and SD of the training scans, with an SD of at least ``LEAST_DEVIATION``.
 
     Parameters
     ----------
@@ -48,7 +46,7 @@ def measure_standard(store: VolumeStore) -> CohortStandard:
 
 
 def measure_latent_standard(latents: LatentStore) -> CohortStandard:
-    """Mean and deviation of the training latents s·μ, the deviation at least a share of its mean.
+    """Elementwise mean and SD of the training latents s·μ, with a lower limit on the SD.
 
     Parameters
     ----------
@@ -61,6 +59,6 @@ def measure_latent_standard(latents: LatentStore) -> CohortStandard:
 
 
 def adopt_standard(network: Standardised, standard: CohortStandard) -> None:
-    """Give `network` the measured standard, if it was made to use one."""
+    """Copy the measured mean and SD into `network`, if it standardises its input."""
     if network.standard is not None:
         network.standard.load_state_dict(standard.state_dict())

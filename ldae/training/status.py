@@ -1,4 +1,4 @@
-"""Metrics of a training as a table, and what a person watching it sees."""
+"""Metrics of a training as a table, and its progress as status lines."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from typing_extensions import override
 
 from ldae.training.module import StepTraining
 
-STATUS_INTERVAL_S = 20.0  # between status lines: seldom enough for a log, often enough to watch
+STATUS_INTERVAL_S = 20.0  # time between status lines, short enough to follow and not to flood a log
 
 logger = logging.getLogger(__name__)
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds as a person says them: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    """Duration as text: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
     s = round(seconds)
     if s < 60:
         return f"{s} s"
@@ -32,10 +32,11 @@ def format_duration(seconds: float) -> str:
 
 
 class StatusLines(pl.Callback):
-    """Validates at even intervals, keeps ``metrics.csv`` and TensorBoard, and reports progress.
+    """Callback that validates at even intervals, writes the metrics, and reports the progress.
 
-    On a terminal a progress bar; elsewhere one line per ``STATUS_INTERVAL_S`` with steps, loss,
-    speed and the time left.  The rows travel in checkpoints, so a resumed training has them all.
+    Progress is shown as a bar on a terminal, and otherwise as one line per ``STATUS_INTERVAL_S``
+    with steps, loss, speed and remaining time. Checkpoints contain the rows of metrics, so the
+    table of a resumed training is complete.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ class StatusLines(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: StepTraining) -> None:  # type: ignore[override]
         self._start = self._last_line = time.monotonic()
         self._first_step = int(pl_module.step)
-        if trainer.is_global_zero and self.rows:  # a resumed training may have no step left
+        if trainer.is_global_zero and self.rows:  # a resumed training may have no steps left
             self._write()
         n_steps = int(pl_module.settings["n_steps"])
         if trainer.is_global_zero and sys.stderr.isatty():

@@ -1,4 +1,4 @@
-"""The supervised baseline: the same encoder, trained on the labels."""
+"""Training of the supervised baseline: the semantic encoder, trained on the labels."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from ldae.training.fit import file_identity, fingerprint, fit, resolve_steps
 from ldae.training.job import Sections, TrainingData, TrainingJob
 from ldae.training.module import AveragedTraining
 
-# Where nobody in a batch has a label, the loss is 0 / TINY = 0.
+# If no scan of a batch has a label, the loss is 0 / TINY = 0.
 TINY = torch.finfo(torch.float32).tiny
 
 
 def supervised_targets(store: VolumeStore) -> dict[str, np.ndarray]:
-    """Targets of every scan by task, NaN where a scan has none.
+    """Targets of all scans by task; NaN for scans without one.
 
     Returns
     -------
     dict
-        ``ad_vs_cn``: 1 for AD, 0 for CN, where the training split has both; ``age``: years,
-        standardised by the training split, where it varies there.
+        ``ad_vs_cn``: 1 for AD and 0 for CN, present if the training split has both; ``age``:
+        z-score by the training split, present if the age varies there.
     """
     index, train = store.index, store.rows("train")
     targets = {}
@@ -57,7 +57,7 @@ class SupervisedTraining(AveragedTraining):
     targets
         From :func:`supervised_targets`.
     settings, seed
-        As for :class:`AveragedTraining`.
+        See :class:`AveragedTraining`.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class SupervisedTraining(AveragedTraining):
         batch = {"x": self.store.batch(mine)}
         for task, values in self.targets.items():
             batch[task] = torch.from_numpy(values[mine])
-            # the same share for every scan of a batch: means over its parts are those over it
+            # the share is that of the whole batch, so that means over its parts are correct
             known = np.count_nonzero(~np.isnan(values[rows])) / len(rows)
             batch[f"{task}_known"] = torch.full((len(mine),), known, dtype=torch.float32)
         return batch
@@ -91,14 +91,14 @@ class SupervisedTraining(AveragedTraining):
             target = batch[task]
             known = ~target.isnan()
             error = F.binary_cross_entropy_with_logits if task == "ad_vs_cn" else F.mse_loss
-            # a batch may hold nobody with a label: the sum over nothing is 0, the mean NaN
+            # without any label in the batch the sum is 0, whereas the mean would be NaN
             total = error(output[known], target[known], reduction="sum")
             losses[task] = total / batch[f"{task}_known"].sum().clamp_min(TINY)
         return losses | {"loss": torch.stack(list(losses.values())).sum()}
 
 
 def train_supervised(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
-    """Train the semantic encoder's architecture on the labels and save its averaged weights.
+    """Train a semantic encoder on the labels and save its averaged weights.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def train_supervised(data: TrainingData, sections: Sections, job: TrainingJob) -
     sections
         Config sections ``supervised`` and ``encoder``.
     job
-        Its seed and files.
+        Seed and output files of the training.
     """
     torch.manual_seed(job.seed)
     store, encoder = data.store, sections["encoder"]

@@ -1,7 +1,7 @@
-"""The images that rules run in, and what a job inside one may see.
+"""Container images of the rules, and the isolation of jobs inside them.
 
-An image's file name holds the first digits of its SHA-256: Snakemake compares names, and so a
-rebuilt image re-runs what was made with the old one.
+The file name of an image contains the first digits of its SHA-256. Snakemake compares file names,
+so it re-runs jobs whose image has been rebuilt.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ldae.provenance import images
 from ldae.provenance.code import REPOSITORY
 from ldae.provenance.images import STAGES, file_digest, read_digests
 
-# Beginnings of the variables that a job needs inside; everything else of the host stays outside.
+# Prefixes of the environment variables that are passed into a container; all others are not.
 PASSED_VARIABLES = ("SLURM_", "CUDA_VISIBLE_DEVICES", "NCCL_", "GLOO_", "MASTER_")
-# Any of these says that SLURM has given the job a GPU.
+# If any of these is set, SLURM has allocated a GPU to the job.
 GPU_VARIABLES = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES")
 
 
 def image_path(stage: str) -> str:
-    """Place of a stage's image, relative to the working folder.
+    """Path of a stage's image, relative to the working folder.
 
-    Of an image that is not built yet, the place that it will have but for the digest.
+    The path of an image that is not built yet lacks the digest.
     """
     image = read_digests().get(stage)
     return os.path.relpath(image.path if image else images.IMAGES / f"{stage}.sif")
@@ -34,24 +34,25 @@ def image_path(stage: str) -> str:
 def container_environment(
     environment: Mapping[str, str], folders: Sequence[Path], results: Sequence[Path] = ()
 ) -> dict[str, str]:
-    """Variables by which Apptainer shuts a job off from the host, and lets in what it needs.
+    """Environment variables for Apptainer that isolate jobs from the host.
 
-    A container started with them has no variable of the host but those of SLURM and of the GPU, no
-    network, the GPU's driver only in a job that SLURM gave a GPU, and the data's folders to read.
+    A container started with them has only the SLURM and GPU variables of the host, no network
+    access, the GPU driver only if SLURM has allocated a GPU, and read access to the folders of the
+    data.
 
     Parameters
     ----------
     environment
-        Variables of this process.
+        Environment variables of this process.
     folders
         Folders outside the working folder that jobs read.
     results
-        Folders outside the working folder that jobs write to.
+        Folders outside the working folder to which jobs write.
     """
-    # SingularityCE knows the same settings under its old name
+    # SingularityCE has the same settings with its own prefix.
     brand = "APPTAINER" if shutil.which("apptainer") else "SINGULARITY"
     found = {f"{brand}_CLEANENV": "1"}
-    if f"{brand}_NETWORK" not in environment:  # the user's choice, where a site forbids ours
+    if f"{brand}_NETWORK" not in environment:  # users can override it where a site forbids "none"
         found |= {f"{brand}_NET": "1", f"{brand}_NETWORK": "none"}
     if "SLURM_JOB_ID" in environment:
         found[f"{brand}_NV"] = str(int(any(environment.get(name) for name in GPU_VARIABLES)))
@@ -67,25 +68,24 @@ def container_environment(
 
 
 def has_apptainer() -> bool:
-    """Whether Snakemake will find what runs containers."""
+    """Whether Apptainer or Singularity is installed."""
     return bool(shutil.which("apptainer") or shutil.which("singularity"))
 
 
 def check_images() -> None:
-    """Stop before the work when containers cannot be run, or an image is missing or outdated.
+    """Check before a run that containers can be used and that all images are up to date.
 
     Raises
     ------
     InputError
-        If Apptainer is missing, or at the first image that is not there or was built from another
-        lock.
+        If Apptainer is missing, or an image is missing or was built from another lock file.
     """
     if not has_apptainer():
         raise InputError(
             "Apptainer",
             "it cannot be found on this machine",
-            "Install or load it (module load apptainer), or use conda: --software-deployment-"
-            "method conda",
+            "Install or load it (module load apptainer), or use conda: "
+            "--software-deployment-method conda.",
         )
     known = read_digests()
     for stage in STAGES:

@@ -1,7 +1,8 @@
-"""How far the workflow is and how long it will take, as lines on standard error.
+"""Progress of the workflow and its remaining time, as lines on standard error.
 
-A logging handler for Snakemake's own logger: it knows which jobs start and end, and expects of each
-rule what its benchmark files of an earlier run say, or else ``resources/expected_seconds.tsv``.
+A logging handler for Snakemake's logger receives the start and end of each job. The expected run
+time of a rule is taken from benchmark files of an earlier run, or else from
+``resources/expected_seconds.tsv``.
 """
 
 from __future__ import annotations
@@ -14,40 +15,40 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-# Seconds without any line after which the state is shown again.
+# The running jobs are reported after this time without any other line, seconds.
 HEARTBEAT_SECONDS = 60.0
 
-# Until this share of the expected work is done, its pace says little about the rest.
+# The remaining time is estimated from the observed pace once this share of the work is done.
 PACE_FROM_SHARE = 0.05
 
-# Stands before the message of a failed job in its log; written by ldae.workflow.entry.
+# Precedes the message of a failed job in its log; written by ldae.workflow.entry.
 ERROR_MARK = " ERROR ldae.problem: "
 
-# Snakemake's messages that the lines of this module stand for.
+# Messages of Snakemake that the lines of this module replace.
 REPLACED_EVENTS = frozenset(
     {"run_info", "job_info", "job_started", "job_finished", "progress", "resources_info"}
 )
 
-# Resources that Snakemake adds, or that only our own code reads.
+# Resources that Snakemake adds, or that only the workflow's own code reads.
 INTERNAL_RESOURCES = frozenset(
     {"_cores", "_nodes", "tmpdir", "mem", "mem_mib", "disk", "disk_mb", "disk_mib",
      "checkpoint_minutes", "micro_batch"}
 )  # fmt: skip
 
-# A rule without any expectation: about what starting Python and drawing a figure takes.
+# Expected seconds of a rule that is not listed: the time to start Python and plot a figure.
 DEFAULT_SECONDS = 10.0
 
 
 def expected_seconds(table: Path, benchmarks: Path) -> dict[str, float]:
-    """Seconds that one job of each rule should take.
+    """Expected run time in seconds of one job of each rule.
 
     Parameters
     ----------
     table
-        Shipped expectations: columns ``rule`` and ``seconds``.
+        Default values: columns ``rule`` and ``seconds``.
     benchmarks
-        Folder of Snakemake's benchmark files ``<rule>.tsv`` or ``<rule>/<case>.tsv``; the mean of
-        a rule's files replaces the shipped number.
+        Folder with Snakemake's benchmark files ``<rule>.tsv`` or ``<rule>/<case>.tsv``; the mean
+        over the files of a rule replaces its default.
     """
     seconds: dict[str, float] = {}
     with table.open(newline="", encoding="utf-8") as file:
@@ -64,7 +65,7 @@ def expected_seconds(table: Path, benchmarks: Path) -> dict[str, float]:
 
 
 def spell(seconds: float) -> str:
-    """A duration as people say it: ``45 s``, ``4 min 10 s``, ``2 h 05 min``."""
+    """Duration as text: ``45 s``, ``4 min 10 s``, ``2 h 05 min``."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -74,9 +75,9 @@ def spell(seconds: float) -> str:
 
 
 def replace_messages(logger: logging.Logger, progress: ProgressHandler) -> None:
-    """Let `progress` speak on standard error in place of Snakemake's own lines about jobs.
+    """Replace Snakemake's own lines about jobs on standard error by those of `progress`.
 
-    Snakemake's log file under ``.snakemake/log`` keeps them all.
+    Snakemake's log file under ``.snakemake/log`` still contains all of them.
     """
     for handler in logger.handlers:
         if not isinstance(handler, logging.FileHandler):
@@ -89,7 +90,7 @@ def _is_not_replaced(record: logging.LogRecord) -> bool:
 
 
 def hide_traces(logger: logging.Logger) -> None:
-    """Keep the message of a failed script from being buried under Snakemake's own account of it."""
+    """Hide Snakemake's trace of a failed script, so that the script's own message is visible."""
     for handler in logger.handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.addFilter(_is_not_trace)
@@ -102,12 +103,12 @@ def _is_not_trace(record: logging.LogRecord) -> bool:
 
 
 class PlanHandler(logging.Handler):
-    """Adds to each job of a dry run what it asks of the cluster, which Snakemake leaves out.
+    """Logging handler that prints the resource requests of each job in a dry run.
 
     Parameters
     ----------
     stream
-        Where the plan is printed.
+        Stream on which the plan is printed.
     """
 
     def __init__(self, stream: TextIO = sys.stdout) -> None:
@@ -115,7 +116,7 @@ class PlanHandler(logging.Handler):
         self._stream = stream
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take note of one of Snakemake's events."""
+        """Print the resource requests if the event of Snakemake announces a job."""
         if str(getattr(record, "event", None) or "") == "job_info" and record.rule_msg:  # type: ignore[attr-defined]
             asked = {"threads": record.threads}  # type: ignore[attr-defined]
             asked |= dict(record.resources.items())  # type: ignore[attr-defined]
@@ -124,14 +125,15 @@ class PlanHandler(logging.Handler):
 
 
 def last_error(log: Path, since: float) -> str:
-    """Message that :mod:`ldae.workflow.entry` left at the end of a failed job's log, or nothing.
+    """Message that :mod:`ldae.workflow.entry` wrote to the log of a failed job; empty if none.
 
     Parameters
     ----------
     log
-        The job's log file.
+        Log file of the job.
     since
-        Time of the job's start, seconds since the epoch; an older log is that of an earlier job.
+        Start time of the job, seconds since 1970. An older log file belongs to an earlier job and
+        is ignored.
     """
     if not log.is_file() or log.stat().st_mtime < since:
         return ""
@@ -140,16 +142,16 @@ def last_error(log: Path, since: float) -> str:
 
 
 class ProgressHandler(logging.Handler):
-    """Turns Snakemake's events into lines like ``[12/61 jobs] 4 min 10 s, about 9 min left``.
+    """Logging handler that prints lines like ``[12/61 jobs, 4 min 10 s, about 9 min left] …``.
 
     Parameters
     ----------
     expected
-        Seconds per job of each rule.
+        Expected seconds per job of each rule.
     side_by_side
-        Jobs that usually run at a time.
+        Number of jobs that usually run at the same time.
     stream
-        Where the lines go.
+        Stream on which the lines are printed.
     """
 
     def __init__(
@@ -168,7 +170,7 @@ class ProgressHandler(logging.Handler):
         self._over = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take note of one of Snakemake's events; see snakemake-interface-logger-plugins."""
+        """Process one event of Snakemake; see snakemake-interface-logger-plugins."""
         event = str(getattr(record, "event", None) or "")
         if event == "run_info":
             self._begin(record.stats)  # type: ignore[attr-defined]
@@ -180,7 +182,7 @@ class ProgressHandler(logging.Handler):
             self._job_failed(record)
 
     def close(self) -> None:
-        """Stop the heartbeat, and end with the jobs that failed and where their logs are."""
+        """Stop the heartbeat, and list the failed jobs with the paths of their logs."""
         self._over.set()
         for text in self._failed.values():
             self._stream.write(f"Failed: {text}\n")
@@ -189,7 +191,7 @@ class ProgressHandler(logging.Handler):
         super().close()
 
     def remaining(self) -> float:
-        """Seconds until the end: the expected rest, corrected by the pace so far."""
+        """Estimated remaining seconds, from the expected run times and the pace so far."""
         elapsed = time.monotonic() - self._start
         total = sum(self._of(rule) * n for rule, n in self._counts.items())
         done = sum(self._of(rule) for rule in self._finished)
@@ -229,7 +231,7 @@ class ProgressHandler(logging.Handler):
         rule, _, since = self._running.pop(number, (str(record.rule_name), "", 0.0))  # type: ignore[attr-defined]
         since_epoch = time.time() - (time.monotonic() - since)
         problem = last_error(Path(logs[0]), since_epoch) if logs else ""
-        text = f"{rule} failed. {problem or 'It left no message.'} Log: {', '.join(logs)}"
+        text = f"{rule} failed. {problem or 'There is no message.'} Log: {', '.join(logs)}"
         self._failed[number] = text
         self._say(text)
 

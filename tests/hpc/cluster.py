@@ -19,9 +19,9 @@ INSTALL = Path(__file__).resolve().parent / "install_slurm.sh"
 SETTINGS = Path("/etc/slurm")
 MARK = "# test cluster in "  # the first line of our settings, and the folder
 
-# squeue answers for finished jobs as long as MinJobAge says: it stands in for an accounting
-# database. Requeuing is allowed, so that pre-emption can be tried. Killed jobs get KillWait seconds
-# between SIGTERM and SIGKILL.
+# squeue lists finished jobs for MinJobAge seconds, which replaces an accounting database. Requeuing
+# is allowed in order to test pre-emption. Killed jobs get KillWait seconds between SIGTERM and
+# SIGKILL.
 SLURM_CONF = """\
 # test cluster in {folder}
 ClusterName=test
@@ -70,9 +70,9 @@ class Cluster:
     Parameters
     ----------
     folder
-        Where everything of it lies.
+        Folder of its settings, state and logs.
     cpus, gpus, memory
-        What the node declares; memory in MiB.
+        Resources that the node declares; memory in MiB.
     """
 
     def __init__(self, folder: Path, cpus: int, gpus: int, memory: int) -> None:
@@ -155,14 +155,14 @@ class Cluster:
         state = run("sinfo", "--noheader", "--Node", "--format=%T", check=False).stdout.split()
         if state and all(s.strip("*") in ("idle", "mixed", "allocated") for s in state):
             return True
-        if state:  # drained or lost in an earlier life, as the saved state remembers
+        if state:  # drained or lost before a restart, according to the saved state
             change = ("scontrol", "update", f"nodename={self.host}", "state=resume")
             run(*change, check=False)
         return False
 
 
 def clear_away() -> None:
-    """End what a test run that was killed has left on this machine."""
+    """Remove what a killed test run has left on this machine."""
     settings = SETTINGS / "slurm.conf"
     first = settings.read_text().partition("\n")[0] if settings.is_file() else ""
     if not first.startswith(MARK):
@@ -202,7 +202,7 @@ def end_process(pid: int) -> None:
 def run(
     *command: str, check: bool = True, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of the system; its output is in the error when it fails."""
+    """Run a command; if it fails, the error contains its output."""
     environment = os.environ | {"LC_ALL": "C"}
     done = subprocess.run(
         command,
@@ -220,7 +220,7 @@ def run(
 
 
 def succeeds(*command: str) -> bool:
-    """Whether a command exists and ends well."""
+    """Whether a command exists and succeeds."""
     return shutil.which(command[0]) is not None and run(*command, check=False).returncode == 0
 
 

@@ -1,7 +1,7 @@
-"""What the tests on a cluster stand on: Apptainer, images, a SLURM, and copies of the workflow.
+"""Fixtures of the tests on a cluster: Apptainer, images, SLURM, and copies of the workflow.
 
-Everything is real, and made on this machine: it takes root and Debian's packages. Nothing is
-installed or started before a test asks for it. ``LDAE_HPC_KEEP=1`` keeps the folder for a look.
+Everything is real and set up on this machine, which requires root and Debian's packages. Nothing is
+installed or started before a test needs it. ``LDAE_HPC_KEEP=1`` keeps the folder for inspection.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from cluster import Cluster, run
 from conftest import ROOT, copy_workflow
 
 HERE = Path(__file__).resolve().parent
-# Outside /tmp, which a container sees anyway: what is not mounted must be missed.
+# Outside /tmp, which every container sees, so that folders that are not mounted are invisible.
 PLACE = Path("/srv")
 RULES = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
-# What a site's own profile holds. Starting Python takes longer than the micro study's jobs: one
-# thread each.
+# Profile of the site. Starting Python takes longer than the jobs of the micro study, so each job
+# gets one thread.
 SITE = {
     "default-resources": {"slurm_partition": "cpu", "mem_mb": 1000, "runtime": 10},
     "slurm-status-command": "squeue",  # there is no accounting database
@@ -38,11 +38,11 @@ SITE = {
 
 
 def what_is_missing() -> str:
-    """Why these tests cannot run here; empty where they can."""
+    """Reason why these tests cannot run here; empty if they can."""
     if os.geteuid() != 0:
-        return "it takes root"
+        return "they require root"
     if shutil.which("apt-get") is None:
-        return "it takes apt-get"
+        return "they require apt-get"
     return ""
 
 
@@ -69,7 +69,7 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def cluster(place: Path) -> Iterator[Cluster]:
-    """A SLURM of one node with four processors and two GPUs, none of them real."""
+    """SLURM cluster of one node that declares four processors and two GPUs."""
     cluster = Cluster(place / "slurm", cpus=4, gpus=2, memory=500_000)
     cluster.start()
     yield cluster
@@ -82,7 +82,7 @@ class Study:
     Parameters
     ----------
     folder
-        Where it is made.
+        Folder to create.
     images
         Folder with the images.
     """
@@ -90,7 +90,7 @@ class Study:
     def __init__(self, folder: Path, images: Path) -> None:
         self.folder = folder
         copy_workflow(folder)
-        # A job sees this folder, but not what a link in it leads to: the table is read there.
+        # The table is copied because a job does not see the targets of links outside this folder.
         shutil.copy2(images / "digests.tsv", folder / "containers")
         for path in images.glob("*.sif"):
             (folder / "containers" / path.name).symlink_to(path)
@@ -120,7 +120,7 @@ class Study:
         return [*command, "--configfile", "micro.yaml", *arguments]
 
     def run(self, *arguments: str, cluster: bool = True, timeout: float = 1500) -> str:
-        """Run ``snakemake`` to its end and return what it said.
+        """Run ``snakemake`` to its end and return its output.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class Study:
     def start(self, *arguments: str, cluster: bool = True) -> subprocess.Popen[str]:
         """Start ``snakemake``."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-        # a shell's background jobs ignore it, and hand that on
+        # background jobs of a shell ignore SIGINT, and their children inherit that
         signal.signal(signal.SIGINT, signal.default_int_handler)
         path = f"{self.folder / 'bin'}:{environment['PATH']}"
         return subprocess.Popen(
@@ -148,7 +148,7 @@ class Study:
         )
 
     def end(self, process: subprocess.Popen[str], timeout: float = 1500, code: int = 0) -> str:
-        """Wait for the end of a started ``snakemake`` and return what it said."""
+        """Wait for the end of a started ``snakemake`` and return its output."""
         try:
             said, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:

@@ -6,12 +6,13 @@
 # Debian carries Apptainer in sid only, built against a newer C library. The package is taken from
 # there and gets that library as a private copy, so that nothing else on the machine changes and
 # `apt-get purge apptainer` removes it all. Mirrors are those of the machine's own apt.
-# Installs nothing where Apptainer runs already. Ends with an error, whose last line tells the reason,
-# where it cannot be installed or cannot run a container.
+# Installs nothing if Apptainer is available already. Fails if it cannot be installed or cannot run a
+# container; the last line of the output is the reason.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
-# An image of one program and its libraries: takes loop devices, namespaces and a network of its own.
+# Tests with an image of one program and its libraries, which needs loop devices, namespaces and its
+# own network.
 try_image() {
     local box
     box=$(mktemp -d)
@@ -65,9 +66,9 @@ for program in "${programs[@]}"; do
     patchelf --set-interpreter "$private/ld-linux-x86-64.so.2" --set-rpath "$private" "$program"
 done
 
-# Root of a virtual machine or a container often lacks a capability or two. Apptainer asks for all of
-# them unless told otherwise, which its configuration can do for `exec` but not for `build`, where
-# only the built-in default counts: it is changed from "full" to "file", which reads a list.
+# Root in a virtual machine or a container often lacks some capabilities. Apptainer requests all of
+# them by default. Its configuration can change that for `exec` but not for `build`, which uses the
+# built-in default; this is changed from "full" to "file", which reads a list.
 permitted=$((16#$(awk '/^CapPrm/ {print $2}' /proc/self/status)))
 last=$(cat /proc/sys/kernel/cap_last_cap)
 lacks=$(((1 << (last + 1)) - 1 != permitted))

@@ -1,4 +1,4 @@
-# Rules that look around in their container; added to a copy of the workflow by the tests.
+# Rules that report what they see in their container; the tests add them to a copy of the workflow.
 configfile: "config.yaml"
 
 

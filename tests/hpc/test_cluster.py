@@ -1,4 +1,4 @@
-"""The micro study on a real SLURM, in real containers, and the faults of clusters."""
+"""The micro study on a real SLURM cluster in real containers, and failures on clusters."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ ROOT = Path(__file__).resolve().parents[2]
 pytest_plugins = ["hpc_fixtures"]
 pytestmark = [
     pytest.mark.hpc,
-    # Setting up Apptainer and SLURM changes the machine, which takes root and apt-get. The tests
-    # are asked for by `make hpc-test` only, which shows why it skips them.
+    # Apptainer and SLURM are installed on this machine, which requires root and apt-get. Only
+    # `make hpc-test` runs these tests; it prints why they are skipped.
     pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing()),
 ]
 
@@ -41,7 +41,7 @@ LOCAL_RULES = {"write_config"}
 
 
 def records(study: Study, rule: str = "*") -> list[dict[str, Any]]:
-    """Records of ended jobs, in the order of their ends."""
+    """Records of ended jobs, ordered by end time."""
     paths = (study.results / "records").glob(f"{rule}/**/*.json")
     found = [json.loads(p.read_text()) for p in paths if not p.name.endswith(".started.json")]
     return sorted(found, key=lambda record: record["end"])
@@ -50,7 +50,7 @@ def records(study: Study, rule: str = "*") -> list[dict[str, Any]]:
 # --- images ---------------------------------------------------------------------------------------
 
 
-def test_images_are_what_the_table_says(images: Path) -> None:
+def test_images_agree_with_the_table_of_digests(images: Path) -> None:
     found = read_digests()
     assert set(found) == {"preprocess", "torch", "analysis"}
     for stage, image in found.items():
@@ -61,8 +61,8 @@ def test_images_are_what_the_table_says(images: Path) -> None:
         assert f"org.opencontainers.image.revision: {image.commit}" in labels
 
 
-def test_images_hold_nothing_of_this_machine(images: Path) -> None:
-    """Neither pip's settings nor its package folders, but for empty mount points."""
+def test_images_contain_nothing_of_this_machine(images: Path) -> None:
+    """Images contain neither pip's settings nor its package folders, only empty mount points."""
     look = "find /hostpip -type f; cat /etc/pip.conf /root/.config/pip/pip.conf 2> /dev/null; true"
     for image in read_digests().values():
         said = run("apptainer", "-s", "exec", "--no-home", str(image.path), "sh", "-c", look).stdout
@@ -114,7 +114,7 @@ def test_a_second_run_has_nothing_to_do(on_cluster: Study) -> None:
     assert "Nothing to be done" in on_cluster.run()
 
 
-def test_a_new_image_runs_what_was_made_with_the_old_one(on_cluster: Study) -> None:
+def test_new_image_re_runs_its_jobs(on_cluster: Study) -> None:
     table = on_cluster.folder / "containers/digests.tsv"
     kept = table.read_text()
     image = read_digests()["analysis"]
@@ -131,16 +131,16 @@ def test_a_new_image_runs_what_was_made_with_the_old_one(on_cluster: Study) -> N
     assert "Software environment definition has changed" in said
 
 
-# --- a container is closed ------------------------------------------------------------------------
+# --- isolation of containers ----------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def probes(place: Path, images: Path, cluster: Cluster) -> Study:
-    """A workflow of rules that look around."""
+    """A workflow of rules that report what they see of the host."""
     study = Study(place / "probes", images)
     shutil.copy(HERE / "probe.smk", study.folder / "probe.smk")
     shutil.copytree(HERE / "probes", study.folder / "probes")
-    # Apptainer's --nv shows a container the driver's programs that it finds on the PATH
+    # Apptainer's --nv makes the driver's programs on the PATH available in the container
     driver = study.folder / "bin/nvidia-smi"
     driver.parent.mkdir()
     driver.write_text("#!/bin/sh\n")
@@ -152,7 +152,7 @@ def probes(place: Path, images: Path, cluster: Cluster) -> Study:
 
 
 def probe(study: Study, rule: str, *arguments: str, code: int = 0) -> tuple[str, Path]:
-    """Run one of the probes and return what Snakemake said, and its output."""
+    """Run one of the probes; return the output of Snakemake, and the path of the result."""
     target = f"results/{rule}.json"
     said = study.end(study.start("--snakefile", "probe.smk", *arguments, "--", target), 300, code)
     return said, study.folder / target
@@ -168,8 +168,8 @@ def test_a_job_sees_neither_host_nor_network(probes: Study) -> None:
     facts = json.loads(output.read_text())
     assert facts["interfaces"] == ["lo"]
     assert facts["connection"] != "made"
-    assert facts["secret"] is None, "variables of the host came in"
-    assert facts["slurm_job"], "those of SLURM did not"
+    assert facts["secret"] is None, "variables of the host must not be visible"
+    assert facts["slurm_job"], "variables of SLURM must be visible"
     assert facts["host_home"] is False
     assert facts["foreign"] == []
     assert not facts["gpu"] and not facts["driver"]
@@ -179,13 +179,13 @@ def test_a_job_sees_neither_host_nor_network(probes: Study) -> None:
 
 
 def test_each_process_of_a_training_chooses_its_own_gpu(probes: Study) -> None:
-    """Lightning takes the GPU of a process's number on its node, and so has to see all of them."""
+    """Lightning selects a GPU by the local rank of a process, which must therefore see all GPUs."""
     _, output = probe(probes, "see_gpus")
     seen = [json.loads(output.with_stem(f"see_gpus-{rank}").read_text()) for rank in range(2)]
     assert seen == [{"gpus": "0,1", "place": "0"}, {"gpus": "0,1", "place": "1"}]
 
 
-def test_a_package_that_the_image_lacks_is_not_taken_from_the_host(probes: Study) -> None:
+def test_missing_package_is_not_imported_from_the_host(probes: Study) -> None:
     said, output = probe(probes, "import_missing", "--retries", "0", code=1)
     assert not output.exists()
     log = (probes.folder / "results/logs/import_missing.log").read_text()
@@ -194,12 +194,12 @@ def test_a_package_that_the_image_lacks_is_not_taken_from_the_host(probes: Study
     local = (sys.executable, "-m", "snakemake", "--cores", "1", "--snakefile", "probe.smk")
     subprocess.run([*local, str(output.relative_to(probes.folder))], cwd=probes.folder, check=True)
     assert json.loads(output.read_text())["found"] is True
-    # a person finds the log from what Snakemake said last
+    # the last lines of Snakemake's output name the log
     last = said.strip().splitlines()[-12:]
     assert any("results/logs/import_missing.log" in line for line in last), said
 
 
-def test_a_job_that_fails_is_tried_again_with_more_memory(probes: Study) -> None:
+def test_failed_job_is_retried_with_more_memory(probes: Study) -> None:
     said, output = probe(probes, "fail_at_first")
     facts = json.loads(output.read_text())
     assert facts == {"attempt": 2, "mem_mb": 150}
@@ -219,7 +219,7 @@ def weights_agree(one: Path, other: Path, tolerance: float) -> bool:
 def test_a_training_of_two_tasks_gives_the_result_of_one(
     place: Path, local: Study, images: Path, cluster: Cluster
 ) -> None:
-    """Through Snakemake, srun and Apptainer; gloo on processors stands for NCCL on GPUs."""
+    """With Snakemake, srun and Apptainer; gloo on CPUs is used in place of NCCL on GPUs."""
     study = Study(place / "pair", images)
     shutil.copytree(local.results, study.results)
     shutil.copytree(local.folder / ".snakemake", study.folder / ".snakemake")
@@ -239,13 +239,13 @@ def test_a_training_of_two_tasks_gives_the_result_of_one(
     assert "MEMBER: 2/2" in other or "steps of" in other
 
 
-# --- faults ---------------------------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------------------------
 
-# A training whose steps alone take longer than an attempt may, on a machine of whatever speed, is
-# ended at least once. SLURM takes limits in whole minutes.
+# The steps of the long training take longer than the time limit of one attempt on any machine, so
+# it is interrupted at least once. SLURM accepts limits in whole minutes only.
 TRIAL_STEPS = 100
 STEPS_PER_LIMIT = 1.25
-# An attempt begins within one minute where Snakemake and Python take less than this before a step.
+# An attempt reaches its first step within one minute if Snakemake and Python start in this time.
 BEGINNING_SECONDS = 40
 PRIOR = "results/micro/prior/seed-0/model.safetensors"
 
@@ -257,11 +257,11 @@ class Training:
         self.study = study
         self.arguments = ("micro.yaml", "long.yaml", "--rerun-triggers", "params",
                           "--allowed-rules", "train_network")  # fmt: skip
-        self.limit = 1  # minutes that one attempt gets where it is to be ended
+        self.limit = 1  # time limit of one attempt in the test of time limits, minutes
         self.begun: subprocess.Popen[str] | None = None
 
     def begin(self, *resources: str, retries: int = 3) -> subprocess.Popen[str]:
-        """Start it from nothing, whatever a test that failed has left."""
+        """Start it from scratch, and remove everything that a failed test has left."""
         if self.begun and self.begun.poll() is None:
             os.killpg(self.begun.pid, signal.SIGKILL)
             self.begun.communicate()
@@ -275,7 +275,7 @@ class Training:
         return self.resume(*resources, retries=retries)
 
     def resume(self, *resources: str, retries: int = 3) -> subprocess.Popen[str]:
-        """Start it from where it is."""
+        """Continue it from its current state."""
         asked = [f"train_network:{text}" for text in ("mem_mb=500", *resources)]
         more = ("--set-resources", *asked, "--retries", str(retries), "--", PRIOR)
         self.begun = self.study.start(*self.arguments, *more)
@@ -321,9 +321,9 @@ class Training:
 
 @pytest.fixture(scope="module")
 def training(place: Path, local: Study, images: Path, cluster: Cluster) -> Training:
-    """The training, once run on this machine without a break for comparison.
+    """The training, run once on this machine without interruption as a reference.
 
-    How long it must be is measured: a first one of a few steps tells what a step takes here.
+    The number of steps follows from the time per step, which a short training measures.
     """
     study = Study(place / "faults", images)
     shutil.copytree(local.results, study.results)
@@ -347,7 +347,7 @@ def training(place: Path, local: Study, images: Path, cluster: Cluster) -> Train
 
 
 def same_result(training: Training) -> bool:
-    """Whether the training ended as it does without a break, bit for bit."""
+    """Whether the result equals that of the uninterrupted training, bit for bit."""
     tables = []
     for folder in (training.study.folder / "straight", training.study.results / "prior/seed-0"):
         tables.append(pd.read_csv(folder / "metrics.csv").drop(columns="seconds"))
@@ -357,7 +357,7 @@ def same_result(training: Training) -> bool:
 
 
 def test_time_limit(training: Training) -> None:
-    """Every attempt saves and ends itself before the limit, and the next job goes on there."""
+    """Every attempt saves a checkpoint and ends before the limit; the next job resumes from it."""
     limit = f"runtime={training.limit}"
     said = training.study.end(training.begin(limit, retries=8), 1500)
     attempts = records(training.study, "train_network/prior")
@@ -383,7 +383,7 @@ def test_cancelled_job(training: Training) -> None:
 
 
 def test_killed_process(training: Training) -> None:
-    """kill -9 leaves no time for anything: the last checkpoint counts."""
+    """After kill -9 the training resumes from the last regular checkpoint."""
     process = training.begin()
     training.wait_for_checkpoint()
     before = training.step()
@@ -400,7 +400,7 @@ def test_requeued_job(training: Training) -> None:
     training.wait_for_checkpoint()
     before, job = training.step(), training.job()
     run("scontrol", "requeue", job)
-    # SLURM waits two minutes before a requeued job is started again, unless it is told otherwise
+    # SLURM waits two minutes before it restarts a requeued job, unless its start time is changed
     wait_until("the requeue", lambda: "PENDING" in run("squeue", "-h", "-j", job, "-o%T").stdout)
     run("scontrol", "update", f"JobId={job}", "StartTime=now")
     training.study.end(process, 600)
@@ -410,7 +410,7 @@ def test_requeued_job(training: Training) -> None:
 
 
 def test_full_disk(training: Training) -> None:
-    """The checkpoint that does not fit is not half there; with space the training goes on."""
+    """A checkpoint that does not fit leaves the previous one intact."""
     folder = training.study.results / "checkpoints"
     process = training.begin()
     training.wait_for_checkpoint()
@@ -444,16 +444,16 @@ def last_error(training: Training) -> str:
 
 
 def test_killed_snakemake(training: Training) -> None:
-    """The next run names the jobs that are left and says how to go on, and then goes on."""
+    """The next run lists the remaining jobs and how to end them; after that it resumes."""
     process = training.begin()
     training.wait_for_checkpoint()
     job = training.job()
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert training.job() == job, "the job goes on without Snakemake"
+    assert training.job() == job, "the job must continue without Snakemake"
     said = training.study.end(training.resume(), 60, code=1)
     last = said.strip().splitlines()[-1]
-    assert last.startswith("Error: SLURM: jobs of an earlier run still work in this folder")
+    assert last.startswith("Error: SLURM: jobs of an earlier run in this folder have not ended")
     assert f"scancel {job}" in last and "train_network" in last
     before = training.step()
     run("scancel", job)

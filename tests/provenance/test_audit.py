@@ -1,6 +1,6 @@
-"""What the audit notices, and that it is silent where nothing changed.
+"""The audit reports every change, and nothing in an unchanged study.
 
-Every test works on a copy of the study in miniature, which real jobs computed.
+Every test uses a copy of the micro study, which real jobs computed.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ LOCK = "envs/local.lock"
 
 
 class Copy:
-    """A copy of the study, to be changed and audited."""
+    """Copy of the study, to be changed and audited."""
 
     def __init__(self, original: Path, folder: Path) -> None:
         self.repository = original
@@ -60,18 +60,18 @@ def copy(untouched_study, tmp_path, monkeypatch) -> Copy:
     return Copy(untouched_study, tmp_path / "copy")
 
 
-def complaints(verdict: Verdict) -> list[str]:
-    """Files that errors and warnings are about."""
+def reported(verdict: Verdict) -> list[str]:
+    """Files with errors or warnings."""
     return [f.file for f in verdict.findings if f.level is not Level.UNCHECKED]
 
 
 def errors(verdict: Verdict) -> dict[str, str]:
-    """What was found in each file that an error is about."""
+    """For each file with an error, what was found."""
     return {f.file: f.found for f in verdict.findings if f.level is Level.ERROR}
 
 
 def flip(path: Path, position: int = -9) -> None:
-    """Change one bit of a file, and keep its time."""
+    """Change one bit of a file without changing its modification time."""
     state = path.stat()
     content = bytearray(path.read_bytes())
     content[position] ^= 1
@@ -86,12 +86,12 @@ def test_an_untouched_study_passes(untouched_study):
     verdict = audit_study(
         untouched_study / "results/micro", repository=untouched_study, working=untouched_study
     )
-    assert verdict.passed and complaints(verdict) == [], verdict.as_text()
+    assert verdict.passed and reported(verdict) == [], verdict.as_text()
     looked_at = {check.name: check.looked_at for check in verdict.checks}
     targets = load_history(untouched_study / "results/micro").targets
     assert len(targets) > 50 and looked_at["chain"].startswith(f"{len(targets)} figures and tables")
-    assert "16 people, " in looked_at["people"] and "1 commits" in looked_at["code"]
-    assert int(looked_at["Snakemake's notes"].split()[0]) > 50
+    assert "16 participants, " in looked_at["participants"] and "1 commits" in looked_at["code"]
+    assert int(looked_at["Snakemake's metadata"].split()[0]) > 50
 
 
 def test_a_study_copied_without_its_times_passes(copy, tmp_path):
@@ -99,28 +99,28 @@ def test_a_study_copied_without_its_times_passes(copy, tmp_path):
     verdict = audit_study(
         tmp_path / "again/results/micro", repository=copy.repository, working=tmp_path / "again"
     )
-    assert verdict.passed and complaints(verdict) == [], verdict.as_text()
+    assert verdict.passed and reported(verdict) == [], verdict.as_text()
 
 
 def test_results_moved_elsewhere_pass(copy, tmp_path):
     moved = tmp_path / "elsewhere"
     copy.results.rename(moved)
     verdict = audit_study(moved, repository=copy.repository, working=tmp_path)
-    assert verdict.passed and complaints(verdict) == [], verdict.as_text()
+    assert verdict.passed and reported(verdict) == [], verdict.as_text()
     unchecked = [f.file for f in verdict.findings if f.level is Level.UNCHECKED]
     assert ".snakemake/metadata" in unchecked
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_the_clone_of_another_user_is_no_hindrance(copy, tmp_path):
+def test_clone_of_another_user_is_accepted(copy, tmp_path):
     clone = tmp_path / "clone"
     shutil.copytree(copy.repository, clone, symlinks=True, ignore=shutil.ignore_patterns("results"))
     for path in (clone, *clone.rglob("*")):
         os.lchown(path, 12345, 12345)
     refused = subprocess.run(["git", "-C", clone, "status"], capture_output=True, check=False)
-    assert refused.returncode, "git itself must refuse, or this test shows nothing"
+    assert refused.returncode, "git alone must refuse; otherwise this test proves nothing"
     verdict = copy.audit(repository=clone)
-    assert verdict.passed and complaints(verdict) == [], verdict.as_text()
+    assert verdict.passed and reported(verdict) == [], verdict.as_text()
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_a_missing_file_is_found(copy):
     assert errors(copy.audit())["<results>/latents/sigma.npy"].startswith("no such file")
 
 
-def test_two_files_of_one_size_that_changed_places_are_told(copy):
+def test_swapped_files_of_equal_size_are_found(copy):
     mu, sigma = copy.path("latents/mu.npy"), copy.path("latents/sigma.npy")
     assert mu.stat().st_size == sigma.stat().st_size
     mu.rename(copy.path("latents/x"))
@@ -188,20 +188,20 @@ def test_a_figure_without_a_record_is_found(copy):
     assert errors(copy.audit()) == {"<results>/figures/better.png": "none"}
 
 
-def test_an_output_newer_than_its_record_is_told(copy):
+def test_output_newer_than_its_record_is_found(copy):
     table = copy.path("tables/probes.tsv")
     late = table.stat().st_mtime + 3600
     os.utime(table, (late, late))
     verdict = copy.audit()
-    assert complaints(verdict) == ["<results>/tables/probes.tsv"]
+    assert reported(verdict) == ["<results>/tables/probes.tsv"]
     assert "newer than its record" in verdict.findings[0].found
     table.write_bytes(table.read_bytes() + b"\n")
     os.utime(table, (late, late))
     assert "after its record" in errors(copy.audit())["<results>/tables/probes.tsv"]
 
 
-def test_results_of_older_inputs_are_told(copy):
-    """The PCA was made again, otherwise, and the probe on it was not."""
+def test_results_of_outdated_inputs_are_found(copy):
+    """The PCA was computed again with another result, but the probe was not."""
     codes = copy.path("codes/voxel_pca/shared.npy")
     (path,) = [
         p for p in copy.path("records/fit_voxel_pca").glob("*.json") if "started" not in p.name
@@ -254,7 +254,7 @@ def test_an_unreadable_record_is_found(copy):
     assert any("JSONDecodeError" in finding.found for finding in copy.audit().findings)
 
 
-def test_a_record_that_was_slipped_in_is_found(copy):
+def test_added_record_is_found(copy):
     path = ended(copy, "fit_voxel_pca")
     record = json.loads(path.read_text())
     earlier = datetime.fromisoformat(record["start"]) - timedelta(hours=1)
@@ -276,16 +276,16 @@ def test_a_removed_seal_is_found(copy):
     assert not copy.audit().passed
 
 
-def test_seals_made_anew_are_told_by_the_noted_digest(copy):
+def test_replaced_seals_are_found_by_the_noted_digest(copy):
     noted = read_seals(copy.results)[-1].digest
     assert copy.audit(seal=noted).passed
     copy.change_records(lambda record: record.update(seed=record["seed"] + 1))
-    assert copy.audit().passed, "nothing in the folder tells of it"
-    assert "made anew" in errors(copy.audit(seal=noted))["provenance/seals"]
+    assert copy.audit().passed, "inside the folder the change cannot be detected"
+    assert "seals were replaced" in errors(copy.audit(seal=noted))["provenance/seals"]
 
 
-def test_a_killed_run_is_no_alarm(copy):
-    """Its records have no seal until the next run, or a person, makes one."""
+def test_killed_run_is_only_a_warning(copy):
+    """Its records have no seal until the next run or `ldae seal` makes one."""
     path = ended(copy, "fit_voxel_pca")
     started = path.with_name(path.stem + ".started.json")
     record = json.loads(started.read_text())
@@ -293,39 +293,39 @@ def test_a_killed_run_is_no_alarm(copy):
     record["start"] = now.isoformat()
     path.with_name(f"{now:%Y%m%dT%H%M%SZ}-0badcafe.started.json").write_text(json.dumps(record))
     verdict = copy.audit()
-    assert verdict.passed and "records" in complaints(verdict)
+    assert verdict.passed and "records" in reported(verdict)
     assert any("never ended" in finding.found for finding in verdict.findings)
     seal_records(copy.results)
-    assert "records" not in complaints(copy.audit())
+    assert "records" not in reported(copy.audit())
 
 
-def test_a_job_that_only_snakemake_knows_is_told(copy):
-    """It left the same bytes; with others the files themselves would tell."""
-    for note in (copy.folder / ".snakemake/metadata").rglob("*"):
-        content = json.loads(note.read_text()) if note.is_file() else {}
+def test_job_without_a_record_is_found_in_the_metadata(copy):
+    """It wrote the same bytes; different bytes would be found in the files."""
+    for entry in (copy.folder / ".snakemake/metadata").rglob("*"):
+        content = json.loads(entry.read_text()) if entry.is_file() else {}
         if content.get("rule") == "fit_voxel_pca":
             content["endtime"] += 900
-            note.write_text(json.dumps(content))
+            entry.write_text(json.dumps(content))
     verdict = copy.audit()
-    assert complaints(verdict) == ["<results>/codes/voxel_pca/shared.npy"]
+    assert reported(verdict) == ["<results>/codes/voxel_pca/shared.npy"]
     assert "a job without a record" in verdict.findings[0].found
 
 
-# --- code, environment, people ------------------------------------------------------------------
+# --- code, environment, participants ------------------------------------------------------------
 
 
-def test_uncommitted_code_is_told(copy):
+def test_uncommitted_code_is_found(copy):
     copy.change_records(lambda record: record.update(dirty=True), "train_network")
     (found,) = errors(copy.audit()).items()
     assert found[0].startswith("train_network/ldae") and found[1] == "uncommitted changes"
 
 
-def test_an_unknown_commit_is_told(copy):
+def test_unknown_commit_is_found(copy):
     copy.change_records(lambda record: record.update(commit="0" * 40))
     assert "no such commit in the repository" in errors(copy.audit()).values()
 
 
-def test_no_commit_and_no_clone_are_told_apart(copy, tmp_path):
+def test_missing_commit_and_missing_clone_are_distinguished(copy, tmp_path):
     verdict = copy.audit(repository=tmp_path)
     assert verdict.passed and any("no clone" in f.found for f in verdict.findings)
     copy.change_records(lambda record: record.update(commit=None))
@@ -333,7 +333,7 @@ def test_no_commit_and_no_clone_are_told_apart(copy, tmp_path):
     assert verdict.passed and any("outside a clone" in f.found for f in verdict.findings)
 
 
-def test_a_shallow_clone_says_so(copy, tmp_path):
+def test_shallow_clone_is_reported(copy, tmp_path):
     clone = tmp_path / "shallow"
     shutil.copytree(copy.repository / ".git", clone / ".git")
     identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
@@ -345,7 +345,7 @@ def test_a_shallow_clone_says_so(copy, tmp_path):
     assert verdict.passed and any("shallow" in finding.found for finding in verdict.findings)
 
 
-def test_other_code_than_the_commit_has_is_told(copy):
+def test_code_that_differs_from_the_commit_is_found(copy):
     def change(record: dict) -> None:
         record["params"]["code"] = "0123456789abcdef"
 
@@ -430,14 +430,14 @@ def clone(copy, tmp_path) -> Path:
     return target
 
 
-def test_a_changed_lock_is_told(copy, clone):
+def test_changed_lock_is_found(copy, clone):
     sha256 = hashlib.sha256((clone / LOCK).read_bytes()).hexdigest()
     with_lock(copy, sha256)
     verdict = copy.audit(repository=clone)
     assert verdict.passed, verdict.as_text()
     (clone / LOCK).write_text((clone / LOCK).read_text() + "\n# edited\n")
     verdict = copy.audit(repository=clone)
-    assert not verdict.passed and "here and now" in str(errors(verdict).values())
+    assert not verdict.passed and "currently sha256" in str(errors(verdict).values())
     identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
     subprocess.run(["git", *identity, "commit", "-qam", "New lock"], cwd=clone, check=True)
     verdict = copy.audit(repository=clone)
@@ -447,13 +447,13 @@ def test_a_changed_lock_is_told(copy, clone):
     assert any("another envs/local.lock" in finding.found for finding in findings)
 
 
-def test_versions_that_are_not_locked_are_told(copy, clone):
+def test_versions_that_are_not_locked_are_found(copy, clone):
     sha256 = hashlib.sha256((clone / LOCK).read_bytes()).hexdigest()
     with_lock(copy, sha256, {"numpy": "1.0.0"})
     assert errors(copy.audit(repository=clone)) and "numpy 1.0.0" in str(errors(copy.audit()))
 
 
-def test_a_changed_container_is_told(copy, clone):
+def test_changed_container_is_found(copy, clone):
     digest = hashlib.sha256(b"image").hexdigest()
     name = f"torch-{digest[:12]}.sif"
     image = {"name": name, "sha256": digest}
@@ -468,7 +468,7 @@ def test_a_changed_container_is_told(copy, clone):
     list_image(digest)
     (clone / "containers" / name).write_bytes(b"image")
     verdict = copy.audit(repository=clone)
-    assert verdict.passed and complaints(verdict) == [], verdict.as_text()
+    assert verdict.passed and reported(verdict) == [], verdict.as_text()
     (clone / "containers" / name).write_bytes(b"another image")
     assert f"containers/{name}" in str(errors(copy.audit(repository=clone)).values())
     (clone / "containers" / name).unlink()
@@ -483,7 +483,7 @@ def subjects_of(copy: Copy, split: str) -> list[str]:
     return [line.split("\t")[0] for line in lines if line.endswith(f"\t{split}")]
 
 
-def test_every_fit_notes_its_people(copy):
+def test_every_fit_records_its_participants(copy):
     train = set(subjects_of(copy, "train"))
     fits = {}
     for job in load_history(copy.results).current:
@@ -496,20 +496,20 @@ def test_every_fit_notes_its_people(copy):
     }  # fmt: skip
 
 
-def test_a_test_person_in_a_training_is_told(copy):
-    (person, *_) = subjects_of(copy, "test")
+def test_test_participant_in_a_training_is_found(copy):
+    (subject, *_) = subjects_of(copy, "test")
 
     def change(record: dict) -> None:
-        for people in record.get("fitted_on", {}).values():
-            people.append(person)
+        for subjects in record.get("fitted_on", {}).values():
+            subjects.append(subject)
 
     copy.change_records(change, "train_network")
     (found,) = {f.found for f in copy.audit().findings if f.level is Level.ERROR}
-    assert person in found
+    assert subject in found
 
 
 def rewrite(copy: Copy, name: str, text: str, rule: str) -> None:
-    """Let a rule have written other text, as its record and those of its readers say."""
+    """Replace a file and change all records as if its rule had written the new text."""
     copy.path(name).write_text(text)
     content = text.encode()
 
@@ -521,28 +521,28 @@ def rewrite(copy: Copy, name: str, text: str, rule: str) -> None:
     copy.change_records(change)
 
 
-def test_a_person_on_both_sides_of_the_split_is_told(copy):
+def test_participant_in_two_splits_is_found(copy):
     text = copy.path("split/split.tsv").read_text()
-    (person, *_) = subjects_of(copy, "test")
-    rewrite(copy, "split/split.tsv", f"{text}{person}\ttrain\n", "split_subjects")
+    (subject, *_) = subjects_of(copy, "test")
+    rewrite(copy, "split/split.tsv", f"{text}{subject}\ttrain\n", "split_subjects")
     found = errors(copy.audit(working=copy.path("split")))
-    assert found["<results>/split/split.tsv"] == f"{person} in test and train"
+    assert found["<results>/split/split.tsv"] == f"{subject} in test and train"
 
 
-def test_a_test_person_slipped_into_training_rows_is_told(copy):
-    """The index says train where the split says test, and the fits went by the index."""
-    (person, *_) = subjects_of(copy, "test")
+def test_test_participant_in_training_rows_is_found(copy):
+    """The index has train where the split has test, and the fits used the index."""
+    (subject, *_) = subjects_of(copy, "test")
     text = copy.path("volumes/index.tsv").read_text()
     lines = [
-        line.removesuffix("test") + "train" if f"\t{person}\t" in line else line
+        line.removesuffix("test") + "train" if f"\t{subject}\t" in line else line
         for line in text.splitlines()
     ]
     rewrite(copy, "volumes/index.tsv", "\n".join(lines) + "\n", "pack_volumes")
     found = errors(copy.audit(working=copy.path("split")))
-    assert found["<results>/volumes/index.tsv"] == f"{person} in train"
+    assert found["<results>/volumes/index.tsv"] == f"{subject} in train"
 
 
-def test_one_scan_under_two_names_is_told(copy):
+def test_scan_of_two_participants_is_found(copy):
     (one, *_), (other, *_) = subjects_of(copy, "train"), subjects_of(copy, "test")
     lines = copy.path("manifest/scans.tsv").read_text().splitlines()
     digest = next(line.split("\t")[-1] for line in lines if f"\t{one}\t" in line)
@@ -554,7 +554,7 @@ def test_one_scan_under_two_names_is_told(copy):
     assert "in different splits" in str(errors(copy.audit(working=copy.path("split"))).values())
 
 
-# --- what a person sees -------------------------------------------------------------------------
+# --- command line -------------------------------------------------------------------------------
 
 
 def test_the_command_answers_with_its_exit_status(copy):
@@ -579,7 +579,7 @@ def test_the_command_answers_with_its_exit_status(copy):
     assert any(f["level"] == "error" and f["affected"] for f in findings)
 
 
-def test_no_record_names_this_machine(untouched_study):
+def test_records_do_not_name_this_machine(untouched_study):
     places = {str(untouched_study), str(Path.home()) + "/", os.uname().nodename, "/tmp/"}  # noqa: S108
     for path in (untouched_study / "results/micro/records").rglob("*.json"):
         text = path.read_text()

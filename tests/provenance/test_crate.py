@@ -1,4 +1,4 @@
-"""The research object holds the whole history, and nothing that it may not hold."""
+"""The research object contains the whole history, and nothing that is restricted."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 import yaml
 from conftest import ROOT
-from tiny_study import PEOPLE
+from tiny_study import SUBJECTS
 
 from ldae.__main__ import main
 from ldae.errors import InputError
@@ -87,7 +87,7 @@ def group_ends(files) -> set[str]:
     return {f.path.partition("/sub-")[0] if "/sub-" in f.path else f.path for f in files}
 
 
-def test_steps_tools_and_links_fit_together(public_study, public_crate):
+def test_steps_tools_and_connections_are_consistent(public_study, public_crate):
     entities = graph(public_crate)
     rules = {job.rule for job in load_history(public_study.results).jobs}
     workflow = entities["Snakefile"]
@@ -135,10 +135,10 @@ def test_files_are_those_of_the_records(public_study, public_crate):
     assert person["name"] == "Ada"
 
 
-def test_nothing_of_restricted_people_is_in_the_crate(restricted_study, restricted_crate):
+def test_restricted_crate_shows_no_participant(restricted_study, restricted_crate):
     held = files_of(restricted_crate)
     for name, content in held.items():
-        for secret in [*PEOPLE, str(restricted_study.results.parent)]:
+        for secret in [*SUBJECTS, str(restricted_study.results.parent)]:
             assert secret not in name and secret.encode() not in content, (name, secret)
     kept = {name for name in held if name.startswith("results/")}
     assert kept == {
@@ -156,7 +156,7 @@ def test_nothing_of_restricted_people_is_in_the_crate(restricted_study, restrict
     assert all(row.startswith("sub-p") for row in rows)
 
 
-def test_labels_that_slipped_in_are_refused(restricted_study, tmp_path):
+def test_subject_labels_in_a_restricted_crate_are_an_error(restricted_study, tmp_path):
     results = tmp_path / "results"
     shutil.copytree(restricted_study.results, results)
     folder = results / "records/read_bids"
@@ -164,26 +164,26 @@ def test_labels_that_slipped_in_are_refused(restricted_study, tmp_path):
     text = record.read_text()
     label = json.loads(text)["input"][-1]["path"].split("/")[1]
     record.write_text(text.replace(label, "sub-Anna"))
-    with pytest.raises(InputError, match="names people of a restricted cohort"):
+    with pytest.raises(InputError, match="subject labels of a restricted cohort"):
         write_crate(results, tmp_path / "crate")
     assert not (tmp_path / "crate").exists()
 
 
-def test_what_differs_from_its_record_is_refused(public_study, tmp_path):
+def test_file_that_differs_from_its_record_is_an_error(public_study, tmp_path):
     results = tmp_path / "results"
     shutil.copytree(public_study.results, results)
     table = results / "tables/probes.tsv"
     table.write_text(table.read_text().replace("5.2", "4.2"))
-    with pytest.raises(InputError, match=r"probes.tsv: differs from its record"):
+    with pytest.raises(InputError, match=r"probes.tsv: the file differs from its record"):
         write_crate(results, tmp_path / "crate")
     table.unlink()
-    with pytest.raises(InputError, match=r"probes.tsv: is gone"):
+    with pytest.raises(InputError, match=r"probes.tsv: the file is missing"):
         write_crate(results, tmp_path / "crate")
 
 
 def test_only_a_crate_is_replaced(public_study, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="is no crate and not empty"):
+    with pytest.raises(InputError, match="not empty and not a crate"):
         write_crate(public_study.results, tmp_path)
     assert (tmp_path / "thesis.txt").is_file()
     crate = tmp_path / "crate"
@@ -194,7 +194,7 @@ def test_only_a_crate_is_replaced(public_study, tmp_path):
     assert files_of(crate) == first
 
 
-def test_the_profile_is_kept(public_crate):
+def test_crate_conforms_to_the_profile(public_crate):
     done = check(public_crate)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "required: 0 issues" in done.stdout

@@ -1,4 +1,4 @@
-"""Text under a figure comes from the records of its jobs."""
+"""The text under a figure is composed from the records of its jobs."""
 
 import shutil
 
@@ -17,7 +17,7 @@ def test_origin_names_scans_seed_windows_networks_commit_and_digest(public_study
     text = describe_origin(history, results / "figures/age.png")
     record = history.producer("<results>/figures/age.png").record
     parts = [
-        "From 3 raw scans of 3 people", "seed 7",
+        "From 3 raw scans of 3 participants", "seed 7",
         f"networks ldae/seed-7 {digest_of(results / 'ldae/seed-7/model.safetensors')[:10]}",
         f"commit {record['commit'][:10]}" if record["commit"] else "no commit",
         f"sha256 {digest_of(results / 'figures/age.png')[:10]}",
@@ -27,7 +27,7 @@ def test_origin_names_scans_seed_windows_networks_commit_and_digest(public_study
     assert "networks" not in describe_origin(history, results / "figures/cohort.png")
 
 
-def test_masks_of_others_are_no_scans(tmp_path):
+def test_masks_of_the_cohort_are_not_counted_as_scans(tmp_path):
     study = TinyStudy(tmp_path, public=True)
     scans = study.scans
     mask = study.bids / "derivatives/sub-0042/anat/sub-0042_mask.nii.gz"
@@ -37,10 +37,10 @@ def test_masks_of_others_are_no_scans(tmp_path):
     figure = {"figures/quality.tsv": "a\n"}
     study.job("plot_quality", [study.path("qc/qc.tsv")], figure)
     text = describe_origin(load_history(study.results), study.results / "figures/quality.tsv")
-    assert text.startswith("From 3 raw scans of 3 people"), text
+    assert text.startswith("From 3 raw scans of 3 participants"), text
 
 
-def test_text_is_made_of_recorded_files_only(public_study, tmp_path):
+def test_files_that_differ_from_their_records_are_an_error(public_study, tmp_path):
     results = tmp_path / "results"
     shutil.copytree(public_study.results, results)
     history = load_history(results)

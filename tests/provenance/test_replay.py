@@ -1,4 +1,4 @@
-"""Computing a file again, and what counts as the same."""
+"""Recomputation of a file, and comparison with the original."""
 
 import json
 import shutil
@@ -14,14 +14,14 @@ from ldae.provenance.replay import replay_target
 
 @pytest.fixture
 def results(untouched_study, tmp_path) -> Path:
-    """Results of the study in miniature, to be changed."""
+    """Results of the micro study, to be changed."""
     shutil.copytree(untouched_study / "results/micro", tmp_path / "results")
     return tmp_path / "results"
 
 
 @pytest.mark.workflow
 class TestReplay:
-    def test_a_job_comes_out_the_same_and_a_changed_file_is_told(
+    def test_job_is_reproduced_and_changed_file_is_reported(
         self, untouched_study, results, tmp_path
     ):
         path = results / "probes/voxel_pca/shared.json"
@@ -39,10 +39,10 @@ class TestReplay:
         again = tmp_path / "scratch/results/probes/voxel_pca/shared.tsv"
         assert again.is_file() and not again.is_symlink()
 
-    def test_a_changed_input_stops_it(self, untouched_study, results, tmp_path):
+    def test_changed_input_is_an_error(self, untouched_study, results, tmp_path):
         path = results / "codes/voxel_pca/shared.npy"
         path.write_bytes(path.read_bytes()[:-1] + b"x")
-        with pytest.raises(InputError, match="not as it was read"):
+        with pytest.raises(InputError, match="has changed since the job read it"):
             replay_target(
                 results,
                 "probes/voxel_pca/shared.tsv",
@@ -50,8 +50,8 @@ class TestReplay:
                 repository=untouched_study,
             )
 
-    def test_a_file_that_no_job_made_stops_it(self, results, tmp_path):
-        with pytest.raises(InputError, match="no recorded job made"):
+    def test_file_without_a_job_is_an_error(self, results, tmp_path):
+        with pytest.raises(InputError, match="no recorded job wrote"):
             replay_target(results, "figures/other.png", tmp_path / "scratch")
 
 
@@ -142,4 +142,4 @@ def test_scans(tmp_path):
 def test_a_missing_file(tmp_path):
     one, other = pair(tmp_path, "a.tsv")
     one.write_text("a")
-    assert "the new file is missing" in compare_files(one, other).detail
+    assert "the recomputed file is missing" in compare_files(one, other).detail

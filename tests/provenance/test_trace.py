@@ -1,4 +1,4 @@
-"""From a figure, or one number, back to the raw scans."""
+"""Tracing of a figure, or one number, back to the raw scans."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from conftest import ROOT
-from tiny_study import PEOPLE
+from tiny_study import SUBJECTS
 
 from ldae.__main__ import main
 from ldae.errors import InputError
@@ -48,18 +48,20 @@ def test_tree_of_a_figure_has_each_job_once_and_ends_at_raw_scans(public_study, 
 
 def test_json_of_a_figure_names_every_job_and_every_raw_scan(public_study, capsys):
     main(["trace", "figures/age.png", "--results", str(public_study.results), "--json"])
-    told = json.loads(capsys.readouterr().out)
-    rules = [job["rule"] for job in told["jobs"]]
+    description = json.loads(capsys.readouterr().out)
+    rules = [job["rule"] for job in description["jobs"]]
     assert {rule: rules.count(rule) for rule in rules} == BEHIND_AGE
-    assert rules[0] == "plot_age" and told["jobs"][0]["parents"] == [told["jobs"][1]["id"]]
-    raw = [file["path"] for file in told["raw"]]
-    assert raw == sorted([f"<bids>/{p}/anat/{p}_T1w.nii.gz" for p in PEOPLE] +
+    assert rules[0] == "plot_age" and description["jobs"][0]["parents"] == [
+        description["jobs"][1]["id"]
+    ]
+    raw = [file["path"] for file in description["raw"]]
+    assert raw == sorted([f"<bids>/{p}/anat/{p}_T1w.nii.gz" for p in SUBJECTS] +
                          ["<bids>/participants.tsv"])  # fmt: skip
-    for job in told["jobs"]:
+    for job in description["jobs"]:
         assert (public_study.results / job["record"]).is_file()
 
 
-def test_a_cell_leaves_jobs_of_other_rows_aside_but_drops_none(public_study, history, capsys):
+def test_selected_rows_set_other_jobs_aside_but_drop_none(public_study, history, capsys):
     table = public_study.results / "tables/probes.tsv"
     lineage = trace_lineage(history, table, LDAE)
     aside = {(job.rule, *job.wildcards.values()) for job in lineage.jobs if job.id in lineage.aside}
@@ -92,20 +94,20 @@ def test_numbers_are_found_as_numbers(public_study, history):
         ({"method": "vae"}, "no row has method=vae. Choose among ldae, voxel_pca"),
     ],
 )
-def test_a_wrong_cell_is_told(public_study, history, where, problem):
+def test_wrong_column_or_value_is_an_error(public_study, history, where, problem):
     with pytest.raises(InputError, match=problem):
         trace_lineage(history, public_study.results / "tables/probes.tsv", where)
 
 
-def test_what_cannot_be_traced_is_told(public_study, history):
-    with pytest.raises(InputError, match="no job of this study wrote it"):
+def test_file_that_cannot_be_traced_is_an_error(public_study, history):
+    with pytest.raises(InputError, match="no job of this study wrote this file"):
         trace_lineage(history, public_study.results / "figures/unknown.png", {})
-    with pytest.raises(InputError, match="is no table"):
+    with pytest.raises(InputError, match="not a table"):
         trace_lineage(history, public_study.results / "figures/age.png", LDAE)
     assert main(["trace", str(public_study.results / "tables/probes.tsv"), "--where", "ldae"]) == 2
 
 
-def test_a_changed_figure_is_called_changed(public_study, tmp_path):
+def test_changed_figure_is_reported(public_study, tmp_path):
     moved = tmp_path / "elsewhere"
     shutil.copytree(public_study.results, moved)
     lines = list(draw_tree(trace_lineage(load_history(moved), moved / "figures/age.png", {})))
@@ -129,7 +131,7 @@ def test_pictures_are_the_same_each_time(public_study, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_boxes_stand_apart_and_lines_go_to_the_right(seed):
+def test_boxes_do_not_overlap_and_lines_run_to_the_right(seed):
     random = np.random.default_rng(seed)
     graph = nx.DiGraph()
     graph.add_nodes_from(f"rule_{i}" for i in range(16))

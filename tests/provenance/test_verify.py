@@ -1,4 +1,4 @@
-"""Whoever holds the scans can tell that they are those of a crate."""
+"""Comparison of the scans in a folder with those of a crate."""
 
 import shutil
 
@@ -12,7 +12,7 @@ from ldae.provenance.verify import compare_scans
 
 @pytest.fixture(params=["public", "restricted"])
 def case(request, tmp_path):
-    """A crate, and the cohort as another holder has it."""
+    """A study, its crate, and a copy of its cohort."""
     study = request.getfixturevalue(f"{request.param}_study")
     crate = tmp_path / "crate"
     write_crate(study.results, crate)
@@ -28,14 +28,14 @@ def test_the_same_scans_are_found(case, capsys):
     found = compare(crate, held)
     assert found.holds and len(found.same) == 3 and found.renamed == found.besides == 0
     assert main(["verify", str(crate), "--bids", str(held)]) == 0
-    assert "holds the scans of this study" in capsys.readouterr().out
+    assert "contains all scans of this study" in capsys.readouterr().out
 
 
-def test_missing_changed_and_other_scans_are_told(case, capsys):
+def test_missing_changed_and_additional_scans_are_reported(case, capsys):
     _, crate, held = case
     first, second, _ = sorted(held.rglob("*.nii.gz"))
     shutil.copy(first, held / "sub-New_T1w.nii.gz")
-    (held / "sub-New_T1w.nii.gz").write_bytes(b"a person who came later")
+    (held / "sub-New_T1w.nii.gz").write_bytes(b"a participant who was added later")
     first.unlink()
     content = bytearray(second.read_bytes())
     content[-1] ^= 1
@@ -71,10 +71,10 @@ def test_a_later_table_of_participants_hides_names_but_not_contents(restricted_s
     assert compare_scans(crate / "scans.tsv", held, old).renamed == 0
 
 
-def test_what_is_no_crate_is_told(case, tmp_path):
+def test_missing_crate_or_empty_folder_is_an_error(case, tmp_path):
     _, crate, held = case
     with pytest.raises(InputError, match="cannot be read"):
         compare_scans(tmp_path / "scans.tsv", held, held / "participants.tsv")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no images"):
+    with pytest.raises(InputError, match="contains no images"):
         compare(crate, tmp_path / "empty")

@@ -1,4 +1,4 @@
-"""The bootstrap draws people, is reproducible, and is paired."""
+"""The bootstrap draws subjects, is reproducible, and is paired."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_rows_of_a_subject_are_drawn_together() -> None:
     np.testing.assert_array_equal(weights[:, [0, 2, 3]].sum(1), 3)
 
 
-def test_same_seed_same_interval_other_seed_another() -> None:
+def test_interval_depends_on_the_seed_alone() -> None:
     values = np.random.default_rng(0).normal(size=40)
     subjects = np.repeat(np.arange(20), 2).astype(str)
     first = subject_bootstrap(values, subjects, n=200, seed=3)
@@ -36,7 +36,7 @@ def test_duplicated_scans_do_not_narrow_the_interval() -> None:
     np.testing.assert_allclose(once, tenfold)
 
 
-def test_interval_covers_the_mean_as_often_as_it_says() -> None:
+def test_interval_has_its_nominal_coverage() -> None:
     rng = np.random.default_rng(5)
     covered = 0
     for repeat in range(200):
@@ -63,7 +63,7 @@ def test_one_subject_has_no_interval_and_no_rows_no_value() -> None:
     assert np.isnan(subject_bootstrap(np.array([]), [])[0])
 
 
-def test_summary_counts_people_and_keeps_the_reason_of_an_empty_cell() -> None:
+def test_summary_counts_subjects_and_keeps_the_note_of_an_empty_group() -> None:
     scores = pd.DataFrame(
         {
             "subject": ["a", "a", "b", "a"],
@@ -81,35 +81,35 @@ def test_summary_counts_people_and_keeps_the_reason_of_an_empty_cell() -> None:
     assert summary.loc["lpips", "note"] == "no weights"
 
 
-def test_seeds_are_averaged_and_add_their_own_spread() -> None:
+def test_seeds_are_averaged_and_widen_the_interval() -> None:
     rng = np.random.default_rng(0)
     subjects = np.arange(40).astype(str)
-    people = rng.normal(size=40)
+    by_subject = rng.normal(size=40)
     values, names, runs = [], [], []
     for seed, shift in ((0, -1.0), (1, 0.0), (2, 1.0)):
-        values.append(people + shift)
+        values.append(by_subject + shift)
         names.append(subjects)
         runs.append(np.full(40, seed))
     many = subject_bootstrap(
         np.concatenate(values), np.concatenate(names), runs=np.concatenate(runs), seed=0
     )
-    one = subject_bootstrap(people, subjects, seed=0)
+    one = subject_bootstrap(by_subject, subjects, seed=0)
     assert many[0] == pytest.approx(one[0])
     assert many[2] - many[1] > 1.5 * (one[2] - one[1])
-    # Seeds that agree add nothing, and a single seed changes nothing.
+    # Seeds with equal results do not widen the interval, and neither does a single seed.
     same = subject_bootstrap(
-        np.tile(people, 3), np.tile(subjects, 3), runs=np.repeat([0, 1, 2], 40), seed=0
+        np.tile(by_subject, 3), np.tile(subjects, 3), runs=np.repeat([0, 1, 2], 40), seed=0
     )
     np.testing.assert_allclose(same, one)
-    assert subject_bootstrap(people, subjects, runs=np.full(40, 7), seed=0) == one
+    assert subject_bootstrap(by_subject, subjects, runs=np.full(40, 7), seed=0) == one
 
 
 def test_an_interval_over_seeds_covers_the_mean_over_trainings() -> None:
     rng = np.random.default_rng(1)
     covered = 0
     for repeat in range(150):
-        people, trainings = rng.normal(size=30), rng.normal(size=8)
-        values = (people[None] + trainings[:, None]).ravel()
+        by_subject, trainings = rng.normal(size=30), rng.normal(size=8)
+        values = (by_subject[None] + trainings[:, None]).ravel()
         _, low, high = subject_bootstrap(
             values, np.tile(np.arange(30).astype(str), 8), n=300, seed=repeat,
             runs=np.repeat(np.arange(8), 30),
@@ -118,7 +118,7 @@ def test_an_interval_over_seeds_covers_the_mean_over_trainings() -> None:
     assert 0.84 <= covered / 150 <= 1.0
 
 
-def test_statistics_of_several_seeds_are_means_of_each_seeds_own() -> None:
+def test_value_over_seeds_is_the_mean_of_their_values() -> None:
     target = np.tile([0.0, 1.0], 20)
     good, bad = target.copy(), 1 - target
     values = np.column_stack([np.tile(target, 2), np.concatenate([good, bad])])
@@ -126,5 +126,5 @@ def test_statistics_of_several_seeds_are_means_of_each_seeds_own() -> None:
     value, low, high = subject_bootstrap(
         values, subjects, weighted_auc, 200, 0, runs=np.repeat([0, 1], 40)
     )
-    # Pooled, the two would give an area of 0.5 too; their spread tells them apart.
+    # Pooled scores would give an AUC of 0.5 too, but without variation between the seeds.
     assert (value, low, high) == (0.5, 0.0, 1.0)

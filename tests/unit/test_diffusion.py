@@ -1,4 +1,4 @@
-"""Schedule, forward process and sampler against closed forms."""
+"""Schedule, forward process and samplers against closed-form solutions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ldae.diffusion.schedule import NoiseSchedule
 SCHEDULE = NoiseSchedule(1000, 1e-4, 0.02)
 
 
-def test_schedule_is_the_linear_one() -> None:
+def test_schedule_is_linear() -> None:
     beta = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
     alpha_bar = (1 - beta).cumprod(0)
     assert SCHEDULE.alpha_bar[0] == 1
@@ -43,14 +43,14 @@ def test_loss_weight_is_snr_weighting() -> None:
 
 
 @pytest.mark.parametrize(("n", "start", "end"), [(0, 1e-4, 0.02), (10, 0.0, 0.02), (10, 0.5, 0.1)])
-def test_schedule_refuses_nonsense(n: int, start: float, end: float) -> None:
+def test_invalid_schedule_is_an_error(n: int, start: float, end: float) -> None:
     with pytest.raises(ValueError, match="need n_timesteps"):
         NoiseSchedule(n, start, end)
 
 
 @pytest.mark.parametrize("place", [ddim_timesteps, multistep_timesteps])
 @pytest.mark.parametrize("n_steps", [1, 7, 100, 999, 1000])
-def test_levels_span_the_schedule(n_steps: int, place) -> None:
+def test_timesteps_span_the_schedule(n_steps: int, place) -> None:
     timesteps = place(n_steps, 1000)
     assert timesteps[0] == 0 and timesteps[-1] == 1000 and len(timesteps) == n_steps + 1
     assert all(a < b for a, b in pairwise(timesteps))
@@ -58,7 +58,7 @@ def test_levels_span_the_schedule(n_steps: int, place) -> None:
 
 @pytest.mark.parametrize("place", [ddim_timesteps, multistep_timesteps])
 @pytest.mark.parametrize("n_steps", [0, 1001])
-def test_levels_refuse_what_the_schedule_lacks(n_steps: int, place) -> None:
+def test_wrong_number_of_steps_is_an_error(n_steps: int, place) -> None:
     with pytest.raises(ValueError, match="n_steps"):
         place(n_steps, 1000)
 
@@ -70,18 +70,18 @@ def test_step_with_the_true_noise_is_exact() -> None:
     assert torch.allclose(z_200, diffuse(z_0, torch.full((2,), 200), eps, SCHEDULE), atol=1e-5)
 
 
-def gaussian_noise(mean: float, deviation: float):
-    """Exact ε̂ for data ~ N(mean, deviation²), elementwise."""
+def gaussian_noise(mean: float, sd: float):
+    """Exact ε̂ for data ~ N(mean, sd²), elementwise."""
 
     def predict(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         bar = SCHEDULE.alpha_bar[t].reshape(-1, *[1] * (z.ndim - 1))
-        return (1 - bar).sqrt() * (z - bar.sqrt() * mean) / (bar * deviation**2 + 1 - bar)
+        return (1 - bar).sqrt() * (z - bar.sqrt() * mean) / (bar * sd**2 + 1 - bar)
 
     return predict
 
 
 def test_encode_then_sample_returns_the_sample_and_converges() -> None:
-    """DDIM is an ODE solver: the round trip's error falls with the number of steps."""
+    """DDIM is an ODE solver: the error of the round trip decreases with the number of steps."""
     z_0 = 0.3 + 0.5 * torch.randn(4, 2, 3, 3, 3, generator=torch.Generator().manual_seed(0))
     predict = gaussian_noise(0.3, 0.5)
     errors = []

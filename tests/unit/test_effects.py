@@ -1,4 +1,4 @@
-"""True effects lie where the scans lie, and are those that were asked for."""
+"""True effects: aligned with the preprocessed scans, and of the expected sign and size."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PREPROCESSING = {
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two simulated people, preprocessed."""
+    """Preprocessed scans of two simulated participants."""
     folder = tmp_path_factory.mktemp("study")
     simulate_cohort(COHORT, 0, folder / "bids", folder / "truth", 1)
     scans = pd.DataFrame(
@@ -52,7 +52,7 @@ def effects(study: Path) -> TrueEffects:
     )  # fmt: skip
 
 
-def test_rendering_lies_on_the_preprocessed_scan(study: Path, effects: TrueEffects) -> None:
+def test_rendering_is_aligned_with_the_preprocessed_scan(study: Path, effects: TrueEffects) -> None:
     import nibabel as nib
 
     for name, base in zip(effects.scans, effects.base, strict=True):
@@ -75,10 +75,10 @@ def test_disease_and_age_darken_the_ventricles_and_hippocampi(effects: TrueEffec
         assert inside > 2 * np.abs(change[:, ~atlas.affected]).mean()
     hippocampi = atlas.hippocampus_left + atlas.hippocampus_right > 0.25
     disease, age = (effects.maps[task][:, hippocampi].mean() for task in ("ad_vs_cn", "age"))
-    assert disease < age < 0  # the disease takes the hippocampi first
+    assert disease < age < 0  # the disease affects the hippocampi most
 
 
-def test_effects_are_written_and_found_by_scan(effects: TrueEffects, tmp_path: Path) -> None:
+def test_effects_are_written_and_read_by_scan(effects: TrueEffects, tmp_path: Path) -> None:
     effects.save(tmp_path / "effects.npz")
     read = TrueEffects.load(tmp_path / "effects.npz")
     base, change = read.of("age", ["sub-0002_ses-M000"])
@@ -86,13 +86,13 @@ def test_effects_are_written_and_found_by_scan(effects: TrueEffects, tmp_path: P
     np.testing.assert_array_equal(change[0], effects.maps["age"][1])
 
 
-def test_a_foreign_scan_stops(study: Path) -> None:
-    with pytest.raises(InputError, match="no scan of this simulated cohort"):
+def test_unknown_or_unprocessed_scan_is_an_error(study: Path) -> None:
+    with pytest.raises(InputError, match="not in this simulated cohort"):
         render_true_effects(
             ["sub-9999_ses-M000"], COHORT, 0, study / "truth", [study / "batch"], SHAPE,
             grid_affine(SPACING_MM, SHAPE),
         )  # fmt: skip
-    with pytest.raises(InputError, match="in no batch"):
+    with pytest.raises(InputError, match="no preprocessed batch"):
         render_true_effects(
             ["sub-0003_ses-M000"], COHORT, 0, study / "truth", [study / "batch"], SHAPE,
             grid_affine(SPACING_MM, SHAPE),

@@ -1,4 +1,4 @@
-"""Hashing many files, and remembering their digests."""
+"""Hashing of many files, and the cache of their digests."""
 
 import hashlib
 import os
@@ -28,13 +28,13 @@ def test_digests_are_those_of_the_bytes(files, tmp_path, n_threads):
     }
 
 
-def test_a_file_that_just_changed_is_not_remembered(files, tmp_path):
+def test_recently_changed_file_is_not_cached(files, tmp_path):
     cache = DigestCache(tmp_path / "cache.json")
     hash_files(files, 2, cache)
-    assert all(cache.get(path, path.stat()) is None for path in files), "ctime is of now"
+    assert all(cache.get(path, path.stat()) is None for path in files), "the ctime is recent"
 
 
-def test_digests_are_remembered_until_the_file_changes(files, tmp_path, monkeypatch):
+def test_digests_are_cached_until_the_file_changes(files, tmp_path, monkeypatch):
     monkeypatch.setattr("ldae.provenance.hashing.SETTLED_SECONDS", -1.0)
     hash_files(files, 2, DigestCache(tmp_path / "cache.json"))
     cache = DigestCache(tmp_path / "cache.json")
@@ -46,11 +46,11 @@ def test_digests_are_remembered_until_the_file_changes(files, tmp_path, monkeypa
     path.write_bytes(b"abd")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_mtime_ns == before.st_mtime_ns
-    assert cache.get(path, path.stat()) is None, "the time was set back, the ctime tells"
+    assert cache.get(path, path.stat()) is None, "the mtime was set back, but the ctime has changed"
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', "{nonsense"])
-def test_a_broken_cache_is_an_empty_one(files, tmp_path, content):
+def test_invalid_cache_is_treated_as_empty(files, tmp_path, content):
     (tmp_path / "cache.json").write_text(content)
     found = hash_files(files, 1, DigestCache(tmp_path / "cache.json"))
     assert all(found.values())

@@ -1,4 +1,4 @@
-"""Trainings that stop in time, go on, and are shared by several processes."""
+"""Trainings that are interrupted, resumed, and distributed over several processes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from ldae.training.interruption import StopInTime, WholeCheckpoints
 from ldae.training.status import StatusLines
 
 PROGRAM = Path(__file__).with_name("train_toy.py")
-# Sums in another order differ by rounding, of which Adam makes steps where a gradient is next to
-# none. Shares that are wrong move weights by several whole steps of 1e-3.
+# Sums in another order differ by rounding, which Adam amplifies if a gradient is close to zero. A
+# wrong weighting of pieces would move weights by several steps of 1e-3.
 HALF_A_STEP = 5e-4
 
 
@@ -40,10 +40,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def close(name: str, one: torch.Tensor, other: torch.Tensor, tolerance: float) -> bool:
-    """Whether two tensors are the same weights.
+    """Whether two tensors are equal within a tolerance.
 
-    The keys of the slices' attention have next to no gradient in these toy brains, and their bias
-    none at all: Adam divides it by its own size, and what rounding left is part of the step.
+    The tolerance is larger for the keys of the attention: with these toy brains their gradient is
+    close to zero, so that Adam amplifies rounding errors.
     """
     if ".in_proj_" not in name:
         return torch.allclose(one, other, rtol=0, atol=tolerance)
@@ -69,7 +69,7 @@ def checkpoints(folder: Path, tag: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_training_stops_before_its_time_limit_and_goes_on(
+def test_training_stops_before_its_time_limit_and_resumes(
     folder: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(folder, stage, f"{stage}-straight")
@@ -86,10 +86,10 @@ def test_a_training_stops_before_its_time_limit_and_goes_on(
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_checkpoints_are_made_by_the_clock(
+def test_checkpoints_are_written_at_regular_intervals(
     folder: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job that is killed without a warning has nothing else to go on from."""
+    """A job that is killed without a warning resumes from the last regular checkpoint."""
     written: list[int] = []
     save = WholeCheckpoints.save_checkpoint
 
@@ -105,8 +105,8 @@ def test_checkpoints_are_made_by_the_clock(
     assert written == []
 
 
-def test_a_finished_training_whose_result_is_lost_is_there_at_once(folder: Path) -> None:
-    """The job was killed between its last step and the moment Snakemake saw its result."""
+def test_lost_result_of_a_finished_training_is_restored_without_a_step(folder: Path) -> None:
+    """The job was killed after its last step and before Snakemake had seen its result."""
     train(folder, "prior", "lost", checkpoint_minutes=1e-9)
     kept = (folder / "lost.safetensors").read_bytes()
     metrics = (folder / "lost.csv").read_bytes()
@@ -116,10 +116,10 @@ def test_a_finished_training_whose_result_is_lost_is_there_at_once(folder: Path)
     train(folder, "prior", "lost", checkpoint_minutes=1e-9)
     assert (folder / "lost.safetensors").read_bytes() == kept
     assert (folder / "lost.csv").read_bytes() == metrics
-    assert os.stat(checkpoints(folder, "lost")[0]).st_mtime_ns == start, "no step was repeated"
+    assert os.stat(checkpoints(folder, "lost")[0]).st_mtime_ns == start, "no step may be repeated"
 
 
-def test_checkpoints_go_and_curves_stay(tmp_path: Path) -> None:
+def test_checkpoints_are_removed_and_curves_kept(tmp_path: Path) -> None:
     unfinished = "checkpoints/prior-seed-1/4e5f/file"
     curves = "checkpoints/prior-seed-0/tensorboard/file"
     others = ["checkpoints/prior-seed-0/0a1b/file", "checkpoints/autoencoder/2c3d/file"]
@@ -134,7 +134,7 @@ def test_checkpoints_go_and_curves_stay(tmp_path: Path) -> None:
 
 
 class Ask(pl.Callback):
-    """Sends the process the signal by which SLURM asks it to end."""
+    """Callback that sends the process the signal by which SLURM ends it."""
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int
@@ -143,7 +143,7 @@ class Ask(pl.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_training_that_is_asked_to_end_saves_first(
+def test_training_writes_a_checkpoint_on_sigterm(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = pl.Trainer.__init__
@@ -161,7 +161,9 @@ def test_a_training_that_is_asked_to_end_saves_first(
     assert same(folder, "prior", "asked")
 
 
-def test_half_a_checkpoint_is_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_previous_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, path = WholeCheckpoints(), tmp_path / "last.ckpt"
     whole.save_checkpoint({"step": 1}, path)
 
@@ -175,7 +177,7 @@ def test_half_a_checkpoint_is_never_seen(tmp_path: Path, monkeypatch: pytest.Mon
     assert whole.load_checkpoint(path, weights_only=True) == {"step": 1}
 
 
-def test_short_limits_leave_time_to_close(tmp_path: Path) -> None:
+def test_time_is_reserved_before_the_limit(tmp_path: Path) -> None:
     whole = WholeCheckpoints()
     assert StopInTime(tmp_path, None, whole)._time_is_up() is False
     assert StopInTime(tmp_path, time.time() + 3600, whole)._time_is_up() is False
@@ -184,13 +186,15 @@ def test_short_limits_leave_time_to_close(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_batch_in_pieces_trains_as_a_whole_one(folder: Path, stage: str) -> None:
+def test_gradient_accumulation_equals_the_whole_batch(folder: Path, stage: str) -> None:
     train(folder, stage, f"{stage}-whole")
-    train(folder, stage, f"{stage}-pieces", micro_batch=3)  # of 4 scans: 3, and the one left
+    train(folder, stage, f"{stage}-pieces", micro_batch=3)  # 4 scans in pieces of 3 and 1
     assert same(folder, f"{stage}-whole", f"{stage}-pieces", tolerance=HALF_A_STEP)
 
 
-def test_a_piece_that_does_not_fit_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_piece_that_exceeds_the_gpu_memory_is_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*args: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -199,10 +203,10 @@ def test_a_piece_that_does_not_fit_is_told(folder: Path, monkeypatch: pytest.Mon
         train(folder, "prior", "large", micro_batch=4)
 
 
-def test_two_processes_train_as_one(folder: Path) -> None:
-    """With the variables that SLURM would give them; tests/hpc does the same under srun.
+def test_two_processes_give_the_result_of_one(folder: Path) -> None:
+    """With the environment variables of SLURM; tests/hpc does the same with srun.
 
-    Each takes its two scans of a batch one by one.
+    Each process takes its two scans of a batch one by one.
     """
     torch.set_num_threads(1)
     for stage in STAGES:
@@ -230,7 +234,7 @@ def test_two_processes_train_as_one(folder: Path) -> None:
         assert same(folder, f"{stage}-one", f"{stage}-two", tolerance=HALF_A_STEP), stage
 
 
-def test_a_batch_that_cannot_be_shared_is_told(
+def test_batch_size_that_does_not_fit_the_processes_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "3")

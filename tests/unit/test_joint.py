@@ -1,4 +1,4 @@
-"""The joint variant: what its encoder sees, where it starts, what its code holds and decodes."""
+"""The joint variant: histograms, initialisation, temporal scores, code and denoiser."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def made(n_components: int = 6, temporal: bool = True) -> JointNetwork:
 
 @pytest.fixture
 def ageing(tmp_path: Path) -> tuple[LatentStore, Tensor]:
-    """40 people, three visits each: one bin of one place rises with time, noise elsewhere.
+    """40 participants with three visits; one bin of one window increases with time, plus noise.
 
     Latents are a linear map of the histograms.
     """
     rng = np.random.default_rng(0)
     months = np.tile([0.0, 6.0, 24.0], 40)
-    person = rng.normal(size=(40, N_PLACES, N_BINS)).repeat(3, 0)
-    histograms = person + 0.3 * rng.normal(size=person.shape)
+    subject_effect = rng.normal(size=(40, N_PLACES, N_BINS)).repeat(3, 0)
+    histograms = subject_effect + 0.3 * rng.normal(size=subject_effect.shape)
     histograms[:, 2, 1] += months / 12
     mu = histograms.reshape(120, -1) @ rng.normal(size=(24, 24)) / 5
     np.save(tmp_path / "mu.npy", mu.reshape(120, *SHAPE).astype(np.float32))
@@ -75,7 +75,7 @@ def code(network: JointNetwork, histograms: Tensor) -> Tensor:
         return network.encoder.code(network.encoder.standard(histograms))
 
 
-def test_histograms_are_the_shares_of_each_intensity_in_the_brain_of_a_window() -> None:
+def test_histograms_are_intensity_shares_in_the_brain_of_a_window() -> None:
     layer = LocalHistograms((4, 4, 4), 2, 2, 3, 2)
     layer.inside.fill_(1)
     layer.inside[0, 0, 0, 0, 0] = 0  # one of the eight voxels of the first window
@@ -89,7 +89,7 @@ def test_histograms_are_the_shares_of_each_intensity_in_the_brain_of_a_window() 
     np.testing.assert_allclose(layer(x)[1, 0].numpy(), expected[1][0], atol=1e-6)
 
 
-def test_windows_hold_brain_of_the_training_people(tmp_path: Path) -> None:
+def test_windows_are_selected_by_the_training_participants(tmp_path: Path) -> None:
     write_data(tmp_path)
     masks = np.zeros((14, 8, 8, 8), np.uint8)
     masks[:9, :4] = 1
@@ -100,7 +100,7 @@ def test_windows_hold_brain_of_the_training_people(tmp_path: Path) -> None:
     assert layer.inside[0, 0, :4].min() == 1 and layer.inside[0, 0, 4:].max() == 0
 
 
-def test_histogram_components_are_of_the_training_people(tmp_path: Path) -> None:
+def test_histogram_components_are_fitted_on_training_participants(tmp_path: Path) -> None:
     write_data(tmp_path)
     settings = {"window_mm": 8, "stride_mm": 8, "n_bins": 5}
     codes = fit_histogram_pca(read_store(tmp_path), settings, 2, 3, 0)
@@ -108,13 +108,15 @@ def test_histogram_components_are_of_the_training_people(tmp_path: Path) -> None
     assert codes.shape == (14, 3)
     brightness = volumes.mean((1, 2, 3), dtype=np.float64)
     assert abs(np.corrcoef(codes[:, 0], brightness)[0, 1]) > 0.9
-    volumes[12:] = 0.5  # test people
+    volumes[12:] = 0.5  # test participants
     np.save(tmp_path / "v.npy", volumes)
     again = fit_histogram_pca(read_store(tmp_path), settings, 2, 3, 0)
     np.testing.assert_array_equal(again[:9], codes[:9])
 
 
-def test_pairs_are_of_training_people_in_order_of_time(ageing: tuple[LatentStore, Tensor]) -> None:
+def test_pairs_are_visits_of_training_participants_in_chronological_order(
+    ageing: tuple[LatentStore, Tensor],
+) -> None:
     index = ageing[0].index
     pairs = visit_pairs(index)
     assert len(pairs) == 28 * 3
@@ -125,7 +127,7 @@ def test_pairs_are_of_training_people_in_order_of_time(ageing: tuple[LatentStore
     assert (years > 0).all()
 
 
-def test_temporal_scores_find_the_place_and_bin_that_change(
+def test_temporal_scores_find_the_window_and_bin_that_change(
     ageing: tuple[LatentStore, Tensor],
 ) -> None:
     latents, histograms = ageing
@@ -133,14 +135,14 @@ def test_temporal_scores_find_the_place_and_bin_that_change(
     standardised = network.encoder.standard(histograms)
     weight = fit_temporal_scores(standardised.numpy(), latents.index)
     assert weight.shape == (N_PLACES, N_BINS)
-    assert weight[2, 1] > 3 * np.abs(weight[2, [0, 2]]).max(), "later is higher"
+    assert weight[2, 1] > 3 * np.abs(weight[2, [0, 2]]).max(), "later visits must score higher"
     held_out = latents.rows("test")
     scores = network.encoder.scores(standardised[held_out])[:, 2]
     months = latents.index["months"].to_numpy()[held_out]
     assert np.corrcoef(scores.numpy(), months)[0, 1] > 0.4
 
 
-def test_code_starts_as_whitened_components_and_the_guess_as_the_latents(
+def test_code_starts_as_whitened_components_and_predicts_the_latents(
     ageing: tuple[LatentStore, Tensor],
 ) -> None:
     latents, histograms = ageing
@@ -160,13 +162,17 @@ def test_components_beyond_those_of_the_data_are_zero(ageing: tuple[LatentStore,
     assert (y[:, 24:30] == 0).all() and (y[:, :24].std(0) > 0.5).all()
 
 
-def test_without_second_visits_there_are_no_scores(ageing: tuple[LatentStore, Tensor]) -> None:
+def test_without_second_visits_there_are_no_temporal_scores(
+    ageing: tuple[LatentStore, Tensor],
+) -> None:
     first = ageing[0].index["months"] == 0
     assert visit_pairs(ageing[0].index[first]).empty
     assert made(temporal=False).encoder.dim_y == 6
 
 
-def test_denoiser_sees_what_the_guess_leaves(ageing: tuple[LatentStore, Tensor]) -> None:
+def test_denoiser_sees_the_residual_of_the_linear_prediction(
+    ageing: tuple[LatentStore, Tensor],
+) -> None:
     latents, histograms = ageing
     network = started(ageing, n_components=24)
     rows = latents.rows("train")[:4]
@@ -181,7 +187,7 @@ def test_denoiser_sees_what_the_guess_leaves(ageing: tuple[LatentStore, Tensor])
     np.testing.assert_allclose(eps.numpy(), 0, atol=1e-6)
 
 
-def test_code_comes_from_another_visit_of_the_same_person(tmp_path: Path) -> None:
+def test_code_comes_from_another_visit_of_the_same_participant(tmp_path: Path) -> None:
     write_data(tmp_path)
     store = read_store(tmp_path)
     latents = LatentStore(tmp_path / "mu.npy", tmp_path / "sigma.npy", tmp_path / "i.tsv", 1.0)
@@ -197,7 +203,7 @@ def test_code_comes_from_another_visit_of_the_same_person(tmp_path: Path) -> Non
     other = training.other_visits(rows, torch.Generator().manual_seed(0))
     subject = latents.index["subject"].to_numpy()
     assert (subject[other] == subject[rows]).all()
-    assert (other != rows).all(), "each of them has three"
+    assert (other != rows).all(), "each participant has three visits"
     batch = training.make_batch(rows, slice(2, 5), torch.Generator().manual_seed(0))
     assert batch["histograms"][:, 0, 0].tolist() == rows[2:5].tolist()
     alone = store.rows("train")[:1]

@@ -55,7 +55,7 @@ UNET = {
 
 
 def two_visits() -> tuple[Visits, Visits, torch.Tensor, torch.Tensor]:
-    """Visits A and B of two people, their α and gap."""
+    """Visits A and B of two participants, α and the time between the visits in months."""
     generator = torch.Generator().manual_seed(1)
     a, b = (
         Visits(
@@ -68,7 +68,7 @@ def two_visits() -> tuple[Visits, Visits, torch.Tensor, torch.Tensor]:
 
 
 def residual_network() -> VisitResidual:
-    """The residual at its smallest."""
+    """A small residual network."""
     torch.manual_seed(0)
     return VisitResidual((8, 8, 8), latent_channels=3, patch_size=2, channels=8, n_blocks=1)
 
@@ -79,7 +79,7 @@ def test_untrained_residual_is_the_voxel_average() -> None:
     assert torch.equal(residual_network()(a, b, alpha, gap), expected)
 
 
-def test_residual_does_not_care_which_visit_is_called_a(tmp_path: Path) -> None:
+def test_residual_is_symmetric_in_the_two_visits(tmp_path: Path) -> None:
     network = residual_network()
     randomise(network)
     save_residual(tmp_path / "r.safetensors", network)
@@ -89,14 +89,14 @@ def test_residual_does_not_care_which_visit_is_called_a(tmp_path: Path) -> None:
     torch.testing.assert_close(x_hat, network(a, b, alpha, gap))
     torch.testing.assert_close(x_hat, loaded(b, a, 1 - alpha, gap))
     empty = Visits(torch.zeros_like(a.x), a.z_0)
-    assert not loaded(empty, empty, alpha, gap).any(), "the background stays"
+    assert not loaded(empty, empty, alpha, gap).any(), "the background must stay zero"
     moved = [loaded(a, b, alpha + 0.1, gap), loaded(a, b, alpha, gap + 6)]
     latent = loaded(Visits(a.x, a.z_0 + 1), b, alpha, gap)
     assert all((x_hat - other).abs().max() > 1e-3 for other in (*moved, latent))
 
 
 def randomise(module: torch.nn.Module) -> None:
-    """Random weights everywhere: the library starts many convolutions at zero."""
+    """Draw all weights at random: MONAI initialises many convolutions to zero."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -108,11 +108,11 @@ def millions(module: torch.nn.Module) -> float:
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
-def test_unfold_is_the_inverse_of_fold(factor: int) -> None:
+def test_depth_to_space_inverts_space_to_depth(factor: int) -> None:
     x = torch.randn(2, 1, 8, 12, 4)
-    folded = space_to_depth(x, factor)
-    assert folded.shape == (2, factor**3, 8 // factor, 12 // factor, 4 // factor)
-    assert torch.equal(depth_to_space(folded, factor), x)
+    patches = space_to_depth(x, factor)
+    assert patches.shape == (2, factor**3, 8 // factor, 12 // factor, 4 // factor)
+    assert torch.equal(depth_to_space(patches, factor), x)
 
 
 @pytest.mark.parametrize(("patch_size", "channels"), [(1, [8, 16]), (2, [8]), (2, [8, 16])])
@@ -125,7 +125,7 @@ def test_autoencoder_shapes(patch_size: int, channels: list[int], shape: tuple[i
     assert (sigma > 0).all()
 
 
-def test_autoencoder_refuses_a_grid_it_cannot_halve() -> None:
+def test_autoencoder_rejects_a_grid_that_it_cannot_halve() -> None:
     with pytest.raises(ValueError, match="multiple of 4"):
         Autoencoder(2, [8, 8], 1, 3, 4).moments(torch.rand(1, 1, 8, 10, 8))
 
@@ -150,17 +150,17 @@ def test_unet_shapes_and_dependence(shape: tuple[int, ...]) -> None:
     assert torch.allclose(out, one_by_one, atol=1e-4)
 
 
-def test_preconditioned_unet_keeps_samples_in_range_before_training() -> None:
+def test_v_prediction_keeps_samples_in_range_before_training() -> None:
     schedule = NoiseSchedule(**SCHEDULE)
     head_is_zero = [NoiseUNet(in_channels=3, **UNET, schedule=s).eval() for s in (SCHEDULE, None)]
     z_T = torch.randn(2, 3, 4, 4, 4)  # noqa: N806
-    levels = ddim_timesteps(10, schedule.n_timesteps)[::-1]
+    timesteps = ddim_timesteps(10, schedule.n_timesteps)[::-1]
     with torch.no_grad():
-        tame, wild = (ddim_move(z_T, unet, levels, schedule).std() for unet in head_is_zero)
-    assert tame < z_T.std() and wild > 100
+        with_v, without = (ddim_move(z_T, unet, timesteps, schedule).std() for unet in head_is_zero)
+    assert with_v < z_T.std() and without > 100
 
 
-def test_preconditioning_turns_velocity_into_noise_and_fades_the_gradient() -> None:
+def test_v_prediction_turns_velocity_into_noise_and_scales_the_gradient() -> None:
     schedule = NoiseSchedule(**SCHEDULE)
     unet = NoiseUNet(in_channels=3, **UNET, schedule=SCHEDULE)
     z_0, eps, t = torch.randn(2, 3, 4, 4, 4), torch.randn(2, 3, 4, 4, 4), torch.tensor([40, 990])
@@ -173,13 +173,13 @@ def test_preconditioning_turns_velocity_into_noise_and_fades_the_gradient() -> N
     assert plain.to_noise(eps, z_t, t) is eps and plain.to_gradient(eps, t) is eps
 
 
-def test_unet_refuses_what_it_cannot_halve() -> None:
+def test_unet_rejects_a_grid_that_it_cannot_halve() -> None:
     unet = NoiseUNet(in_channels=3, **UNET)
     with pytest.raises(ValueError, match="multiple of 2"):
         unet(torch.randn(1, 3, 5, 6, 5), torch.tensor([3]))
 
 
-def test_estimator_starts_at_zero_and_shares_nothing() -> None:
+def test_untrained_estimator_is_zero_and_shares_no_weights() -> None:
     prior = NoiseUNet(in_channels=3, **UNET)
     estimator = GradientEstimator(prior, dim_y=5)
     z, t, y = torch.randn(2, 3, 4, 4, 4), torch.tensor([5, 500]), torch.randn(2, 5)
@@ -194,7 +194,7 @@ def test_frozen_prior_gets_no_gradient_and_no_dropout(tmp_path: Path) -> None:
     save_prior(tmp_path / "prior.safetensors", NoiseUNet(in_channels=3, **UNET))
     prior = load_prior_network(tmp_path / "prior.safetensors", CPU)
     pair = SemanticPair(SLICES, prior).train()
-    prior.train()  # as Lightning does to everything it holds
+    prior.train()  # as Lightning does with every submodule
     assert not any(module.training for module in prior.modules())
     x, z = torch.rand(2, 1, 16, 16, 16), torch.randn(2, 3, 4, 4, 4)
     t = torch.tensor([10, 800])
@@ -210,7 +210,7 @@ def test_encoder_code_and_errors() -> None:
     x = torch.rand(3, 1, 16, 20, 16)
     assert encoder(x).shape == (3, 16)
     flipped = encoder(x.flip(4))
-    assert not torch.allclose(encoder(x), flipped), "slices must know their position"
+    assert not torch.allclose(encoder(x), flipped), "the code must depend on slice positions"
     with pytest.raises(ValueError, match="16 axial slices"):
         encoder(torch.rand(1, 1, 16, 16, 20))
     with pytest.raises(ValueError, match="n_heads"):
@@ -219,24 +219,24 @@ def test_encoder_code_and_errors() -> None:
         SemanticEncoder(**{**ENCODER, "slab": 5})
 
 
-def test_volume_encoder_sees_how_much_of_what_lies_in_a_window() -> None:
+def test_volume_encoder_ignores_positions_within_a_window() -> None:
     encoder = make_encoder(VOLUME).eval()
     encoder.histograms.inside.fill_(1)
     x = torch.rand(2, 1, 16, 16, 16)
     y = encoder(x)
     assert y.shape == (2, 16)
-    # voxels change places within one window, then two windows do
+    # permute voxels within one window, then swap two windows
     shuffled = x.clone()
     shuffled[..., 4:8, 4:8, 4:8] = x[..., 4:8, 4:8, 4:8].flip(2, 3, 4)
     torch.testing.assert_close(encoder(shuffled), y)
     swapped = x.clone()
     swapped[..., 4:8, :, :], swapped[..., 8:12, :, :] = x[..., 8:12, :, :], x[..., 4:8, :, :]
     assert not torch.allclose(encoder(swapped), y, atol=1e-4)
-    with pytest.raises(ValueError, match="4 levels are too many"):
+    with pytest.raises(ValueError, match="4 resolution levels are too many"):
         make_encoder({**VOLUME, "channels": [8] * 4})
 
 
-def test_volume_encoder_takes_scans_that_its_windows_do_not_divide() -> None:
+def test_volume_encoder_accepts_any_grid() -> None:
     encoder = make_encoder({**VOLUME, "shape": [15, 18, 13], "window": 6}).eval()
     encoder.histograms.inside[..., 2:-2, 2:-2, 2:-2] = 1
     assert encoder.grid == (4, 5, 4)
@@ -259,11 +259,11 @@ def test_imagenet_weights_load_into_a_grey_backbone(tmp_path: Path) -> None:
     grey = torch.rand(2, 1, 16, 16)
     expected = colour(grey.expand(-1, 3, -1, -1)).pooler_output
     assert torch.allclose(encoder.backbone(grey).pooler_output, expected, atol=1e-5)
-    with pytest.raises(InputError, match="does not hold the weights"):
+    with pytest.raises(InputError, match="does not contain the weights"):
         load_imagenet_backbone(SemanticEncoder(**{**ENCODER, "widths": [4, 8]}), path)
 
 
-def test_saved_models_come_back_exactly(tmp_path: Path) -> None:
+def test_saved_models_are_loaded_exactly(tmp_path: Path) -> None:
     x, t = torch.rand(2, 1, 16, 16, 16), torch.tensor([3, 400])
     autoencoder = Autoencoder(2, [8, 16], 1, 3, 4)
     save_autoencoder(tmp_path / "a.safetensors", autoencoder)
@@ -274,7 +274,7 @@ def test_saved_models_come_back_exactly(tmp_path: Path) -> None:
     pair = SemanticPair(SLICES, prior).eval()
     save_semantic_pair(tmp_path / "p.safetensors", pair)
     pair_again = load_semantic_pair(tmp_path / "p.safetensors", prior, CPU)
-    # the attention takes another path without gradients: equal to rounding
+    # attention uses another kernel without gradients: equal up to rounding
     assert torch.allclose(pair_again.encoder(x), pair.encoder(x), atol=1e-5)
     lone = load_encoder(tmp_path / "p.safetensors", CPU)
     assert torch.equal(lone(x), pair_again.encoder(x))
@@ -294,16 +294,16 @@ def test_saved_models_come_back_exactly(tmp_path: Path) -> None:
     assert first == (tmp_path / "v.safetensors").read_bytes()
 
 
-def test_foreign_weights_are_refused(tmp_path: Path) -> None:
+def test_weights_without_architecture_are_an_error(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors")
-    with pytest.raises(InputError, match="holds no architecture"):
+    with pytest.raises(InputError, match="no network architecture"):
         read_weights(tmp_path / "x.safetensors")
 
 
 def test_sizes_at_the_paper_settings() -> None:
-    """Parameter counts of METHOD's full size; the paper gives 14, 487, 378 and 54 million."""
+    """Parameter counts at the paper's sizes; the paper reports 14, 487, 378 and 54 million."""
     with torch.device("meta"):
         autoencoder = Autoencoder(1, [64, 128, 128, 128], 2, 3, 32)
         prior = NoiseUNet(3, [256, 512, 768], 2, [False, True, True], 0.1, 32)
@@ -312,7 +312,7 @@ def test_sizes_at_the_paper_settings() -> None:
     own = (estimator.middle_block, estimator.up_blocks, estimator.out)
     assert millions(autoencoder) == pytest.approx(13.8, abs=0.05)
     assert millions(prior) == pytest.approx(486.9, abs=0.05)
-    # 1 % below the paper: one linear map per block for y, where theirs may have more
+    # 1 % below the paper: we use one linear map per block for y, the paper may use more
     assert sum(map(millions, own)) == pytest.approx(373.8, abs=0.05)
     # 4 % below: attention pooling without a feed-forward part
     assert millions(encoder) == pytest.approx(51.9, abs=0.05)

@@ -34,7 +34,7 @@ def test_benchmarks_replace_expectations(tmp_path):
     assert expected_seconds(table, tmp_path / "absent") == {"a": 5, "b": 7}
 
 
-def test_lines_count_jobs_and_estimate_the_rest():
+def test_lines_count_jobs_and_estimate_the_remaining_time():
     stream = io.StringIO()
     handler = ProgressHandler({"a": 30.0, "b": 90.0}, stream=stream)
     handler.emit(event("run_info", stats={"a": 2, "b": 1, "all": 1, "total": 4}))
@@ -49,7 +49,7 @@ def test_lines_count_jobs_and_estimate_the_rest():
     assert len(lines) == 3
 
 
-def test_jobs_side_by_side_shorten_the_first_estimate():
+def test_parallel_jobs_shorten_the_first_estimate():
     stream = io.StringIO()
     handler = ProgressHandler({"a": 30.0}, side_by_side=2, stream=stream)
     handler.emit(event("run_info", stats={"a": 4}))
@@ -57,7 +57,7 @@ def test_jobs_side_by_side_shorten_the_first_estimate():
     assert "about 1 min 00 s left" in stream.getvalue()
 
 
-def test_the_message_of_a_failed_job_is_shown(tmp_path):
+def test_message_of_a_failed_job_is_shown(tmp_path):
     log = tmp_path / "a.log"
     log.write_text(f"12:00 INFO x: y\n12:01{ERROR_MARK}scans.tsv: is empty. Fill it.\n")
     stream = io.StringIO()
@@ -70,7 +70,7 @@ def test_the_message_of_a_failed_job_is_shown(tmp_path):
     assert last == f"Failed: a failed. scans.tsv: is empty. Fill it. Log: {log}"
 
 
-def test_a_job_that_went_well_at_last_is_not_among_the_failed():
+def test_job_that_succeeded_on_retry_is_not_listed_as_failed():
     stream = io.StringIO()
     handler = ProgressHandler({}, stream)
     handler.emit(event("job_error", jobid=1, rule_name="a", log=[]))
@@ -79,7 +79,7 @@ def test_a_job_that_went_well_at_last_is_not_among_the_failed():
     assert "Failed:" not in stream.getvalue()
 
 
-def test_a_plan_tells_what_every_job_asks_for():
+def test_plan_lists_the_resource_requests_of_every_job():
     stream = io.StringIO()
     asked = {"_cores": 8, "tmpdir": "x", "mem_mb": 100, "runtime": 5, "gpu": 1}
     handler = PlanHandler(stream)
@@ -89,7 +89,7 @@ def test_a_plan_tells_what_every_job_asks_for():
     assert stream.getvalue() == "a: threads=8, mem_mb=100, runtime=5, gpu=1\n"
 
 
-def test_an_older_log_says_nothing_of_this_job(tmp_path):
+def test_log_of_an_earlier_job_is_ignored(tmp_path):
     log = tmp_path / "a.log"
     log.write_text(f"12:01{ERROR_MARK}old news\n")
     assert last_error(log, since=log.stat().st_mtime + 10) == ""

@@ -140,7 +140,7 @@ def test_folders_are_walked_and_hashed(tmp_path, monkeypatch):
 
 @pytest.fixture
 def restricted(tmp_path, monkeypatch) -> Places:
-    """Working folder of a study whose people may not be named, with results and scans elsewhere."""
+    """Places of a restricted study; results and scans are outside the working folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "raw/sub-01/anat").mkdir(parents=True)
     (tmp_path / "raw/sub-01/anat/sub-01_T1w.nii.gz").write_bytes(b"scan")
@@ -148,7 +148,7 @@ def restricted(tmp_path, monkeypatch) -> Places:
     return Places(tmp_path / "elsewhere/results", tmp_path / "raw", restricted=True)
 
 
-def test_no_place_of_the_machine_in_a_record(tmp_path, monkeypatch):
+def test_records_contain_no_paths_of_this_machine(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     home = Path.home()
     places = Places(Path("/disk/of/jane/results"), Path("../../jane/adni"))
@@ -168,14 +168,14 @@ def test_no_place_of_the_machine_in_a_record(tmp_path, monkeypatch):
     assert os.uname().nodename not in json.dumps(provenance.device())
 
 
-def test_words_are_not_taken_for_folders(tmp_path, monkeypatch):
+def test_words_in_text_are_not_mistaken_for_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     places = Places(Path("results"), Path("data"))
     assert places.plain("results of the data") == "results of the data"
     assert places.plain({"title": "new results/old"}) == {"title": "new results/old"}
 
 
-def test_names_lead_back_to_files(tmp_path, monkeypatch):
+def test_files_are_found_by_their_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     places = Places(Path("results/ixi"), Path("/data/ixi"))
     for path in ("results/ixi/tables/x.tsv", "/data/ixi/sub-1/x.nii", "resources/w.pt"):
@@ -186,14 +186,14 @@ def test_names_lead_back_to_files(tmp_path, monkeypatch):
     assert Places(Path("results")).find("<bids>/sub-1/x.nii") is None
 
 
-def test_people_of_a_restricted_cohort_bear_pseudonyms(restricted):
+def test_subjects_of_a_restricted_cohort_have_pseudonyms(restricted):
     scan = restricted.bids / "sub-01/anat/sub-01_T1w.nii.gz"
     name = restricted.name(scan)
     assert "sub-01" not in name and name.startswith("<bids>/sub-p")
     assert restricted.find(name) == scan
     message = restricted.scrub(f"{scan}: sub-01 is too short")
     assert "sub-01" not in message and message.startswith(name)
-    assert restricted.scrub(message) == message, "a pseudonym stays as it is"
+    assert restricted.scrub(message) == message, "a pseudonym must not be replaced again"
 
 
 def test_pseudonyms_depend_on_the_cohort(restricted):
@@ -207,7 +207,7 @@ def test_a_public_cohort_keeps_its_labels(restricted):
     assert public.name("raw/sub-01/x.nii") == "<bids>/sub-01/x.nii"
 
 
-def test_an_environment_names_its_locks(tmp_path, capsys, monkeypatch):
+def test_environment_lists_its_lock_files(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a.lock").write_bytes(b"abc")
     environment.main(["a.lock"])
@@ -217,7 +217,7 @@ def test_an_environment_names_its_locks(tmp_path, capsys, monkeypatch):
     assert environment.locks(tmp_path / "other") == {}
 
 
-def test_the_container_is_known_by_its_digest(tmp_path, monkeypatch):
+def test_container_is_identified_by_its_digest(tmp_path, monkeypatch):
     table = tmp_path / "digests.tsv"
     monkeypatch.setattr(images, "DIGESTS", table)
     monkeypatch.delenv("APPTAINER_CONTAINER", raising=False)

@@ -15,11 +15,11 @@ def add(results, *names: str) -> None:
         write_record(results / "records/rule", name, {"name": name})
 
 
-def test_each_seal_is_bound_to_the_one_before(tmp_path):
+def test_each_seal_contains_the_digest_of_the_previous_one(tmp_path):
     assert seal_records(tmp_path) is None
     add(tmp_path, "a", "b")
     first = seal_records(tmp_path)
-    assert seal_records(tmp_path) == first, "nothing new, no new seal"
+    assert seal_records(tmp_path) == first, "there must be no new seal without new records"
     add(tmp_path, "c")
     second = seal_records(tmp_path)
     assert (second.number, second.previous) == (2, first.digest)
@@ -44,9 +44,9 @@ def test_processes_that_seal_at_once_leave_one_chain(tmp_path):
     assert unsealed_records(tmp_path, seals) == []
 
 
-def test_a_broken_seal_is_named(tmp_path):
+def test_invalid_seal_is_an_error(tmp_path):
     add(tmp_path, "a")
     seal_records(tmp_path)
     next((tmp_path / SEALS).glob("*.json")).write_text("{}")
-    with pytest.raises(InputError, match=r"000001\.json: is no seal"):
+    with pytest.raises(InputError, match=r"000001\.json: the file is not a seal"):
         seal_records(tmp_path)

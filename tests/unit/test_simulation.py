@@ -1,4 +1,4 @@
-"""The simulated cohort: what is drawn, what is rendered, and that both agree."""
+"""The simulated cohort: target volumes, rendered heads, and the agreement of both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import pytest
 from ldae.data.bids import describe_bids, read_bids
 from ldae.errors import InputError
 from ldae.simulation import SimulationSettings, draw_population, simulate_cohort
+from ldae.simulation.rates import ICV_RATIO_MEN
 from ldae.simulation.sampling import refine_linear, sample_linear
+from ldae.simulation.template import _block_mean, _double
 from ldae.workflow.plan import simulated_summary
 
 SETTINGS = {
@@ -48,13 +50,13 @@ def truth(cohort: Path) -> pd.DataFrame:
     return pd.read_csv(cohort / "truth" / "volumes.tsv", sep="\t")
 
 
-def people(n: int, seed: int = 0) -> pd.DataFrame:
+def population(n: int, seed: int = 0) -> pd.DataFrame:
     shares = {"CN": 0.45, "MCI": 0.2, "AD": 0.35}
     settings = {**SETTINGS, "n_subjects": n, "shares": shares, "missing_visit_rate": 0.0}
     return draw_population(SimulationSettings.from_mapping(settings), seed)
 
 
-def test_follow_up_share_decides_who_comes_back() -> None:
+def test_follow_up_share_is_the_share_of_participants_with_follow_up() -> None:
     settings = {**SETTINGS, "n_subjects": 400, "follow_up_share": 0.3, "missing_visit_rate": 0.0}
     visits = draw_population(SimulationSettings.from_mapping(settings), 0)["subject"].value_counts()
     assert set(visits) == {1, len(SETTINGS["months"])}
@@ -76,11 +78,11 @@ def test_cohort_is_read_back(cohort: Path, truth: pd.DataFrame) -> None:
     np.testing.assert_allclose(ages, months / 12, atol=0.02)
 
 
-def test_wanted_volumes_are_rendered(truth: pd.DataFrame) -> None:
-    wanted = draw_population(SimulationSettings.from_mapping(SETTINGS), 3).set_index("scan")
-    found = truth.set_index("scan")
+def test_target_volumes_are_rendered(truth: pd.DataFrame) -> None:
+    target = draw_population(SimulationSettings.from_mapping(SETTINGS), 3).set_index("scan")
+    rendered = truth.set_index("scan")
     for name in ("icv_ml", "hippocampus_ml", "cortex_ml", "ventricles_ml"):
-        np.testing.assert_allclose(found[name], wanted[name], rtol=0.06)
+        np.testing.assert_allclose(rendered[name], target[name], rtol=0.06)
     total = truth["brain_ml"] + truth["csf_ml"]
     np.testing.assert_allclose(total, truth["icv_ml"], rtol=1e-3)
 
@@ -135,24 +137,31 @@ def test_deformation_leads_to_the_template(cohort: Path, truth: pd.DataFrame) ->
     np.testing.assert_allclose(place, [0, -20, 8], atol=12)  # the brain's centre in MNI mm
 
 
-def test_person_does_not_depend_on_who_else_is_there() -> None:
-    few, many = people(20), people(40)
-    # Group and age are dealt out over the cohort; the person's own draw is not.
-    assert len(few) == 60
-    assert len(many) == 120
-    again = people(20)
-    pd.testing.assert_frame_equal(few, again)
-    assert not people(20, seed=1)["icv_ml"].equals(few["icv_ml"])
+def test_population_depends_on_the_seed_alone() -> None:
+    first, again = population(20), population(20)
+    assert len(first) == 60
+    pd.testing.assert_frame_equal(first, again)
+    assert not population(20, seed=1)["icv_ml"].equals(first["icv_ml"])
 
 
-def test_groups_overlap_and_age_does_not_tell_them() -> None:
+def test_own_draws_of_a_participant_do_not_depend_on_the_size_of_the_cohort() -> None:
+    # Diagnosis, age, sex and site are allocated over the whole cohort. The draw of head size is the
+    # participant's own: it may differ only by the factor between men and women.
+    few, many = (population(n).groupby("subject").first() for n in (20, 40))
+    ratio = np.abs(np.log(few["icv_ml"] / many.loc[few.index, "icv_ml"]))
+    same_sex = few["sex"] == many.loc[few.index, "sex"]
+    np.testing.assert_allclose(ratio[same_sex], 0, atol=1e-9)
+    np.testing.assert_allclose(ratio[~same_sex], np.log(ICV_RATIO_MEN), atol=1e-9)
+
+
+def test_groups_overlap_and_age_does_not_predict_them() -> None:
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    first = people(1000)
+    first = population(1000)
     first = first[first["months"] == 0]
     volumes = first[["icv_ml", "ventricles_ml", "hippocampus_ml", "cortex_ml"]].to_numpy()
     chosen = (first["diagnosis"] != "MCI").to_numpy()
@@ -167,7 +176,7 @@ def test_groups_overlap_and_age_does_not_tell_them() -> None:
 
 
 def test_rates_are_the_published_ones() -> None:
-    table = people(600)
+    table = population(600)
     first = table[table["months"] == 0].set_index("subject")
     last = table[table["months"] == 24].set_index("subject")
     hippocampus = np.log(last["hippocampus_ml"] / first["hippocampus_ml"]) / 2
@@ -200,6 +209,14 @@ def test_missing_and_unknown_settings_are_named() -> None:
         SimulationSettings.from_mapping({k: v for k, v in SETTINGS.items() if k != "n_sites"})
     with pytest.raises(InputError, match="spacing: there is no such setting"):
         SimulationSettings.from_mapping({**SETTINGS, "spacing": 4})
+
+
+@pytest.mark.parametrize("shape", [(6, 8, 4), (7, 9, 5)])
+def test_map_at_half_the_voxel_size_fills_the_grid(shape: tuple[int, int, int]) -> None:
+    coarse = np.random.default_rng(0).random([n // 2 for n in shape], np.float32)
+    fine = _double(coarse, shape)
+    assert fine.shape == shape
+    np.testing.assert_allclose(_block_mean(fine, 2), coarse, rtol=1e-6)
 
 
 def test_sampling_is_linear() -> None:

@@ -1,4 +1,4 @@
-"""A run asks SLURM, and a scheduler that does not answer is not taken for one without jobs."""
+"""Queries to SLURM: a scheduler without an answer is not mistaken for one without jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ldae.errors import InputError
 
 @pytest.fixture
 def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Program in place of SLURM's, which does what a test writes into it."""
+    """Replacement of squeue; a test writes the script that it runs."""
     program = tmp_path / "squeue"
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
@@ -31,18 +31,18 @@ def test_jobs_of_this_folder_are_found(squeue: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["echo 'Unable to contact' >&2; exit 1", "exec sleep 5"])
-def test_no_answer_is_not_no_job(
+def test_scheduler_without_an_answer_is_an_error(
     squeue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setattr(slurm, "QUERY_SECONDS", 0.2)
     answer(squeue, text)
-    with pytest.raises(InputError, match="does not say which jobs run"):
+    with pytest.raises(InputError, match="did not list the running jobs"):
         slurm.left_jobs(tmp_path)
     slurm.note_end_time()
-    assert slurm.end_time() is None, "a job starts without its end"
+    assert slurm.end_time() is None, "without an answer the job has no end time"
 
 
-def test_a_job_learns_its_end(squeue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_end_time_is_read_from_squeue(squeue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_END_TIME", "")
     answer(squeue, "echo 2024-05-31T10:00:00")
     slurm.note_end_time()

@@ -37,7 +37,7 @@ def test_schema_is_complete_and_ordered(table: str) -> None:
     assert list(frame.columns[:3]) == ["cohort", "split", "method"]
 
 
-def test_unknown_columns_stop() -> None:
+def test_unknown_columns_are_an_error() -> None:
     with pytest.raises(ValueError, match="colour"):
         tidy(
             [{"method": "a", "metric": "b", "value": 1, "colour": 2}],
@@ -60,13 +60,13 @@ def test_written_table_is_read_back_and_equal_numbers_give_equal_bytes(tmp_path:
     assert back.loc[back["method"] == "voxel_pca", "seed"].eq("shared").all()
 
 
-def test_readable_form_has_one_line_per_method_and_condition() -> None:
+def test_readable_table_has_one_row_per_method_and_condition() -> None:
     wide = readable(example())
     assert list(wide.columns) == ["method", "task", "roc_auc", "mae"]
     assert len(wide) == 4
 
 
-def test_metrics_with_a_window_share_a_line_with_those_without() -> None:
+def test_metrics_with_and_without_window_are_in_one_row() -> None:
     rows = [
         {"method": "ldae", "metric": metric, "value": value, "window": window}
         for metric, value, window in (("ssim", 0.9, 3), ("ssim", 0.8, 11), ("mse", 0.1, None))
@@ -76,7 +76,7 @@ def test_metrics_with_a_window_share_a_line_with_those_without() -> None:
     assert wide.to_numpy().tolist() == [["ldae", "0.900", "0.800", "0.100"]]
 
 
-def test_empty_cell_and_its_reason_are_shown(tmp_path: Path) -> None:
+def test_empty_cell_and_its_note_are_shown(tmp_path: Path) -> None:
     frame = tidy(
         [{"method": "ldae", "metric": "lpips", "value": np.nan, "note": "no weights"}],
         "reconstruction",
@@ -89,7 +89,7 @@ def test_empty_cell_and_its_reason_are_shown(tmp_path: Path) -> None:
     )
 
 
-def test_claims_are_shown_one_by_one(tmp_path: Path) -> None:
+def test_claims_are_shown_separately(tmp_path: Path) -> None:
     rows = [
         {"method": "ldae", "claim": "age", "metric": "mae", "value": 5.0},
         {"method": "ldae", "claim": "speed", "metric": "speed_ratio", "value": 9.0},
@@ -114,7 +114,7 @@ def test_claims_are_shown_by_protocol_and_other_tables_by_task() -> None:
     assert [name for name, _ in blocks(example())] == ["ad_vs_cn", "age"]
 
 
-def test_foreign_file_is_named(tmp_path: Path) -> None:
+def test_file_of_another_kind_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.tsv").write_text("a\tb\n1\t2\n")
     with pytest.raises(InputError, match=r"x\.tsv"):
         read_table(tmp_path / "x.tsv")

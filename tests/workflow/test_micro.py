@@ -203,5 +203,5 @@ def test_a_crate_is_made_on_request(study):
 def test_the_report_tells_origins_and_verdict(study):
     page = (results(study) / "report.html").read_text()
     pictures = [*(results(study) / "figures").glob("*.png"), "qc"]
-    assert len(re.findall(r"From \d+ raw scans of 16 people; seed 0", page)) == len(pictures)
+    assert len(re.findall(r"From \d+ raw scans of 16 participants; seed 0", page)) == len(pictures)
     assert re.search(r"<b>PASSED: 0 errors, [^<]*</b>", page)

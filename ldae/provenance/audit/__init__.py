@@ -1,7 +1,7 @@
-"""Check that a finished study is still exactly what was computed.
+"""Audit: checks that a finished study is still exactly what was computed.
 
-Every check is a function of one module here, from a :class:`~.study.Study` to a
-:class:`~.findings.Check`. None of them changes the study.
+Each check is a function in a module of its own, from a :class:`~.study.Study` to a
+:class:`~.findings.Check`. No check changes the study.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 from ldae.errors import InputError
 from ldae.provenance.audit.chain import check_attempts, check_chain
 from ldae.provenance.audit.code import check_code
-from ldae.provenance.audit.engine import check_belief, read_belief
 from ldae.provenance.audit.environment import check_environment
 from ldae.provenance.audit.files import check_files
 from ldae.provenance.audit.findings import Check, Finding, Level, Verdict
-from ldae.provenance.audit.people import check_people
+from ldae.provenance.audit.participants import check_participants
 from ldae.provenance.audit.records import check_records
+from ldae.provenance.audit.snakemake_metadata import check_metadata, read_metadata
 from ldae.provenance.audit.study import Study
 from ldae.provenance.code import REPOSITORY
 from ldae.provenance.hashing import DigestCache, cache_path
@@ -48,71 +48,79 @@ def audit_study(
     working: Path | None = None,
     without: Sequence[str] = (),
 ) -> Verdict:
-    """Check a study: files, chain, records, code, environment, people, Snakemake's notes.
+    """Check a study: files, chain, records, code, environment, participants, Snakemake's metadata.
 
     Parameters
     ----------
     results
-        Folder of everything computed.
+        Results folder.
     bids
-        Folder of a real cohort's raw scans; without it they are not checked.
+        Folder with the raw scans of a real cohort; if None, they are not checked.
     full
-        Hash every file, also those that have not changed since the last audit by their times.
+        Hash every file, including those whose times have not changed since the last audit.
     n_threads
-        Files hashed at a time; by default as many as there are cores.
+        Number of files to hash at a time; by default the number of cores.
     seal
-        Digest that was noted down when a run ended.
+        Digest of a seal that was noted at the end of a run.
     repository
         Clone of the code.
     working
-        Folder that the workflow ran in; by default the present one.
+        Folder in which the workflow ran; by default the current one.
     without
-        Rules whose jobs are left out: the one that asks, which is running.
+        Rules whose jobs are ignored: the rule of the audit itself, which is still running.
 
     Raises
     ------
     InputError
-        If the folder holds no records.
+        If the folder contains no records.
     """
     clock = time.monotonic()
     history = load_history(results).without(*without)
     if not history.jobs and not history.unreadable:
-        raise InputError(results, "holds no records of jobs", "Name the results with --results.")
+        raise InputError(
+            results,
+            "the folder contains no records of jobs",
+            "Name the results folder with --results.",
+        )
     study = Study(history, study_places(history, bids), repository, working or Path.cwd())
-    belief = read_belief(study)
-    remembered = None if full else cache_path(results)
-    cache = DigestCache(remembered) if remembered else None
+    metadata = read_metadata(study)
+    cached = None if full else cache_path(results)
+    cache = DigestCache(cached) if cached else None
     n_threads = n_threads or os.cpu_count() or 1
     checks = (
-        check_files(study, belief, n_threads, cache),
+        check_files(study, metadata, n_threads, cache),
         check_chain(study),
         check_records(study, seal, without),
         check_attempts(study),
         check_code(study),
         check_environment(study),
-        check_people(study),
-        check_belief(study, belief),
+        check_participants(study),
+        check_metadata(study, metadata),
     )
     return Verdict(checks, _facts(study), time.monotonic() - clock)
 
 
 def study_places(history: History, bids: Path | None) -> Places:
-    """Where the folders of a recorded study lie.
+    """Locations of the folders of a recorded study.
 
     Raises
     ------
     InputError
-        If the folder of raw scans is none.
+        If `bids` is not a BIDS folder.
     """
     if bids is not None and not (bids / "participants.tsv").is_file():
-        raise InputError(bids, "has no participants.tsv", "Name the cohort's folder with --bids.")
+        raise InputError(
+            bids,
+            "the folder contains no participants.tsv",
+            "Name the folder of the cohort with --bids.",
+        )
     readers = [job for job in history.current if job.rule == "read_bids"]
     restricted = bool(readers) and not readers[-1].record["params"].get("public", True)
     return Places(history.results, bids, restricted)
 
 
 def _facts(study: Study) -> dict[str, str]:
-    """What the audit was of, for people."""
+    """Summary of the audited study for the report."""
     history = study.history
     try:
         seals = read_seals(study.results)

@@ -1,4 +1,4 @@
-"""Follow every figure and table to raw scans, through jobs that fit together."""
+"""Check that every figure and table is traceable to raw scans through consistent jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ldae.provenance.audit.study import Study
 from ldae.provenance.history import FileState, Job, Status
 from ldae.provenance.places import RESULTS
 
-# Endings of raw scans in BIDS.
+# Suffixes of raw scans in BIDS.
 RAW_SCANS = ("_T1w.nii.gz", "_T1w.nii")
 
 
@@ -29,7 +29,7 @@ def check_chain(study: Study) -> Check:
 
 
 def _check_link(study: Study, job: Job, file: FileState) -> Iterator[Finding]:
-    """One input of a job: somebody left it, with these bytes, and nobody changed it since."""
+    """Check one input of a job: a job wrote it with these bytes, and no job changed it later."""
     history = study.history
     affected = history.targets_of([job])
     read = f"sha256 {file.sha256}, read by {job.case} {job.id}"
@@ -39,7 +39,7 @@ def _check_link(study: Study, job: Job, file: FileState) -> Iterator[Finding]:
             yield Finding(
                 Level.ERROR,
                 file.path,
-                f"a record of the job that left it ({read})",
+                f"a record of the job that wrote it ({read})",
                 "none",
                 affected,
             )
@@ -50,7 +50,7 @@ def _check_link(study: Study, job: Job, file: FileState) -> Iterator[Finding]:
             Level.ERROR,
             file.path,
             read,
-            f"sha256 {left.sha256}, left by {writer.case} {writer.id}: it changed in between",
+            f"sha256 {left.sha256}, written by {writer.case} {writer.id}: changed in between",
             affected,
         )
         return
@@ -62,13 +62,13 @@ def _check_link(study: Study, job: Job, file: FileState) -> Iterator[Finding]:
             Level.ERROR,
             file.path,
             read,
-            f"sha256 {last.sha256}, left by {by}: what was made of the older file is out of date",
+            f"sha256 {last.sha256}, written by {by}: results of the older file are out of date",
             affected,
         )
 
 
 def _without_scans(study: Study) -> Iterator[Finding]:
-    """Figures and tables behind which no raw scan is found."""
+    """Figures and tables that are not derived from any raw scan."""
     for target in study.history.targets:
         jobs = study.history.ancestors(target)
         files = (file for job in jobs for file in (*job.inputs, *job.outputs))
@@ -77,7 +77,7 @@ def _without_scans(study: Study) -> Iterator[Finding]:
 
 
 def check_attempts(study: Study) -> Check:
-    """Attempts that failed or never ended after the last one that a result stands on."""
+    """Find attempts that failed or never ended after the last completed one of the same case."""
     last = {job.case: job for job in study.history.current}
     findings = []
     for job in study.history.jobs:
@@ -89,7 +89,7 @@ def check_attempts(study: Study) -> Check:
                 Level.WARNING,
                 f"records/{job.case}/{job.id}",
                 f"nothing after the completed attempt {completed.id}",
-                f"an attempt that {_said(job)}: outputs may be gone",
+                f"an attempt that {_outcome(job)}: outputs may be missing",
                 study.history.targets_of([completed]),
             )
         )
@@ -98,5 +98,5 @@ def check_attempts(study: Study) -> Check:
     return Check("attempts", looked_at or "none", tuple(findings))
 
 
-def _said(job: Job) -> str:
+def _outcome(job: Job) -> str:
     return "never ended" if job.status is Status.UNENDED else "failed"

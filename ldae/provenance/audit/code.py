@@ -1,4 +1,4 @@
-"""Look up the committed code that every job ran on."""
+"""Check that every job ran with committed code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from ldae.provenance.code import references_in
 from ldae.provenance.history import Job
 from ldae.provenance.record import git
 
-# Asks a commit's own code for the digests, in a process of its own: how they are made may change.
+# Computes digests with the code of the commit itself, in a separate process, because the definition
+# of the digest may have changed since.
 DIGESTS = """
 import json, sys
 from pathlib import Path
@@ -43,7 +44,7 @@ NO_CLONE = "no clone of the code here"
 
 
 def check_code(study: Study) -> Check:
-    """Look up the commit of every job behind the results, and digest its code again."""
+    """Look up the commit of every job behind the results, and compute its code digest again."""
     commits: dict[str | None, list[Job]] = defaultdict(list)
     for job in study.chain:
         commits[job.record["commit"]].append(job)
@@ -72,7 +73,7 @@ def _check_commit(study: Study, commit: str | None, jobs: list[Job]) -> Iterator
     if state == NO_CLONE:
         yield study.finding(Level.UNCHECKED, jobs, unknown, NO_CLONE)
     elif state == "shallow":
-        found = "not in this shallow clone; get the rest with git fetch --unshallow"
+        found = "not in this shallow clone; fetch the rest with git fetch --unshallow"
         yield study.finding(Level.UNCHECKED, jobs, unknown, found)
     else:
         yield study.finding(Level.ERROR, jobs, unknown, "no such commit in the repository")
@@ -80,7 +81,7 @@ def _check_commit(study: Study, commit: str | None, jobs: list[Job]) -> Iterator
 
 @cache
 def look_up(repository: Path, commit: str) -> str:
-    """Whether a commit is there, and if not why."""
+    """Whether a repository contains a commit, or the reason why not."""
     if not (repository / ".git").exists():
         return NO_CLONE
     if not COMMIT.fullmatch(commit):
@@ -182,7 +183,7 @@ def export_commit(repository: Path, commit: str, folder: Path) -> None:
     Raises
     ------
     subprocess.SubprocessError
-        If git cannot give them.
+        If git fails.
     """
     archive = folder / ".commit.tar"
     git("archive", "--format=tar", f"--output={archive}", commit, repository=repository)

@@ -1,4 +1,4 @@
-"""Compare the environment of every job with the locks and containers of the code."""
+"""Comparison of the environment of every job with the lock files and containers of the code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.M)
 
 
 def check_environment(study: Study) -> Check:
-    """Compare the recorded locks, versions and containers with those of the code."""
+    """Compare the recorded lock files, versions and containers with those of the code."""
     findings: list[Finding] = []
     locks: dict[tuple[tuple[str, str], ...], list[Job]] = defaultdict(list)
     images: dict[tuple[str, str | None], list[Job]] = defaultdict(list)
@@ -42,7 +42,7 @@ def check_environment(study: Study) -> Check:
 
 def _check_locks(study: Study, recorded: Mapping[str, str], jobs: list[Job]) -> Iterator[Finding]:
     if not recorded:
-        found = "none: the environment did not tell"
+        found = "none: the environment does not list its lock files"
         yield study.finding(Level.UNCHECKED, jobs, "the lock of the environment", found)
         return
     pins: dict[str, set[str]] = defaultdict(set)
@@ -57,7 +57,7 @@ def _check_locks(study: Study, recorded: Mapping[str, str], jobs: list[Job]) -> 
                 content = committed
             else:
                 expected = f"{name} as in commit {commit}"
-                found = f"made from another {name}, sha256 {sha256}"
+                found = f"installed from another {name}, sha256 {sha256}"
                 yield study.finding(Level.ERROR, jobs, expected, found)
         now = hashed(study.repository / name)
         yield from _check_present(study, name, sha256, now, jobs, known=content is not None)
@@ -71,7 +71,7 @@ def _check_locks(study: Study, recorded: Mapping[str, str], jobs: list[Job]) -> 
 
 
 def _in_commit(study: Study, commit: str, name: str) -> bytes | None:
-    """A lock as a commit has it; None where that cannot be told."""
+    """Content of a lock file at a commit; None if it is not available."""
     if look_up(study.repository, commit) != "there":
         return None
     try:
@@ -83,11 +83,11 @@ def _in_commit(study: Study, commit: str, name: str) -> bytes | None:
 def _check_present(
     study: Study, name: str, sha256: str, now: str | None, jobs: list[Job], known: bool
 ) -> Iterator[Finding]:
-    """The lock as it lies in the repository now.
+    """Compare the current lock file with the recorded one.
 
-    A later commit may well have another lock: the recorded one can still be looked up. A lock that
-    was changed without a commit, or that nothing else vouches for, is an error.  Where there is
-    neither a clone nor the file, nothing can be told.
+    A different lock file in a later commit is a warning, because the recorded one is still
+    available. A lock file with uncommitted changes, or one that no commit confirms, is an error. If
+    there is neither a clone nor the file, the lock cannot be checked.
     """
     if now == sha256:
         return
@@ -97,9 +97,9 @@ def _check_present(
         level = Level.WARNING
     else:
         level = Level.ERROR
-    found = f"sha256 {now}" if now else "no such file"
+    found = f"currently sha256 {now}" if now else "currently no such file"
     expected = f"{name} with sha256 {sha256}"
-    yield study.finding(level, jobs, expected, f"{found} here and now")
+    yield study.finding(level, jobs, expected, found)
 
 
 def _is_edited(repository: Path, name: str) -> bool:
@@ -112,9 +112,9 @@ def _is_edited(repository: Path, name: str) -> bool:
 def _check_versions(
     study: Study, pins: Mapping[str, set[str]], jobs: list[Job]
 ) -> Iterator[Finding]:
-    """Versions that the jobs ran with are among those of the locks.
+    """Check that the versions that the jobs used are those in the lock files.
 
-    A lock may name several versions of a package, for several versions of Python.
+    A lock file may list several versions of a package, for several versions of Python.
     """
     others: dict[tuple[str, str], list[Job]] = defaultdict(list)
     for job in jobs:
@@ -128,9 +128,9 @@ def _check_versions(
 
 
 def _check_image(study: Study, name: str, sha256: str | None, jobs: list[Job]) -> Iterator[Finding]:
-    """The image of some jobs, by its file where it lies here, else by the list of images."""
+    """Compare a container image with its file, if it exists here, and with the list of images."""
     if sha256 is None:
-        found = "it could not be seen from inside"
+        found = "unknown: the image file was not visible from inside"
         yield study.finding(Level.UNCHECKED, jobs, f"sha256 of container {name}", found)
         return
     expected = f"container {name} with sha256 {sha256}"
@@ -152,10 +152,10 @@ def _check_image(study: Study, name: str, sha256: str | None, jobs: list[Job]) -
 
 
 def _plain(package: str) -> str:
-    """Name of a package as PEP 503 compares it."""
+    """Normalised name of a package (PEP 503)."""
     return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def _public(version: str) -> str:
-    """A version without the part that names a build, such as +cpu."""
+    """Version without its local part, such as +cpu."""
     return version.partition("+")[0]

@@ -1,4 +1,4 @@
-"""Compare every file with what its job left, or with what was read."""
+"""Comparison of every file with its state in the records."""
 
 from __future__ import annotations
 
@@ -6,30 +6,32 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ldae.provenance.audit.engine import Belief
 from ldae.provenance.audit.findings import Check, Finding, Level
+from ldae.provenance.audit.snakemake_metadata import Metadata
 from ldae.provenance.audit.study import Study
 from ldae.provenance.hashing import DigestCache, Found, hash_files
 from ldae.provenance.history import RECORDS, TARGET_FOLDERS, FileState, Job
 from ldae.provenance.places import BIDS, RESULTS
 
-# Clocks of nodes and file servers may differ by so much.
+# Largest accepted difference between the clocks of nodes and file servers.
 CLOCK_SECONDS = 120.0
 
 
-def check_files(study: Study, belief: Belief, n_threads: int, cache: DigestCache | None) -> Check:
+def check_files(
+    study: Study, metadata: Metadata, n_threads: int, cache: DigestCache | None
+) -> Check:
     """Hash every input, intermediate and output, and compare with the records.
 
     Parameters
     ----------
     study
         The study.
-    belief
-        What Snakemake believes of its outputs.
+    metadata
+        Snakemake's metadata of its outputs.
     n_threads
-        Files hashed at a time.
+        Number of files to hash at a time.
     cache
-        Digests of an earlier audit; None hashes every file.
+        Digests from an earlier audit; None to hash every file.
     """
     expected = _expected(study)
     places = {name: study.places.find(name) for name in expected}
@@ -48,7 +50,7 @@ def check_files(study: Study, belief: Belief, n_threads: int, cache: DigestCache
         n_bytes += found.size if found else 0
         fault = _fault(state, found, job, names)
         if fault:
-            findings.append(_finding(study, belief, name, state, job, fault))
+            findings.append(_finding(study, metadata, name, state, job, fault))
         elif job is not None and found is not None and _is_newer(study, job, found):
             findings.append(_newer(study, name, job, found))
     findings += _folder_unknown(study, absent)
@@ -58,7 +60,7 @@ def check_files(study: Study, belief: Belief, n_threads: int, cache: DigestCache
 
 
 def _expected(study: Study) -> dict[str, tuple[FileState, Job | None]]:
-    """Every file that must be there: as its writer left it, or as it was read."""
+    """All files that must exist, in the state in which they were written or, if raw, read."""
     history = study.history
     found: dict[str, tuple[FileState, Job | None]] = {}
     for job in history.current:
@@ -74,9 +76,9 @@ def _expected(study: Study) -> dict[str, tuple[FileState, Job | None]]:
 def _fault(
     state: FileState, found: Found | None, job: Job | None, names: Mapping[str, str]
 ) -> str | None:
-    """What is wrong with a file, or nothing."""
+    """Description of what is wrong with a file; None if nothing is."""
     if found is None:
-        return "no such file, or it cannot be read"
+        return "no such file, or it is not readable"
     if found.size == state.size and found.sha256 == state.sha256:
         return None
     text = f"sha256 {found.sha256}, {found.size:,} bytes"
@@ -89,31 +91,32 @@ def _fault(
 
 
 def _finding(
-    study: Study, belief: Belief, name: str, state: FileState, job: Job | None, fault: str
+    study: Study, metadata: Metadata, name: str, state: FileState, job: Job | None, fault: str
 ) -> Finding:
-    origin = f"left by {job.case} {job.id}" if job else "as it was read"
-    believed = belief.of(name)
+    origin = f"written by {job.case} {job.id}" if job else "when it was read"
+    reaction = metadata.reaction_to(name)
     in_chain = job is None or job.id in study.chain_ids
     return Finding(
         Level.ERROR if in_chain else Level.WARNING,
         name,
         f"sha256 {state.sha256}, {state.size:,} bytes, {origin}",
-        f"{fault}; {believed}" if believed else fault,
+        f"{fault}; {reaction}" if reaction else fault,
         study.history.descendants(name),
     )
 
 
 def _is_newer(study: Study, job: Job, found: Found) -> bool:
-    """Whether a file with the right bytes was written after its job, as far as times tell.
+    """Whether a file with the recorded bytes was written after the end of its job.
 
-    Times tell only where the record itself still has the time of its writing: copying and checking
-    out give every file a new time.
+    This can be judged only if the record file still has its original modification time: copying a
+    study gives every file a new one.
     """
     if job.end is None:
         return False
     record = study.results / RECORDS / job.case / f"{job.id}.json"
     end, recorded = job.end.timestamp(), record.stat().st_mtime
-    # A copy made soon after the job gives both a time that may pass for the record's own.
+    # A copy made soon after the job may give the record a time that looks original; `max` below
+    # prevents a warning about files that were copied together with it.
     original = abs(recorded - end) <= CLOCK_SECONDS
     return original and found.mtime > max(end, recorded) + CLOCK_SECONDS
 
@@ -130,15 +133,15 @@ def _newer(study: Study, name: str, job: Job, found: Found) -> Finding:
 
 
 def _folder_unknown(study: Study, names: list[str]) -> Iterator[Finding]:
-    """One finding for raw scans whose folder is not given, one for each other file elsewhere."""
+    """One finding for all raw scans whose folder is unknown, and one per file outside the study."""
     raw = [name for name in names if name.startswith(f"{BIDS}/")]
     if raw:
         affected = {target for name in raw for target in study.history.descendants(name)}
         yield Finding(
             Level.UNCHECKED,
             BIDS,
-            f"{len(raw):,} raw files as they were read",
-            "their folder is not known here; name it with --bids",
+            f"{len(raw):,} raw files, unchanged since they were read",
+            "their folder is unknown; name it with --bids",
             tuple(sorted(affected)),
         )
     for name in names:
@@ -146,26 +149,25 @@ def _folder_unknown(study: Study, names: list[str]) -> Iterator[Finding]:
             yield Finding(
                 Level.UNCHECKED,
                 name,
-                "the file as it was read",
-                "it lies outside the study",
+                "the file, unchanged since it was read",
+                "it is outside the study",
                 study.history.descendants(name),
             )
 
 
 def _unrecorded(study: Study) -> Iterator[Finding]:
-    """Figures and tables that no record knows."""
+    """Figures and tables without a record."""
     for folder in TARGET_FOLDERS:
         for path in sorted((study.results / folder).rglob("*")):
             name = f"{RESULTS}/{path.relative_to(study.results).as_posix()}"
             unknown = study.history.producer(name) is None
-            hidden = path.name.startswith(".")  # Snakemake's and file systems' own
+            hidden = path.name.startswith(".")  # written by Snakemake or the file system
             if unknown and path.is_file() and not hidden:
-                yield Finding(
-                    Level.ERROR, name, "a record of the job that made it", "none", (name,)
-                )
+                expected = "a record of the job that wrote it"
+                yield Finding(Level.ERROR, name, expected, "none", (name,))
 
 
 def hashed(path: Path) -> str | None:
-    """SHA-256 of one file; None if it cannot be read."""
+    """SHA-256 of one file; None if it is not readable."""
     found = hash_files([path], 1, None)[path]
     return found.sha256 if found else None

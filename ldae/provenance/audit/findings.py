@@ -1,4 +1,4 @@
-"""What an audit found, as values, as text and as JSON."""
+"""Findings of an audit, as objects, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-# A finding names so many figures and tables in the text; the JSON names all.
+# Number of affected figures and tables that the text lists for a finding; the JSON lists all.
 AFFECTED_SHOWN = 3
-# So many findings of one check are shown in the text.
+# Number of findings of one check that the text lists.
 FINDINGS_SHOWN = 20
 
 
 class Level(StrEnum):
-    """How bad a finding is: an error fails the audit, the others are only shown."""
+    """Severity of a finding; only errors make the audit fail."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -23,18 +23,18 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be, or that could not be looked at.
+    """One deviation from the expected state, or one thing that could not be checked.
 
     Attributes
     ----------
     level
-        How bad it is.
+        Severity.
     file
-        Name of the file as in the records, or of what else is concerned.
+        Name of the file, as in the records, or of the object concerned.
     expected, found
-        What should be there, and what is.
+        Expected and actual state.
     affected
-        Figures, tables and report that come from it.
+        Figures, tables and report that depend on it.
     """
 
     level: Level
@@ -51,11 +51,11 @@ class Check:
     Attributes
     ----------
     name
-        What was looked at.
+        Name of the check.
     looked_at
-        How much of it, in words.
+        Number of objects that were checked, as text.
     findings
-        What was not as it should be.
+        Findings of the check.
     """
 
     name: str
@@ -63,20 +63,20 @@ class Check:
     findings: tuple[Finding, ...] = ()
 
     def count(self, level: Level) -> int:
-        """Number of findings of one level."""
+        """Number of findings with a given severity."""
         return sum(finding.level is level for finding in self.findings)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The whole audit.
+    """Result of the whole audit.
 
     Attributes
     ----------
     checks
-        Every part.
+        All checks.
     study
-        Facts for people: jobs, time, seal, commit.
+        Summary of the study: time, commit and seal.
     seconds
         Wall time of the audit.
     """
@@ -98,7 +98,7 @@ class Verdict:
 
     @property
     def summary(self) -> str:
-        """The answer in one line."""
+        """The result in one line."""
         counts = [
             (level, sum(check.count(level) for check in self.checks), word)
             for level, word in ((Level.ERROR, "error"), (Level.WARNING, "warning"))
@@ -111,7 +111,7 @@ class Verdict:
         return f"{answer}: {', '.join(parts)}, in {self.seconds:.1f} s"
 
     def as_text(self) -> str:
-        """Table of the checks, the findings, and the answer."""
+        """Text with a table of the checks, the findings, and the result."""
         lines = [f"{key}: {value}" for key, value in self.study.items()] + [""]
         head = ("check", "looked at", *map(str, Level))
         rows = [
@@ -124,7 +124,7 @@ class Verdict:
         return "\n".join([*lines, self.summary]) + "\n"
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it."""
+        """The complete result as JSON types."""
         return {
             "passed": self.passed,
             "summary": self.summary,
@@ -142,7 +142,7 @@ class Verdict:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows with columns of equal width."""
+    """Lines of a table, with columns padded to equal width."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
 
@@ -159,4 +159,4 @@ def _findings_text(check: Check) -> Iterable[str]:
             yield f"    affects  {', '.join(shown)}{rest}"
     left = len(check.findings) - FINDINGS_SHOWN
     if left > 0:
-        yield f"... and {left} more findings of {check.name}; --json FILE has them all"
+        yield f"... and {left} more findings of {check.name}; --json FILE writes all of them"

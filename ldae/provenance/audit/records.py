@@ -1,4 +1,4 @@
-"""Compare the records with the seals that were made of them."""
+"""Comparison of the records with their seals."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ldae.provenance.audit.study import Study
 from ldae.provenance.history import RECORDS, STARTED_SUFFIX
 from ldae.provenance.seal import SEALS, Seal, digest_of, read_seals, unsealed_records
 
-# A record that is older than the last seal by more than this, and not in it, came later than it
-# says. Clocks of nodes differ, and file systems show new files late.
+# A record that ended longer than this before the last seal was made should be in a seal; otherwise
+# it was added later. The margin allows for differences between clocks and for slow file systems.
 LATE = timedelta(minutes=10)
 
 
@@ -26,9 +26,9 @@ def check_records(study: Study, digest: str | None, without: Sequence[str]) -> C
     study
         The study.
     digest
-        Digest that was noted down when a run ended; it must be that of one of the seals.
+        Digest that was noted at the end of a run; one of the seals must have it.
     without
-        Rules whose records need no seal yet.
+        Rules whose records need not be sealed yet.
     """
     findings = [
         Finding(Level.ERROR, name, "a record", reason)
@@ -62,8 +62,8 @@ def _check_seals(seals: list[Seal], digest: str | None) -> Iterator[Finding]:
             yield Finding(
                 Level.ERROR,
                 name,
-                f"bound to the seal before, sha256 {previous}",
-                f"bound to sha256 {seal.previous}: a seal was changed or removed",
+                f"a link to the previous seal, sha256 {previous}",
+                f"a link to sha256 {seal.previous}: a seal was changed or removed",
             )
         previous = seal.digest
     if digest and digest not in {seal.digest for seal in seals}:
@@ -72,7 +72,7 @@ def _check_seals(seals: list[Seal], digest: str | None) -> Iterator[Finding]:
             Level.ERROR,
             SEALS.as_posix(),
             f"a seal with the noted sha256 {digest}",
-            f"none; the last is {last}: seals were made anew, or the study is another",
+            f"none; the last is {last}: seals were replaced, or this is another study",
         )
 
 
@@ -93,14 +93,18 @@ def _check_sealed(study: Study, sealed: dict[str, tuple[str, Seal]]) -> Iterator
 
 
 def _check_unsealed(study: Study, names: list[str], seals: list[Seal]) -> Iterator[Finding]:
-    """Records after the last seal are of a run that was killed or goes on; others were added."""
+    """Report unsealed records.
+
+    Records newer than the last seal belong to a run that was killed or is still running; older ones
+    were added later.
+    """
     late = [name for name in names if seals and _is_late(study, name, seals[-1])]
     for name in late:
         yield Finding(
             Level.ERROR,
             f"{RECORDS}/{name}",
-            f"in seal {seals[-1].number}, made after it",
-            "not there: the record was added later than it says",
+            f"listed in seal {seals[-1].number}, which is newer",
+            "not listed: the record was added later than its own time",
         )
     others = [name for name in names if name not in late]
     if others:
@@ -108,7 +112,7 @@ def _check_unsealed(study: Study, names: list[str], seals: list[Seal]) -> Iterat
             Level.WARNING,
             RECORDS,
             "a seal of every record",
-            f"{len(others)} records of a run that was killed or goes on; "
+            f"{len(others)} unsealed records of a run that was killed or is still running; "
             "the next run seals them, or: python -m ldae seal",
         )
 
@@ -118,7 +122,7 @@ def _is_late(study: Study, name: str, seal: Seal) -> bool:
         record = json.loads((study.results / RECORDS / name).read_bytes())
         time = datetime.fromisoformat(record.get("end") or record["start"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False  # an unreadable record is a finding of its own
+        return False  # unreadable records are reported separately
     return time + LATE < seal.made
 
 

@@ -1,4 +1,4 @@
-"""What every check of the audit looks at."""
+"""The study that the audit checks."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ldae.provenance.places import Places
 
 @dataclass(frozen=True)
 class Study:
-    """A study on this disk.
+    """A study on this machine.
 
     Attributes
     ----------
     history
         Its records.
     places
-        Where its folders lie.
+        Locations of its folders.
     repository
-        Clone of the code that is asked about commits.
+        Clone of the code, in which commits are looked up.
     working
-        Folder that the workflow ran in, with Snakemake's own notes.
+        Folder in which the workflow ran, with Snakemake's metadata.
     """
 
     history: History
@@ -34,7 +34,7 @@ class Study:
 
     @cached_property
     def chain(self) -> tuple[Job, ...]:
-        """Every job behind a figure, a table or the report, in order of time."""
+        """All jobs behind figures, tables and report, in chronological order."""
         found = {job for target in self.history.targets for job in self.history.ancestors(target)}
         return tuple(sorted(found, key=lambda job: (job.start, job.id)))
 
@@ -51,5 +51,5 @@ class Study:
 
     @property
     def results(self) -> Path:
-        """Folder of everything computed."""
+        """Results folder."""
         return self.history.results

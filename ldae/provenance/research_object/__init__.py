@@ -1,10 +1,10 @@
-"""A study as a Provenance Run Crate: workflow, tools, steps, one action per job, and all files.
+"""Provenance Run Crate of a study: workflow, tools, steps, one action per job, and all files.
 
 The profile is Workflow Run RO-Crate 0.5 (https://www.researchobject.org/workflow-run-crate/).
-Everything is taken from the records; what they do not hold is not claimed.
+All statements in the crate come from the records.
 
-Every module adds one kind of entity. All read from one :class:`~.study.Study` and write into one
-:class:`~.graph.Graph`, which makes each entity once.
+Each module adds one kind of entity. All modules read from one :class:`~.study.Study` and write into
+one :class:`~.graph.Graph`, which creates each entity only once.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from rocrate.rocrate import ROCrate
 
 from ldae.provenance.history import History
 from ldae.provenance.payload import Payload
+from ldae.provenance.research_object.agents import add_person
 from ldae.provenance.research_object.engine import add_engine
 from ldae.provenance.research_object.files import Files
 from ldae.provenance.research_object.graph import Graph
 from ldae.provenance.research_object.guide import add_readme, add_scans
 from ldae.provenance.research_object.jobs import JobActions
 from ldae.provenance.research_object.parameters import Parameters
-from ldae.provenance.research_object.people import add_person
 from ldae.provenance.research_object.root import describe_root
 from ldae.provenance.research_object.run import add_run
 from ldae.provenance.research_object.study import Study
@@ -45,24 +45,24 @@ def build_research_object(
     Parameters
     ----------
     history, payload
-        The study and what of it is copied.
+        History of the study, and the selection of files to copy.
     config
-        Its resolved settings.
+        Complete settings of the study.
     code
-        The workflow.
+        Source code of the workflow.
     agent
-        ``name`` and perhaps ``orcid`` of who ran the study; None where it shall not be told.
+        ``name`` and optionally ``orcid`` of the person who ran the study; None to leave it out.
 
     Raises
     ------
     InputError
-        If a file that is to be copied is not any more what was recorded, a list or text names
-        people of a restricted cohort, or CITATION.cff is missing or incomplete.
+        If a file to be copied differs from its record, a list or text contains subject labels of a
+        restricted cohort, or CITATION.cff is missing or incomplete.
     """
     study, graph = Study(history, config, code), Graph()
     files, tools = Files(graph, payload), Tools(graph, study)
     parameters = Parameters(graph, tools)
-    # First what others refer to.
+    # Entities that others refer to come first.
     person = add_person(graph, agent, study.home) if agent else None
     describe_root(graph, study)
     workflow = add_workflow(graph, study, files)

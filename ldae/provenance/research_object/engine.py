@@ -1,4 +1,4 @@
-"""The run of Snakemake, which ordered the jobs, and what it controlled for each step."""
+"""Run of the workflow engine, Snakemake, and the jobs that it started for each step."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ def add_engine(
     run: Entity,
     agent: Entity | None,
 ) -> None:
-    """Snakemake, what it was given, and the jobs that it started for each step.
+    """Add the run of Snakemake and the jobs that it started for each step.
 
     Parameters
     ----------
     graph, study, tools
-        The crate, what it tells about, and its tools.
+        The crate, the study that it describes, and its tools.
     steps
         Steps of the workflow by rule.
     actions
-        Actions of the jobs by the jobs' identifiers.
+        Actions of the jobs, by the ids of the jobs.
     run
         The run of the workflow.
     agent
-        Who ran it; None where it shall not be told.
+        The person who ran it; None to leave it out.
     """
     engine = tools.package("snakemake", study.snakemake)
     engine_run = graph.entity(
         "#engine-run",
         "OrganizeAction",
         name=f"Snakemake {study.snakemake}",
-        description="Order of the jobs, from what each reads and writes.",
+        description="Scheduling of the jobs by their inputs and outputs.",
         instrument=engine,
         object=[_control(graph, study, rule, steps[rule], actions) for rule in study.rules],
         result=run,
@@ -65,7 +65,7 @@ def add_engine(
 def _control(
     graph: Graph, study: Study, rule: str, step: Entity, actions: Mapping[str, Entity]
 ) -> Entity:
-    """That the engine started the jobs of one step."""
+    """Action by which the engine started the jobs of one step."""
     jobs = study.jobs(rule)
     return graph.entity(
         f"#control/{rule}",

@@ -1,4 +1,4 @@
-"""Files of the study, lists of files of scans, and texts that are written for the crate."""
+"""Files of the study, lists of files of single scans, and texts that are written for the crate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ldae.provenance.history import FileState
 from ldae.provenance.payload import FileList, Payload, crate_name, group_files
 from ldae.provenance.research_object.graph import Graph, add_reference
 
-# Kinds of files that Python's table does not know.
+# Media types that Python's mimetypes module does not know.
 MEDIA_TYPES = {
     ".md": "text/markdown",
     ".yaml": "application/yaml",
@@ -30,16 +30,16 @@ MEDIA_TYPES = {
 
 
 class Item(NamedTuple):
-    """What a job read or wrote, as the crate holds it.
+    """Entity of the crate for one or more files that a job read or wrote.
 
     Attributes
     ----------
     entity
-        A file, or a list of the files of scans below one folder.
+        A file, or a list of the files of single scans below one folder.
     kind
         ``File`` or ``Dataset``.
     file
-        The file; of a list, its first one.
+        The file, or the first file of the list.
     """
 
     entity: Entity
@@ -56,21 +56,21 @@ class Files:
     graph
         The crate.
     payload
-        What is copied into it.
+        Selection of the files that are copied into it.
     """
 
     graph: Graph
     payload: Payload
 
     def grouped(self, files: Iterable[FileState]) -> list[Item]:
-        """Files that a job read or wrote: each by itself, but those of scans as lists."""
+        """Entities for files that a job read or wrote; files of single scans become lists."""
         single, lists = group_files(files)
         items = [Item(self.file(file), "File", file) for file in single]
         items += [Item(self._list(many), "Dataset", many.files[0]) for many in lists]
         return items
 
     def file(self, file: FileState) -> Entity:
-        """One file, with its content where that is copied."""
+        """Entity for a file, with its content if it is copied."""
         uri = self.payload.id(file)
         if uri in self.graph:
             return self.graph[uri]
@@ -88,7 +88,7 @@ class Files:
         return entity
 
     def _list(self, many: FileList) -> Entity:
-        """A folder that holds nothing but the names and checksums of files."""
+        """Entity for a folder that contains only a table of file names and checksums."""
         if many.id in self.graph:
             return self.graph[many.id]
         number = len(many.files)
@@ -97,18 +97,18 @@ class Files:
         )
         facts = {
             "name": f"{number} files of scans in {many.folder}, by name and checksum",
-            "description": "The files are not in the crate; the list tells size and SHA-256.",
+            "description": "The files are not in the crate; the list has their sizes and SHA-256.",
             "hasPart": {"@id": table.id},
         }
         return self.graph.add_folder(many.id, facts)
 
     def text(self, path: str, text: str, **facts: str) -> Entity:
-        """A text at a place in the crate.
+        """Entity for a text that is written to a path in the crate.
 
         Raises
         ------
         InputError
-            If it names people of a restricted cohort.
+            If the text contains subject labels of a restricted cohort.
         """
         if path in self.graph:
             return self.graph[path]

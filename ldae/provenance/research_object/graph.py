@@ -1,4 +1,4 @@
-"""The entities of a crate, each made once, and the references between them."""
+"""Entities of a crate, each created only once, and the references between them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ldae.provenance.research_object.terms import RO_CRATE, RUN_CONTEXT
 
 
 class Graph:
-    """A crate that knows its entities by identifier.
+    """Crate with access to its entities by identifier.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Graph:
 
     @property
     def root(self) -> Entity:
-        """The crate as an entity of itself."""
+        """The root data entity of the crate."""
         return self.crate.root_dataset
 
     def __contains__(self, uri: str) -> bool:
@@ -39,7 +39,7 @@ class Graph:
         return self._known[uri]
 
     def entity(self, uri: str, kind: str, **properties: Any) -> Entity:
-        """The entity with this identifier, made if it is not there yet."""
+        """Entity with a given identifier, created if it does not exist."""
         if uri not in self._known:
             plain = {key: _plain(value) for key, value in properties.items()}
             entity = ContextEntity(self.crate, uri, properties={"@type": kind, **plain})
@@ -47,35 +47,35 @@ class Graph:
         return self._known[uri]
 
     def value(self, uri: str, name: str, value: Any) -> Entity:
-        """The named value with this identifier, made if it is not there yet."""
+        """Named value with a given identifier, created if it does not exist."""
         return self.entity(uri, "PropertyValue", name=name, value=value)
 
     def add_file(
         self, uri: str, path: str, source: Path | StringIO, properties: Mapping[str, Any]
     ) -> Entity:
-        """Put a new file into the crate.
+        """Add a new file to the crate, and return its entity.
 
         Parameters
         ----------
         uri
-            Identifier that it is asked for by.
+            Identifier for later access.
         path
-            Its place in the crate.
+            Path in the crate.
         source
-            Its content: a file to copy, or a text.
+            Content: a file to copy, or a text.
         properties
-            What is said of it.
+            Properties of the entity.
         """
         self._known[uri] = self.crate.add_file(source, path, properties=dict(properties))
         return self._known[uri]
 
     def add_folder(self, path: str, properties: Mapping[str, Any]) -> Entity:
-        """Put a new folder into the crate; `path`, with a slash at its end, is its identifier."""
+        """Add a new folder to the crate; its identifier is `path`, which ends with a slash."""
         self._known[path] = self.crate.add_dataset(dest_path=path, properties=dict(properties))
         return self._known[path]
 
     def simplify(self) -> None:
-        """Write lists of one as the one, and leave empty lists away, as the profile recommends."""
+        """Replace one-item lists by the item and remove empty lists, as the profile recommends."""
         for entity in self.crate.get_entities():
             for key, value in list(entity._jsonld.items()):
                 if isinstance(value, list) and key != "@type":
@@ -86,7 +86,7 @@ class Graph:
 
 
 def add_reference(entity: Entity, key: str, other: Entity) -> None:
-    """Let the property `key` of an entity refer to another one too; twice is as good as once."""
+    """Add a reference to another entity to the property `key`, unless it is there already."""
     present = entity._jsonld.setdefault(key, [])
     if isinstance(present, dict):
         present = entity._jsonld[key] = [present]
@@ -96,7 +96,7 @@ def add_reference(entity: Entity, key: str, other: Entity) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """References for entities."""
+    """Value with entities replaced by references to them."""
     if isinstance(value, Entity):
         return {"@id": value.id}
     if isinstance(value, list):

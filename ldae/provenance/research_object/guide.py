@@ -1,4 +1,4 @@
-"""What whoever opens a crate looks at first: README, and the table of the raw scans."""
+"""README of a crate, and its table of raw scans."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ README_TEXT = """# {title}
 
 {description}
 
-`ro-crate-metadata.json` tells the whole history by the profile Provenance Run Crate 0.5: workflow,
-steps, tools, one action per job, and every file by its SHA-256.
+`ro-crate-metadata.json` contains the complete history in the profile Provenance Run Crate 0.5:
+workflow, steps, tools, one action per job, and every file with its SHA-256.
 
 * `results/`: figures, tables, report and settings
-* `lists/`: names and checksums of files of single scans, which are not here
-* `{scans}`: the raw scans by {held} and checksum; whoever holds them can compare with
-  `python -m ldae verify CRATE --bids FOLDER`
-* `Snakefile`, `rules/`, `envs/`, `profiles/`: the workflow as it ran
+* `lists/`: names and checksums of files of single scans, which are not included
+* `{scans}`: the raw scans by {held} and checksum. If you have access to the scans, compare them
+  with `python -m ldae verify CRATE --bids FOLDER`
+* `Snakefile`, `rules/`, `envs/`, `profiles/`: the workflow as it was run
 """
 
 
 def add_scans(files: Files, history: History) -> None:
-    """Table of the raw scans: path in the BIDS folder, size in bytes, SHA-256."""
+    """Add the table of raw scans: path in the BIDS folder, size in bytes, SHA-256."""
     scans = raw_scans(history)
     rows = (f"{scan_name(f.path)}\t{f.size}\t{f.sha256}\n" for f in scans)
     files.text(
@@ -36,12 +36,12 @@ def add_scans(files: Files, history: History) -> None:
 
 
 def add_readme(graph: Graph, files: Files, *, restricted: bool) -> None:
-    """What is in the crate, for people; in a `restricted` one these bear pseudonyms."""
+    """Add a README that describes the content of the crate."""
     text = README_TEXT.format(
         title=graph.crate.name,
         description=graph.crate.description,
         scans=SCANS,
         held="pseudonym" if restricted else "name",
     )
-    readme = files.text(README, text, name="What is in this crate")
+    readme = files.text(README, text, name="Content of this crate")
     readme["about"] = graph.root

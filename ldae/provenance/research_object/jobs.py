@@ -1,4 +1,4 @@
-"""One action per job: its tool, files, parameters, image, time and use of resources."""
+"""Actions of the jobs: tool, files, parameters, container image, times and resource usage."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from ldae.provenance.wording import describe_commit, describe_device
 
 UNENDED_ERROR = "The job never ended: it was killed, or its machine failed."
 
-# Images are files that the workflow's own definitions are built into.
+# Container images are local files, built from the definitions in the workflow.
 LOCAL_IMAGES = "none (built from containers/ of the workflow)"
 
-# Resource use of a job: key of the record, name, unit in the vocabulary of QUDT.
+# Resource usage of a job: key in the record, name, unit in the QUDT vocabulary.
 USES = (
     ("wall_seconds", "wall time", "http://qudt.org/vocab/unit/SEC"),
     (
         "process_mib",
-        "largest resident memory of the process",
+        "peak resident memory of the process",
         "http://qudt.org/vocab/unit/MebiBYTE",
     ),
-    ("child_mib", "largest resident memory of a child", "http://qudt.org/vocab/unit/MebiBYTE"),
-    ("gpu_mib", "largest GPU memory", "http://qudt.org/vocab/unit/MebiBYTE"),
+    ("child_mib", "peak resident memory of a child", "http://qudt.org/vocab/unit/MebiBYTE"),
+    ("gpu_mib", "peak GPU memory", "http://qudt.org/vocab/unit/MebiBYTE"),
 )
 
 
 @dataclass(frozen=True)
 class JobActions:
-    """The actions of a study's jobs.
+    """Actions of the jobs of a study.
 
     Attributes
     ----------
     graph
         The crate.
     history
-        The study.
+        History of the study.
     files, tools, parameters
-        What the actions refer to.
+        Entities to which the actions refer.
     agent
-        Who ran the study; None where it shall not be told.
+        The person who ran the study; None to leave it out.
     """
 
     graph: Graph
@@ -61,7 +61,7 @@ class JobActions:
     agent: Entity | None
 
     def add(self, job: Job) -> Entity:
-        """Action of one job, with all that it refers to."""
+        """Add the action of one job and all entities to which it refers."""
         record = job.record
         case = " ".join(f"{name}={value}" for name, value in job.wildcards.items())
         facts = [describe_commit(record), f"seed {record['seed']}", f"{record['threads']} threads"]
@@ -92,7 +92,7 @@ class JobActions:
         return action
 
     def _inputs(self, job: Job) -> list[Entity]:
-        """Files that a job read, and which outputs of other jobs they were."""
+        """Files that a job read; also notes of which jobs they are outputs."""
         items = self.files.grouped(job.inputs)
         for entity, kind, file in items:
             source = self.history.source(job, file)
@@ -123,11 +123,11 @@ class JobActions:
         return found
 
     def _variable(self, name: str, value: Any) -> Entity:
-        """A variable of the job's environment."""
+        """An environment variable of the job."""
         return self.graph.value(f"#environment/{name}/{value}", name, value)
 
     def _uses(self, job: Job) -> list[Entity]:
-        """What a job used, as far as it was measured."""
+        """Resource usage of a job, as far as it was measured."""
         measured = {**(job.record.get("peak_memory") or {}), **job.record}
         found = []
         for key, name, unit in USES:
@@ -139,7 +139,7 @@ class JobActions:
         return found
 
     def _image(self, container: Mapping[str, str]) -> Entity:
-        """The image that a job ran in, by its digest where that is known."""
+        """Container image of a job, identified by its digest if that is known."""
         digest = container.get("sha256")
         image = self.graph.entity(
             f"#image/{digest or quote(container['name'])}",

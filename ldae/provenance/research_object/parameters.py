@@ -1,6 +1,6 @@
-"""Formal parameters: what tools and workflow take and give, and which output feeds which input.
+"""Formal parameters: inputs and outputs of tools and workflow, and the connections between them.
 
-A parameter is the same at every commit and for every case of a rule. The files and values of the
+A parameter is the same at every commit and for all wildcards of a rule. The files and values of
 jobs are examples of it.
 """
 
@@ -24,7 +24,7 @@ Side = Literal["input", "output"]
 
 
 class Parameters:
-    """The formal parameters of a crate.
+    """Formal parameters of a crate.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Parameters:
     def __init__(self, graph: Graph, tools: Tools) -> None:
         self._graph = graph
         self._tools = tools
-        # For each rule, its input parameters and the output parameters that feed them.
+        # For each rule, its input parameters and the output parameters connected to them.
         self._sources: dict[str, dict[str, str]] = defaultdict(dict)
 
     def of_tool(self, job: Job, side: Side, name: str, kind: str) -> Entity:
@@ -48,18 +48,18 @@ class Parameters:
         job
             The job.
         side
-            Whether the tool takes or gives it.
+            Whether it is an input or an output of the tool.
         name
             Name of a value, or :func:`place` of a file.
         kind
-            Type of what it stands for: ``File``, ``Dataset`` or ``PropertyValue``.
+            Type of the files or values: ``File``, ``Dataset`` or ``PropertyValue``.
         """
         parameter = self._parameter(f"{job.rule}/{side}/{quote(name)}", name, kind)
         add_reference(self._tools.tool(job), side, parameter)
         return parameter
 
     def of_workflow(self, workflow: Entity, side: Side, uri: str, name: str, kind: str) -> Entity:
-        """Parameter of the workflow; `uri` tells it apart from the workflow's others."""
+        """Parameter of the workflow; `uri` distinguishes it from other parameters."""
         parameter = self._parameter(f"workflow/{uri}", name, kind)
         add_reference(workflow, side, parameter)
         return parameter
@@ -74,11 +74,11 @@ class Parameters:
         )
 
     def note_source(self, rule: str, target: Entity, source: Entity) -> None:
-        """Keep in mind that an output became an input of a rule; the last one counts."""
+        """Store that an output is an input of a rule; a later call replaces an earlier one."""
         self._sources[rule][target.id] = source.id
 
     def add_connections(self, steps: Mapping[str, Entity]) -> None:
-        """Say at each step which outputs became its inputs."""
+        """Add to each step the connections from outputs to its inputs."""
         for rule, sources in self._sources.items():
             steps[rule]["connection"] = [
                 self.connection(f"{rule}/{number}", source, target)
@@ -86,7 +86,7 @@ class Parameters:
             ]
 
     def connection(self, uri: str, source: str, target: str) -> Entity:
-        """That the parameter `source` feeds the parameter `target`, both by identifier."""
+        """Connection from the parameter `source` to the parameter `target`, by identifier."""
         return self._graph.entity(
             f"#connection/{uri}",
             "ParameterConnection",
@@ -97,12 +97,12 @@ class Parameters:
 
 
 def stand_for(entity: Entity, parameter: Entity) -> None:
-    """Say that a file or value is what a parameter stands for."""
+    """State that a file or value is an example of a parameter."""
     add_reference(entity, "exampleOfWork", parameter)
 
 
 def place(name: str, job: Job | None) -> str:
-    """Place of a file for every case of the job that wrote it: ``probes/$method.tsv``."""
+    """Path of a file with wildcard values replaced by their names: ``probes/$method.tsv``."""
     single, lists = group_files([FileState(name, 0, "")])
     found = lists[0].folder if lists else crate_name(single[0].path)
     for wildcard, value in (job.wildcards if job else {}).items():

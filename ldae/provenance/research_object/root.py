@@ -1,15 +1,15 @@
-"""The crate itself: what it holds, by which profiles, by whom and under which licence."""
+"""Root data entity of the crate: description, profiles, authors and licence."""
 
 from __future__ import annotations
 
+from ldae.provenance.research_object.agents import add_authors, add_license
 from ldae.provenance.research_object.graph import Graph
-from ldae.provenance.research_object.people import add_authors, add_license
 from ldae.provenance.research_object.study import Study
 from ldae.provenance.research_object.terms import PROFILES, RO_CRATE, WORKFLOW_CRATE
 
 
 def describe_root(graph: Graph, study: Study) -> None:
-    """Say what the crate is."""
+    """Set the properties of the root data entity."""
     crate, root = graph.crate, graph.root
     crate.name = f"{study.config['title']} ({study.config['study']})"
     crate.description = (

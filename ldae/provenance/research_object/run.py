@@ -1,4 +1,4 @@
-"""The run of the workflow: from settings and raw scans to figures, tables and report."""
+"""Run of the workflow, from settings and raw scans to figures, tables and report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_run(
     workflow: Entity,
     agent: Entity | None,
 ) -> Entity:
-    """The study as one action of the workflow, with the workflow's own parameters."""
+    """Add the study as one action of the workflow, with the parameters of the workflow."""
     inputs = [
         *_inputs(study, files, parameters, workflow),
         *_settings_of_engine(graph, study, files),
@@ -46,7 +46,7 @@ def add_run(
 
 
 def _inputs(study: Study, files: Files, parameters: Parameters, workflow: Entity) -> list[Entity]:
-    """Settings, and what no job wrote."""
+    """Settings, and files that no job wrote."""
     found: list[Entity] = []
     settings = study.history.state(CONFIG)
     if settings is not None:
@@ -62,7 +62,7 @@ def _inputs(study: Study, files: Files, parameters: Parameters, workflow: Entity
 
 
 def _outputs(study: Study, files: Files, parameters: Parameters, workflow: Entity) -> list[Entity]:
-    """Figures, tables and report, and which outputs of tools they are."""
+    """Figures, tables and report, connected to the outputs of tools."""
     found: list[Entity] = []
     links: dict[str, Entity] = {}
     for target in study.history.targets:
@@ -85,7 +85,7 @@ def _outputs(study: Study, files: Files, parameters: Parameters, workflow: Entit
 
 
 def _settings_of_engine(graph: Graph, study: Study, files: Files) -> list[Entity]:
-    """Profile and locks: the validator wants them here, not at the run of the engine."""
+    """Snakemake profile and lock files; the validator requires them here, not at the engine."""
     slurm = any(job.record.get("slurm") for job in study.history.jobs)
     profile = f"profiles/{'slurm' if slurm else 'default'}/profile.v9+.yaml"
     text = study.code.read(study.commit, profile)
@@ -93,7 +93,7 @@ def _settings_of_engine(graph: Graph, study: Study, files: Files) -> list[Entity
 
 
 def _locks(graph: Graph, study: Study, files: Files) -> list[Entity]:
-    """Locks of the environments that the jobs ran in; with their text where it is still so."""
+    """Lock files of the environments of all jobs, with their text if it is unchanged."""
     locks = {
         (path, digest)
         for job in study.history.jobs

@@ -1,4 +1,4 @@
-"""What a crate tells about: a study's history, settings and workflow."""
+"""The study that a crate describes: history, settings and workflow."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Study:
     Attributes
     ----------
     history
-        All its jobs.
+        History of all its jobs.
     config
-        Its resolved settings.
+        Complete settings.
     code
-        The workflow.
+        Source code of the workflow.
     """
 
     history: History
@@ -32,22 +32,22 @@ class Study:
 
     @cached_property
     def rules(self) -> list[str]:
-        """Rules that have jobs, in order of their first ones."""
+        """Rules that have jobs, ordered by their first jobs."""
         return list(dict.fromkeys(job.rule for job in self.history.jobs))
 
     def jobs(self, rule: str) -> list[Job]:
-        """Jobs of a rule, in order of time."""
+        """Jobs of a rule, in chronological order."""
         return [job for job in self.history.jobs if job.rule == rule]
 
     @property
     def commit(self) -> str | None:
-        """The commit of the last job, which stands for the workflow; every tool has its own."""
+        """Commit of the last job, used for the workflow; each tool has its own commit."""
         commit: str | None = self.history.jobs[-1].record["commit"]
         return commit
 
     @property
     def home(self) -> str:
-        """Address of the workflow, or the standard identifier of its commit."""
+        """Address of the workflow, or the SWHID of its commit."""
         return self.code.address or f"{ARCHIVE}/swh:1:rev:{self.commit}"
 
     @cached_property
@@ -58,10 +58,10 @@ class Study:
 
     @property
     def start(self) -> datetime:
-        """When the first job began."""
+        """Start of the first job."""
         return self.history.jobs[0].start
 
     @cached_property
     def end(self) -> datetime:
-        """When the last job ended."""
+        """End of the last job."""
         return max(job.end or job.start for job in self.history.jobs)

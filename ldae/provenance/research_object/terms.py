@@ -1,4 +1,4 @@
-"""Addresses of the vocabularies and profiles that a crate is written in, and forms of values."""
+"""Addresses of the vocabularies and profiles that a crate uses, and formats of values."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SCHEMA_ORG = "http://schema.org"
 
 
 def action_status(completed: bool) -> str:
-    """Address of how an action ended."""
+    """Address of the status of an action."""
     return f"{SCHEMA_ORG}/{COMPLETED if completed else FAILED}"
 
 
 def time_stamp(time: datetime) -> str:
-    """Time as ISO 8601, to the second."""
+    """Time in ISO 8601, to the second."""
     return time.isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""The tools of the workflow: the scripts of its rules, and the packages that these need."""
+"""Tools of the workflow: the scripts of its rules, and the packages that they require."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ldae.provenance.wording import describe_commit
 
 @dataclass(frozen=True)
 class Tools:
-    """The tools of a crate.
+    """Tools of a crate.
 
     Attributes
     ----------
     graph
         The crate.
     study
-        What it tells about.
+        The study that it describes.
     """
 
     graph: Graph
     study: Study
 
     def tool(self, job: Job) -> Entity:
-        """The script of a job's rule at the job's commit."""
+        """Script of a job's rule at the commit of the job."""
         path = job.script
         commit = job.record["commit"]
         uri = self.study.code.uri(commit, path) or f"#tool/{job.rule}"
@@ -47,12 +47,12 @@ class Tools:
         )
 
     def _purpose(self, commit: str | None, path: str) -> str:
-        """What a script says that it does."""
+        """Purpose of a script, from its docstring."""
         text = ast.get_docstring(ast.parse(self.study.code.read(commit, path))) or path
         return text.removeprefix("Rule entry point: ").strip()
 
     def package(self, name: str, version: str) -> Entity:
-        """A package of PyPI, or ``python``, in one version."""
+        """One version of a package of PyPI, or of ``python``."""
         uri = f"https://pypi.org/project/{name}/{version}/"
         if name == "python":
             uri = f"https://www.python.org/downloads/release/python-{version.replace('.', '')}/"

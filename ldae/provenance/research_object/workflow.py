@@ -1,4 +1,4 @@
-"""The workflow: its Snakefile with the files of rules, and one step per rule."""
+"""The workflow: its Snakefile, its files of rules, and one step per rule."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from io import StringIO
 
 from rocrate.model import Entity
 
+from ldae.provenance.research_object.agents import add_authors, add_license
 from ldae.provenance.research_object.files import Files
 from ldae.provenance.research_object.graph import Graph
-from ldae.provenance.research_object.people import add_authors, add_license
 from ldae.provenance.research_object.study import Study
 from ldae.provenance.research_object.terms import BIOSCHEMAS
 from ldae.provenance.research_object.tools import Tools
@@ -17,7 +17,7 @@ SNAKEFILE = "Snakefile"
 
 
 def add_workflow(graph: Graph, study: Study, files: Files) -> Entity:
-    """Snakefile and files of rules as they were at the study's commit."""
+    """Add the Snakefile and the files of rules at the commit of the study."""
     code, commit = study.code, study.commit
     workflow = graph.crate.add_workflow(
         StringIO(code.read(commit, SNAKEFILE)),
@@ -43,7 +43,7 @@ def add_workflow(graph: Graph, study: Study, files: Files) -> Entity:
 
 
 def add_steps(graph: Graph, study: Study, tools: Tools, workflow: Entity) -> dict[str, Entity]:
-    """Steps of the workflow by their rules; its tools are those of all jobs."""
+    """Add the steps of the workflow, by rule, and the tools of all its jobs."""
     steps = {
         rule: graph.entity(
             f"{SNAKEFILE}#{rule}",

@@ -1,4 +1,4 @@
-"""Import a package that the host has and the image lacks."""
+"""Import a package that the host has and the image does not have."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Write down what a job in a container sees of its host."""
+"""Report what a job in a container sees of its host."""
 
 import json
 import os

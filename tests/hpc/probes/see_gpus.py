@@ -1,4 +1,4 @@
-"""Write down which GPUs each of a job's processes may choose from."""
+"""Report which GPUs each process of a job can see."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""People, groups and the licence."""
+"""Persons, organisations and the licence."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ ORCID = "https://orcid.org/"
 
 
 def add_person(graph: Graph, entry: Mapping[str, str], home: str) -> Entity:
-    """A person, or a group under one name.
+    """Add a person or an organisation.
 
     Parameters
     ----------
     graph
         The crate.
     entry
-        Names and perhaps ``orcid``, under the keys of CITATION.cff.
+        Names and optionally ``orcid``, with the keys of CITATION.cff.
     home
-        Address that stands for that of a group.
+        Web address to use for an organisation.
     """
     whole = entry.get("name") or f"{entry.get('given-names', '')} {entry['family-names']}".strip()
     orcid = entry.get("orcid")
@@ -36,12 +36,12 @@ def add_person(graph: Graph, entry: Mapping[str, str], home: str) -> Entity:
 
 
 def add_authors(graph: Graph, study: Study) -> list[Entity]:
-    """Authors of the workflow."""
+    """Add the authors of the workflow."""
     return [add_person(graph, author, study.home) for author in study.code.citation["authors"]]
 
 
 def add_license(graph: Graph, study: Study) -> Entity:
-    """Licence of the workflow, which is that of what it made."""
+    """Add the licence of the workflow, which also applies to its results."""
     name = str(study.code.citation["license"])
     uri = f"https://spdx.org/licenses/{name}"
     return graph.entity(

@@ -1,4 +1,4 @@
-"""Look for people on both sides of the split, and for fits that saw a test person."""
+"""Check for participants in more than one split, and for fits that used test participants."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from ldae.provenance.audit.study import Study
 from ldae.provenance.history import Job
 from ldae.provenance.places import RESULTS
 
+NAME = "participants"
 SPLIT = f"{RESULTS}/split/split.tsv"
 SCANS = f"{RESULTS}/manifest/scans.tsv"
 TEST = "test"
-# Rules of these kinds fit something, and must say on whom.
+# Rules with these prefixes fit something and must record on which participants.
 FITTING = ("train_", "fit_", "measure_latent_scale")
 
 Split = dict[str, str]
 
 
-def check_people(study: Study) -> Check:
-    """Read the split and everything that must keep to it."""
+def check_participants(study: Study) -> Check:
+    """Check that tables and fits agree with the split of the participants."""
     split, findings = _read_split(study)
     if not split:
-        return Check("people", "no split", tuple(findings))
+        return Check(NAME, "no split", tuple(findings))
     findings += _check_scans(study, split)
     findings += _check_tables(study, split)
     n_fits = 0
@@ -39,12 +40,13 @@ def check_people(study: Study) -> Check:
         if not fits and job.rule.startswith(FITTING):
             silent.append(job)
     if silent:
-        findings.append(study.finding(Level.UNCHECKED, silent, "whom they fitted on", "no note"))
-    return Check("people", f"{len(split):,} people, {n_fits} fits", tuple(findings))
+        expected = "a record of the participants of the fit"
+        findings.append(study.finding(Level.UNCHECKED, silent, expected, "none"))
+    return Check(NAME, f"{len(split):,} participants, {n_fits} fits", tuple(findings))
 
 
 def _read_split(study: Study) -> tuple[Split, list[Finding]]:
-    """The split, and people who are in it twice."""
+    """The split, and findings about participants that occur in it more than once."""
     rows = _rows(study, SPLIT)
     if not rows:
         return {}, [Finding(Level.ERROR, SPLIT, "the split by subject", "no such table")]
@@ -59,12 +61,12 @@ def _read_split(study: Study) -> tuple[Split, list[Finding]]:
         for subject, splits in sorted(found.items())
         if len(splits) > 1
     ]
-    # a person who is in the test split too is treated as one of it
+    # a participant in several splits counts as test participant if one of them is the test split
     return {s: TEST if TEST in all_ else all_[0] for s, all_ in found.items()}, findings
 
 
 def _check_scans(study: Study, split: Split) -> Iterator[Finding]:
-    """Everyone who was scanned is in the split, and no scan is there under two names."""
+    """Check that every scanned participant is in the split, and no scan belongs to two of them."""
     rows = _rows(study, SCANS)
     scanned = {row["subject"] for row in rows}
     affected = study.history.descendants(SCANS)
@@ -73,13 +75,13 @@ def _check_scans(study: Study, split: Split) -> Iterator[Finding]:
     by_content: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         by_content[row["sha256"]].add(row["subject"])
-    for sha256, people in sorted(by_content.items()):
-        if len({split.get(person) for person in people}) > 1:
+    for sha256, subjects in sorted(by_content.items()):
+        if len({split.get(subject) for subject in subjects}) > 1:
             yield Finding(
                 Level.ERROR,
                 SCANS,
-                f"scan {sha256} of one person",
-                f"the same bytes of {' and '.join(sorted(people))}, in different splits",
+                f"scan {sha256} of one participant",
+                f"the same bytes for {' and '.join(sorted(subjects))}, in different splits",
                 affected,
             )
     states = {f.path: f.sha256 for job in study.chain for f in (*job.outputs, *job.inputs)}
@@ -93,14 +95,14 @@ def _check_scans(study: Study, split: Split) -> Iterator[Finding]:
             yield Finding(
                 Level.ERROR,
                 path,
-                f"sha256 {row['sha256']}, as {SCANS} lists it",
-                f"sha256 {raw[path]}, as it was read",
+                f"sha256 {row['sha256']}, as listed in {SCANS}",
+                f"sha256 {raw[path]} when it was read",
                 affected,
             )
 
 
 def _check_tables(study: Study, split: Split) -> Iterator[Finding]:
-    """Every table that names subjects and splits agrees with the split."""
+    """Check that every table with subjects and splits agrees with the split."""
     for job in study.chain:
         for file in job.outputs:
             if not file.path.endswith(".tsv") or file.path == SPLIT:
@@ -119,29 +121,28 @@ def _check_tables(study: Study, split: Split) -> Iterator[Finding]:
 def _check_fit(
     study: Study, job: Job, statistic: str, subjects: list[str], split: Split
 ) -> Iterator[Finding]:
-    """The people of one fit."""
+    """Check the participants of one fit."""
     name = f"{statistic}, fitted by {job.case} {job.id}"
     affected = study.history.targets_of([job])
     seen = [subject for subject in subjects if split.get(subject) == TEST]
-    strangers = [subject for subject in subjects if subject not in split]
+    unknown = [subject for subject in subjects if subject not in split]
     if seen:
         yield Finding(
             Level.ERROR,
             name,
-            "nobody of the test split",
-            f"{len(seen)} of {len(subjects)} people: {', '.join(seen[:5])}",
+            "no participants of the test split",
+            f"{len(seen)} of {len(subjects)}: {', '.join(seen[:5])}",
             affected,
         )
-    if strangers:
-        yield Finding(
-            Level.ERROR, name, "people of the split only", f"{', '.join(strangers[:5])}", affected
-        )
+    if unknown:
+        expected = "participants of the split only"
+        yield Finding(Level.ERROR, name, expected, f"also {', '.join(unknown[:5])}", affected)
     if not subjects:
-        yield Finding(Level.ERROR, name, "people", "nobody", affected)
+        yield Finding(Level.ERROR, name, "at least one participant", "none", affected)
 
 
 def _splits_in(study: Study, name: str) -> set[tuple[str, str]]:
-    """Pairs of subject and split in a table; empty where it does not name both."""
+    """Pairs of subject and split in a table; empty if it lacks one of these columns."""
     path = study.places.find(name)
     if path is None or not path.is_file():
         return set()
