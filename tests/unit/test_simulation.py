@@ -12,8 +12,10 @@ import pytest
 
 from ldae.data.bids import describe_bids, read_bids
 from ldae.errors import InputError
-from ldae.simulation import SimulationSettings, draw_population, simulate_cohort
+from ldae.simulation.cohort import simulate_cohort
+from ldae.simulation.population import draw_population
 from ldae.simulation.sampling import refine_linear, sample_linear
+from ldae.simulation.settings import SimulationSettings
 from ldae.workflow.plan import simulated_summary
 
 SETTINGS = {
