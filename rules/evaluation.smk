@@ -405,6 +405,7 @@ rule tabulate_claims:
         runtime=minutes(10),
     params:
         claimed=plan.claimed,
+        settings=lookup(within=config, dpath="verdicts"),
         code=code_digest("tabulate_claims"),
     message:
         "Gathering the paper's claims, by its protocol and by ours"
@@ -434,6 +435,8 @@ rule judge_claims:
     params:
         methods=plan.methods.as_params(),
         judged=[*plan.claimed, "comparisons"],
+        settings=lookup(within=config, dpath="verdicts"),
+        left_out=plan.left_out,
         code=code_digest("judge_claims"),
     message:
         "Judging what holds of the paper's claims"
