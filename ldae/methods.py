@@ -201,7 +201,7 @@ class Method:
     needs: Need | None = None
 
 
-SHARED_SECTIONS = ("diffusion", "grid")
+SHARED_SECTIONS = ("cohort", "diffusion", "grid")
 """Sections that all networks of a study share, so that no ablation changes them."""
 
 DDIM = "ldae.diffusion.sampler:DDIM"
@@ -237,7 +237,7 @@ NETWORKS = (
         memory_mb=64000,
     ),
     Network(
-        "supervised", ("supervised", "encoder"), Look("supervised encoder", "blue"),
+        "supervised", ("supervised", "encoder", "cohort"), Look("supervised encoder", "blue"),
         train="ldae.training.supervised:train_supervised",
         encoder=_ENCODER,
         space=Space.VOXEL,
