@@ -514,7 +514,7 @@ def study_methods(config: Settings) -> Methods:
     """
     known = Methods([*METHODS, *(m for p in plugins(config) for m in p.methods)])
     ablations = [
-        _ablation(name, known[ablation["network"]], i)
+        _ablation(name, known[ablation["network"]], i, ablation["label"])
         for i, (name, ablation) in enumerate(config["ablations"].items())
     ]
     return Methods([*known.values(), *ablations])
@@ -523,11 +523,11 @@ def study_methods(config: Settings) -> Methods:
 ABLATION_MARKERS = ("<", ">", "h", "H", "8", "*")
 
 
-def _ablation(name: str, base: Method, number: int) -> Method:
+def _ablation(name: str, base: Method, number: int, label: str | None) -> Method:
     """The method of an ablation: codes of a changed network, otherwise its base."""
     words = name.removeprefix(f"{base.name}_").replace("_", " ")
     marker = ABLATION_MARKERS[number % len(ABLATION_MARKERS)]
-    look = Look(f"{base.look.label}, {words}", base.look.color, marker)
+    look = Look(label or f"{base.look.label}, {words}", base.look.color, marker)
     return replace(
         base, name=name, look=look, evaluations=(), edit=None, network=name, ablation_of=base.name
     )

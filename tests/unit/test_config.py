@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ldae.errors import InputError
-from ldae.methods import describe_change, study_variants
+from ldae.methods import describe_change, study_methods, study_variants
 from ldae.workflow.config import complete_config, leaves
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +87,13 @@ def test_an_ablation_shares_every_other_setting():
     assert describe_change(config, "short_code") == "encoder.dim_y 96 → 4"
 
 
+def test_an_ablation_may_have_a_label():
+    overlay = ablation("short_code", "encoder", {"dim_y": 4})
+    assert study_methods(complete_config(merged(overlay))).label("short_code") == "LDAE, short code"
+    overlay["ablations"]["short_code"]["label"] = "16 entries"
+    assert study_methods(complete_config(merged(overlay))).label("short_code") == "16 entries"
+
+
 def test_an_ablation_may_change_what_its_network_stands_on():
     config = complete_config(merged(ablation("noise", "prior", {"v_prediction": False})))
     assert study_variants(config)["noise"].stands_on == "prior_of_noise"
@@ -137,7 +144,7 @@ MISTAKES = {
         {"preprocessing": {"intensity_percentiles": [99.5, 0.5]}}, "Write [0.5, 99.5]",
     ),
     "falling months": ({"cohort": {"simulated": {"months": [6, 12]}}}, "months do not rise from 0"),
-    "falling schedule": ({"diffusion": {"beta_start": 0.1}}, "0.1 is not below diffusion.beta_end"),
+    "falling schedule": ({"diffusion": {"beta_start": 0.1}}, "0.1 is above diffusion.beta_end"),
     "more steps than timesteps": (
         {"diffusion": {"n_timesteps": 50}},
         "evaluation.reconstruction.steps: 100 steps are more than diffusion.n_timesteps 50",

@@ -14,7 +14,10 @@ import pytest
 import yaml
 
 from ldae.errors import InputError
-from ldae.preprocessing.brain import METHODS
+from ldae.methods import METHODS, NETWORKS
+from ldae.preprocessing.brain import METHODS as BRAIN_EXTRACTIONS
+from ldae.provenance.code import code_files
+from ldae.workflow.settings.ablations import FOLDERS
 from ldae.workflow.settings.cohort import Preprocessing
 from ldae.workflow.settings.command import add_arguments, run
 from ldae.workflow.settings.documents import CONFIG, json_schema, make_documents
@@ -118,4 +121,19 @@ def test_numbers_are_written_as_yaml_reads_them() -> None:
 
 def test_every_method_of_brain_extraction_is_a_choice() -> None:
     choices = schema_at(["brain_extraction"], Preprocessing.model_json_schema())["enum"]
-    assert tuple(choices) == METHODS
+    assert tuple(choices) == BRAIN_EXTRACTIONS
+
+
+def test_no_job_needs_the_models() -> None:
+    """Containers have what the scripts import; the settings are read by the main process."""
+    for script in (ROOT / "scripts").glob("*.py"):
+        read = [file for file in code_files(script) if "workflow/settings" in file.as_posix()]
+        assert not read, f"{script.name} reads {read[0]}"
+
+
+def test_ablations_cannot_take_the_place_of_a_folder() -> None:
+    texts = [path.read_text() for path in (ROOT / "rules").glob("*.smk")]
+    texts += [path.read_text() for path in (ROOT / "ldae" / "workflow").glob("*.py")]
+    named = set(re.findall(r"(?:<results>/|results\(f?\")([a-z_]+)/", "\n".join(texts)))
+    taken = {*FOLDERS, *(network.name for network in NETWORKS), *(m.name for m in METHODS)}
+    assert named and named <= taken

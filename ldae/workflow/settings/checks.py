@@ -118,8 +118,8 @@ def _trainings(study: StudySettings) -> Iterator[Fault]:
 def _schedule(study: StudySettings) -> Iterator[Fault]:
     """A noise schedule that falls, and samplers that take more steps than there are timesteps."""
     diffusion = study.diffusion
-    if diffusion.beta_start >= diffusion.beta_end:
-        problem = f"{diffusion.beta_start:g} is not below diffusion.beta_end {diffusion.beta_end:g}"
+    if diffusion.beta_start > diffusion.beta_end:
+        problem = f"{diffusion.beta_start:g} is above diffusion.beta_end {diffusion.beta_end:g}"
         yield Fault(("diffusion", "beta_start"), problem, "Choose a smaller number")
     for path, steps in _sampler_steps(study):
         if steps > diffusion.n_timesteps:
