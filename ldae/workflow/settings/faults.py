@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ldae.errors import InputError
-from ldae.workflow.settings.files import COMMAND_LINE, Key, source_of, spell
+from ldae.workflow.settings.files import COMMAND_LINE, Key, source_of, spell, value_at
 from ldae.workflow.settings.study import StudySettings
 from ldae.workflow.settings.wording import (
     Schema,
@@ -49,8 +50,8 @@ def explain(
     """
     details = min(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
     path: list[Key] = [key for key in details["loc"] if key != "[key]"]
-    if details["loc"][-1] == "[key]":
-        path[-1] = str(details["input"])
+    if _is_key(details):
+        path[-1] = in_yaml(_key(details, given))
     source = source_of(path, given, files)
     schema = model.model_json_schema()
     if details["type"] == "extra_forbidden":
@@ -77,8 +78,8 @@ def _problem(
         return f"{name}: {details['ctx']['problem']}", str(details["ctx"]["remedy"])
     if details["type"] == "missing":
         return f"{name} is missing", f"Add it: {summary(schema)}"
-    if details["loc"][-1] == "[key]":
-        return f"{name}: the name {path[-1]!r} cannot be used", _name_remedy(path[-1])
+    if _is_key(details):
+        return f"{name}: this name cannot be used", _name_remedy(path[-1])
     problem = f"{name} is {_shown(value)} and must be {expectation(schema)}"
     number = _number(value)
     if number is not None and details["type"] in ("int_type", "float_type"):
@@ -106,13 +107,28 @@ def _number(value: object) -> str | None:
         number = float(value)
     except ValueError:
         return None
+    if not math.isfinite(number):
+        return None
     return in_yaml(int(number) if number.is_integer() and abs(number) < 1e15 else number)
+
+
+def _is_key(details: ErrorDetails) -> bool:
+    """Whether a mistake is a key and not its value."""
+    return details["type"] == "invalid_key" or details["loc"][-1] == "[key]"
+
+
+def _key(details: ErrorDetails, given: Mapping[str, Any]) -> object:
+    """The key at fault; of a section's the mistake gives the value alone."""
+    if details["type"] != "invalid_key":
+        return details["input"]
+    section = value_at(given, details["loc"][:-1])
+    return next(key for key in section if not isinstance(key, str))
 
 
 def _name_remedy(name: Key) -> str:
     """What to do about a key that is no name, such as the key ``no`` that YAML reads as false."""
-    if name in ("True", "False"):
-        return f"Put it in quotes: YAML reads it as {str(name).lower()}"
+    if name in ("true", "false", "null") or str(name).isdigit():
+        return f"Put it in quotes: YAML reads it as {name}"
     return "Begin with a letter and use lower-case letters, digits and underscores"
 
 

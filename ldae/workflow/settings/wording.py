@@ -130,7 +130,7 @@ def _own_range(schema: Schema) -> str:
     else:
         limits = ((low, "at least"), (above, "above"), (high, "at most"), (below, "below"))
         words = [" and ".join(f"{word} {limit:g}" for limit, word in limits if limit is not None)]
-    words.append("not empty" if "minProperties" in schema else "")
+    words.append("not empty" if {"minProperties", "minLength"} & set(schema) else "")
     words.append(f"a multiple of {schema['multipleOf']}" if "multipleOf" in schema else "")
     words.append(f"matching {schema['pattern']}" if "pattern" in schema else "")
     return ", ".join(word for word in words if word)
