@@ -514,7 +514,7 @@ def study_methods(config: Settings) -> Methods:
     """
     known = Methods([*METHODS, *(m for p in plugins(config) for m in p.methods)])
     ablations = [
-        _ablation(name, known[ablation["network"]], i, ablation["label"])
+        _ablation(name, known[ablation["network"]], i, ablation.get("label"))
         for i, (name, ablation) in enumerate(config["ablations"].items())
     ]
     return Methods([*known.values(), *ablations])
