@@ -18,18 +18,18 @@ class Sampler:
 
     Attributes
     ----------
-    name
-        By which the settings name it.
     timesteps
         Timesteps 0 … T that it visits, of the number of steps and T.
     move
         Carries a sample through timesteps; one evaluation of the network per step.
+    name
+        Key of its number of steps in the setting ``evaluation.throughput.steps``.
     """
 
-    name: str
     timesteps: Callable[[int, int], list[int]]
     move: Callable[[Tensor, NoisePredictor, list[int], NoiseSchedule], Tensor]
+    name: str = "default"
 
 
-DDIM = Sampler("ddim", ddim_timesteps, ddim_move)
-MULTISTEP = Sampler("multistep", multistep_timesteps, multistep_move)
+DDIM = Sampler(ddim_timesteps, ddim_move)
+MULTISTEP = Sampler(multistep_timesteps, multistep_move, "multistep")
