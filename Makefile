@@ -19,7 +19,7 @@ CONFIG ?=
 RESULTS = $(shell sed -n 's/^  results: *\([^ \#]*\).*/\1/p' config.yaml $(STUDY) | tail -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help figures crate containers test hpc-test docs lint format types lock clean
+.PHONY: help figures crate containers test hpc-test docs lint format types settings lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -86,6 +86,9 @@ format: $(READY)  ## format code and workflow
 
 types: $(READY)  ## check types
 	@$(BIN)/mypy ldae
+
+settings: $(READY)  ## make schema, comments and reference page from the settings' models
+	@$(BIN)/python -m ldae.workflow.settings
 
 lock: $(READY)  ## update the lock files from envs/*.in
 	@$(BIN)/python envs/lock.py

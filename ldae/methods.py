@@ -201,7 +201,7 @@ class Method:
     needs: Need | None = None
 
 
-SHARED_SECTIONS = ("diffusion", "grid")
+SHARED_SECTIONS = ("cohort", "diffusion", "grid")
 """Sections that all networks of a study share, so that no ablation changes them."""
 
 DDIM = "ldae.diffusion.sampler:DDIM"
@@ -237,7 +237,7 @@ NETWORKS = (
         memory_mb=64000,
     ),
     Network(
-        "supervised", ("supervised", "encoder"), Look("supervised encoder", "blue"),
+        "supervised", ("supervised", "encoder", "cohort"), Look("supervised encoder", "blue"),
         train="ldae.training.supervised:train_supervised",
         encoder=_ENCODER,
         space=Space.VOXEL,
@@ -522,7 +522,7 @@ def study_methods(config: Settings) -> Methods:
     """
     known = Methods([*METHODS, *(m for p in plugins(config) for m in p.methods)])
     ablations = [
-        _ablation(name, known[ablation["network"]], i)
+        _ablation(name, known[ablation["network"]], i, ablation.get("label"))
         for i, (name, ablation) in enumerate(config["ablations"].items())
     ]
     return Methods([*known.values(), *ablations])
@@ -531,11 +531,11 @@ def study_methods(config: Settings) -> Methods:
 ABLATION_MARKERS = ("<", ">", "h", "H", "8", "*")
 
 
-def _ablation(name: str, base: Method, number: int) -> Method:
+def _ablation(name: str, base: Method, number: int, label: str | None) -> Method:
     """The method of an ablation: codes of a changed network, otherwise its base."""
     words = name.removeprefix(f"{base.name}_").replace("_", " ")
     marker = ABLATION_MARKERS[number % len(ABLATION_MARKERS)]
-    look = Look(f"{base.look.label}, {words}", base.look.color, marker)
+    look = Look(label or f"{base.look.label}, {words}", base.look.color, marker)
     return replace(
         base, name=name, look=look, evaluations=(), edit=None, network=name, ablation_of=base.name
     )

@@ -51,6 +51,7 @@ rule read_bids:
     params:
         bids_dir=study.bids_dir,
         public=study.public,
+        diagnoses=lookup(within=config, dpath="cohort/diagnoses"),
         fingerprint=study.cohort_fingerprint,
         code=code_digest("read_bids"),
     message:

@@ -20,6 +20,7 @@ rule fit_probe:
         mem_mb=memory(4000),
         runtime=minutes(30, per_scan=0.01),
     params:
+        diagnoses=lookup(within=config, dpath="cohort/diagnoses"),
         c_grid=lookup(within=config, dpath="probes/c_grid"),
         alpha_grid=lookup(within=config, dpath="probes/alpha_grid"),
         n_folds=lookup(within=config, dpath="probes/n_folds"),
@@ -205,6 +206,7 @@ rule manipulate_attribute:
         diffusion=lookup(within=config, dpath="diffusion"),
         grid=lookup(within=config, dpath="grid"),
         settings=lookup(within=config, dpath="evaluation/manipulation"),
+        diagnoses=lookup(within=config, dpath="cohort/diagnoses"),
         c_grid=lookup(within=config, dpath="probes/c_grid"),
         alpha_grid=lookup(within=config, dpath="probes/alpha_grid"),
         n_folds=lookup(within=config, dpath="probes/n_folds"),
@@ -405,6 +407,7 @@ rule tabulate_claims:
         runtime=minutes(10),
     params:
         claimed=plan.claimed,
+        settings=lookup(within=config, dpath="verdicts"),
         code=code_digest("tabulate_claims"),
     message:
         "Gathering the paper's claims, by its protocol and by ours"
@@ -434,6 +437,8 @@ rule judge_claims:
     params:
         methods=plan.methods.as_params(),
         judged=[*plan.claimed, "comparisons"],
+        settings=lookup(within=config, dpath="verdicts"),
+        left_out=plan.left_out,
         code=code_digest("judge_claims"),
     message:
         "Judging what holds of the paper's claims"

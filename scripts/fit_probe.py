@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ldae.data.diagnoses import Diagnoses
 from ldae.data.volumes import read_index
 from ldae.evaluation.probes.fitting import fit_probes
 from ldae.statistics.predictions import SHARED, write_predictions
@@ -14,6 +15,7 @@ with rule_entry(snakemake) as run:
     probes, predictions = fit_probes(
         codes=np.load(snakemake.input.codes),
         index=read_index(Path(snakemake.input.index)),
+        diagnoses=Diagnoses(**snakemake.params.diagnoses),
         c_grid=snakemake.params.c_grid,
         alpha_grid=snakemake.params.alpha_grid,
         n_folds=snakemake.params.n_folds,

@@ -10,5 +10,10 @@ from ldae.workflow.entry import rule_entry
 with rule_entry(snakemake) as run:
     names = zip(snakemake.params.judged, snakemake.input.tables, strict=True)
     tables = {name: read_table(Path(path)) for name, path in names}
-    table = judge_claims(tables, Methods.from_params(snakemake.params.methods))
+    table = judge_claims(
+        tables,
+        Methods.from_params(snakemake.params.methods),
+        snakemake.params.settings,
+        snakemake.params.left_out,
+    )
     write_table(table, Path(snakemake.output.table), Path(snakemake.output.text))

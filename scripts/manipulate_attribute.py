@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ldae.data.diagnoses import Diagnoses
 from ldae.data.volumes import VolumeStore
 from ldae.evaluation.codes import template_volumes
 from ldae.evaluation.editing.judges import ProbeSettings
@@ -44,6 +45,7 @@ with rule_entry(snakemake) as run:
             alpha_grid=snakemake.params.alpha_grid,
             n_folds=snakemake.params.n_folds,
             pca_components=snakemake.params.pca_components,
+            diagnoses=Diagnoses(**snakemake.params.diagnoses),
         ),
         settings=EditSettings(
             batch_size=snakemake.resources.micro_batch, **snakemake.params.settings

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ldae.simulation import simulate_cohort
+from ldae.simulation.cohort import simulate_cohort
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:

@@ -8,5 +8,6 @@ from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     names = zip(snakemake.params.claimed, snakemake.input.tables, strict=True)
-    table = tabulate_claims({name: read_table(Path(path)) for name, path in names})
+    tables = {name: read_table(Path(path)) for name, path in names}
+    table = tabulate_claims(tables, snakemake.params.settings)
     write_table(table, Path(snakemake.output.table), Path(snakemake.output.text))

@@ -1,10 +1,10 @@
 """The claims of the paper in one table, by the paper's protocol and by the workflow's.
 
 The paper (Lozupone et al. 2026) scores reconstructions over the whole volume, background included,
-in windows of 3 voxels; interpolations in windows of 4 against the autoencoder's reconstruction of
-the target; and gives precision and recall of the control group.  Those rows are called ``paper``.
-The rows called ``workflow`` score inside the brain, with the standard window, against the real
-scan, with patients as the positive class.
+in small uniform windows; interpolations against the autoencoder's reconstruction of the target, in
+windows of another size (``verdicts.paper_windows`` of the settings); and gives precision and recall
+of the control group. Those rows are called ``paper``. The rows called ``workflow`` score inside the
+brain, with the standard window, against the real scan, with patients as the positive class.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from ldae.conclusions.criteria import SSIM_WINDOW, Criteria, Criterion, conditions
 from ldae.statistics.tables import CONDITION_COLUMNS, RESULT_COLUMNS, tidy
 
 PAPER, WORKFLOW = "paper", "workflow"
+
+PAPER_RECONSTRUCTION = Criterion(("paper_windows", "reconstruction"))
+PAPER_INTERPOLATION = Criterion(("paper_windows", "interpolation"))
+"""Windows of SSIM in the paper's protocol."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Selection:
     metrics
         Metrics taken.
     where
-        Conditions: a value, or None for an empty cell.
+        Conditions: a value, a number of the criteria, or None for an empty cell.
     """
 
     claim: str
@@ -59,13 +64,15 @@ SELECTIONS = (
     Selection("age is in the code", PAPER, "probes", ("mae", "rmse"), {"split": "test"}),
     Selection("age is in the code", WORKFLOW, "probes", ("mae", "rmse", "r2"), {"split": "test"}),
     Selection(
-        "reconstruction", PAPER, "reconstruction", ("ssim",), {"region": "whole", "window": 3}
+        "reconstruction", PAPER, "reconstruction", ("ssim",),
+        {"region": "whole", "window": PAPER_RECONSTRUCTION},
     ),
     Selection(
         "reconstruction", PAPER, "reconstruction", ("mse", "lpips"), {"region": "whole"}
     ),
     Selection(
-        "reconstruction", WORKFLOW, "reconstruction", ("ssim",), {"region": "mask", "window": 11}
+        "reconstruction", WORKFLOW, "reconstruction", ("ssim",),
+        {"region": "mask", "window": SSIM_WINDOW},
     ),
     Selection(
         "reconstruction", WORKFLOW, "reconstruction", ("mse", "lpips"), {"region": "mask"}
@@ -81,7 +88,10 @@ SELECTIONS = (
     ),
     Selection(
         "interpolation", PAPER, "interpolation", ("ssim",),
-        {"target": "autoencoder", "region": "whole", "window": 4, "nearest_months": None},
+        {
+            "target": "autoencoder", "region": "whole", "window": PAPER_INTERPOLATION,
+            "nearest_months": None,
+        },
     ),
     Selection(
         "interpolation", PAPER, "interpolation", ("mse",),
@@ -89,7 +99,7 @@ SELECTIONS = (
     ),
     Selection(
         "interpolation", WORKFLOW, "interpolation", ("ssim",),
-        {"target": "real", "region": "mask", "window": 11, "nearest_months": None},
+        {"target": "real", "region": "mask", "window": SSIM_WINDOW, "nearest_months": None},
     ),
     Selection(
         "interpolation", WORKFLOW, "interpolation", ("mse", "skill"),
@@ -107,7 +117,7 @@ SELECTIONS = (
 )  # fmt: skip
 
 
-def tabulate_claims(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def tabulate_claims(tables: Mapping[str, pd.DataFrame], criteria: Criteria) -> pd.DataFrame:
     """The paper's claims, each by both protocols.
 
     Parameters
@@ -115,22 +125,24 @@ def tabulate_claims(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     tables
         The study's tables by name (:func:`ldae.statistics.tables.read_table`); what is missing is
         left out.
+    criteria
+        Section ``verdicts`` of the settings, for the windows of SSIM.
 
     Returns
     -------
     pandas.DataFrame
         Table ``claims``: rows of the given tables with columns claim and protocol.
     """
-    parts = [_select(tables[s.table], s) for s in SELECTIONS if s.table in tables]
+    parts = [_select(tables[s.table], s, criteria) for s in SELECTIONS if s.table in tables]
     rows = pd.concat([p for p in parts if len(p)], ignore_index=True)
     known = {"cohort", "split", "method", *CONDITION_COLUMNS["claims"], *RESULT_COLUMNS}
     rows = rows[[c for c in rows.columns if c in known]]
     return tidy(rows, "claims", cohort="", seeds={})
 
 
-def _select(table: pd.DataFrame, selection: Selection) -> pd.DataFrame:
+def _select(table: pd.DataFrame, selection: Selection, criteria: Criteria) -> pd.DataFrame:
     keep = table["metric"].isin(selection.metrics)
-    for mask in _conditions(table, selection.where):
+    for mask in _conditions(table, conditions(selection.where, criteria)):
         keep &= mask
     return table[keep].assign(claim=selection.claim, protocol=selection.protocol)
 

@@ -22,11 +22,14 @@ class Sampler:
         Function of the number of steps S and of T that returns the S + 1 timesteps 0 … T.
     move
         Function that takes a sample through timesteps; evaluates the network once per step.
+    name
+        Key of its number of steps in the setting ``evaluation.throughput.steps``.
     """
 
     timesteps: Callable[[int, int], list[int]]
     move: Callable[[Tensor, NoisePredictor, list[int], NoiseSchedule], Tensor]
+    name: str = "default"
 
 
 DDIM = Sampler(ddim_timesteps, ddim_move)
-MULTISTEP = Sampler(multistep_timesteps, multistep_move)
+MULTISTEP = Sampler(multistep_timesteps, multistep_move, "multistep")

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PAIRWISE_WINDOW = 3
-
 
 def choose_rows(index: pd.DataFrame, split: str, n_scans: int | None, seed: int) -> np.ndarray:
     """Rows of a split to evaluate, ascending: all, or `n_scans` from as many people as possible.
@@ -204,13 +202,14 @@ def vary_stochastic(
     n_steps: int,
     n_scans: int,
     n_samples: int,
+    window: int,
     batch_size: int,
     seed: int,
     split: str = "test",
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """What remains open when the semantic code is fixed: one y, many z_T.
 
-    Metrics: ``ssim_pairwise`` (between samples of one y, window 3), ``std`` (voxel-wise deviation
+    Metrics: ``ssim_pairwise`` (between samples of one y), ``std`` (voxel-wise deviation
     over samples, averaged), ``code_distance`` (‖E(x̂) - y‖ over the root mean square distance
     between codes of different people; 0 when the samples keep the code, 1 when they are strangers).
 
@@ -226,6 +225,8 @@ def vary_stochastic(
         Scans whose code is fixed, from different people.
     n_samples
         Draws of z_T for each, at least 2.
+    window
+        SSIM window, voxels.
     batch_size, seed, split
         As for :func:`evaluate_reconstruction`.
 
@@ -264,7 +265,7 @@ def vary_stochastic(
                 "subject": store.index["subject"].iloc[row],
             }
             values = [
-                *_spread_of_samples(samples, deviation, store.mask_batch([row])),
+                *_spread_of_samples(samples, deviation, store.mask_batch([row]), window),
                 {"region": "", "window": 0, "metric": "code_distance", "value": moved / between},
             ]
             scores += [common | value for value in values]
@@ -301,19 +302,16 @@ def _sample_code(
 
 
 def _spread_of_samples(
-    samples: Tensor, deviation: Tensor, mask: Tensor
+    samples: Tensor, deviation: Tensor, mask: Tensor, window: int
 ) -> Iterator[dict[str, object]]:
     """Likeness of samples (n, 1, H, W, D) in pairs, and their deviation; whole and in the mask."""
     first, second = np.triu_indices(len(samples), 1)
     for region, where in (("whole", None), ("mask", mask.expand_as(samples))):
         inside = None if where is None else where[first]
-        alike = ssim(samples[first], samples[second], inside, PAIRWISE_WINDOW).mean()
+        alike = ssim(samples[first], samples[second], inside, window).mean()
         spread = deviation.mean() if where is None else deviation[mask[0]].mean()
-        for metric, window, value in (
-            ("ssim_pairwise", PAIRWISE_WINDOW, alike),
-            ("std", 0, spread),
-        ):
-            yield {"region": region, "window": window, "metric": metric, "value": float(value)}
+        for metric, size, value in (("ssim_pairwise", window, alike), ("std", 0, spread)):
+            yield {"region": region, "window": size, "metric": metric, "value": float(value)}
 
 
 def _distance_between_people(y: Tensor, subjects: np.ndarray) -> float:

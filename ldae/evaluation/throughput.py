@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from ldae.diffusion.sampler import MULTISTEP
 from ldae.evaluation.interpolation import decode_between
 from ldae.methods import Methods, Space
 from ldae.models.inference import encode_stochastic, sample
@@ -99,8 +98,7 @@ def measure_throughput(
     models: Mapping[str, DiffusionAutoencoder],
     methods: Methods,
     *,
-    n_steps: int,
-    multistep_steps: int,
+    steps: Mapping[str, int],
     n_scans: int,
     n_repeats: int,
     seed: int,
@@ -124,10 +122,8 @@ def measure_throughput(
         Models with a semantic code, by method.
     methods
         The methods of `models`.
-    n_steps
-        Sampler steps, each way, of models that sample with DDIM.
-    multistep_steps
-        The same of models with the sampler of second order, which needs fewer for the same result.
+    steps
+        Sampler steps, each way, by the sampler's name; ``default`` for samplers not named.
     n_scans
         Scans per batch; interpolation pairs each with its neighbour in the batch.
     n_repeats
@@ -147,9 +143,8 @@ def measure_throughput(
     if len(rows) == 0:
         raise ValueError(f"no scan in the split {split}")
     x_cpu = store.batch(rows)
-    steps = {
-        name: multistep_steps if model.sampler is MULTISTEP else n_steps
-        for name, model in models.items()
+    steps_of = {
+        name: steps.get(model.sampler.name, steps["default"]) for name, model in models.items()
     }
     scans = {name: x_cpu.to(model.device) for name, model in models.items()}
     seconds: dict[tuple[str, str], list[float]] = {}
@@ -157,7 +152,7 @@ def measure_throughput(
     evaluations: dict[tuple[str, str], int] = {}
     for name, model in models.items():
         counted = _Counted(model)
-        for operation, run in _operations(counted, scans[name], steps[name]).items():  # type: ignore[arg-type]
+        for operation, run in _operations(counted, scans[name], steps_of[name]).items():  # type: ignore[arg-type]
             counted.evaluations = 0
             with PeakMemory(model.device) as peak:
                 run()
@@ -165,7 +160,7 @@ def measure_throughput(
             evaluations[name, operation] = counted.evaluations
     for _ in range(n_repeats):
         for name, model in models.items():
-            for operation, run in _operations(model, scans[name], steps[name]).items():
+            for operation, run in _operations(model, scans[name], steps_of[name]).items():
                 elapsed = _seconds(run, model.device)
                 seconds.setdefault((name, operation), []).append(elapsed / len(rows))
     measured: list[dict[str, object]] = []
@@ -174,7 +169,7 @@ def measure_throughput(
         common = {
             "method": name,
             "operation": operation,
-            "steps": 0 if operation == "encode_semantic" else steps[name],
+            "steps": 0 if operation == "encode_semantic" else steps_of[name],
             "device": _device_name(device),
         }
         cost = _costs(values, memory[name, operation], evaluations[name, operation], device)

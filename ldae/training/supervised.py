@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from typing_extensions import override
 
+from ldae.data.diagnoses import Diagnoses
 from ldae.data.volumes import VolumeStore
 from ldae.leakage import note_fitted
 from ldae.networks.assembly import EncoderWithHeads, save_encoder_with_heads
@@ -24,18 +26,25 @@ from ldae.training.module import AveragedTraining
 TINY = torch.finfo(torch.float32).tiny
 
 
-def supervised_targets(store: VolumeStore) -> dict[str, np.ndarray]:
+def supervised_targets(store: VolumeStore, diagnoses: Diagnoses) -> dict[str, np.ndarray]:
     """Targets of all scans by task; NaN for scans without one.
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    diagnoses
+        Words for patients and controls.
 
     Returns
     -------
     dict
-        ``ad_vs_cn``: 1 for AD and 0 for CN, present if the training split has both; ``age``:
-        z-score by the training split, present if the age varies there.
+        ``ad_vs_cn``: 1 for patients and 0 for controls, present if the training split has both;
+        ``age``: z-score by the training split, present if the age varies there.
     """
     index, train = store.index, store.rows("train")
     targets = {}
-    label = index["diagnosis"].map({"AD": 1.0, "CN": 0.0}).to_numpy(dtype=np.float32)
+    label = diagnoses.target(index["diagnosis"]).astype(np.float32)
     if {0.0, 1.0} <= set(label[train]):
         targets["ad_vs_cn"] = label
     age = index["age"].to_numpy(dtype=np.float32)
@@ -46,7 +55,7 @@ def supervised_targets(store: VolumeStore) -> dict[str, np.ndarray]:
 
 
 class SupervisedTraining(AveragedTraining):
-    """Cross-entropy for AD vs CN plus squared error for the standardised age.
+    """Cross-entropy for patients and controls plus squared error for the standardised age.
 
     Parameters
     ----------
@@ -105,18 +114,19 @@ def train_supervised(data: TrainingData, sections: Sections, job: TrainingJob) -
     data
         The packed scans.
     sections
-        Config sections ``supervised`` and ``encoder``.
+        Config sections ``supervised``, ``encoder`` and ``cohort``.
     job
         Seed and output files of the training.
     """
     torch.manual_seed(job.seed)
     store, encoder = data.store, sections["encoder"]
     settings = resolve_steps(sections["supervised"], len(store.rows("train")))
-    targets = supervised_targets(store)
+    diagnoses = Diagnoses(**sections["cohort"]["diagnoses"])
+    targets = supervised_targets(store, diagnoses)
     network = EncoderWithHeads(encoder_architecture(encoder, store.shape), list(targets))
     prepare_encoder(network.encoder, encoder, store)
     module = SupervisedTraining(network, store, targets, settings, job.seed)
     weights = file_identity(encoder["pretrained"])
-    identity = fingerprint(job, settings, encoder, weights, store.digest())
+    identity = fingerprint(job, settings, encoder, asdict(diagnoses), weights, store.digest())
     if fit(module, "train_supervised", job, identity):
         save_encoder_with_heads(job.model_path, module.validated_network)  # type: ignore[arg-type]

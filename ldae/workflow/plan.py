@@ -10,11 +10,14 @@ import math
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ldae.data.bids import cohort_tables, describe_bids
+from ldae.data.diagnoses import Diagnoses
 from ldae.data.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, summarise_scans
 from ldae.errors import InputError
 from ldae.methods import Codes, Methods, Need, describe_change, study_methods, study_variants
@@ -97,9 +100,11 @@ def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
         If the cohort's folder cannot be used.
     """
     if config["cohort"]["source"] == "simulated":
-        return simulated_summary(config["cohort"]["simulated"], config["seed"])
-
-    return describe_bids(Path(config["bids_folder"]))
+        summary = simulated_summary(config["cohort"]["simulated"], config["seed"])
+    else:
+        summary = describe_bids(Path(config["bids_folder"]))
+    words = Diagnoses(**config["cohort"]["diagnoses"]).rename(pd.Series(summary.diagnoses))
+    return replace(summary, diagnoses=tuple(sorted(set(words))))
 
 
 def simulated_summary(settings: Mapping[str, Any], seed: int = 0) -> CohortSummary:
@@ -182,7 +187,7 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
             "Give a larger cohort.",
         )
     left_out: dict[str, str] = {}
-    tasks = _plan_tasks(cohort, left_out)
+    tasks = _plan_tasks(cohort, Diagnoses(**config["cohort"]["diagnoses"]), left_out)
     lacking = _lacking(config, cohort, tasks)
     methods = _plan_methods(config, lacking, left_out)
     tables, figures = _plan_results(config, cohort, tasks, left_out)
@@ -212,14 +217,17 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     )
 
 
-def _plan_tasks(cohort: CohortSummary, left_out: dict[str, str]) -> list[str]:
+def _plan_tasks(cohort: CohortSummary, diagnoses: Diagnoses, left_out: dict[str, str]) -> list[str]:
     """What probes can predict of these people; adds to `left_out` what they cannot."""
     tasks = []
-    if {"AD", "CN"} <= set(cohort.diagnoses):
+    missing = diagnoses.missing(pd.Series(cohort.diagnoses))
+    if not missing:
         tasks.append("ad_vs_cn")
     else:
-        missing = sorted({"AD", "CN"} - set(cohort.diagnoses))
-        left_out["task ad_vs_cn"] = f"nobody in the cohort is diagnosed {' or '.join(missing)}"
+        left_out["task ad_vs_cn"] = (
+            f"nobody in the cohort is diagnosed {' or '.join(missing)} (cohort.diagnoses; its "
+            f"tables have {', '.join(cohort.diagnoses)})"
+        )
     if cohort.has_age:
         tasks.append("age")
     else:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from evaluation_toy import SHAPE, ToyModel, affine, make_store
 
+from ldae.data.diagnoses import Diagnoses
 from ldae.data.volumes import VolumeStore
 from ldae.evaluation.codes import encode_semantics, measure_region_volumes, template_volumes
 from ldae.evaluation.editing.directions import Direction, manipulated_code, targeted_directions
@@ -24,6 +25,7 @@ from ldae.statistics.scores import tabulate_scores
 from ldae.statistics.tables import table_columns
 
 STUDY = Methods(METHODS)
+DIAGNOSES = Diagnoses("AD", "CN")
 TARGETED = replace(STUDY["ldae"], name="ldae_targeted", edit="targeted")
 EDITED = Methods([STUDY["ldae"], TARGETED])
 
@@ -153,7 +155,8 @@ class GroupAsTruth:
     """Effects that are the training people's own differences, the same for everyone."""
 
     def __init__(self, store: VolumeStore) -> None:
-        self.maps = {task: group_effect(store, task).astype(np.float32) for task in TASKS}
+        effects = {task: group_effect(store, task, DIAGNOSES) for task in TASKS}
+        self.maps = {task: effect.astype(np.float32) for task, effect in effects.items()}
         self.base = store.volumes[:1].astype(np.float32)
 
     def of(self, attribute: str, scans: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -179,7 +182,7 @@ def edited(store: VolumeStore) -> Edited:
         ),
         region_atlas(SHAPE, affine()),
         GroupAsTruth(store),
-        probing=ProbeSettings([0.01, 1.0], [10.0, 1000.0], n_folds=3, pca_components=10),
+        probing=ProbeSettings([0.01, 1.0], [10.0, 1000.0], 3, 10, DIAGNOSES),
         settings=EditSettings([-0.5, -0.25, 0.25, 0.5], n_steps=8, n_scans=8, batch_size=5),
         seed=0,
         methods=EDITED,

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
+from ldae.data.diagnoses import Diagnoses
 from ldae.evaluation.probes.fitting import Probe, fit_probe, fit_probes, subject_weights
 from ldae.evaluation.probes.tables import roc_curve, tabulate_probes
 from ldae.methods import METHODS, Methods
@@ -17,10 +18,9 @@ from ldae.statistics.measures import AD_VS_CN, AGE, MEASURES, SEX
 
 STUDY = Methods(METHODS)
 
-
 GRIDS: dict[str, Any] = {
     "c_grid": [0.01, 0.1, 1.0], "alpha_grid": [1.0, 10.0, 100.0], "n_folds": 4, "seed": 0,
-    "outer_folds": None,
+    "outer_folds": None, "diagnoses": Diagnoses("AD", "CN"),
 }  # fmt: skip
 
 

@@ -95,6 +95,7 @@ def test_stochastic_variation_shrinks_with_what_the_code_knows(store: VolumeStor
             n_steps=100,
             n_scans=3,
             n_samples=4,
+            window=3,
             batch_size=3,
             seed=0,
         )

@@ -12,9 +12,11 @@ import pytest
 
 from ldae.data.bids import describe_bids, read_bids
 from ldae.errors import InputError
-from ldae.simulation import SimulationSettings, draw_population, simulate_cohort
+from ldae.simulation.cohort import simulate_cohort
+from ldae.simulation.population import draw_population
 from ldae.simulation.rates import ICV_RATIO_MEN
 from ldae.simulation.sampling import refine_linear, sample_linear
+from ldae.simulation.settings import SimulationSettings
 from ldae.simulation.template import _block_mean, _double
 from ldae.workflow.plan import simulated_summary
 

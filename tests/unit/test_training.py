@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch.optim.swa_utils import AveragedModel
 
+from ldae.data.diagnoses import Diagnoses
 from ldae.data.latents import LatentStore
 from ldae.data.volumes import VolumeStore
 from ldae.errors import InputError
@@ -37,6 +38,7 @@ from ldae.training.standard import adopt_standard, measure_standard
 from ldae.training.status import format_duration
 from ldae.training.supervised import supervised_targets, train_supervised
 
+DIAGNOSES = Diagnoses("AD", "CN")
 CPU = torch.device("cpu")
 DIFFUSION = {"n_timesteps": 50, "beta_start": 1e-4, "beta_end": 0.2}
 COMMON: dict[str, Any] = {
@@ -190,7 +192,9 @@ def sections_of(stage: str, **changes: Any) -> dict[str, dict[str, Any]]:
         "residual": RESIDUAL | AVERAGED,
         "supervised": AVERAGED,
     }[stage]
-    return {"encoder": ENCODER, "diffusion": DIFFUSION, stage: own | changes}
+    cohort = {"diagnoses": asdict(DIAGNOSES)}
+    shared = {"cohort": cohort, "encoder": ENCODER, "diffusion": DIFFUSION}
+    return {**shared, stage: own | changes}
 
 
 TRAININGS = {
@@ -470,15 +474,15 @@ def test_residual_without_anything_to_learn_from_stays_the_average(
 
 
 def test_supervised_targets_use_training_statistics(store: VolumeStore) -> None:
-    targets = supervised_targets(store)
+    targets = supervised_targets(store, DIAGNOSES)
     assert np.isnan(targets["ad_vs_cn"][2]) and targets["ad_vs_cn"][0] == 1
     train = store.rows("train")
     assert abs(targets["age"][train].mean()) < 1e-5
     before = targets["age"][train]
     store.index.loc[store.rows("test"), "age"] = 500.0
-    assert np.array_equal(before, supervised_targets(store)["age"][train])
+    assert np.array_equal(before, supervised_targets(store, DIAGNOSES)["age"][train])
     store.index["diagnosis"] = "CN"
-    assert "ad_vs_cn" not in supervised_targets(store)
+    assert "ad_vs_cn" not in supervised_targets(store, DIAGNOSES)
 
 
 def test_trained_autoencoder_reconstructs_better(latents: LatentStore, tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ import pytest
 from ldae.conclusions.verdicts import FAILS, HOLDS, OPEN, judge_claims, verdict
 from ldae.methods import METHODS, Methods
 from ldae.statistics.tables import table_columns, tidy
+from ldae.workflow.config import complete_config
 
 STUDY = Methods(METHODS)
+CRITERIA = complete_config({})["verdicts"]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,12 @@ def table(name: str, rows: list[dict[str, object]]) -> pd.DataFrame:
     return tidy(rows, name, cohort="toy", seeds={"ldae": [0, 1]}, split="test")
 
 
+def judge(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Verdicts on what these tables have numbers of."""
+    judged = judge_claims(tables, STUDY, CRITERIA, {})
+    return judged[judged["value"].notna()]
+
+
 def gain(against: str, value: float, **other: object) -> dict[str, object]:
     """A row of the comparisons."""
     row = {"method": "ldae", "claim": "probes", "metric": "roc_auc_gain", "task": "ad_vs_cn"}
@@ -56,7 +64,7 @@ def test_models_are_judged_against_what_is_no_model_and_no_yardstick() -> None:
         gain("voxel_pca", 0.3, split="val"),
         gain("voxel_pca", 0.005, split="cv"),
     ]
-    judged = judge_claims({"comparisons": table("comparisons", rows)}, STUDY)
+    judged = judge({"comparisons": table("comparisons", rows)})
     assert list(judged.columns) == table_columns("verdicts")
     found = judged.set_index(["against", "split"])["verdict"].to_dict()
     assert found == {
@@ -80,7 +88,7 @@ def test_reconstructions_are_judged_at_one_number_of_steps_and_against_three_met
         for steps in (10, 20)
         for window in (3, 11)
     ]
-    judged = judge_claims({"comparisons": table("comparisons", rows)}, STUDY)
+    judged = judge({"comparisons": table("comparisons", rows)})
     assert judged["verdict"].tolist() == [HOLDS, FAILS, OPEN]
 
 
@@ -92,10 +100,5 @@ def test_edits_are_judged_over_all_amounts_and_by_disease_and_age() -> None:
         edit | {"attribute": "sex", "value": 0.9},
         edit | {"method": "group_difference", "attribute": "ad_vs_cn", "value": 0.9},
     ]
-    judged = judge_claims({"manipulation": table("manipulation", rows)}, STUDY)
+    judged = judge({"manipulation": table("manipulation", rows)})
     assert judged["verdict"].tolist() == [HOLDS]
-
-
-def test_a_study_without_numbers_gets_a_table_that_says_so() -> None:
-    judged = judge_claims({}, STUDY)
-    assert judged["note"].tolist() == ["nothing to judge"]

@@ -105,8 +105,9 @@ def sections_of(stage: str, **changes: Any) -> dict[str, dict[str, Any]]:
         "residual": RESIDUAL | averaged,
         "supervised": averaged,
     }[stage]
+    cohort = {"diagnoses": {"patient": "AD", "control": "CN"}}
     common = {"encoder": ENCODER, "diffusion": DIFFUSION, "grid": {"spacing_mm": 1.0}}
-    return common | {stage: own}
+    return common | {"cohort": cohort, stage: own}
 
 
 def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:

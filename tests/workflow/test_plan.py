@@ -189,7 +189,7 @@ def test_a_corrected_diagnosis_is_noticed(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--config", "seed=x"], ["command line", "seed", "integer"]),
+        (["--config", "seed=x"], ["command line", "seed", "whole number"]),
         (["--configfile", "typo.yaml"], ["typo.yaml", "prior.n_step", "Did you mean n_steps?"]),
         (["--configfile", "studies/ixi.yaml"], ["bids_folder", "--config bids_folder=FOLDER"]),
         (

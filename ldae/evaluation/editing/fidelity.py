@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ldae.data.diagnoses import Diagnoses
 from ldae.data.volumes import batches
 from ldae.evaluation.codes import REGION_COLUMNS
 from ldae.evaluation.editing.judges import CODE_JUDGE, VOLUME_JUDGE, VOXEL_JUDGE, Panel
@@ -107,6 +108,8 @@ class Fidelity:
         True effects of the scans that are edited; None where they are not known.
     tasks
         Attributes that are edited.
+    diagnoses
+        Words for patients and controls.
     split
         Split of the edited scans.
     """
@@ -117,10 +120,11 @@ class Fidelity:
         affected: np.ndarray,
         effects: Effects | None,
         tasks: Sequence[str],
+        diagnoses: Diagnoses,
         split: str,
     ) -> None:
         self.affected, self.effects = affected, effects
-        self.group = {task: group_effect(store, task) for task in tasks}
+        self.group = {task: group_effect(store, task, diagnoses) for task in tasks}
         self._gallery = Gallery(store, split)
 
     def truth(self, task: str, scans: Scans) -> np.ndarray | None:
@@ -267,9 +271,9 @@ def autoencoder_ceiling(
     return correlate_maps((through - passed)[:, 0].numpy(), truth, mask)
 
 
-def group_effect(store: VolumeStore, task: str) -> np.ndarray:
-    """Training people's mean difference AD - CN, or slope of intensity on age, (H, W, D)."""
-    target = task_target(store.index, task)
+def group_effect(store: VolumeStore, task: str, diagnoses: Diagnoses) -> np.ndarray:
+    """Mean difference patients - controls in training, or slope of intensity on age, (H, W, D)."""
+    target = task_target(store.index, task, diagnoses)
     rows = store.rows("train")
     rows = rows[np.isfinite(target[rows])]
     note_fitted(f"effect of {task}", store.index["subject"].iloc[rows])

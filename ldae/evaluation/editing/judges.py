@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ldae.data.diagnoses import Diagnoses
 from ldae.evaluation.codes import VoxelPCA, learn_voxel_pca
 from ldae.evaluation.probes.fitting import (
     Probe,
@@ -50,12 +51,15 @@ class ProbeSettings:
         Folds of the choice, grouped by subject.
     pca_components
         Of the voxel judge.
+    diagnoses
+        Words for patients and controls.
     """
 
     c_grid: Sequence[float]
     alpha_grid: Sequence[float]
     n_folds: int
     pca_components: int
+    diagnoses: Diagnoses
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,10 @@ class Halves:
         self.index = store.index
         self.settings, self.seed = settings, seed
         self.subjects = store.index["subject"].to_numpy(str)
-        self.target = {attribute: task_target(store.index, attribute) for attribute in ATTRIBUTES}
+        self.target = {
+            attribute: task_target(store.index, attribute, settings.diagnoses)
+            for attribute in ATTRIBUTES
+        }
         self.first, self.second = halve_subjects(store.index, seed)
         self._pca = learn_voxel_pca(store, self.second, settings.pca_components, seed)
         voxels = [self._pca.codes(store, rows) for rows in (self.first, self.second)]

@@ -102,10 +102,10 @@ def manipulate_attribute(
       ``response_years`` of the age judges;
     * ``change`` inside the affected regions and in the rest of the brain, and ``change_ratio``;
     * ``identity_kept``: the nearest other scan of the split is the same person's;
-    * ``map_correlation`` of the difference map with the training people's own (AD - CN, or slope on
-      age), ``truth_correlation`` with the simulated person's true one, and whether that is positive
-      (``truth_agreement``); both inside the mask, and positive when the change goes the right way,
-      whatever the sign of a.
+    * ``map_correlation`` of the difference map with the training participants' own (patients -
+      controls, or slope on age), ``truth_correlation`` with the simulated participant's true one,
+      and whether that is positive (``truth_agreement``); both inside the mask, and positive when
+      the change goes the right way, whatever the sign of a.
 
     Over all amounts: ``*_spearman`` and ``*_monotone`` of the responses, ``response_slope`` (per
     unit of a), and ``people_slope``: how the judges' scores of real people (first half) go with the
@@ -150,7 +150,7 @@ def manipulate_attribute(
     ValueError
         If there is nothing to edit, or codes, volumes and scans differ in number.
     """
-    tasks = probe_tasks(store.index)
+    tasks = probe_tasks(store.index, probing.diagnoses)
     if not tasks:
         raise ValueError("there is neither a diagnosis nor an age to edit")
     for name in codes:
@@ -160,7 +160,7 @@ def manipulate_attribute(
             )
     rows = choose_rows(store.index, settings.split, settings.n_scans, seed)
     halves = Halves(store, volumes, probing, seed)
-    fidelity = Fidelity(store, atlas.affected, effects, tasks, settings.split)
+    fidelity = Fidelity(store, atlas.affected, effects, tasks, probing.diagnoses, settings.split)
     parts: list[pd.DataFrame] = []
     shown: dict[str, np.ndarray] = {}
     for edits_of in _edits_of_models(methods[name] for name in models):

@@ -16,17 +16,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ldae.data.diagnoses import Diagnoses
 from ldae.leakage import note_fitted
 from ldae.statistics.measures import AD_VS_CN, AGE, DECISION, SEX, negative_mse, weighted_auc
 
 logger = logging.getLogger(__name__)
 
-POSITIVE, NEGATIVE = "AD", "CN"
-"""Alzheimer's disease is the positive class, so that sensitivity is the share of patients found."""
+CLASSIFICATIONS = (AD_VS_CN, SEX)
+"""Tasks whose targets are classes. Sex is no claim of the paper: it is what a code should carry
+without being moved by an edit of disease or age."""
 
-CLASSES = {AD_VS_CN: ("diagnosis", NEGATIVE, POSITIVE), SEX: ("sex", "F", "M")}
-"""Column of the index, and labels of targets 0 and 1, of each classification.  Sex is no claim of
-the paper: it is what a code should carry without being moved by an edit of disease or age."""
+SEXES = ("F", "M")
+"""Labels of targets 0 and 1."""
 
 CROSS_VALIDATED = "cv"
 """Split of predictions by probes of all people but those predicted."""
@@ -94,26 +95,34 @@ class Probe:
 
 def is_classification(task: str) -> bool:
     """Whether a task's targets are classes (else they are years)."""
-    return task in CLASSES
+    return task in CLASSIFICATIONS
 
 
-def probe_tasks(index: pd.DataFrame) -> list[str]:
+def probe_tasks(index: pd.DataFrame, diagnoses: Diagnoses) -> list[str]:
     """Tasks the training split allows: ``ad_vs_cn`` with both groups, ``age`` with known ages."""
     train = index[index["split"] == "train"]
     tasks = []
-    if {POSITIVE, NEGATIVE} <= set(train["diagnosis"]):
+    if not diagnoses.missing(train["diagnosis"]):
         tasks.append(AD_VS_CN)
     if train["age"].nunique() > 1:
         tasks.append(AGE)
     return tasks
 
 
-def task_target(index: pd.DataFrame, task: str) -> np.ndarray:
-    """Target of each scan, (N,): 0 or 1 as in ``CLASSES``, or age in years; NaN if it has none."""
-    if not is_classification(task):
-        return index["age"].to_numpy(float)
-    column, negative, positive = CLASSES[task]
-    return index[column].map({positive: 1.0, negative: 0.0}).to_numpy(float)
+def task_target(index: pd.DataFrame, task: str, diagnoses: Diagnoses) -> np.ndarray:
+    """Target of each scan, (N,): class 0 or 1, or age in years; NaN if it has none."""
+    if task == AD_VS_CN:
+        return diagnoses.target(index["diagnosis"])
+    if task == SEX:
+        return index["sex"].map(dict(zip(SEXES, (0.0, 1.0), strict=True))).to_numpy(float)
+    return index["age"].to_numpy(float)
+
+
+def class_labels(task: str, diagnoses: Diagnoses) -> tuple[str, str]:
+    """Labels of targets 0 and 1 of a classification; two empty ones of any other task."""
+    if task == AD_VS_CN:
+        return diagnoses.control, diagnoses.patient
+    return SEXES if task == SEX else ("", "")
 
 
 def subject_weights(subjects: Sequence[str] | np.ndarray) -> np.ndarray:
@@ -268,6 +277,7 @@ def _solve(
 def fit_probes(
     codes: np.ndarray,
     index: pd.DataFrame,
+    diagnoses: Diagnoses,
     *,
     c_grid: Sequence[float],
     alpha_grid: Sequence[float],
@@ -285,6 +295,8 @@ def fit_probes(
         One row per scan, (N, dim).
     index
         Index of the packed scans, row-aligned: scan, subject, age, diagnosis, split.
+    diagnoses
+        Words for patients and controls.
     c_grid, alpha_grid
         Candidates for logistic and ridge regularisation.
     n_folds
@@ -315,8 +327,8 @@ def fit_probes(
     probes: dict[str, dict[str, Any]] = {}
     parts = []
     subjects = index["subject"].to_numpy(str)
-    for task in [*probe_tasks(index), *([SEX] if _has_both_sexes(index) else [])]:
-        target = task_target(index, task)
+    for task in [*probe_tasks(index, diagnoses), *([SEX] if _has_both_sexes(index) else [])]:
+        target = task_target(index, task, diagnoses)
         known = np.isfinite(target)
         train = known & (index["split"] == "train").to_numpy()
         grid = c_grid if is_classification(task) else alpha_grid
@@ -346,7 +358,7 @@ def fit_probes(
         return probes, pd.DataFrame(columns=list(PREDICTION_COLUMNS))
     predictions = pd.concat(parts, ignore_index=True)
     predictions["label"] = [
-        CLASSES[task][1 + (p >= DECISION)] if is_classification(task) else ""
+        class_labels(task, diagnoses)[int(p >= DECISION)]
         for task, p in zip(predictions["task"], predictions["prediction"], strict=True)
     ]
     return probes, predictions[list(PREDICTION_COLUMNS)]

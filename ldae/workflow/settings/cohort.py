@@ -1,0 +1,160 @@
+"""Settings of the cohort: where the scans come from, their split, preprocessing and quality."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from ldae.simulation.settings import AGE_RANGE, MAX_MONTHS, SPACING_RANGE_MM
+from ldae.workflow.settings.types import (
+    Count,
+    Limits,
+    MaskPattern,
+    Section,
+    Share,
+    Words,
+    mistake,
+    setting,
+)
+
+
+def _from_baseline(months: list[int]) -> list[int]:
+    if months[0] != 0 or months != sorted(set(months)):
+        raise mistake("the months do not rise from 0", "Write for example [0, 6, 12, 24]")
+    return months
+
+
+Months = Annotated[list[Annotated[int, Field(ge=0, le=MAX_MONTHS)]], AfterValidator(_from_baseline)]
+Age = Annotated[float, Field(ge=AGE_RANGE[0], le=AGE_RANGE[1])]
+OpenShare = Annotated[float, Field(gt=0, lt=1)]
+
+
+class DiagnosisShares(Section):
+    """Share of the participants with each diagnosis; they add up to 1."""
+
+    CN: Share = setting(0.45, "Cognitively normal.")
+    MCI: Share = setting(0.2, "Mild cognitive impairment.")
+    AD: Share = setting(0.35, "Alzheimer's disease.")
+
+
+class SimulatedCohort(Section):
+    """The simulated cohort."""
+
+    n_subjects: int = setting(400, "Number of participants.", ge=6)
+    months: Months = setting(
+        [0, 6, 12, 24], "Times of the planned visits since the first one; they rise from 0.",
+        unit="months", min_length=1,
+    )  # fmt: skip
+    follow_up_share: Share = setting(
+        0.3, "Share of the participants who are invited back after their first visit. "
+        "The others come once.",
+    )  # fmt: skip
+    missing_visit_rate: float = setting(
+        0.25, "Share of these later visits that do not take place.", ge=0, lt=1
+    )
+    shares: DiagnosisShares = Field(default_factory=DiagnosisShares)
+    age_years: Annotated[list[Age], *Limits.__metadata__] = setting(
+        [55, 90], "Lowest and highest age at the first visit.", unit="years"
+    )
+    n_sites: Count = setting(
+        3, "Number of scanners, each with its own contrast, bias field and noise."
+    )
+    spacing_mm: float = setting(
+        4.0, "Voxel edge of the raw heads.", unit="mm",
+        ge=SPACING_RANGE_MM[0], le=SPACING_RANGE_MM[1],
+    )  # fmt: skip
+
+
+class Diagnoses(Section):
+    """Words for diagnoses in the cohort's tables."""
+
+    patient: Words = setting(
+        "AD", "Diagnosis of the patients. They are the positive class of the task `ad_vs_cn`."
+    )
+    control: Words = setting("CN", "Diagnosis of the controls, the negative class.")
+    synonyms: dict[str, Words] = setting(
+        {}, "Other words in the tables, each with the diagnosis that it stands for. "
+        "For example {Dementia: AD, NL: CN}; a diagnosis that is neither patient nor control is "
+        "left out of the task.",
+    )  # fmt: skip
+
+
+class Cohort(Section):
+    """Where the scans come from."""
+
+    source: Literal["simulated", "bids"] = setting(
+        "simulated", "A simulated cohort, or raw scans in BIDS."
+    )
+    public: bool = setting(
+        False, "Whether participants of a real cohort may appear under their own labels. "
+        "If not, they bear pseudonyms in tables, figures, records and the report. A simulated "
+        "cohort is always public.",
+    )  # fmt: skip
+    diagnoses: Diagnoses = Field(default_factory=Diagnoses)
+    simulated: SimulatedCohort = Field(default_factory=SimulatedCohort)
+
+
+class Split(Section):
+    """Shares of the participants in each split; they add up to 1."""
+
+    train: OpenShare = setting(0.7, "Training.")
+    val: OpenShare = setting(0.1, "Validation.")
+    test: OpenShare = setting(0.2, "Test.")
+
+
+class Grid(Section):
+    """Grid of the preprocessed scans, in template space."""
+
+    spacing_mm: float = setting(4.0, "Voxel edge.", unit="mm", ge=0.5, le=16)
+    shape: list[Annotated[int, Field(ge=8)]] = setting(
+        [40, 48, 40], "Number of voxels from left to right, from back to front and upwards.",
+        min_length=3, max_length=3,
+    )  # fmt: skip
+
+
+class Preprocessing(Section):
+    """From raw heads to brains on the grid."""
+
+    batch_size: Count = setting(120, "Scans per job.")
+    bias_correction: bool = setting(True, "Whether the bias field is corrected (N4).")
+    brain_extraction: Literal["template", "deepbet", "precomputed", "synthstrip", "hdbet"] = (
+        setting(
+            "template", "How the brain is found. `precomputed` needs mask_pattern; `synthstrip` "
+            "and `hdbet` need the commands mri_synthstrip and hd-bet on the PATH.",
+        )
+    )  # fmt: skip
+    mask_pattern: MaskPattern | None = setting(
+        None, "Path of precomputed masks below the BIDS folder. {subject} stands for sub-01, "
+        "{session} for ses-M012, {scan} for the image's name up to _T1w.",
+    )  # fmt: skip
+    registration: Literal["affine", "demons"] = setting("affine", "Transform to the template.")
+    intensity_percentiles: Annotated[
+        list[Annotated[float, Field(ge=0, le=100)]], *Limits.__metadata__
+    ] = setting([0.5, 99.5], "Percentiles inside the brain that become 0 and 1.", unit="%")
+
+
+class Quality(Section):
+    """Limits of the quality control; a scan beyond one of them is excluded."""
+
+    min_mask_dice: Share = setting(
+        0.85, "Least Dice overlap of the brain mask with the template's."
+    )
+    min_correlation: float = setting(0.4, "Least correlation with the template.", ge=-1, le=1)
+    min_tissue_contrast: float = setting(0.05, "Least contrast of white and grey matter.")
+    min_signal_to_noise: float = setting(5.0, "Least signal-to-noise ratio inside the brain.", ge=0)
+    max_cropped_fraction: Share = setting(0.02, "Largest share of the brain outside the grid.")
+    max_cut_area_cm2: float = setting(
+        20.0, "Largest area of the brain on the border of the image.", unit="cm²", ge=0
+    )
+    max_rotation_degrees: float = setting(
+        45.0, "Largest rotation to the template.", unit="degrees", ge=0, le=180
+    )
+    brain_volume_ml: Limits = setting(
+        [800, 2200], "Least and largest volume of the brain mask.", unit="ml"
+    )
+    scale: Limits = setting([0.8, 1.5], "Least and largest linear scale to the template.")
+    reference_masks: MaskPattern | None = setting(
+        None, "Path of masks to compare with, written like preprocessing.mask_pattern. "
+        "Their Dice overlap with the study's masks is reported and excludes nothing.",
+    )  # fmt: skip

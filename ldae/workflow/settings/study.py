@@ -1,0 +1,93 @@
+"""All settings of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import Field, create_model
+
+from ldae.workflow.settings.cohort import Cohort, Grid, Preprocessing, Quality, Split
+from ldae.workflow.settings.evaluation import Ablation, Evaluation, Probes, Verdicts
+from ldae.workflow.settings.networks import (
+    Autoencoder,
+    Diffusion,
+    Encoder,
+    Ldae,
+    LdaeJoint,
+    Prior,
+    Residual,
+    Supervised,
+    VoxelDae,
+)
+from ldae.workflow.settings.types import Section, Seed, Seeds, Words, setting
+
+AblationName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class PathVars(Section):
+    """Folders."""
+
+    results: Words = setting("results", "Folder of everything computed.")
+
+
+class StudySettings(Section):
+    """Everything that decides what a study computes."""
+
+    study: str = setting(
+        "simulated", "Short name of the study, in tables and the report.", pattern="^[a-z0-9_-]+$"
+    )
+    title: Words = setting("A simulated longitudinal cohort", "Title of the report.")
+    pathvars: PathVars = Field(default_factory=PathVars)
+    seed: Seed = setting(
+        0, "Seed of what all trainings share. It is that of the simulation, the split, the "
+        "autoencoder, the scans chosen for an evaluation, the folds of the probes and the "
+        "bootstrap.",
+    )  # fmt: skip
+    training_seeds: Seeds = setting(
+        [0], "Seeds of the trainings; every network is trained once per seed. A seed gives the "
+        "order of the data, the initialisation and the noise. The autoencoder is trained once. "
+        "Tables are over all seeds; figures of single scans show the first.",
+    )  # fmt: skip
+    bids_folder: Words | None = setting(
+        None, "BIDS folder of a real cohort; --config bids_folder=FOLDER. It holds "
+        "participants.tsv. Null for a simulated cohort.",
+    )  # fmt: skip
+    plugins: list[Words] = setting(
+        [], "Modules (mylab.methods) or files (mine.py) that bring methods of one's own."
+    )
+    cohort: Cohort = Field(default_factory=Cohort)
+    split: Split = Field(default_factory=Split)
+    grid: Grid = Field(default_factory=Grid)
+    preprocessing: Preprocessing = Field(default_factory=Preprocessing)
+    quality: Quality = Field(default_factory=Quality)
+    diffusion: Diffusion = Field(default_factory=Diffusion)
+    autoencoder: Autoencoder = Field(default_factory=Autoencoder)
+    prior: Prior = Field(default_factory=Prior)
+    encoder: Encoder = Field(default_factory=Encoder)
+    ldae: Ldae = Field(default_factory=Ldae)
+    ldae_joint: LdaeJoint = Field(default_factory=LdaeJoint)
+    voxel_dae: VoxelDae = Field(default_factory=VoxelDae)
+    supervised: Supervised = Field(default_factory=Supervised)
+    residual: Residual = Field(default_factory=Residual)
+    probes: Probes = Field(default_factory=Probes)
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+    verdicts: Verdicts = Field(default_factory=Verdicts)
+    ablations: dict[AblationName, Ablation] = setting(
+        {}, "Further trainings by name, each with some changed settings. Each gets codes, probes "
+        "and rows in the tables of probes, comparisons and ablations; see studies/ablation.yaml.",
+    )  # fmt: skip
+
+
+def study_model(sections: Iterable[str]) -> type[StudySettings]:
+    """The settings with further sections, whose keys are free.
+
+    Parameters
+    ----------
+    sections
+        Sections of networks from outside this package.
+    """
+    extra: Any = {name: (dict[str, Any], Field(default_factory=dict)) for name in sections}
+    return (
+        create_model("StudySettings", __base__=StudySettings, **extra) if extra else StudySettings
+    )
