@@ -375,7 +375,7 @@ def later(copy, tmp_path):
 def test_code_that_changed_since_is_no_finding(copy, later):
     clone, _ = later("ldae/diffusion/multistep.py", "CONCENTRATION = 1.5", "CONCENTRATION = 1.4")
     verdict = copy.audit(repository=clone)
-    assert verdict.passed and complaints(verdict) == [], verdict.as_text()
+    assert verdict.passed and reported(verdict) == [], verdict.as_text()
 
 
 def test_other_words_than_the_commit_has_are_a_warning(copy, later):
@@ -405,7 +405,7 @@ def test_functions_from_elsewhere_are_not_checked(copy):
     used = ["nowhere/mine.py:train"]
     copy.change_records(lambda record: record.update(references=used), "train_ldae")
     verdict = copy.audit()
-    assert verdict.passed and complaints(verdict) == []
+    assert verdict.passed and reported(verdict) == []
     assert any("does not give its digest" in finding.found for finding in verdict.findings)
 
 
