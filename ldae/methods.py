@@ -184,6 +184,8 @@ class Method:
         The method that it is an ablation of.
     needs
         What the cohort must have.
+    change
+        What an ablation changes, in words.
     """
 
     name: str
@@ -199,6 +201,7 @@ class Method:
     seeded: bool = True
     ablation_of: str | None = None
     needs: Need | None = None
+    change: str = ""
 
 
 SHARED_SECTIONS = ("diffusion", "grid")
@@ -210,7 +213,7 @@ _ENCODER = "ldae.networks.encoders:load_encoder"
 
 NETWORKS = (
     Network(
-        "prior", ("prior", "diffusion"), Look("prior alone", "blue", "s"),
+        "prior", ("prior", "diffusion"), Look("prior", "blue"),
         train="ldae.training.diffusion:train_prior",
         model="ldae.models.ldae:load_prior",
     ),
@@ -410,6 +413,11 @@ class Methods(Mapping[str, Method]):
             if method.sampler is not None and method.part_of is None
         )
 
+    @property
+    def main(self) -> Method:
+        """The first model under test: the paper's, which figures of a single model show."""
+        return next(iter(self.select(Role.MODEL).values()))
+
     def is_(self, name: str, *roles: Role) -> bool:
         """Whether a method is there and has one of `roles`."""
         return name in self and self[name].role in roles
@@ -422,9 +430,17 @@ class Methods(Mapping[str, Method]):
         """Name of a method for readers."""
         return self.look(name).label
 
-    def as_params(self) -> list[dict[str, Any]]:
-        """The methods as plain data, for the parameters of a rule."""
-        return [asdict(method) for method in self.values()]
+    def as_params(self, *, looks: bool = True) -> list[dict[str, Any]]:
+        """The methods as plain data, for the parameters of a rule.
+
+        Parameters
+        ----------
+        looks
+            Whether to say how they are drawn. A rule that draws nothing does without, so that a
+            changed colour does not run it again.
+        """
+        plain = [asdict(method) for method in self.values()]
+        return plain if looks else [{k: v for k, v in m.items() if k != "look"} for m in plain]
 
     @classmethod
     def from_params(cls, params: Iterable[Mapping[str, Any]]) -> Methods:
@@ -434,7 +450,7 @@ class Methods(Mapping[str, Method]):
                 **{
                     **given,
                     "role": Role(given["role"]),
-                    "look": Look(**given["look"]),
+                    "look": Look(**given.get("look", {"label": given["name"]})),
                     "evaluations": tuple(given["evaluations"]),
                     "space": given["space"] and Space(given["space"]),
                     "codes": given["codes"] and Codes(given["codes"]),
@@ -514,7 +530,7 @@ def study_methods(config: Settings) -> Methods:
     """
     known = Methods([*METHODS, *(m for p in plugins(config) for m in p.methods)])
     ablations = [
-        _ablation(name, known[ablation["network"]], i)
+        _ablation(name, known[ablation["network"]], i, describe_change(config, name))
         for i, (name, ablation) in enumerate(config["ablations"].items())
     ]
     return Methods([*known.values(), *ablations])
@@ -523,14 +539,15 @@ def study_methods(config: Settings) -> Methods:
 ABLATION_MARKERS = ("<", ">", "h", "H", "8", "*")
 
 
-def _ablation(name: str, base: Method, number: int) -> Method:
+def _ablation(name: str, base: Method, number: int, change: str) -> Method:
     """The method of an ablation: codes of a changed network, otherwise its base."""
     words = name.removeprefix(f"{base.name}_").replace("_", " ")
     marker = ABLATION_MARKERS[number % len(ABLATION_MARKERS)]
     look = Look(f"{base.look.label}, {words}", base.look.color, marker)
     return replace(
-        base, name=name, look=look, evaluations=(), edit=None, network=name, ablation_of=base.name
-    )
+        base, name=name, look=look, evaluations=(), edit=None, network=name, ablation_of=base.name,
+        change=change,
+    )  # fmt: skip
 
 
 def describe_change(config: Settings, ablation: str) -> str:

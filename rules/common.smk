@@ -65,9 +65,9 @@ def training_seed(wildcards):
 
 wildcard_constraints:
     batch=r"\d+",
+    figure=one_of(plan.drawn),
     method=one_of(plan.runs),
     network=one_of(plan.networks),
     run=r"seed-\d+|shared",
     seed=r"\d+",
-    scored=one_of(plan.scored),
-    task=one_of(plan.tasks),
+    table=one_of(plan.tabulated),

@@ -127,7 +127,7 @@ def test_a_new_image_runs_what_was_made_with_the_old_one(on_cluster: Study) -> N
         table.write_text(kept)
         renamed.unlink()
     planned = set(re.findall(r"^(\w+) +\d+$", said, re.M))
-    assert {"fit_probe", "plot_roc"} <= planned and "train_network" not in planned
+    assert {"fit_probe", "plot_figure"} <= planned and "train_network" not in planned
     assert "Software environment definition has changed" in said
 
 
