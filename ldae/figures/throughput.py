@@ -87,7 +87,7 @@ def _write_ratios(axis: Axes, x: np.ndarray, rows: pd.DataFrame, ratios: pd.Data
     top = rows["ci_high"].fillna(rows["value"]).to_numpy(float)
     for i in np.flatnonzero(np.isfinite(ratio)):
         axis.annotate(
-            f"{ratio[i]:.{int(ratio[i] < 10)}f}×", (x[i], top[i]), ha="center", va="bottom",
+            f"{ratio[i]:{'.0f' if ratio[i] >= 10 else '.2g'}}×", (x[i], top[i]), ha="center", va="bottom",
             rotation=90, xytext=(0, 3), textcoords="offset points", fontsize=6.5,
         )  # fmt: skip
 
