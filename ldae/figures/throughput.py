@@ -86,9 +86,10 @@ def _write_ratios(axis: Axes, x: np.ndarray, rows: pd.DataFrame, ratios: pd.Data
     ratio = ratios["value"].to_numpy(float)
     top = rows["ci_high"].fillna(rows["value"]).to_numpy(float)
     for i in np.flatnonzero(np.isfinite(ratio)):
+        text = f"{ratio[i]:{'.0f' if ratio[i] >= 10 else '.2g'}}×"
         axis.annotate(
-            f"{ratio[i]:{'.0f' if ratio[i] >= 10 else '.2g'}}×", (x[i], top[i]), ha="center", va="bottom",
-            rotation=90, xytext=(0, 3), textcoords="offset points", fontsize=6.5,
+            text, (x[i], top[i]), ha="center", va="bottom", rotation=90, xytext=(0, 3),
+            textcoords="offset points", fontsize=6.5,
         )  # fmt: skip
 
 
