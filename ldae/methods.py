@@ -184,6 +184,8 @@ class Method:
         The method that it is an ablation of.
     needs
         What the cohort must have.
+    change
+        What an ablation changes, in words.
     """
 
     name: str
@@ -199,6 +201,7 @@ class Method:
     seeded: bool = True
     ablation_of: str | None = None
     needs: Need | None = None
+    change: str = ""
 
 
 SHARED_SECTIONS = ("cohort", "diffusion", "grid")
@@ -210,7 +213,7 @@ _ENCODER = "ldae.networks.encoders:load_encoder"
 
 NETWORKS = (
     Network(
-        "prior", ("prior", "diffusion"), Look("prior alone", "blue", "s"),
+        "prior", ("prior", "diffusion"), Look("prior", "blue"),
         train="ldae.training.diffusion:train_prior",
         model="ldae.models.ldae:load_prior",
     ),
@@ -410,6 +413,11 @@ class Methods(Mapping[str, Method]):
             if method.sampler is not None and method.part_of is None
         )
 
+    @property
+    def main(self) -> Method:
+        """The first model under test: the paper's, which figures of a single model show."""
+        return next(iter(self.select(Role.MODEL).values()))
+
     def is_(self, name: str, *roles: Role) -> bool:
         """Whether a method is there and has one of `roles`."""
         return name in self and self[name].role in roles
@@ -522,7 +530,10 @@ def study_methods(config: Settings) -> Methods:
     """
     known = Methods([*METHODS, *(m for p in plugins(config) for m in p.methods)])
     ablations = [
-        _ablation(name, known[ablation["network"]], i, ablation.get("label"))
+        replace(
+            _ablation(name, known[ablation["network"]], i, ablation.get("label")),
+            change=describe_change(config, name),
+        )
         for i, (name, ablation) in enumerate(config["ablations"].items())
     ]
     return Methods([*known.values(), *ablations])

@@ -48,16 +48,6 @@ results, code_digest = study.results, study.code
 memory, minutes = study.memory, study.minutes
 
 
-def of_all_seeds(path):
-    """Files of all training seeds."""
-    return expand(path, seed=plan.seeds, allow_missing=True)
-
-
-def of_first_seed(path):
-    """File of the first training seed, which figures of single scans show."""
-    return of_all_seeds(path)[0]
-
-
 def training_seed(wildcards):
     """Seed of one training: its order of the data, initialisation and noise."""
     return int(wildcards.seed)
@@ -65,9 +55,9 @@ def training_seed(wildcards):
 
 wildcard_constraints:
     batch=r"\d+",
+    figure=one_of(plan.drawn),
     method=one_of(plan.runs),
     network=one_of(plan.networks),
     run=r"seed-\d+|shared",
     seed=r"\d+",
-    scored=one_of(plan.scored),
-    task=one_of(plan.tasks),
+    table=one_of(plan.tabulated),

@@ -33,38 +33,6 @@ rule fit_probe:
         "../scripts/fit_probe.py"
 
 
-rule tabulate_probes:
-    input:
-        predictions=[
-            expand(rules.fit_probe.output.predictions, method=method, run=runs)
-            for method, runs in plan.runs.items()
-        ],
-    output:
-        table="<results>/tables/probes.tsv",
-        text="<results>/tables/probes.md",
-    log:
-        text="<results>/logs/tabulate_probes.log",
-    benchmark:
-        "<results>/benchmarks/tabulate_probes.tsv"
-    conda:
-        "../envs/analysis.yaml"
-    container:
-        image("analysis")
-    resources:
-        mem_mb=memory(4000),
-        runtime=minutes(30, per_scan=0.01),
-    params:
-        methods=plan.methods.as_params(),
-        study=lookup(within=config, dpath="study"),
-        n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
-        seed=lookup(within=config, dpath="seed"),
-        code=code_digest("tabulate_probes"),
-    message:
-        "Scoring the probes on the test split"
-    script:
-        "../scripts/tabulate_probes.py"
-
-
 rule evaluate_reconstruction:
     input:
         unpack(study.models("reconstruction")),
@@ -294,16 +262,17 @@ rule measure_throughput:
         "../scripts/measure_throughput.py"
 
 
-rule tabulate_scores:
+# Every table of ldae/conclusions/registry.py that is made of predictions, scores or other tables.
+rule tabulate:
     input:
-        scores=of_all_seeds("<results>/scores/{scored}/seed-{seed}.tsv.gz"),
+        unpack(study.products.files),
     output:
-        table="<results>/tables/{scored}.tsv",
-        text="<results>/tables/{scored}.md",
+        table="<results>/tables/{table}.tsv",
+        text="<results>/tables/{table}.md",
     log:
-        text="<results>/logs/tabulate_scores/{scored}.log",
+        text="<results>/logs/tabulate/{table}.log",
     benchmark:
-        "<results>/benchmarks/tabulate_scores/{scored}.tsv"
+        "<results>/benchmarks/tabulate/{table}.tsv"
     conda:
         "../envs/analysis.yaml"
     container:
@@ -312,135 +281,13 @@ rule tabulate_scores:
         mem_mb=memory(8000),
         runtime=minutes(60, per_scan=0.01),
     params:
-        methods=plan.methods.as_params(),
-        study=lookup(within=config, dpath="study"),
-        n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
-        seed=lookup(within=config, dpath="seed"),
-        code=code_digest("tabulate_scores"),
-    message:
-        "Tabulating the scores of {wildcards.scored}"
-    script:
-        "../scripts/tabulate_scores.py"
-
-
-rule tabulate_ablations:
-    input:
-        predictions=rules.tabulate_probes.input.predictions,
-    output:
-        table="<results>/tables/ablations.tsv",
-        text="<results>/tables/ablations.md",
-    log:
-        text="<results>/logs/tabulate_ablations.log",
-    benchmark:
-        "<results>/benchmarks/tabulate_ablations.tsv"
-    conda:
-        "../envs/analysis.yaml"
-    container:
-        image("analysis")
-    resources:
-        mem_mb=memory(4000),
-        runtime=minutes(30, per_scan=0.01),
-    params:
-        methods=plan.methods.as_params(),
-        study=lookup(within=config, dpath="study"),
-        changes=plan.changes,
-        n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
-        seed=lookup(within=config, dpath="seed"),
-        code=code_digest("tabulate_ablations"),
-    message:
-        "Holding every ablation to the network that it changes"
-    script:
-        "../scripts/tabulate_ablations.py"
-
-
-rule compare_methods:
-    input:
-        predictions=rules.tabulate_probes.input.predictions,
-        scores=expand(
-            "<results>/scores/{scored}/seed-{seed}.tsv.gz",
-            scored=plan.compared,
-            seed=plan.seeds,
-        ),
-    output:
-        table="<results>/tables/comparisons.tsv",
-        text="<results>/tables/comparisons.md",
-    log:
-        text="<results>/logs/compare_methods.log",
-    benchmark:
-        "<results>/benchmarks/compare_methods.tsv"
-    conda:
-        "../envs/analysis.yaml"
-    container:
-        image("analysis")
-    resources:
-        mem_mb=memory(8000),
-        runtime=minutes(60, per_scan=0.01),
-    params:
-        methods=plan.methods.as_params(),
-        study=lookup(within=config, dpath="study"),
-        compared=plan.compared,
-        n_bootstrap=lookup(within=config, dpath="evaluation/n_bootstrap"),
-        seed=lookup(within=config, dpath="seed"),
-        code=code_digest("compare_methods"),
-    message:
-        "Comparing the model with every other method on the same people"
-    script:
-        "../scripts/compare_methods.py"
-
-
-rule tabulate_claims:
-    input:
-        tables=expand("<results>/tables/{name}.tsv", name=plan.claimed),
-    output:
-        table="<results>/tables/claims.tsv",
-        text="<results>/tables/claims.md",
-    log:
-        text="<results>/logs/tabulate_claims.log",
-    benchmark:
-        "<results>/benchmarks/tabulate_claims.tsv"
-    conda:
-        "../envs/analysis.yaml"
-    container:
-        image("analysis")
-    resources:
-        mem_mb=memory(4000),
-        runtime=minutes(10),
-    params:
-        claimed=plan.claimed,
-        settings=lookup(within=config, dpath="verdicts"),
-        code=code_digest("tabulate_claims"),
-    message:
-        "Gathering the paper's claims, by its protocol and by ours"
-    script:
-        "../scripts/tabulate_claims.py"
-
-
-rule judge_claims:
-    input:
-        tables=expand(
-            "<results>/tables/{name}.tsv", name=[*plan.claimed, "comparisons"]
-        ),
-    output:
-        table="<results>/tables/verdicts.tsv",
-        text="<results>/tables/verdicts.md",
-    log:
-        text="<results>/logs/judge_claims.log",
-    benchmark:
-        "<results>/benchmarks/judge_claims.tsv"
-    conda:
-        "../envs/analysis.yaml"
-    container:
-        image("analysis")
-    resources:
-        mem_mb=memory(4000),
-        runtime=minutes(10),
-    params:
-        methods=plan.methods.as_params(),
-        judged=[*plan.claimed, "comparisons"],
-        settings=lookup(within=config, dpath="verdicts"),
+        recipe=study.products.recipe,
+        arguments=study.products.arguments,
+        methods=plan.methods.as_params(looks=False),
         left_out=plan.left_out,
-        code=code_digest("judge_claims"),
+        seed=lookup(within=config, dpath="seed"),
+        code=study.product_code("tabulate"),
     message:
-        "Judging what holds of the paper's claims"
+        "Making the table {wildcards.table}"
     script:
-        "../scripts/judge_claims.py"
+        "../scripts/tabulate.py"

@@ -26,10 +26,9 @@ rule write_config:
 
 rule build_report:
     input:
-        figures=expand("<results>/figures/{name}.png", name=plan.figures),
-        data=expand("<results>/figures/{name}.tsv", name=plan.figures),
+        pictures=[results(one.picture) for one in plan.figures.values()],
+        data=expand("<results>/figures/{name}.tsv", name=plan.drawn),
         tables=expand("<results>/tables/{name}.tsv", name=plan.tables),
-        quality=rules.quality_control.output.overview,
         config=rules.write_config.output.config,
     output:
         page="<results>/report.html",
@@ -45,10 +44,13 @@ rule build_report:
         mem_mb=memory(4000),
         runtime=minutes(30, per_scan=0.01),
     params:
-        figures=plan.figures,
-        tables=plan.tables,
+        figures={name: one.section for name, one in plan.figures.items()},
+        captions=study.captions,
+        tables={n: [one.section, one.title] for n, one in plan.tables.items()},
+        methods=plan.methods.as_params(),
+        networks=study.looks,
         left_out=plan.left_out,
-        code=code_digest("build_report"),
+        code=code_digest("build_report", *study.captions.values()),
     message:
         "Building the report"
     script:

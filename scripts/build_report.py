@@ -5,13 +5,14 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from ldae.figures.captions import caption
+from ldae.conclusions.sources import call
+from ldae.methods import Look, Methods
 from ldae.provenance.audit import audit_study
 from ldae.provenance.history import load_history
 from ldae.provenance.origin import describe_origin, require_recorded
 from ldae.provenance.record import describe_run
 from ldae.provenance.seal import seal_records
-from ldae.report.page import build_report
+from ldae.report.page import Picture, TableFile, build_report
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
@@ -19,21 +20,30 @@ with rule_entry(snakemake) as run:
     seal = seal_records(results)
     history = load_history(results)
     config = yaml.safe_load(Path(snakemake.input.config).read_text(encoding="utf-8"))
-    names = snakemake.params.figures
-    figures = {n: Path(p) for n, p in zip(names, snakemake.input.figures, strict=True)}
-    data = {n: Path(p) for n, p in zip(names, snakemake.input.data, strict=True)}
-    tables = {
-        n: Path(p) for n, p in zip(snakemake.params.tables, snakemake.input.tables, strict=True)
-    }
-    quality = Path(snakemake.input.quality)
-    pictures = {**figures, "qc": quality}
+    methods = Methods.from_params(snakemake.params.methods)
+    networks = {name: Look(**look) for name, look in snakemake.params.networks.items()}
+    pictures, data, tables = (
+        {Path(path).stem: Path(path) for path in paths}
+        for paths in (snakemake.input.pictures, snakemake.input.data, snakemake.input.tables)
+    )
     require_recorded(history, [*pictures.values(), *data.values(), *tables.values()])
+    numbers = {name: pd.read_csv(path, sep="\t") for name, path in data.items()}
+    known = {"methods": methods, "networks": networks}
     build_report(
-        figures=figures,
-        tables=tables,
-        captions={n: caption(n, pd.read_csv(path, sep="\t")) for n, path in data.items()},
-        origins={n: describe_origin(history, path) for n, path in pictures.items()},
-        qc_png=quality,
+        figures={
+            name: Picture(
+                path=pictures[name],
+                section=section,
+                caption=call(snakemake.params.captions[name], {}, data=numbers.get(name), **known),
+                origin=describe_origin(history, pictures[name]),
+            )
+            for name, section in snakemake.params.figures.items()
+        },
+        tables={
+            name: TableFile(path=tables[name], section=section, title=title)
+            for name, (section, title) in snakemake.params.tables.items()
+        },
+        methods=methods,
         left_out=snakemake.params.left_out,
         config=config,
         provenance={

@@ -20,7 +20,6 @@ UNCHANGED = "none"
 def tabulate_ablations(
     predictions: Mapping[str, pd.DataFrame],
     methods: Methods,
-    changes: Mapping[str, str],
     *,
     cohort: str,
     seed: int,
@@ -33,9 +32,7 @@ def tabulate_ablations(
     predictions
         Predictions of the probes by method (:func:`ldae.statistics.predictions.read_predictions`).
     methods
-        The study's methods; each ablation names the one that it changes.
-    changes
-        What each ablation changes, in words, in the order of the rows.
+        The study's methods, ablations among them.
     cohort, seed
         For the table; `seed` also seeds the bootstrap.
     n_bootstrap
@@ -49,10 +46,10 @@ def tabulate_ablations(
         helps); intervals over subjects (and seeds).
     """
     parts: list[pd.DataFrame] = []
-    networks = {name: str(methods[name].ablation_of) for name in changes}
-    for network in dict.fromkeys(networks.values()):
+    changed = {m.name: m.ablation_of for m in methods.values() if m.name in predictions}
+    for network in dict.fromkeys(base for base in changed.values() if base is not None):
         family = {network: UNCHANGED}
-        family |= {name: text for name, text in changes.items() if networks[name] == network}
+        family |= {name: methods[name].change for name, base in changed.items() if base == network}
         of_family = {name: predictions[name] for name in family}
         table = tabulate_probes(
             of_family, methods, cohort=cohort, seed=seed, n_bootstrap=n_bootstrap

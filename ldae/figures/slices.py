@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+Examples = Mapping[str, np.ndarray]
+"""Volumes that an evaluation keeps for pictures, and facts about them, by name."""
+
 PLANES = ("sagittal", "coronal", "axial")
-CONVENTION = "Neurological convention: the person's left is on the left (L, R)."
-DIFFERENCE_MAP = "RdBu_r"
+CONVENTION = "Neurological convention: the participant's left is on the left (L, R)."
+DIFFERENCE_LABEL = "difference of intensity"
 
 
 def brain_centre(mask: np.ndarray) -> tuple[int, int, int]:
@@ -50,6 +55,15 @@ def bounding_box(mask: np.ndarray, margin: int = 1) -> tuple[slice, slice, slice
     return box[0], box[1], box[2]
 
 
+def crop(
+    examples: Examples, names: Iterable[str], mask: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Volumes (…, h, w, d) of `names`, and the mask, cropped to the mask's box."""
+    box = bounding_box(mask)
+    inside = {name: np.asarray(examples[name], float)[(..., *box)] for name in names}
+    return inside, np.asarray(mask)[box] > 0
+
+
 def show_slice(axis: Axes, image: np.ndarray, *, sides: bool = False, **options: Any) -> AxesImage:
     """Draw one slice without frame; `sides` marks L and R.
 
@@ -60,9 +74,9 @@ def show_slice(axis: Axes, image: np.ndarray, *, sides: bool = False, **options:
     image
         As :func:`cut` returns it.
     sides
-        Mark the person's left and right (axial and coronal slices).
+        Mark the participant's left and right (axial and coronal slices).
     options
-        For ``imshow``; grey and [0, 1] unless told otherwise.
+        For ``imshow``; grey and [0, 1] by default.
     """
     defaults = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "bilinear"}
     options = {**defaults, **options}
@@ -87,3 +101,15 @@ def difference_limit(*differences: np.ndarray) -> float:
     values = np.concatenate([np.abs(d).ravel() for d in differences])
     values = values[values > 1e-4]
     return max(0.02, float(np.quantile(values, 0.995))) if len(values) else 0.02
+
+
+def difference_colors(limit: float) -> dict[str, Any]:
+    """Options of :func:`show_slice` for differences, white at 0 and symmetric."""
+    return {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+
+
+def color_bar(figure: Figure, drawn: AxesImage, axes: Any, label: str, **options: Any) -> None:
+    """Colour bar beside the axes; `options` are its size and place."""
+    bar = figure.colorbar(drawn, ax=axes, **options)
+    bar.set_label(label)
+    bar.outline.set_visible(False)  # type: ignore[operator]

@@ -13,79 +13,26 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ldae.methods import Method, Methods, Role
+
 DPI = 160
 WIDTH_INCHES = 7.2
 """Width of a two-column figure in print (183 mm)."""
 
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
-    "#1a1a1a", "#E69F00", "#56B4E9", "#009E73", "#D9C500", "#0072B2", "#D55E00", "#CC79A7",
-    "#8c8c8c",
-)  # fmt: skip
-"""Palette that colour-blind readers can tell apart (Okabe & Ito 2008, yellow darkened)."""
-
-METHOD_LABELS = {
-    "ldae": "LDAE",
-    "ldae_multistep": "LDAE, multistep sampler",
-    "ldae_joint": "LDAE, joint",
-    "ldae_joint_targeted": "LDAE, joint, targeted edit",
-    "ldae_semantic": "LDAE, semantic code only",
-    "ldae_joint_semantic": "LDAE, joint, semantic only",
-    "ldae_residual": "average + residual",
-    "residual": "interpolation residual",
-    "autoencoder": "autoencoder alone",
-    "prior": "prior alone",
-    "voxel_dae": "voxel DAE",
-    "voxel_dae_multistep": "voxel DAE, multistep sampler",
-    "supervised": "supervised encoder",
-    "untrained": "untrained encoder",
-    "voxel_pca": "voxel PCA",
-    "histogram_pca": "PCA of local histograms",
-    "latent_mean": "pooled latents",
-    "region_volumes": "regional volumes",
-    "true_volumes": "true volumes",
-    "nearest_visit": "copy of nearer visit",
-    "voxel_average": "voxel average",
-    "latent_average": "latent average",
-}
-METHOD_COLORS = {
-    "ldae": VERMILION,
-    "ldae_multistep": SKY,
-    "ldae_joint": YELLOW,
-    "ldae_joint_targeted": GREEN,
-    "ldae_semantic": PURPLE,
-    "ldae_joint_semantic": YELLOW,
-    "ldae_residual": PURPLE,
-    "residual": PURPLE,
-    "autoencoder": BLACK,
-    "prior": BLUE,
-    "voxel_dae": GREEN,
-    "voxel_dae_multistep": ORANGE,
-    "supervised": BLUE,
-    "untrained": GREY,
-    "voxel_pca": ORANGE,
-    "histogram_pca": YELLOW,
-    "latent_mean": SKY,
-    "region_volumes": PURPLE,
-    "true_volumes": BLACK,
-    "nearest_visit": GREY,
-    "voxel_average": ORANGE,
-    "latent_average": BLUE,
-}
-METHOD_MARKERS = {
-    "ldae": "o", "ldae_multistep": "v", "ldae_joint": "p", "ldae_semantic": "D",
-    "ldae_joint_semantic": "d",
-    "autoencoder": "_", "prior": "s", "voxel_dae": "^", "voxel_dae_multistep": "<",
-    "ldae_residual": "D", "nearest_visit": "X", "voxel_average": "P", "latent_average": "s",
+PALETTE = {
+    "black": "#1a1a1a", "orange": "#E69F00", "sky": "#56B4E9", "green": "#009E73",
+    "yellow": "#D9C500", "blue": "#0072B2", "vermilion": "#D55E00", "purple": "#CC79A7",
+    "grey": "#8c8c8c",
 }  # fmt: skip
+"""Colours that colour-blind readers can tell apart (Okabe & Ito 2008, yellow darkened), by name."""
 
-MODELS = {
-    "ldae": ("o", "-"), "ldae_multistep": ("v", ":"), "ldae_joint": ("s", "--"),
-    "ldae_joint_targeted": ("^", "-."), "ldae_residual": ("D", ":"),
-}  # fmt: skip
-"""Models under test and their edits, with marker and line where colours tell something else."""
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = PALETTE.values()
 
-ABLATION_MARKERS = [("<", "-"), (">", "-")]
-"""Those of ablations; a study with more of them than this shows them in tables only."""
+REFERENCE: dict[str, Any] = {"color": "#b0b0b0", "linewidth": 0.9, "linestyle": ":"}
+"""Line of equality or of chance."""
+
+MOST_ABLATIONS = 2
+"""A study with more ablations than this shows them in tables only."""
 
 TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age", "sex": "sex"}
 TASK_COLORS = {"ad_vs_cn": VERMILION, "age": BLUE}
@@ -122,32 +69,17 @@ def theme() -> Iterator[None]:
         yield
 
 
-def models_in(methods: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Models under test among methods, with marker and line; ablations where they are few."""
-    present = dict.fromkeys(methods)
-    ablations = [method for method in present if method not in MODELS]
-    marked = {model: style for model, style in MODELS.items() if model in present}
-    if len(ablations) <= len(ABLATION_MARKERS):
-        marked |= dict(zip(ablations, ABLATION_MARKERS, strict=False))
-    return marked
+def shown_models(methods: Methods, present: Iterable[str]) -> list[Method]:
+    """Models under test among the names `present`; their ablations only where they are few."""
+    names = set(present)
+    models = [m for m in methods.select(Role.MODEL).values() if m.name in names]
+    few = sum(m.ablation_of is not None for m in models) <= MOST_ABLATIONS
+    return [m for m in models if few or m.ablation_of is None]
 
 
-def label_of(method: str) -> str:
-    """Name of a method for people; an ablation is named after the network that it changes."""
-    network = _network_of(method)
-    change = method.removeprefix(network).replace("_", " ").strip()
-    return ", ".join(filter(None, [METHOD_LABELS.get(network, ""), change]))
-
-
-def color_of(method: str) -> str:
-    """Colour of a method, the same in every figure; an ablation has its network's."""
-    return METHOD_COLORS.get(_network_of(method), GREY)
-
-
-def _network_of(method: str) -> str:
-    """The method itself or, of an ablation, the network that its name begins with."""
-    known = [m for m in METHOD_LABELS if method == m or method.startswith(f"{m}_")]
-    return max(known, key=len, default="")
+def color_of(methods: Methods, name: str) -> str:
+    """Colour of a method, the same in every figure."""
+    return PALETTE[methods.look(name).color]
 
 
 def new_figure(height_inches: float, width_inches: float = WIDTH_INCHES) -> Figure:

@@ -11,17 +11,18 @@ from matplotlib.figure import Figure
 
 from ldae.conclusions.verdicts import FAILS, HOLDS, OPEN
 from ldae.evaluation.probes.fitting import CROSS_VALIDATED
+from ldae.figures import captions
 from ldae.figures.theme import (
     BLACK,
     BLUE,
     TASK_LABELS,
     VERMILION,
-    label_of,
     legend_below,
-    models_in,
     new_figure,
+    shown_models,
     theme,
 )
+from ldae.methods import Method, Methods
 
 FACES = {HOLDS: BLUE, OPEN: "#ececec", FAILS: VERMILION}
 INKS = {HOLDS: "white", OPEN: BLACK, FAILS: "white"}
@@ -35,13 +36,20 @@ HEADER_INCHES = 0.058  # of a character
 REGIONS = {"mask": "inside the mask", "whole": "whole volume"}
 
 
-def plot_verdicts(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def plot_verdicts(table: pd.DataFrame, methods: Methods) -> tuple[Figure, pd.DataFrame]:
     """One line per statement, one column per model; colour is the verdict, text the number.
 
     Parameters
     ----------
     table
         Table ``verdicts``; more than a few ablations in it are not drawn.
+    methods
+        The study's methods.
+
+    Returns
+    -------
+    tuple
+        Figure, and the rows shown.
 
     Raises
     ------
@@ -49,11 +57,12 @@ def plot_verdicts(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         If it holds no verdict on a model.
     """
     table = table[table["verdict"].isin(FACES)]
-    models = list(models_in(table["method"]))
+    models = shown_models(methods, table["method"])
     if not models:
         raise ValueError("there is no verdict to draw")
-    table = table[table["method"].isin(models)]
-    lines = _lines(table)
+    columns = {model.name: column for column, model in enumerate(models)}
+    table = table[table["method"].isin(columns)]
+    lines = _lines(table, methods)
     with theme():
         figure = new_figure(0.75 + LINE_INCHES * len(lines))
         axis = figure.subplots()
@@ -62,7 +71,7 @@ def plot_verdicts(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             left = INDENT * max(0, line.depth - 1)
             axis.text(left, y, line.text, va="center", fontsize=6.8, fontweight=weight)
             for _, row in line.rows.iterrows():
-                _draw_cell(axis, row, len(models), models.index(row["method"]), y)
+                _draw_cell(axis, row, len(models), columns[row["method"]], y)
         _finish(axis, models, len(lines))
         for verdict, face in FACES.items():
             axis.scatter([], [], marker="s", color=face, label=verdict)
@@ -79,7 +88,7 @@ class _Line(NamedTuple):
     """One for each model; none in a heading."""
 
 
-def _lines(table: pd.DataFrame) -> list[_Line]:
+def _lines(table: pd.DataFrame, methods: Methods) -> list[_Line]:
     """The lines from top to bottom."""
     nothing = table.iloc[:0]
     lines = []
@@ -91,17 +100,17 @@ def _lines(table: pd.DataFrame) -> list[_Line]:
                 lines.append(_Line(1, str(statement), rows))
             else:
                 lines.append(_Line(1, str(statement), nothing))
-                lines += [_Line(2, _conditions(part, rows), part) for part in parts]
+                lines += [_Line(2, _conditions(part, rows, methods), part) for part in parts]
     return lines
 
 
-def _conditions(part: pd.DataFrame, rows: pd.DataFrame) -> str:
+def _conditions(part: pd.DataFrame, rows: pd.DataFrame, methods: Methods) -> str:
     """What tells one line from the others of its statement, in words."""
     first = part.iloc[0]
     told = {c for c in CONDITIONS if rows[c].nunique(dropna=False) > 1}
     words = []
     if "against" in told:
-        words.append(label_of(str(first["against"])))
+        words.append(methods.label(str(first["against"])))
     if "task" in told:
         words.append(f"edit of {TASK_LABELS.get(first['task'], first['task'])}")
     if "judge" in told:
@@ -114,7 +123,9 @@ def _conditions(part: pd.DataFrame, rows: pd.DataFrame) -> str:
         gap = first["gap_months"]
         words.append("all gaps" if pd.isna(gap) else f"{int(gap)} months")
     if "split" in told:
-        words.append("cross-validated" if first["split"] == CROSS_VALIDATED else "test people")
+        words.append(
+            "cross-validated" if first["split"] == CROSS_VALIDATED else "test participants"
+        )
     return ", ".join(words)
 
 
@@ -141,11 +152,22 @@ def _number(value: float) -> str:
     return f"{value:.{'0f' if abs(value) >= 99.5 else '2g'}}".replace("-", "−")
 
 
-def _finish(axis: Axes, models: list[str], n_lines: int) -> None:
+def _finish(axis: Axes, models: list[Method], n_lines: int) -> None:
     """Names of the models over their columns, and nothing of an axis."""
     for column, model in enumerate(models):
         left, width = _column(len(models), column)
-        name = "\n".join(wrap(label_of(model), int(width / HEADER_INCHES)))
+        name = "\n".join(wrap(model.look.label, int(width / HEADER_INCHES)))
         axis.text(left + width / 2, -0.7, name, va="bottom", ha="center", fontsize=7)
     axis.set(xlim=(0, WIDTH), ylim=(n_lines - 0.4, -2.9))
     axis.axis("off")
+
+
+def describe_verdicts(data: pd.DataFrame) -> str:
+    """Caption of :func:`plot_verdicts`."""
+    return (
+        "What holds of the claims: for every statement and model the measured number, on the "
+        "colour of the verdict. A statement holds where the whole 95 % interval lies on its side "
+        "of the bound, fails where the whole interval lies on the other side, and is open where "
+        "the interval includes the bound. Against another method the number is the model's gain "
+        f"on the same participants. {captions.facts(data)}"
+    )

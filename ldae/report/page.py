@@ -13,7 +13,8 @@ import jinja2
 import pandas as pd
 
 from ldae.errors import InputError
-from ldae.figures.theme import TASK_LABELS, label_of
+from ldae.figures.theme import TASK_LABELS
+from ldae.methods import Methods
 from ldae.provenance.audit import Level, Verdict
 from ldae.statistics.tables import blocks, caption_facts, notes_of, read_table, readable
 
@@ -21,103 +22,86 @@ TEMPLATE = "report.html.j2"
 
 
 class Section(NamedTuple):
-    """A section of the report: which figures and tables stand in it, in order.
-
-    Variants of a figure, with a suffix to its name, follow it.
-    """
+    """A section of the report; the registered figures and tables name theirs by its anchor."""
 
     anchor: str
     title: str
     text: str
-    figures: tuple[str, ...]
-    tables: tuple[str, ...]
+
+
+class Picture(NamedTuple):
+    """A figure: its picture, the anchor of its section, its caption, and where it comes from."""
+
+    path: Path
+    section: str
+    caption: str
+    origin: str
+
+
+class TableFile(NamedTuple):
+    """A table (:mod:`ldae.statistics.tables`): its file, the anchor of its section, its title."""
+
+    path: Path
+    section: str
+    title: str
 
 
 SECTIONS = (
     Section(
         "claims",
         "The paper's claims",
-        "First what holds: statements that the study's numbers can refute. Then each claim by the "
+        "First, what holds: statements that the study's numbers can refute. Then each claim by the "
         "paper's own protocol and by the workflow's, which scores inside the brain, against real "
-        "scans, with patients as the positive class; and what the model gains over every other "
-        "method on the same people.",
-        ("verdicts", "comparisons"),
-        ("verdicts", "claims", "comparisons"),
+        "scans, with patients as the positive class. Last, what the models gain over every other "
+        "method on the same participants.",
     ),
     Section(
         "cohort",
         "Cohort and quality control",
-        "Who was scanned, and what preprocessing made of it. Excluded scans are in the table of "
-        "quality control.",
-        ("cohort", "qc", "volumes"),
-        ("volumes",),
+        "Who was scanned, and what preprocessing made of the scans. The table of quality control "
+        "lists the excluded scans.",
     ),
     Section(
         "training",
         "Training",
-        "How the networks learned, and how long they took.",
-        ("training",),
-        (),
+        "How the losses of the networks fell, and how long training took.",
     ),
     Section(
         "reconstruction",
         "Reconstruction",
-        "A scan's semantic and stochastic codes together should bring it back up to what the "
-        "autoencoder loses; the semantic code alone shows what it knows.",
-        ("reconstruction", "reconstruction_steps", "stochastic"),
-        ("reconstruction", "stochastic"),
+        "A scan's semantic and stochastic codes together should restore it up to what the "
+        "autoencoder loses. The semantic code alone shows what it encodes.",
     ),
     Section(
         "probes",
-        "What the code knows",
+        "What the code encodes",
         "Linear probes of the semantic code, against simpler codes and, where the truth is known, "
-        "against the true volumes. Standardisation and regularisation come from training people "
-        "only.",
-        ("roc", "age"),
-        ("probes", "ablations"),
+        "against the true volumes. Standardisation and regularisation come from training "
+        "participants only.",
     ),
     Section(
         "manipulation",
         "Manipulation",
         "Moving the code along a probe's direction should change the anatomy that disease or age "
-        "changes, in proportion, and leave the rest and the person alone. Targeted edits of the "
-        "joint variant go along an attribute's effect on people's codes and hold the probes of the "
-        "other attributes.",
-        ("manipulation", "dose_response", "edit_maps", "edit_fidelity"),
-        ("manipulation",),
+        "changes, in proportion, and should leave everything else and the participant's identity "
+        "unchanged. Targeted edits of the joint variant go along an attribute's effect on "
+        "participants' codes and hold the probes of the other attributes.",
     ),
     Section(
         "interpolation",
         "Interpolation",
-        "A visit between two visits of one person, by the LDAE and by a learned residual on the "
-        "voxel average, against the real scan of that visit and the trivial answers: copying the "
-        "nearer visit, averaging voxels, averaging latents.",
-        ("interpolation_sequence", "interpolation_gap"),
-        ("interpolation",),
+        "A visit between two visits of one participant, by the LDAE and by a learned residual on "
+        "the voxel average, against the real scan of that visit and the trivial answers: copying "
+        "the nearer visit, averaging voxels, averaging latents.",
     ),
     Section(
         "throughput",
         "Throughput",
-        "What the latent space buys in seconds and memory against a diffusion autoencoder in "
-        "voxels.",
-        ("throughput",),
-        ("throughput",),
+        "Seconds and memory that the latent space saves against a diffusion autoencoder in voxel "
+        "space.",
     ),
 )
-TABLE_TITLES = {
-    "verdicts": "What holds",
-    "claims": "The paper's claims",
-    "comparisons": "Paired gains of the models over every other method",
-    "volumes": "Measured against reference volumes",
-    "reconstruction": "Reconstruction by method and sampler steps",
-    "stochastic": "Decodings of one semantic code",
-    "probes": "Linear probes of every code",
-    "ablations": "Ablations",
-    "manipulation": "Edits of the semantic code",
-    "interpolation": "Filled-in visits by method, gap and distance",
-    "throughput": "Time and memory per scan",
-}
-"""Title of each table; a part of a table adds its own."""
+"""Sections of the report in order."""
 
 NAMED_METHODS = ("method", "against", "network")
 """Columns that hold methods."""
@@ -128,7 +112,7 @@ NAMED_CONDITIONS = ("task", "attribute", "judge", "operation")
 SPELLED = {
     "auc": "AUC", "cn": "CN", "f1": "F1", "lpips": "LPIPS", "mae": "MAE", "mb": "(MB)",
     "mcc": "MCC", "ml": "(ml)", "mse": "MSE", "ms": "MS", "psnr": "PSNR", "r2": "R²",
-    "rmse": "RMSE", "roc": "ROC", "ssim": "SSIM", "std": "deviation",
+    "rmse": "RMSE", "roc": "ROC", "ssim": "SSIM", "std": "SD",
 }  # fmt: skip
 """Words of column names that are spelled otherwise."""
 
@@ -140,32 +124,23 @@ SHOWN_FINDINGS = 20
 
 
 def build_report(
-    figures: Mapping[str, Path],
-    tables: Mapping[str, Path],
-    captions: Mapping[str, str],
-    origins: Mapping[str, str],
-    qc_png: Path | None,
+    figures: Mapping[str, Picture],
+    tables: Mapping[str, TableFile],
+    methods: Methods,
     left_out: Mapping[str, str],
     config: Mapping[str, Any],
     provenance: Mapping[str, str],
     audit: Verdict,
     out: Path,
 ) -> None:
-    """Write the report; sections without figures and tables are left away.
+    """Write the report; sections without figures and tables are omitted.
 
     Parameters
     ----------
-    figures
-        PNG of each figure by name.
-    tables
-        TSV of each table by name (:mod:`ldae.statistics.tables`).
-    captions
-        Caption of each figure.
-    origins
-        What the records tell of each figure (:mod:`ldae.provenance.origin`), ``qc`` among them if
-        there is an overview.
-    qc_png
-        Overview of quality control, None if there is none.
+    figures, tables
+        What is shown, by name; in a section in this order.
+    methods
+        The study's methods, for their names.
     left_out
         What the plan left out, and why.
     config
@@ -181,18 +156,8 @@ def build_report(
     Raises
     ------
     InputError
-        If a figure has no caption or origin, or no section shows a figure or table.
+        If a figure or table names no section of the report, or cannot be read.
     """
-    pictures = dict(figures)
-    texts = dict(captions)
-    if qc_png is not None:
-        pictures["qc"] = qc_png
-        texts.setdefault("qc", "Quality control: preprocessed scans with their brain masks.")
-    for given, kind in ((texts, "caption"), (origins, "origin")):
-        without = sorted(set(pictures) - set(given))
-        if without:
-            raise InputError(pictures[without[0]], f"has no {kind}", "Give it one.")
-    sections = _sections(pictures, tables, texts, origins)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -201,7 +166,7 @@ def build_report(
     page = environment.get_template(TEMPLATE).render(
         title=str(config.get("title") or "Latent diffusion autoencoder study"),
         headline={k: v for k, v in provenance.items() if k in ("commit", "made", "study")},
-        sections=sections,
+        sections=_sections(figures, tables, methods),
         left_out=dict(left_out),
         provenance=dict(provenance),
         audit=_audit(audit),
@@ -211,68 +176,38 @@ def build_report(
 
 
 def _sections(
-    pictures: Mapping[str, Path],
-    tables: Mapping[str, Path],
-    captions: Mapping[str, str],
-    origins: Mapping[str, str],
+    figures: Mapping[str, Picture], tables: Mapping[str, TableFile], methods: Methods
 ) -> list[dict[str, Any]]:
     """What the template needs of every section that shows something.
 
     Raises
     ------
     InputError
-        If no section shows a figure or table.
+        If a figure or table names no section of the report.
     """
-    of_sections = [
-        (
-            section,
-            _with_variants(section.figures, pictures),
-            [t for t in section.tables if t in tables],
-        )
-        for section in SECTIONS
-    ]
-    shown = {name for _, figures, names in of_sections for name in (*figures, *names)}
-    if forgotten := sorted((set(pictures) | set(tables)) - shown):
-        raise InputError(forgotten[0], "belongs to no section", "Add it to SECTIONS in report.py.")
+    anchors = {section.anchor for section in SECTIONS}
+    named = {name: figure.section for name, figure in figures.items()}
+    for name, anchor in (named | {name: table.section for name, table in tables.items()}).items():
+        if anchor not in anchors:
+            raise InputError(name, f"there is no section {anchor}", "Add it to SECTIONS")
     figure_numbers, table_numbers = count(1), count(1)
     sections = []
-    for section, figures, names in of_sections:
-        in_section = [
-            {
-                "name": name,
-                "number": next(figure_numbers),
-                "caption": captions[name],
-                "origin": origins[name],
-                "source": _embedded(pictures[name]),
-            }
-            for name in figures
+    for section in SECTIONS:
+        pictures = [
+            {"name": name, "number": next(figure_numbers), "caption": one.caption}
+            | {"origin": one.origin, "source": _embedded(one.path)}
+            for name, one in figures.items()
+            if one.section == section.anchor
         ]
-        in_tables = [
+        parts = [
             part | {"number": next(table_numbers)}
-            for name in names
-            for part in _tables(name, Path(tables[name]))
+            for one in tables.values()
+            if one.section == section.anchor
+            for part in _tables(one, methods)
         ]
-        if in_section or in_tables:
-            sections.append(
-                {
-                    "anchor": section.anchor,
-                    "title": section.title,
-                    "text": section.text,
-                    "figures": in_section,
-                    "tables": in_tables,
-                }
-            )
+        if pictures or parts:
+            sections.append({**section._asdict(), "figures": pictures, "tables": parts})
     return sections
-
-
-def _with_variants(names: tuple[str, ...], pictures: Mapping[str, Path]) -> list[str]:
-    """Names that have a picture, each followed by its variants (``manipulation_age``)."""
-    of_sections = {name for section in SECTIONS for name in section.figures}
-    found = []
-    for name in names:
-        found += [name] if name in pictures else []
-        found += sorted(p for p in pictures if p.startswith(f"{name}_") and p not in of_sections)
-    return found
 
 
 def _embedded(picture: Path) -> str:
@@ -285,34 +220,35 @@ def _embedded(picture: Path) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _tables(name: str, path: Path) -> list[dict[str, Any]]:
+def _tables(one: TableFile, methods: Methods) -> list[dict[str, Any]]:
     """What the template needs of a table, part by part."""
-    table = read_table(path)
-    return [_shown(_table_title(name, title), part) for title, part in blocks(table)]
+    return [
+        _shown(_table_title(one.title, title), part, methods)
+        for title, part in blocks(read_table(one.path))
+    ]
 
 
-def _table_title(name: str, part: str) -> str:
-    title = TABLE_TITLES.get(name, name)
+def _table_title(title: str, part: str) -> str:
     return f"{title}: {_heading(part) if part in TASK_LABELS else part}" if part else title
 
 
 def _heading(column: str) -> str:
-    """Name of a column or condition for people."""
+    """Name of a column or condition for readers."""
     if column in TASK_LABELS:
         return TASK_LABELS[column]
     return " ".join(SPELLED.get(word, word) for word in column.replace("_", " ").split())
 
 
-def _shown(name: str, table: pd.DataFrame) -> dict[str, Any]:
+def _shown(name: str, table: pd.DataFrame, methods: Methods) -> dict[str, Any]:
     """What the template needs of one part of a table."""
     wide = readable(table)
     for column in set(NAMED_METHODS) & set(wide.columns):
-        wide[column] = wide[column].map(label_of)
+        wide[column] = wide[column].map(methods.label)
     for column in set(NAMED_CONDITIONS) & set(wide.columns):
         wide[column] = wide[column].map(_heading)
     return {
         "title": name,
-        "facts": caption_facts(table, label_of),
+        "facts": caption_facts(table, methods.label),
         "columns": [_heading(str(c)) for c in wide.columns],
         "rows": wide.astype(str).to_numpy().tolist(),
         "notes": notes_of(table, _heading),

@@ -16,22 +16,21 @@ from typing import Any
 
 import pandas as pd
 
+from ldae.conclusions.registry import Table
 from ldae.data.bids import cohort_tables, describe_bids
 from ldae.data.diagnoses import Diagnoses
 from ldae.data.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, summarise_scans
 from ldae.errors import InputError
-from ldae.methods import Codes, Methods, Need, describe_change, study_methods, study_variants
+from ldae.figures.registry import Figure
+from ldae.methods import Codes, Methods, Need, study_methods, study_variants
 from ldae.statistics.predictions import SHARED
+from ldae.workflow.products import choose_products
 
 # Bytes per voxel of a preprocessed scan: float32 image, two masks and their packed copies,
 # with latents, compressed less than two to one.
 BYTES_PER_VOXEL = 12
 # Models, checkpoints (weights, optimizer and average), tables and figures of one training seed.
 FIXED_BYTES = 2 * 1024**3
-
-# Tables made of the scores of single scans, and tables that speak to a claim of the paper.
-SCORED = ("reconstruction", "stochastic", "manipulation", "interpolation")
-CLAIMED = ("reconstruction", "probes", "manipulation", "interpolation", "throughput")
 
 
 @dataclass(frozen=True)
@@ -52,18 +51,13 @@ class StudyPlan:
         The methods that this cohort allows.
     networks
         Names of the networks that are trained or initialised once per training seed.
-    changes
-        What each ablation changes, in words.
     tasks
         What the probes predict and the manipulation changes.
-    scored
-        Tables that are made of the scores of single scans.
-    compared
-        Evaluations whose scores are compared between methods.
-    claimed
-        Tables that the paper's claims are gathered from.
+    parts
+        What the study has: evaluations by their names, tasks (``task age``) and tables
+        (``table probes``).
     tables, figures
-        Names under ``tables/`` and ``figures/``.
+        Those under ``tables/`` and ``figures/`` by name, in the order of the report.
     left_out
         Target and reason for everything the cohort does not allow.
     """
@@ -74,14 +68,21 @@ class StudyPlan:
     seeds: tuple[int, ...]
     methods: Methods
     networks: tuple[str, ...]
-    changes: dict[str, str]
     tasks: tuple[str, ...]
-    scored: tuple[str, ...]
-    compared: tuple[str, ...]
-    claimed: tuple[str, ...]
-    tables: tuple[str, ...]
-    figures: tuple[str, ...]
+    parts: frozenset[str]
+    tables: dict[str, Table]
+    figures: dict[str, Figure]
     left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tabulated(self) -> list[str]:
+        """Tables that are made of predictions, scores or other tables."""
+        return [name for name, table in self.tables.items() if table.function]
+
+    @property
+    def drawn(self) -> list[str]:
+        """Figures that are drawn from files of the study."""
+        return [name for name, figure in self.figures.items() if figure.function]
 
     @property
     def runs(self) -> dict[str, tuple[str, ...]]:
@@ -190,13 +191,9 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     tasks = _plan_tasks(cohort, Diagnoses(**config["cohort"]["diagnoses"]), left_out)
     lacking = _lacking(config, cohort, tasks)
     methods = _plan_methods(config, lacking, left_out)
-    tables, figures = _plan_results(config, cohort, tasks, left_out)
-    changes = {n: describe_change(config, n) for n, m in methods.items() if m.ablation_of}
+    parts = {*_plan_evaluations(config, cohort, tasks, left_out), *(f"task {t}" for t in tasks)}
+    tables, figures = choose_products(config, parts, tasks, left_out)
     variants = study_variants(config).values()
-    compared = tuple(t for t in ("reconstruction", "interpolation") if t in tables)
-    summaries = ["comparisons", "claims", "verdicts"]
-    if changes and tasks:
-        summaries.append("ablations")
     wanted = math.ceil(cohort.n_scans / config["preprocessing"]["batch_size"])
     n_batches = max(1, min(wanted, cohort.n_subjects))
     return StudyPlan(
@@ -206,13 +203,10 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         seeds=tuple(config["training_seeds"]),
         methods=methods,
         networks=tuple(v.name for v in variants if v.network.needs not in lacking),
-        changes=changes,
         tasks=tuple(tasks),
-        scored=tuple(t for t in tables if t in SCORED),
-        compared=compared,
-        claimed=tuple(t for t in tables if t in CLAIMED),
-        tables=(*tables, *summaries),
-        figures=tuple(figures),
+        parts=frozenset(parts),
+        tables=tables,
+        figures=figures,
         left_out=left_out,
     )
 
@@ -264,31 +258,27 @@ def _plan_methods(
     return Methods(m for m in methods.values() if m.needs not in lacking)
 
 
-def _plan_results(
+def _plan_evaluations(
     config: dict[str, Any], cohort: CohortSummary, tasks: list[str], left_out: dict[str, str]
-) -> tuple[list[str], list[str]]:
-    """Tables of single results, and figures; adds to `left_out` those that cannot be."""
-    tables = ["reconstruction", "stochastic", "throughput"]
-    figures = ["cohort", "training", "reconstruction", "reconstruction_steps", "stochastic"]
+) -> list[str]:
+    """What is measured of methods and scans; adds to `left_out` what cannot be."""
+    evaluations = ["reconstruction", "stochastic", "throughput"]
     if tasks:
-        tables += ["probes", "manipulation"]
-        figures += [f"manipulation_{task}" for task in tasks]
-        figures += ["dose_response", "edit_fidelity", "edit_maps"]
-        figures += [{"ad_vs_cn": "roc", "age": "age"}[task] for task in tasks]
+        evaluations += ["probes", "manipulation"]
+    else:
+        reason = "there is neither a diagnosis nor an age to predict"
+        left_out |= {"probes": reason, "manipulation": reason}
     if cohort.n_longitudinal:
-        tables.append("interpolation")
-        figures += ["interpolation_sequence", "interpolation_gap"]
+        evaluations.append("interpolation")
     else:
         left_out["interpolation"] = (
             f"nobody has {VISITS_FOR_INTERPOLATION} visits, so none lies between two others"
         )
-    figures += ["throughput", "comparisons", "verdicts"]
     if config["cohort"]["source"] == "simulated" or config["evaluation"]["reference_volumes"]:
-        tables.append("volumes")
-        figures.append("volumes")
+        evaluations.append("volumes")
     else:
         left_out["volumes"] = "there are no reference volumes (evaluation.reference_volumes)"
-    return tables, figures
+    return evaluations
 
 
 def disk_bytes(config: dict[str, Any], cohort: CohortSummary) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ldae.workflow.plan import (
     plan_study,
     summarize_cohort,
 )
+from ldae.workflow.products import Products
 
 Demand = Callable[[Any, int], int]
 """A resource of a job, from its wildcards and the number of the attempt."""
@@ -39,6 +41,10 @@ class Study:
         First look at the cohort, and the targets that it allows.
     variants
         Every network that is trained, by name.
+    networks
+        The networks that these are variants of.
+    products
+        What is made of each table and figure.
     """
 
     def __init__(self, config: Mapping[str, Any], scripts: Path) -> None:
@@ -49,6 +55,7 @@ class Study:
         known = study_variants(config)
         self.variants: dict[str, Variant] = {name: known[name] for name in self.plan.networks}
         self.networks = study_networks(config)
+        self.products = Products(self.plan, self.networks, self.config)
 
     # files
 
@@ -189,6 +196,22 @@ class Study:
         if variant is not None and variant.network.needs is Need.LABELS:
             return None
         return self.config["probes"]["outer_folds"]
+
+    # tables, figures and the report
+
+    @property
+    def looks(self) -> dict[str, dict[str, str]]:
+        """How the training curve of each network is drawn."""
+        return {n.name: asdict(n.look) for n in self.networks.values() if n.look is not None}
+
+    @property
+    def captions(self) -> dict[str, str]:
+        """Reference of the function that writes each figure's caption."""
+        return {name: figure.caption for name, figure in self.plan.figures.items()}
+
+    def product_code(self, script: str) -> Callable[[Any], str]:
+        """Parameter: digest of the code that makes one table or figure."""
+        return lambda wildcards: self.code(script, *self.products.find(wildcards).references)
 
     # jobs
 

@@ -127,7 +127,7 @@ def test_new_image_re_runs_its_jobs(on_cluster: Study) -> None:
         table.write_text(kept)
         renamed.unlink()
     planned = set(re.findall(r"^(\w+) +\d+$", said, re.M))
-    assert {"fit_probe", "plot_roc"} <= planned and "train_network" not in planned
+    assert {"fit_probe", "plot_figure"} <= planned and "train_network" not in planned
     assert "Software environment definition has changed" in said
 
 

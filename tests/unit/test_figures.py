@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import subprocess
 import sys
@@ -14,15 +15,37 @@ import pytest
 from evaluation_toy import draw_head
 from matplotlib.figure import Figure
 
+from ldae.conclusions.readers import training_logs
+from ldae.conclusions.registry import TABLES
+from ldae.conclusions.sources import Product, call, make, parameters
 from ldae.conclusions.verdicts import FAILS, HOLDS, OPEN
-from ldae.figures import curves, fidelity, images, probes
-from ldae.figures.captions import CAPTIONS, caption
+from ldae.figures.cohort import plot_cohort, plot_volumes
+from ldae.figures.comparisons import plot_comparisons
+from ldae.figures.edit_maps import plot_edit_maps
+from ldae.figures.fidelity import plot_edit_fidelity
+from ldae.figures.interpolation import plot_interpolation_gap, plot_interpolation_sequence
+from ldae.figures.manipulation import RESPONSES, plot_dose_response, plot_manipulation
+from ldae.figures.probes import plot_age, plot_roc
+from ldae.figures.reconstruction import (
+    plot_reconstruction,
+    plot_reconstruction_steps,
+    plot_stochastic,
+)
+from ldae.figures.registry import FIGURES
 from ldae.figures.slices import brain_centre, cut, difference_limit
-from ldae.figures.theme import color_of, label_of, save_figure
+from ldae.figures.theme import PALETTE, save_figure, shown_models
+from ldae.figures.throughput import plot_throughput
+from ldae.figures.training import plot_training
 from ldae.figures.verdicts import plot_verdicts
-from ldae.statistics.tables import tidy
+from ldae.methods import METHODS, Look, Methods, Role, resolve, study_methods, study_networks
+from ldae.report.page import SECTIONS
+from ldae.statistics.tables import tidy, write_table
 
 Drawn = tuple[Figure, pd.DataFrame]
+SMALL_CODE = {"network": "ldae", "change": {"encoder": {"dim_y": 16}}}
+SETTINGS = {"ablations": {"ldae_short_code": SMALL_CODE}, "encoder": {"dim_y": 96}}
+STUDY = study_methods(SETTINGS)
+NETWORKS = {n.name: n.look for n in study_networks(SETTINGS).values() if n.look is not None}
 HEAD, MASK = draw_head(1.0, np.random.default_rng(0))
 BIG, _ = draw_head(1.2, np.random.default_rng(0))
 SEED = {"training_seed": np.array(3)}
@@ -45,19 +68,28 @@ def cohort() -> Drawn:
         ],
         columns=["row", "scan", "subject", "months", "age", "sex", "diagnosis", "split"],
     )
-    return images.plot_cohort(np.stack([HEAD] * 6), np.stack([MASK] * 6), index, n_people=2)
+    return plot_cohort(np.stack([HEAD] * 6), np.stack([MASK] * 6), index)
 
 
 def training() -> Drawn:
     log = pd.DataFrame({"step": range(100), "seconds": range(100), "train_loss": 1.0})
     log["val_loss"] = np.where(log["step"] % 20 == 0, 1.2, np.nan)
-    return curves.plot_training({"autoencoder": log, "prior": log, "ldae": log, "voxel_dae": log})
+    logs = {"autoencoder": log, "prior": log, "ldae": log, "voxel_dae": log}
+    figure, data = plot_training(logs, NETWORKS)
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles[:4] == ["autoencoder", "prior", "LDAE", "voxel DAE"]
+    return figure, data
 
 
 def reconstruction() -> Drawn:
     example = {"scan": np.array(["sub-1"]), "steps": np.array(10), "mask": MASK[None]} | SEED
-    methods = {"autoencoder": BIG[None], "ldae": BIG[None]}
-    return images.plot_reconstruction(example | {"original": HEAD[None]} | methods)
+    names = ["voxel_dae", "prior", "ldae_joint_semantic", "ldae_semantic", "ldae_joint"]
+    names += ["ldae_multistep", "ldae", "autoencoder"]
+    example |= {name: BIG[None] for name in names}
+    figure, data = plot_reconstruction(example | {"original": HEAD[None]}, STUDY)
+    shown = ["autoencoder", "ldae", "ldae_joint", "ldae_semantic", "prior", "voxel_dae"]
+    assert data["method"].tolist() == shown
+    return figure, data
 
 
 def reconstruction_steps() -> Drawn:
@@ -69,13 +101,13 @@ def reconstruction_steps() -> Drawn:
         common = {"method": "ldae", "region": "mask", "steps": steps}
         rows += [common | {"metric": "ssim", "window": 11, "value": 0.8}]
         rows += [common | {"metric": "mse", "value": 0.02}]
-    return curves.plot_reconstruction_steps(numbers("reconstruction", rows))
+    return plot_reconstruction_steps(numbers("reconstruction", rows), STUDY)
 
 
 def stochastic() -> Drawn:
     samples = np.stack([HEAD, BIG, HEAD])
     example = {"scan": np.array("sub-1"), "original": HEAD, "mask": MASK, "samples": samples} | SEED
-    return images.plot_stochastic(example | {"mean": samples.mean(0), "std": samples.std(0)})
+    return plot_stochastic(example | {"mean": samples.mean(0), "std": samples.std(0)})
 
 
 def predictions() -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
@@ -98,32 +130,32 @@ def predictions() -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
 
 
 def roc() -> Drawn:
-    return probes.plot_roc(*predictions())
+    return plot_roc(*predictions(), STUDY)
 
 
 def age() -> Drawn:
     by_method, table = predictions()
     index = pd.DataFrame({"scan": [f"s{i}" for i in range(20)], "diagnosis": ["CN", ""] * 10})
-    return probes.plot_age(by_method["ldae"], table, index)
+    return plot_age(by_method, table, index, STUDY)
 
 
 def manipulation() -> Drawn:
     example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK} | SEED
     edited = np.stack([0.9 * HEAD, HEAD, BIG])
-    return images.plot_manipulation(example | {"original": HEAD, "age": edited}, "age")
+    return plot_manipulation(example | {"original": HEAD, "age": edited}, "age")
 
 
 def dose_response() -> Drawn:
     rows: list[dict[str, object]] = []
     edits = ("ldae", "ldae_joint_targeted")
-    for method, (name, judge, _) in itertools.product(edits, curves.RESPONSES):
+    for method, (name, judge, _) in itertools.product(edits, RESPONSES):
         common = {"method": method, "task": "age", "judge": judge}
         common["attribute"] = "age" if judge else ""
         for amount in (-1, 0, 1):
             rows.append(common | {"metric": name, "amount": amount, "value": amount})
         rows.append(common | {"metric": f"{name.removesuffix('_ml')}_spearman", "value": 0.9})
-    figure, data = curves.plot_dose_response(numbers("manipulation", rows))
-    assert len(data) == 3 * len(curves.RESPONSES) * len(edits)
+    figure, data = plot_dose_response(numbers("manipulation", rows), STUDY)
+    assert len(data) == 3 * len(RESPONSES) * len(edits)
     labels = [line.get_label() for line in figure.axes[0].lines]
     assert "LDAE" in labels and "LDAE, joint, targeted edit" in labels
     return figure, data
@@ -147,7 +179,7 @@ def edit_fidelity() -> Drawn:
     for task, _ in tasks:
         trivial = {"method": "group_difference", "task": task, "metric": "truth_correlation"}
         rows.append(trivial | {"value": 0.5})
-    figure, data = fidelity.plot_edit_fidelity(numbers("manipulation", rows))
+    figure, data = plot_edit_fidelity(numbers("manipulation", rows), STUDY)
     shown = data.groupby("metric")["method"].agg(set)
     both = {"ldae", "ldae_joint_targeted"}
     assert shown["off_target_ratio"] == both and shown["identity_kept"] == both
@@ -159,9 +191,7 @@ def edit_fidelity() -> Drawn:
 def edit_maps() -> Drawn:
     example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK} | SEED
     example |= {"original": HEAD, "age": np.stack([0.9 * HEAD, HEAD, BIG])}
-    figure, data = fidelity.plot_edit_maps(
-        example | {"age_group": BIG - HEAD, "age_truth": HEAD - BIG}
-    )
+    figure, data = plot_edit_maps(example | {"age_group": BIG - HEAD, "age_truth": HEAD - BIG})
     value = data.set_index("map")["correlation_with_edit"]
     assert value["group"] == pytest.approx(1) and value["truth"] == pytest.approx(-1)
     return figure, data
@@ -178,7 +208,7 @@ def comparisons() -> Drawn:
             {"claim": "reconstruction", "method": "ldae", "against": "voxel_dae", "steps": steps}
             | {"metric": "ssim_gain", "region": "mask", "window": 11, "value": steps / 100}
         )
-    figure, data = fidelity.plot_comparisons(numbers("comparisons", rows))
+    figure, data = plot_comparisons(numbers("comparisons", rows), STUDY)
     assert data.loc[data["claim"] == "reconstruction", "value"].tolist() == [0.2]
     return figure, data
 
@@ -193,11 +223,7 @@ def verdicts() -> Drawn:
             rows.append(code | conditions | number)
         single = {"statement": "most of the way", "verdict": OPEN, "method": method}
         rows.append(code | single | {"value": 0.9})
-    more = [rows[-1] | {"method": f"ldae_{name}"} for name in ("half", "quarter")]
-    assert "ldae_short_code" not in set(
-        plot_verdicts(numbers("verdicts", rows + more))[1]["method"]
-    )
-    figure, data = plot_verdicts(numbers("verdicts", rows))
+    figure, data = plot_verdicts(numbers("verdicts", rows), STUDY)
     assert set(data["method"]) == {"ldae", "ldae_joint", "ldae_short_code"}
     written = [text.get_text() for text in figure.axes[0].texts]
     assert written.count("AUC is above that of") == 1 and "voxel PCA" in written
@@ -215,14 +241,14 @@ def volumes() -> Drawn:
         {"structure": ["ventricles", "hippocampi"] * 5, "scan": "s", "subject": "p"}
         | {"measured": np.arange(10.0), "reference": np.arange(10.0) + 1}
     )
-    return curves.plot_volumes(pairs, numbers("volumes", rows))
+    return plot_volumes(pairs, numbers("volumes", rows), STUDY)
 
 
 def interpolation_sequence() -> Drawn:
     example = {"subject": np.array("sub-1"), "months": np.array([0.0, 6, 12]), "mask": MASK} | SEED
     example |= {"visit_a": HEAD, "real": HEAD, "visit_b": BIG, "ldae": BIG, "nearest_visit": HEAD}
     example |= {"sequence": np.stack([HEAD] * 5), "sequence_alpha": np.linspace(0, 1, 5)}
-    return images.plot_interpolation_sequence(example)
+    return plot_interpolation_sequence(example, STUDY)
 
 
 def interpolation_gap() -> Drawn:
@@ -235,7 +261,7 @@ def interpolation_gap() -> Drawn:
                 rows.append(common | {"region": "mask", "metric": "skill", "value": -0.1})
                 rows.append(common | {"metric": "ventricle_error_ml", "value": 2.0})
                 rows.append(common | {"metric": "hippocampus_error_ml", "value": 0.3})
-    return curves.plot_interpolation_gap(numbers("interpolation", rows))
+    return plot_interpolation_gap(numbers("interpolation", rows), STUDY)
 
 
 def throughput() -> Drawn:
@@ -245,17 +271,23 @@ def throughput() -> Drawn:
         rows.append(common | {"metric": "seconds_per_scan", "value": 0.3})
         rows.append(common | {"metric": "peak_memory_mb", "value": 30})
     rows.append(common | {"method": "ldae", "metric": "speed_ratio", "value": 4})
-    return curves.plot_throughput(numbers("throughput", rows))
+    return plot_throughput(numbers("throughput", rows), STUDY)
 
 
-FIGURES: list[Callable[[], Drawn]] = [
+DRAWN: list[Callable[[], Drawn]] = [
     cohort, training, reconstruction, reconstruction_steps, stochastic, roc, age, manipulation,
     dose_response, edit_fidelity, edit_maps, interpolation_sequence, interpolation_gap, throughput,
     comparisons, verdicts, volumes,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("draw", FIGURES, ids=lambda draw: draw.__name__)
+def caption(name: str, data: pd.DataFrame) -> str:
+    """Caption of a registered figure, as the report writes it."""
+    (figure,) = (figure for figure in FIGURES if figure.name == name)
+    return str(call(figure.caption, {}, data=data, methods=STUDY, networks=NETWORKS))
+
+
+@pytest.mark.parametrize("draw", DRAWN, ids=lambda draw: draw.__name__)
 def test_figure_is_saved_with_its_data_and_caption(
     draw: Callable[[], Drawn], tmp_path: Path
 ) -> None:
@@ -275,12 +307,12 @@ def read_back(drawn: Drawn, folder: Path) -> pd.DataFrame:
 
 def test_captions_tell_which_trainings_are_shown(tmp_path: Path) -> None:
     by_method, table = predictions()
-    one = caption("roc", read_back(probes.plot_roc(by_method, table), tmp_path))
+    one = caption("roc", read_back(plot_roc(by_method, table, STUDY), tmp_path))
     assert "training seed 3." in one and "Curves" not in one and "over subjects." in one
     again = by_method["ldae"].assign(prediction=0.5)
     by_method["ldae"] = pd.concat([by_method["ldae"].assign(seed=4), again.assign(seed=5)])
     several = numbers("probes", table.drop(columns="seed").to_dict("records")).assign(seed="4 5")
-    figure, data = probes.plot_roc(by_method, several)
+    figure, data = plot_roc(by_method, several, STUDY)
     curve = data[data["method"] == "ldae"]
     assert set(curve["training_seed"]) == {4} and len(curve) > 3, "the first training's curve"
     assert data.loc[data["method"] == "voxel_pca", "training_seed"].isna().all()
@@ -288,17 +320,17 @@ def test_captions_tell_which_trainings_are_shown(tmp_path: Path) -> None:
     assert "Curves: training seed 4." in text and "training seeds 4, 5." in text
     assert "over training seeds and subjects." in text
     index = pd.DataFrame({"scan": [f"s{i}" for i in range(20)], "diagnosis": ["CN", ""] * 10})
-    figure, data = probes.plot_age(by_method["ldae"], several, index)
+    figure, data = plot_age(by_method, several, index, STUDY)
     assert len(data) == 20
     assert "Points: training seed 4." in caption("age", read_back((figure, data), tmp_path))
-    text = caption("manipulation_age", read_back(manipulation(), tmp_path))
+    text = caption("manipulation", read_back(manipulation(), tmp_path))
     assert "Networks of training seed 3." in text
 
 
 def test_every_training_has_a_curve(tmp_path: Path) -> None:
     log = pd.DataFrame({"step": range(10), "seconds": range(10), "train_loss": 1.0})
     both = pd.concat([log.assign(training_seed=s, train_loss=s + 1.0) for s in (0, 2)])
-    drawn = curves.plot_training({"autoencoder": log, "ldae": both})
+    drawn = plot_training({"autoencoder": log, "ldae": both}, NETWORKS)
     data = read_back(drawn, tmp_path)
     of_ldae = data[data["stage"] == "ldae"].groupby("training_seed")["value"].unique()
     assert {seed: list(v) for seed, v in of_ldae.items()} == {0: [1.0], 2: [3.0]}
@@ -306,10 +338,60 @@ def test_every_training_has_a_curve(tmp_path: Path) -> None:
     assert "one line for each of 2 training seeds" in caption("training", data)
 
 
-def test_every_caption_has_a_figure_here() -> None:
-    assert {draw.__name__ for draw in FIGURES} == set(CAPTIONS)
-    with pytest.raises(ValueError, match="no caption"):
-        caption("nothing", pd.DataFrame())
+def test_logs_are_read_by_network_and_seed(tmp_path: Path) -> None:
+    log = pd.DataFrame({"step": [1, 2], "seconds": [1, 2], "train_loss": [2.0, 1.0]})
+    paths = [tmp_path / "autoencoder", *(tmp_path / f"ldae/seed-{seed}" for seed in (0, 2))]
+    for path in paths:
+        path.mkdir(parents=True)
+        log.to_csv(path / "metrics.csv", index=False)
+    found = training_logs(*(path / "metrics.csv" for path in paths))
+    assert list(found) == ["autoencoder", "ldae"] and "training_seed" not in found["autoencoder"]
+    assert found["ldae"]["training_seed"].tolist() == [0, 0, 2, 2]
+
+
+PRODUCTS: list[Product] = [*TABLES, *FIGURES]
+
+
+@pytest.mark.parametrize("product", PRODUCTS, ids=lambda one: f"{type(one).__name__} {one.name}")
+def test_what_is_registered_can_be_made(product: Product) -> None:
+    """References resolve, the function takes what it gets, and the report has the section."""
+    assert product.section in {section.anchor for section in SECTIONS}
+    for reference in product.references:
+        assert callable(resolve(reference))
+    if product.function is not None:
+        given = {*product.needs, *product.options, *product.settings}
+        given |= {"task"} if getattr(product, "per_task", False) else set()
+        asked = inspect.signature(resolve(product.function)).parameters
+        assert set(asked) == set(parameters(resolve(product.function)))
+        needed = {name for name, one in asked.items() if one.default is one.empty}
+        assert given <= set(asked), "it is given what it does not know"
+        assert needed <= given | {"methods", "networks"}, "it lacks what it needs"
+
+
+def test_every_figure_has_a_caption_and_is_drawn_here() -> None:
+    assert {draw.__name__ for draw in DRAWN} == {f.name for f in FIGURES if f.function}
+    for figure in FIGURES:
+        assert set(parameters(resolve(figure.caption))) <= {"data", "methods", "networks"}
+
+
+def test_names_of_tables_and_of_figures_are_taken_once() -> None:
+    for products in (TABLES, FIGURES):
+        names = [product.name for product in products]
+        assert len(names) == len(set(names))
+
+
+def test_a_table_is_made_of_the_files_and_settings_that_it_names(tmp_path: Path) -> None:
+    rows = [{"method": "ldae", "operation": "encode", "metric": "speed_ratio", "value": 4.0}]
+    path = tmp_path / "throughput.tsv"
+    write_table(numbers("throughput", rows), path, path.with_suffix(".md"))
+    registered = {table.name: table for table in TABLES}
+    made = make(registered["claims"].recipe, {}, {"tables": [str(path)]}, methods=STUDY)
+    assert made["protocol"].tolist() == ["paper", "workflow"] and (made["value"] == 4).all()
+    settings = {"study": "toy", "seed": 3, "evaluation": {"n_bootstrap": 5}}
+    readers = registered["manipulation"].recipe["readers"]
+    assert readers == {"scores": "ldae.conclusions.readers:scores"}
+    expected = {"table": "manipulation", "cohort": "toy", "seed": 3, "n_bootstrap": 5}
+    assert registered["manipulation"].arguments(settings) == expected
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
@@ -336,16 +418,37 @@ def test_slice_helpers_survive_empty_input() -> None:
 
 
 def test_drawing_loads_no_learning_library() -> None:
+    modules = {str(f.function).partition(":")[0] for f in FIGURES if f.function}
     code = (
-        "import sys; from ldae.figures import captions, curves, fidelity, images, probes; import "
+        f"import sys; import {', '.join(sorted(modules))}, ldae.conclusions.readers, "
         "ldae.report.page; heavy = {'torch', 'sklearn', 'monai', 'lightning'}; "
         "sys.exit(bool(heavy & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_ablations_are_named_after_the_network_that_they_change() -> None:
-    assert label_of("ldae_joint_start") == "LDAE, joint, start"
-    assert color_of("ldae_joint_start") == color_of("ldae_joint")
-    assert label_of("ldae_multistep") == "LDAE, multistep sampler"
-    assert label_of("something_else") == "something else"
+def test_the_registries_load_the_standard_library_only() -> None:
+    code = (
+        "import sys; import ldae.workflow.products; "
+        "sys.exit(bool({'numpy', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_method_has_a_colour_of_the_palette() -> None:
+    looks = [*(method.look for method in METHODS), *NETWORKS.values()]
+    assert {look.color for look in looks} <= set(PALETTE)
+
+
+def test_many_ablations_are_left_to_the_tables() -> None:
+    def shown(*ablations: str) -> list[str]:
+        study = study_methods(SETTINGS | {"ablations": dict.fromkeys(ablations, SMALL_CODE)})
+        return [model.name for model in shown_models(study, study)]
+
+    models = [method.name for method in METHODS if STUDY.is_(method.name, Role.MODEL)]
+    assert shown("ldae_half", "ldae_third") == [*models, "ldae_half", "ldae_third"]
+    assert shown("ldae_half", "ldae_third", "ldae_fourth") == models
+
+
+def test_an_unknown_method_is_drawn_grey_under_its_name() -> None:
+    assert Methods([]).look("something_else") == Look("something else", "grey")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from ldae.conclusions.comparison import compare_methods
 from ldae.errors import InputError
 from ldae.evaluation.probes.fitting import CROSS_VALIDATED
 from ldae.evaluation.probes.tables import paired_predictions, tabulate_probes
-from ldae.methods import METHODS, Methods
+from ldae.methods import METHODS, Methods, study_methods
 from ldae.statistics.measures import weighted_auc
 from ldae.statistics.predictions import read_predictions, write_predictions
 from ldae.statistics.tables import readable, table_columns
@@ -155,18 +154,18 @@ def test_a_method_that_was_not_cross_validated_is_compared_on_the_other_people_a
 def test_an_ablation_stands_below_what_it_changes_with_its_gain() -> None:
     frames = {"ldae": seeded(1.5), "ldae_small_code": seeded(0.0, 20), "voxel_pca": predicted(1, 9)}
     frames |= {"untrained": seeded(0.0, 30), "untrained_wide": seeded(0.0, 40)}
-    small = replace(STUDY["ldae"], name="ldae_small_code", ablation_of="ldae")
-    wide = replace(STUDY["untrained"], name="untrained_wide", ablation_of="untrained")
-    methods = Methods([*STUDY.values(), small, wide])
-    changes = {"ldae_small_code": "encoder.dim_y 96 → 4", "untrained_wide": "encoder.widths …"}
-    table = tabulate_ablations(frames, methods, changes, **OPTIONS)  # type: ignore[arg-type]
+    small = {"network": "ldae", "change": {"encoder": {"dim_y": 4}}}
+    wide_one = {"network": "untrained", "change": {"encoder": {"widths": [8, 16]}}}
+    ablations = {"ldae_small_code": small, "untrained_wide": wide_one}
+    settings = {"encoder": {"dim_y": 96, "widths": [4, 8]}, "ablations": ablations}
+    table = tabulate_ablations(frames, study_methods(settings), **OPTIONS)  # type: ignore[arg-type]
     assert list(table.columns) == table_columns("ablations")
     assert list(dict.fromkeys(table["method"])) == [
         "ldae", "ldae_small_code", "untrained", "untrained_wide",
     ]  # fmt: skip
     change = table.set_index("method")["change"]
     assert set(change["ldae"]) == {UNCHANGED}
-    assert set(change["ldae_small_code"]) == {changes["ldae_small_code"]}
+    assert set(change["ldae_small_code"]) == {"encoder.dim_y 96 → 4"}
     gain = table[(table["metric"] == "roc_auc_gain")].set_index("method")
     assert gain.loc["ldae_small_code", "network"] == "ldae"
     assert gain.loc["ldae_small_code", "ci_high"] < 0

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ldae.errors import InputError
+from ldae.methods import METHODS, Methods
 from ldae.provenance.audit import Check, Finding, Level, Verdict
-from ldae.report.page import build_report
+from ldae.report.page import Picture, TableFile, build_report
 from ldae.statistics.tables import tidy, write_table
 
 PIXEL = bytes.fromhex(
@@ -31,11 +32,13 @@ def build(folder: Path, **changes: object) -> str:
         folder / "p.md",
     )
     arguments: dict[str, object] = {
-        "figures": {"age": picture, "manipulation_age": picture},
-        "tables": {"probes": folder / "p.tsv"},
-        "captions": {"age": "Ages of 3 <people>.", "manipulation_age": "Edits."},
-        "origins": {"age": "From 7 scans.", "manipulation_age": "From 8.", "qc": "From 9."},
-        "qc_png": picture,
+        "figures": {
+            "manipulation_age": Picture(picture, "manipulation", "Edits.", "From 8."),
+            "age": Picture(picture, "probes", "Ages of 3 <subjects>.", "From 7 scans."),
+            "qc": Picture(picture, "cohort", "Quality control.", "From 9."),
+        },
+        "tables": {"probes": TableFile(folder / "p.tsv", "probes", "Linear probes of every code")},
+        "methods": Methods(METHODS),
         "left_out": {"interpolation": "nobody has three visits"},
         "config": {"title": "Toy study", "seed": 1},
         "provenance": {"commit": "abc123", "made": "today", "python": "3.11"},
@@ -48,7 +51,7 @@ def build(folder: Path, **changes: object) -> str:
 
 def test_one_file_with_everything(tmp_path: Path) -> None:
     page = build(tmp_path)
-    texts = ["Toy study", "abc123", "Ages of 3 &lt;people&gt;", "nobody has three visits"]
+    texts = ["Toy study", "abc123", "Ages of 3 &lt;subjects&gt;", "nobody has three visits"]
     for text in [*texts, "4.500", "years &lt;b&gt;", "Edits.", "Quality control"]:
         assert text in page, text
     for text in ["From 7 scans.", "From 9.", "FAILED: 1 error", "12 files", "sha256 &lt;5678&gt;"]:
@@ -60,13 +63,18 @@ def test_one_file_with_everything(tmp_path: Path) -> None:
     assert "Interpolation</h2>" not in page
 
 
+def test_figures_stand_in_the_order_of_the_sections(tmp_path: Path) -> None:
+    page = build(tmp_path)
+    captions = re.findall(r"<b>Figure (\d)\.</b> ([^\n.]*)", page)
+    assert captions == [
+        ("1", "Quality control"), ("2", "Ages of 3 &lt;subjects&gt;"), ("3", "Edits"),
+    ]  # fmt: skip
+
+
 def test_nothing_disappears_silently(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no caption"):
-        build(tmp_path, captions={})
-    with pytest.raises(InputError, match="no origin"):
-        build(tmp_path, origins={"age": "From 7 scans."})
-    named = {"captions": {"stranger": "Who?"}, "origins": {"stranger": "Where?", "qc": "There."}}
-    with pytest.raises(InputError, match="no section"):
-        build(tmp_path, figures={"stranger": tmp_path / "f.png"}, **named)
+    stranger = Picture(tmp_path / "f.png", "nowhere", "Who?", "Where?")
+    with pytest.raises(InputError, match="no section nowhere"):
+        build(tmp_path, figures={"stranger": stranger})
+    gone = Picture(tmp_path / "gone.png", "probes", "Who?", "Where?")
     with pytest.raises(InputError, match="cannot be read"):
-        build(tmp_path, figures={"age": tmp_path / "gone.png"})
+        build(tmp_path, figures={"age": gone})

@@ -19,7 +19,7 @@ from ldae.data.diagnoses import Diagnoses
 from ldae.data.latents import LatentStore
 from ldae.data.volumes import VolumeStore
 from ldae.errors import InputError
-from ldae.figures.curves import plot_training
+from ldae.figures.training import plot_training
 from ldae.models.latents import encode_latents, measure_latent_scale
 from ldae.networks.autoencoder import Autoencoder, load_autoencoder, space_to_depth
 from ldae.networks.encoders import load_encoder
@@ -469,7 +469,7 @@ def test_residual_without_anything_to_learn_from_stays_the_average(
     assert torch.equal(filled, average_visits(a.x, b.x, alpha))
     log = pd.read_csv(job.metrics_path)
     autoencoder = pd.DataFrame({"step": [1, 2], "seconds": [1, 2], "train_loss": [2.0, 1.0]})
-    _, data = plot_training({"autoencoder": autoencoder, "residual": log})
+    _, data = plot_training({"autoencoder": autoencoder, "residual": log}, {})
     assert set(data["stage"]) == {"autoencoder"}
 
 

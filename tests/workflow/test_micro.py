@@ -125,16 +125,15 @@ def test_settings_as_used_are_an_output(study):
 @pytest.mark.parametrize(
     ("module", "old", "new", "expected"),
     [
-        ("ldae/figures/curves.py", "SMOOTHING_SHARE = 0.02", "SMOOTHING_SHARE = 0.03",
-         {"plot_training", "build_report"}),
+        ("ldae/figures/training.py", "SMOOTHING_SHARE = 0.02", "SMOOTHING_SHARE = 0.03",
+         {"plot_figure", "build_report"}),
         ("ldae/report/page.py", '"Latent diffusion autoencoder study"', '"A study"',
          {"build_report"}),
-        ("ldae/evaluation/throughput.py", 'BASELINE = "voxel_dae"', 'BASELINE = "ldae"',
-         {"measure_throughput", "plot_throughput", "tabulate_claims", "judge_claims",
-          "plot_verdicts", "build_report"}),
+        ("ldae/evaluation/throughput.py", "in_voxels[0].name", "in_voxels[-1].name",
+         {"measure_throughput", "plot_figure", "tabulate", "build_report"}),
         ("ldae/networks/unet.py", '"""', '"""In other words: ', set()),
         ("ldae/errors.py", '"{self.source}: ', '"{self.source} - ', set()),
-        ("scripts/train_ldae.py", '"""Rule', "# touched\n\"\"\"Rule", set()),
+        ("scripts/train_network.py", '"""Rule', "# touched\n\"\"\"Rule", set()),
     ],
 )  # fmt: skip
 def test_a_change_of_the_code_runs_exactly_what_depends_on_it(study, module, old, new, expected):
@@ -156,9 +155,55 @@ def test_a_changed_setting_runs_what_uses_it(study):
         rules = rerun_rules(study)
     finally:
         (study / "micro.yaml").write_text(text)
-    assert {"write_config", "tabulate_probes", "tabulate_scores", "compare_methods"} <= rules
+    assert {"write_config", "tabulate", "compare_volumes"} <= rules
     # Intervals are made from scores: no model runs again.
     assert not {rule for rule in rules if rule.startswith(("train_", "evaluate_", "encode_"))}
+
+
+NEW_FIGURE = '''
+from ldae.figures.theme import new_figure
+
+
+def plot_sites(index):
+    """Scans of every site."""
+    data = index["site"].value_counts().rename_axis("site").reset_index(name="scans")
+    figure = new_figure(2.0)
+    figure.subplots().bar(data["site"], data["scans"])
+    return figure, data
+
+
+def describe_sites(data):
+    """Caption."""
+    return f"Scans of each of {len(data)} sites."
+'''
+NEW_LINE = """    Figure(
+        "sites", "cohort",
+        "ldae.figures.sites:plot_sites", {"index": INDEX}, "ldae.figures.sites:describe_sites",
+    ),
+"""
+
+
+def test_a_new_figure_is_its_functions_and_a_line(study):
+    module, registry = study / "ldae/figures/sites.py", study / "ldae/figures/registry.py"
+    kept = registry.read_text()
+    target = "results/micro/figures/sites.png"
+    try:
+        module.write_text(NEW_FIGURE)
+        registry.write_text(kept.replace("FIGURES = (\n", f"FIGURES = (\n{NEW_LINE}"))
+        planned = run_snakemake(study, "-n", *STUDY)
+        assert re.findall(r"Drawing the figure (\w+)", planned.stdout) == ["sites"]
+        assert rerun_rules(study) == {"plot_figure", "build_report"}
+        done = run_snakemake(study, *STUDY, target)
+        assert done.returncode == 0, done.stderr[-4000:]
+        numbers = pd.read_csv((study / target).with_suffix(".tsv"), sep="\t")
+        index = pd.read_csv(results(study) / "volumes/index.tsv", sep="\t")
+        assert numbers["scans"].sum() == len(index)
+    finally:
+        registry.write_text(kept)
+        module.unlink()
+        for path in (results(study) / "figures").glob("sites.*"):
+            path.unlink()
+    assert rerun_rules(study) == set()
 
 
 def test_edits_are_held_to_the_true_effects(study):

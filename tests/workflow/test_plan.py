@@ -39,12 +39,28 @@ def planned(output: str) -> dict[str, int]:
     return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
 
 
+def drawn(output: str) -> set[str]:
+    """Figures that a dry run would draw."""
+    return set(re.findall(r"Drawing the figure (\w+)", output))
+
+
+def tabulated(output: str) -> set[str]:
+    """Tables that a dry run would make of predictions, scores and other tables."""
+    return set(re.findall(r"Making the table (\w+)", output))
+
+
+SCORED = {"reconstruction", "stochastic", "manipulation", "interpolation"}
+CONCLUDED = {"probes", "comparisons", "claims", "verdicts"}
+
+
 def test_default_study(plan_folder):
     done = run_snakemake(plan_folder, "-n")
     jobs = planned(done.stdout)
     assert done.returncode == 0, done.stderr
-    assert jobs["fit_probe"] == 10 and jobs["plot_manipulation"] == 2
-    assert jobs["tabulate_scores"] == 4 and jobs["render_true_effects"] == 1
+    assert jobs["fit_probe"] == 10 and jobs["render_true_effects"] == 1
+    assert jobs["plot_figure"] == len(drawn(done.stdout)) == 18
+    assert {"manipulation_age", "manipulation_ad_vs_cn", "roc", "age"} <= drawn(done.stdout)
+    assert tabulated(done.stdout) == SCORED | CONCLUDED
     assert "Left out" not in done.stdout
 
 
@@ -69,10 +85,10 @@ def test_what_is_trained_is_trained_once_per_seed_and_shared_where_it_is_the_sam
     assert jobs["encode_semantics"] == 3 * 8
     assert jobs["fit_probe"] == 3 * 8 + 5
     for rule in ("reconstruction", "gaps", "attribute"):
-        (name,) = [job for job in jobs if job.endswith(f"_{rule}") and job[:4] != "plot"]
+        (name,) = [job for job in jobs if job.endswith(f"_{rule}")]
         assert jobs[name] == 3, name
     assert jobs["vary_stochastic"] == 3 and jobs["measure_throughput"] == 1
-    assert jobs["tabulate_scores"] == 4 and jobs["tabulate_ablations"] == 1
+    assert tabulated(done.stdout) == SCORED | CONCLUDED | {"ablations"}
     assert "results/prior_of_ldae_plain_prior/seed-4/model.safetensors" in done.stdout
     assert "results/prior_of_ldae_small_code" not in done.stdout
     assert "results/codes/voxel_pca/shared.npy" in done.stdout
@@ -102,7 +118,7 @@ def test_longitudinal_patients_from_bids(plan_folder, tmp_path, study):
     assert done.returncode == 0, done.stderr
     jobs = planned(done.stdout)
     seeds = {"ixi": 3, "adni": 1}[study]
-    assert jobs["interpolate_gaps"] == seeds and jobs["plot_roc"] == 1
+    assert jobs["interpolate_gaps"] == seeds and "roc" in drawn(done.stdout)
     assert not {"simulate_cohort", "read_true_volumes", "render_true_effects"} & set(jobs)
     assert f"results/{study}/report.html" in done.stdout
 
@@ -128,11 +144,48 @@ def test_single_visits_of_healthy_people_from_bids(plan_folder, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     jobs = planned(done.stdout)
-    for rule in ("interpolate_gaps", "plot_interpolation_gap", "plot_roc", "read_true_volumes"):
-        assert rule not in jobs
-    assert jobs["plot_age"] == 1 and jobs["plot_manipulation"] == 1
+    assert not {"interpolate_gaps", "read_true_volumes"} & set(jobs)
+    figures = drawn(done.stdout)
+    assert {"age", "manipulation_age"} <= figures
+    missing = {"roc", "manipulation_ad_vs_cn", "interpolation_gap", "interpolation_sequence"}
+    assert not missing & figures
     assert "Left out: interpolation, because" in done.stdout
+    assert "Left out: figure roc, because nobody in the cohort is diagnosed AD" in done.stdout
+    assert re.search(
+        r"Left out: figure interpolation_gap, because nobody has 3 visits", done.stdout
+    )
     assert "Left out: task ad_vs_cn, because nobody in the cohort is diagnosed AD" in done.stdout
+
+
+def test_what_a_registered_table_or_figure_lacks_is_told_by_name():
+    from ldae.conclusions.registry import Table
+    from ldae.conclusions.sources import scores, table
+    from ldae.figures.registry import Figure
+    from ldae.workflow.products import choose_products
+
+    registered = [
+        Table("last", "claims", "a:b", {"first": table("first")}, title="Last"),
+        Table("first", "claims", "a:b", {"scores": scores("reconstruction")}, title="First"),
+        Table("unseen", "claims", "a:b", {"scores": scores("interpolation")}, title="Unseen"),
+        Table("unasked", "claims", "a:b", {}, asked_by="ablations", title="Unasked"),
+    ]
+    figures = [
+        Figure("shown", "claims", "a:b", {"table": table("last")}, "a:c"),
+        Figure("edits", "claims", "a:b", {}, "a:c", per_task=True),
+        Figure("gaps", "claims", "a:b", {"table": table("unseen")}, "a:c"),
+        Figure("lost", "claims", "a:b", {"table": table("nowhere")}, "a:c"),
+    ]
+    left_out = {"interpolation": "nobody came back"}
+    parts = {"reconstruction", "task age"}
+    tables, drawn = choose_products(
+        {"ablations": {}}, parts, ["age"], left_out, registered, figures
+    )
+    assert list(tables) == ["last", "first"], "in their order, whatever they are made of"
+    assert list(drawn) == ["shown", "edits_age"] and drawn["edits_age"].options == {"task": "age"}
+    assert left_out.pop("interpolation") == left_out.pop("table unseen") == "nobody came back"
+    assert left_out == {
+        "figure gaps": "nobody came back", "figure lost": "there is no table nowhere",
+    }  # fmt: skip
 
 
 def test_an_added_scan_is_noticed(plan_folder, tmp_path):

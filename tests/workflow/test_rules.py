@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ldae.conclusions.registry import TABLES
 from ldae.diffusion.sampler import Sampler
+from ldae.figures.registry import FIGURES
 from ldae.methods import METHODS, NETWORKS, resolve
 from ldae.provenance.code import code_files
 from ldae.workflow.config import leaves
@@ -37,6 +39,8 @@ def rules() -> dict[str, str]:
 
 RULES = rules()
 SCRIPTS = {name: re.search(r'"\.\./scripts/(\w+)\.py"', text)[1] for name, text in RULES.items()}
+# What the rules make that are not named for one thing.
+PRODUCTS = {"tabulate": TABLES, "plot_figure": FIGURES}
 
 
 REGISTERED = [
@@ -53,6 +57,9 @@ def sources(name: str) -> set[Path]:
     found = set(re.findall(r'"(ldae[\w.]+:\w+)"', text))
     if re.search(r"study\.(training|encoder|loaders)", text):
         found |= {*REGISTERED, *(m.sampler for m in METHODS if m.sampler)}
+    found |= {r for product in PRODUCTS.get(name, ()) for r in product.references}
+    if "captions" in text:
+        found |= {figure.caption for figure in FIGURES}
     roots = [ROOT / f"{r.partition(':')[0].replace('.', '/')}.py" for r in found]
     roots.append(ROOT / "scripts" / f"{SCRIPTS[name]}.py")
     return {file for root in roots for file in code_files(root)}
@@ -105,6 +112,9 @@ def test_every_setting_reaches_a_rule_and_is_read():
     for network in NETWORKS:
         for section in network.sections:
             looked_up.setdefault(section, set()).add("train_network")
+    for name, products in PRODUCTS.items():
+        for path in {path for product in products for path in product.settings.values()}:
+            looked_up.setdefault(path, set()).add(name)
     for leaf in leaves(config):
         path = "/".join(leaf)
         if path in PLAN_KEYS | REPORT_KEYS:
