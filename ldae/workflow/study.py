@@ -211,7 +211,8 @@ class Study:
 
     def product_code(self, script: str) -> Callable[[Any], str]:
         """Parameter: digest of the code that makes one table or figure."""
-        return lambda wildcards: self.code(script, *self.products.find(wildcards).references)
+        path = self.scripts / f"{script}.py"
+        return lambda wildcards: code.code_digest(path, *self.products.find(wildcards).references)
 
     # jobs
 
