@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from ldae.paths import SOURCE
+
 PACKAGE = "ldae"
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = SOURCE
 
 # Sixteen hexadecimal digits (64 bits) are ample to tell versions of one file set apart.
 DIGEST_LENGTH = 16

@@ -23,7 +23,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
-from ldae.provenance.code import REPOSITORY
+from ldae.paths import WORKFLOW
 from ldae.provenance.places import Places
 
 Record = dict[str, Any]
@@ -107,7 +107,7 @@ def git_state() -> Record:
     beside it change nothing.
     """
     unknown: Record = {"commit": None, "dirty": None}
-    if not (REPOSITORY / ".git").exists():
+    if not (WORKFLOW / ".git").exists():
         return unknown
     try:
         commit = git("rev-parse", "--verify", "HEAD")
@@ -118,7 +118,7 @@ def git_state() -> Record:
     return {"commit": commit, "dirty": bool(changed or added)}
 
 
-def git(*arguments: str, repository: Path = REPOSITORY) -> str:
+def git(*arguments: str, repository: Path = WORKFLOW) -> str:
     """What a git command says, without white space around it.
 
     Raises
@@ -129,7 +129,7 @@ def git(*arguments: str, repository: Path = REPOSITORY) -> str:
     return git_bytes(*arguments, repository=repository).decode().strip()
 
 
-def git_bytes(*arguments: str, repository: Path = REPOSITORY) -> bytes:
+def git_bytes(*arguments: str, repository: Path = WORKFLOW) -> bytes:
     """Output of a git command, also where the repository belongs to another user."""
     command = ["git", "-c", "safe.directory=*", "-C", str(repository), *arguments]
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout

@@ -14,10 +14,11 @@ import yaml
 
 from ldae.errors import InputError
 from ldae.methods import METHODS, NETWORKS, study_networks
+from ldae.paths import SCHEMAS
 
 Config = dict[str, Any]
 
-SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
+SCHEMA = SCHEMAS / "config.schema.yaml"
 
 # Sections whose training length is given as steps or as epochs.
 TRAINING_SECTIONS = ("autoencoder", *(n.name for n in NETWORKS if n.name in n.sections))
