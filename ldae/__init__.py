@@ -2,6 +2,6 @@
 
 from ldae.isolation import keep_to_environment
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 keep_to_environment()
