@@ -183,20 +183,20 @@ def load(
         If the folder holds no study, or the study no such model.
     """
     config = _read_settings(Path(path))
-    methods = study_methods(config)
-    coded = [m for m in methods.coded().values() if m.network and _encoder_of(config, m)]
-    if method not in {m.name for m in coded}:
-        names = ", ".join(m.name for m in coded)
-        raise InputError(method, "it has no trained semantic encoder", f"Choose one of {names}")
-    chosen = methods[method]
+    coded = {m.name: m for m in study_methods(config).coded().values() if m.network}
+    if method not in coded:
+        remedy = f"Choose one of {', '.join(coded)}"
+        raise InputError(method, "the study has no encoder of this name", remedy)
+    chosen = coded[method]
+    variant = study_variants(config)[str(chosen.network)]
     seed = config["training_seeds"][0] if seed is None else seed
-    weights = Path(path) / str(chosen.network) / f"seed-{seed}" / "model.safetensors"
+    weights = Path(path) / variant.name / f"seed-{seed}" / "model.safetensors"
     if not weights.is_file():
         seeds = ", ".join(map(str, config["training_seeds"]))
         remedy = f"Run the study to its end; its training seeds are {seeds}"
         raise InputError(weights, "there are no such weights", remedy)
     place = torch.device(device)
-    encoder = resolve(str(_encoder_of(config, chosen)))(weights, place)
+    encoder = resolve(str(variant.network.encoder))(weights, place)
     return Model(chosen, encoder, config, place)
 
 
@@ -206,12 +206,6 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(folder, "it holds no study (no config.yaml)", "Name a results folder")
     return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-
-
-def _encoder_of(config: Mapping[str, Any], method: Method) -> str | None:
-    """Reference to what loads the trained encoder of a method; None if it has none."""
-    network = study_variants(config)[str(method.network)].network
-    return network.encoder if network.train else None
 
 
 _Nifti = nib.spatialimages.SpatialImage

@@ -110,9 +110,9 @@ def test_raw_heads_are_preprocessed_only_as_the_study_did(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"method": "nearest_visit"}, "it has no trained semantic encoder. Choose one of ldae, "),
-        ({"method": "voxel_pca"}, "it has no trained semantic encoder"),
-        ({"method": "untrained"}, "it has no trained semantic encoder"),
+        ({"method": "nearest_visit"}, "no encoder of this name. Choose one of ldae, "),
+        ({"method": "voxel_pca"}, "no encoder of this name"),
+        ({"method": "prior"}, "no encoder of this name"),
         ({"seed": 7}, "seed-7/model.safetensors: there are no such weights. .* seeds are 0"),
     ],
 )
