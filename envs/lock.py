@@ -6,7 +6,8 @@ local.lock holds everything; preprocess.lock, torch.lock and analysis.lock what 
 container or conda environment needs, in the same versions. The CUDA libraries are several
 gigabytes that a CPU build of torch has no use for, so they are kept in a lock of their own, which
 is installed only beside a CUDA build. What checks a crate needs older versions of some packages,
-and what builds the documentation none of the workflow's; each has an environment of its own.
+and what builds the documentation, or checks and builds the code, none of the workflow's; each has
+an environment of its own.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ if __name__ == "__main__":
         [f"{torch.split()[0]} \\\n    --hash=sha256:{CPU_TORCH}"],
     )
     write("crate-check.lock", "What checks a crate.", resolve("crate-check.in"))
+    write("dev.lock", "What checks and builds the code.", resolve("dev.in"))
     write("docs.lock", "What builds the documentation.", resolve("docs.in"))
     pins = [entry.partition("\\")[0].strip() for entry in entries]
     for stage in STAGES:

@@ -214,7 +214,7 @@ _Nifti = nib.spatialimages.SpatialImage
 def _read(path: str | Path) -> nib.Nifti1Image:
     """An image from its file."""
     try:
-        return nib.load(path)
+        return nib.Nifti1Image.from_filename(path)
     except (OSError, nib.filebasedimages.ImageFileError) as error:
         problem = f"it cannot be read as NIfTI ({error})"
         raise InputError(path, problem, "Name a .nii or .nii.gz file") from error
@@ -243,6 +243,6 @@ def _preprocess(
         if report["reason"]:
             problem = f"it cannot be preprocessed ({report['reason']})"
             raise InputError(path, problem, "Correct the scan")
-        kept = nib.load(out / "scan_T1w.nii.gz")
+        kept = nib.Nifti1Image.from_filename(out / "scan_T1w.nii.gz")
         image = nib.Nifti1Image(np.asarray(kept.dataobj, np.float32), kept.affine, kept.header)
     return image, report["measures"]
