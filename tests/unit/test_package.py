@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import copy_workflow, run_snakemake
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -115,3 +116,14 @@ def test_the_installed_package_plans_a_study(wheel: Path, tmp_path: Path) -> Non
     assert "results/fine_latents/report.html" in done.stdout
     done = run("run", "--software-deployment-method", "conda", "--cores", "1")
     assert done.returncode == 1 and "built from a clone of the repository" in done.stderr
+
+
+@pytest.mark.workflow
+def test_jobs_of_a_clone_run_its_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a package of the same name is installed."""
+    installed = tmp_path / "installed"
+    (installed / "ldae").mkdir(parents=True)
+    (installed / "ldae/__init__.py").write_text("raise ImportError('the installed one')\n")
+    monkeypatch.setenv("PYTHONPATH", str(installed))
+    done = run_snakemake(copy_workflow(tmp_path / "clone"), "results/config.yaml")
+    assert done.returncode == 0, done.stderr
