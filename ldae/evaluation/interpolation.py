@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-NOTHING_LEARNED = "the residual of average + residual is zero: no training participant has three visits to learn from"
+NOTHING_LEARNED = (
+    "the residual of average + residual is zero: no training participant has three visits to "
+    "learn from"
+)
 
 NEAREST_VISIT, VOXEL_AVERAGE, LATENT_AVERAGE = "nearest_visit", "voxel_average", "latent_average"
 RESIDUAL = "ldae_residual"
