@@ -9,6 +9,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r
 CHECK := .crate-check
 # Environment of the documentation, which needs none of the packages in .venv.
 DOCS := .docs
+# Checks and builds the code; nothing of a study runs in it.
+DEV := .dev
 LOCKS := envs/local.lock envs/cuda.lock envs/torch-cpu.lock
 CODE := ldae scripts tests envs containers benchmarks
 # Settings of a study: make figures STUDY=studies/ixi.yaml CONFIG="bids_folder=/data/ixi"
@@ -19,7 +21,7 @@ CONFIG ?=
 RESULTS = $(shell sed -n 's/^  results: *\([^ \#]*\).*/\1/p' config.yaml $(STUDY) | tail -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help figures crate containers test hpc-test docs lint format types settings lock clean
+.PHONY: help figures crate containers test hpc-test docs hooks lint format types settings lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -40,18 +42,11 @@ $(READY): $(LOCKS)
 	    $(BIN)/python -m ldae.provenance.environment envs/cuda.lock >> .venv/locks; fi
 	@mv .venv/locks $@
 
-$(CHECK)/ready: envs/crate-check.lock
-	@echo "Setting up $(CHECK) (once, half a minute)"
-	@rm -rf $(CHECK)
-	@$(PYTHON) -m venv $(CHECK)
-	@$(CHECK)/bin/python -m pip install --quiet --no-deps --require-hashes -r envs/crate-check.lock
-	@touch $@
-
-$(DOCS)/ready: envs/docs.lock
-	@echo "Setting up $(DOCS) (once, half a minute)"
-	@rm -rf $(DOCS)
-	@$(PYTHON) -m venv $(DOCS)
-	@$(DOCS)/bin/python -m pip install --quiet --no-deps --require-hashes -r envs/docs.lock
+$(CHECK)/ready $(DOCS)/ready $(DEV)/ready: .%/ready: envs/%.lock
+	@echo "Setting up .$* (once, half a minute)"
+	@rm -rf .$*
+	@$(PYTHON) -m venv .$*
+	@.$*/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 
 figures: $(READY)  ## run the study and build results/report.html
@@ -67,17 +62,22 @@ containers: $(READY)  ## build the container images of all stages with Apptainer
 hpc-test: $(READY)  ## install Apptainer and SLURM on this machine (as root) and test with them
 	@$(BIN)/python -m pytest -m hpc $(PYTEST) tests/hpc
 
-test: $(READY) $(CHECK)/ready  ## run all tests except hpc-test
+test: $(READY) $(CHECK)/ready $(DEV)/ready  ## run all tests except hpc-test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 docs: $(DOCS)/ready  ## build the documentation into site/index.html
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
 
-lint: $(READY)  ## check the style of code and workflow
+hooks: $(READY) $(DEV)/ready  ## check every commit before it is made
+	@$(DEV)/bin/pre-commit install
+
+lint: $(READY) $(DEV)/ready  ## check style, spelling and imports of code and workflow
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/snakefmt --check Snakefile rules tests/hpc
 	@$(BIN)/snakemake --lint
+	@$(DEV)/bin/codespell
+	@$(DEV)/bin/lint-imports --no-cache
 
 format: $(READY)  ## format code and workflow
 	@$(BIN)/ruff check --fix $(CODE)
@@ -94,5 +94,5 @@ lock: $(READY)  ## update the lock files from envs/*.in
 	@$(BIN)/python envs/lock.py
 
 clean:  ## remove environments, images and caches, but not results
-	@rm -rf .venv $(CHECK) $(DOCS) site .pytest_cache .mypy_cache .ruff_cache .snakemake containers/*.sif containers/*.log containers/digests.tsv
+	@rm -rf .venv $(CHECK) $(DOCS) $(DEV) site .pytest_cache .mypy_cache .ruff_cache .snakemake containers/*.sif containers/*.log containers/digests.tsv
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,7 +6,8 @@ local.lock contains the whole local environment. preprocess.lock, torch.lock and
 contain the packages of one stage's container or conda environment, in the same versions. The CUDA
 libraries have several gigabytes and are not needed by a CPU build of torch; they are in cuda.lock,
 which is installed only with a CUDA build. The crate checker needs older versions of some packages,
-and the documentation none of the packages of the workflow; each has its own environment.
+and what builds the documentation, or checks and builds the code, needs none of the workflow's:
+each has an environment of its own.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ if __name__ == "__main__":
         [f"{torch.split()[0]} \\\n    --hash=sha256:{CPU_TORCH}"],
     )
     write("crate-check.lock", "What checks a crate.", resolve("crate-check.in"))
+    write("dev.lock", "What checks and builds the code.", resolve("dev.in"))
     write("docs.lock", "What builds the documentation.", resolve("docs.in"))
     pins = [entry.partition("\\")[0].strip() for entry in entries]
     for stage in STAGES:

@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from ldae.paths import IS_CLONE, SOURCE
 
 
 def keep_to_environment() -> None:
@@ -40,4 +40,5 @@ def _in_environment() -> bool:
 def _belongs(entry: str, places: set[Path]) -> bool:
     """Whether a folder or file is the repository's own or lies in the environment."""
     path = Path(entry or ".").resolve()
-    return path == REPOSITORY or any(path.is_relative_to(place) for place in places)
+    ours = IS_CLONE and path == SOURCE
+    return ours or any(path.is_relative_to(place) for place in places)

@@ -80,7 +80,8 @@ class VoxelPCA:
     def transform(self, volumes: np.ndarray) -> np.ndarray:
         """Codes (N, k) float32 of scans (N, H, W, D)."""
         values = np.asarray(volumes)[:, self.inside].astype(np.float32)
-        return ((values - self.mean) @ self.components.T).astype(np.float32)
+        codes: np.ndarray = ((values - self.mean) @ self.components.T).astype(np.float32)
+        return codes
 
     def codes(self, store: VolumeStore, rows: np.ndarray) -> np.ndarray:
         """Codes (N, k) float32 of the scans in `rows`."""
@@ -234,7 +235,9 @@ def measure_region_volumes(
 def template_volumes(table: pd.DataFrame) -> np.ndarray:
     """Volumes in template space (N, 6), ml, of ``REGION_COLUMNS``: the person's head taken out."""
     columns = [f"{name}_ml" for name in REGION_COLUMNS]
-    return table[columns].to_numpy(float) / table["to_head"].to_numpy(float)[:, None]
+    to_head = table["to_head"].to_numpy(float)
+    volumes: np.ndarray = table[columns].to_numpy(float) / to_head[:, None]
+    return volumes
 
 
 def region_volume_codes(table: pd.DataFrame) -> np.ndarray:

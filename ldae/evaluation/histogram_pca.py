@@ -47,4 +47,5 @@ def fit_histogram_pca(
     standard = histogram_standard(histograms[rows])
     flat = standard(histograms).flatten(1).numpy()
     pca = histogram_components(flat[rows], n_components, seed)
-    return pca.transform(flat).astype(np.float32)
+    codes: np.ndarray = pca.transform(flat).astype(np.float32)
+    return codes

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NOTHING_LEARNED = (
-    "the residual of average + residual is zero: no training participant has three visits"
+    "the residual of average + residual is zero: no training participant has three visits to "
+    "learn from"
 )
 
 NEAREST_VISIT, VOXEL_AVERAGE, LATENT_AVERAGE = "nearest_visit", "voxel_average", "latent_average"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,12 +111,12 @@ def _region_atlas(shape: tuple[int, int, int], affine_bytes: bytes) -> RegionAtl
     spacing = float(np.linalg.norm(affine[:3, 0]))
     template = load_template()
 
-    def coarse(values: NDArray) -> Image:
+    def coarse(values: NDArray[Any]) -> Image:
         return downsample(Image(values.astype(np.float32), template.affine), ATLAS_SPACING_MM)
 
     inside, grey, white = coarse(template.mask), coarse(template.grey), coarse(template.white)
 
-    def on_grid(values: NDArray, blur_mm: float = 0.0) -> Float:
+    def on_grid(values: NDArray[Any], blur_mm: float = 0.0) -> Float:
         width = float(np.hypot(spacing, blur_mm))
         image = antialias(Image(values.astype(np.float32), inside.affine), width)
         return resample_affine(image, np.eye(4), shape, affine, order=1)
@@ -198,7 +199,7 @@ def tissue_means(values: Float, prior: Float) -> Float:
 
 
 def measure_regions(
-    x: Tensor | NDArray, mask: Tensor | NDArray, atlas: RegionAtlas
+    x: Tensor | NDArray[Any], mask: Tensor | NDArray[Any], atlas: RegionAtlas
 ) -> dict[str, NDArray[np.float64]]:
     """Volume of each structure in each scan, ml in template space, (B,).
 

@@ -74,7 +74,7 @@ class PeakMemory:
         results: Any = self._profiler.profiler.kineto_results  # type: ignore[union-attr]
         events = [e for e in results.events() if e.name() == "[memory]"]
         events.sort(key=lambda e: e.start_ns())
-        return max(accumulate((e.nbytes() for e in events), initial=0))
+        return max(accumulate((int(e.nbytes()) for e in events), initial=0))
 
 
 class _Counted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import shutil
 from collections.abc import Mapping
@@ -25,30 +24,6 @@ MAX_MIB = 64
 RULE = "make_crate"
 
 logger = logging.getLogger(__name__)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the command."""
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the study")
-    parser.add_argument(
-        "--output", type=Path, help="folder of the crate; by default crate/ in that of the study"
-    )
-    parser.add_argument("--agent", metavar="NAME", help="name of the person who ran the study")
-    parser.add_argument("--orcid", help="ORCID of this person")
-    parser.add_argument(
-        "--max-mib",
-        type=float,
-        default=MAX_MIB,
-        help=f"figures, tables and report up to this size are copied (default: {MAX_MIB})",
-    )
-
-
-def run(options: argparse.Namespace) -> int:
-    """Write the crate and return 0."""
-    agent = {"name": options.agent, "orcid": options.orcid} if options.agent else None
-    output = options.output or options.results / "crate"
-    write_crate(options.results, output, int(options.max_mib * MEBIBYTE), agent)
-    return 0
 
 
 def write_crate(

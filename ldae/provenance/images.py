@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from ldae.provenance.code import REPOSITORY
+from ldae.paths import WORKFLOW
 
 STAGES = ("preprocess", "torch", "analysis")
 
 
-IMAGES = REPOSITORY / "containers"
+IMAGES = WORKFLOW / "containers"
 
 
 DIGESTS = IMAGES / "digests.tsv"

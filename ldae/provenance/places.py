@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ldae.data.pseudonyms import cohort_key, hide_labels
-from ldae.provenance.code import REPOSITORY
+from ldae.paths import WORKFLOW
 
 RESULTS = "<results>"
 BIDS = "<bids>"
@@ -95,7 +95,7 @@ class Places:
         named = [(self.results, RESULTS), (self.bids, BIDS)]
         spelt = [(str(p), n) for p, n in named if p is not None and "/" in str(p)]
         known = [(_absolute(p), n) for p, n in named if p is not None] + spelt
-        known += [(os.getcwd(), "."), (str(REPOSITORY), "<repository>"), (str(Path.home()), "~")]
+        known += [(os.getcwd(), "."), (str(WORKFLOW), "<repository>"), (str(Path.home()), "~")]
         for place, name in sorted(known, key=lambda pair: len(pair[0]), reverse=True):
             if len(place) > 1:
                 text = re.sub(BEFORE + re.escape(place) + AFTER, name, text)

@@ -23,7 +23,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
-from ldae.provenance.code import REPOSITORY
+from ldae.paths import WORKFLOW
 from ldae.provenance.places import Places
 
 Record = dict[str, Any]
@@ -106,7 +106,7 @@ def git_state() -> Record:
     Untracked files count only in the folders of code; notes and settings elsewhere are ignored.
     """
     unknown: Record = {"commit": None, "dirty": None}
-    if not (REPOSITORY / ".git").exists():
+    if not (WORKFLOW / ".git").exists():
         return unknown
     try:
         commit = git("rev-parse", "--verify", "HEAD")
@@ -117,7 +117,7 @@ def git_state() -> Record:
     return {"commit": commit, "dirty": bool(changed or added)}
 
 
-def git(*arguments: str, repository: Path = REPOSITORY) -> str:
+def git(*arguments: str, repository: Path = WORKFLOW) -> str:
     """Output of a git command as text, stripped of surrounding white space.
 
     Raises
@@ -128,7 +128,7 @@ def git(*arguments: str, repository: Path = REPOSITORY) -> str:
     return git_bytes(*arguments, repository=repository).decode().strip()
 
 
-def git_bytes(*arguments: str, repository: Path = REPOSITORY) -> bytes:
+def git_bytes(*arguments: str, repository: Path = WORKFLOW) -> bytes:
     """Output of a git command; works also if the repository belongs to another user."""
     command = ["git", "-c", "safe.directory=*", "-C", str(repository), *arguments]
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout

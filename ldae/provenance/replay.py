@@ -7,13 +7,11 @@ the inputs are verified first. The outputs are then compared with the original o
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +20,10 @@ from typing import Any
 import yaml
 
 from ldae.errors import InputError
+from ldae.paths import CARRIED, PACKAGE, WORKFLOW
 from ldae.provenance.audit import study_places
 from ldae.provenance.audit.code import export_commit, look_up
-from ldae.provenance.code import REPOSITORY, code_digest
+from ldae.provenance.code import code_digest
 from ldae.provenance.compare import Comparison, compare_files
 from ldae.provenance.history import FileState, History, Job, Status, load_history
 from ldae.provenance.places import BIDS, EXTERNAL, RESULTS, Places
@@ -85,7 +84,7 @@ def replay_target(
     bids: Path | None = None,
     *,
     all_ancestors: bool = False,
-    repository: Path = REPOSITORY,
+    repository: Path = WORKFLOW,
 ) -> Replay:
     """Run the job that wrote a file again, and compare all its outputs.
 
@@ -156,7 +155,7 @@ def _prepare_code(job: Job, scratch: Path, repository: Path) -> str:
     if commit and not job.record["dirty"] and look_up(repository, commit) == "there":
         export_commit(repository, commit, scratch)
         return f"the code of commit {commit}"
-    script = REPOSITORY / job.script
+    script = WORKFLOW / job.script
     if not script.is_file() or code_digest(script, *job.references) != digest:
         raise InputError(
             f"{job.case} {job.id}",
@@ -164,9 +163,9 @@ def _prepare_code(job: Job, scratch: Path, repository: Path) -> str:
             "Run the command in a clone that contains the commit.",
         )
     for name in WORKFLOW_FILES:
-        source = REPOSITORY / name
+        source = PACKAGE if name == PACKAGE.name else WORKFLOW / name
         if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
+            ignored = shutil.ignore_patterns("__pycache__", CARRIED.name)
             shutil.copytree(source, scratch / name, ignore=ignored)
         else:
             shutil.copy(source, scratch / name)
@@ -247,32 +246,3 @@ def _compare(job: Job, places: Places, scratch: Path) -> dict[str, Comparison]:
 def _inside(name: str) -> str:
     """Path of a file in the scratch folder."""
     return name.replace(RESULTS, SCRATCH_RESULTS, 1)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``ldae replay``."""
-    parser.add_argument("target", help="file of the study, such as figures/roc.png")
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
-    parser.add_argument("--bids", type=Path, metavar="DIR", help="raw scans of a real cohort")
-    parser.add_argument(
-        "--all-ancestors", action="store_true", help="start from the raw scans, not from the inputs"
-    )
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="work in this folder and keep it")
-
-
-def run(options: argparse.Namespace) -> int:
-    """Compute again and compare; 1 if something came out differently."""
-    with tempfile.TemporaryDirectory(prefix="ldae-replay-") as temporary:
-        scratch = options.keep or Path(temporary)
-        scratch.mkdir(parents=True, exist_ok=True)
-        if any(scratch.iterdir()):
-            raise InputError(scratch, "the folder is not empty", "Name a new one with --keep.")
-        replay = replay_target(
-            options.results,
-            options.target,
-            scratch,
-            options.bids,
-            all_ancestors=options.all_ancestors,
-        )
-    sys.stdout.write(replay.as_text())
-    return 0 if replay.agrees else 1

@@ -13,7 +13,6 @@ changes in them cannot be detected.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import json
@@ -137,18 +136,3 @@ def digest_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``ldae seal``."""
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
-
-
-def run(options: argparse.Namespace) -> int:
-    """Seal what is not sealed yet, and say by which digest it is known; 1 without records."""
-    seal = seal_records(options.results)
-    if seal is None:
-        logger.error("%s holds no records", options.results)
-        return 1
-    logger.info("seal %d, sha256 %s", seal.number, seal.digest)
-    return 0

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ldae.errors import InputError
-from ldae.provenance.code import REPOSITORY
+from ldae.paths import WORKFLOW
 from ldae.provenance.record import git
 
 ARCHIVE = "https://archive.softwareheritage.org"
@@ -28,7 +28,7 @@ class SourceCode:
         Root folder of the clone or copy.
     """
 
-    folder: Path = REPOSITORY
+    folder: Path = WORKFLOW
     _trees: dict[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     @cached_property

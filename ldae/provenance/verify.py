@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,25 +51,20 @@ class Comparison:
         return not (self.changed or self.missing)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the command."""
-    parser.add_argument("crate", type=Path, help="folder of the crate, or its scans.tsv")
-    parser.add_argument("--bids", type=Path, required=True, help="BIDS folder with the raw scans")
-    parser.add_argument(
-        "--participants",
-        type=Path,
-        help="participants.tsv that the study was made with, where it has changed since: its "
-        "digest is the key of the pseudonyms",
-    )
+def compare_crate(crate: Path, bids_dir: Path, participants: Path | None = None) -> Comparison:
+    """Compare the scans of a crate with a folder's (:func:`compare_scans`).
 
-
-def run(options: argparse.Namespace) -> int:
-    """Print the comparison; 0 if every scan is held unchanged, else 1."""
-    table = options.crate / SCANS if options.crate.is_dir() else options.crate
-    participants = options.participants or options.bids / "participants.tsv"
-    found = compare_scans(table, options.bids, participants)
-    sys.stdout.write("\n".join(_describe(found)) + "\n")
-    return 0 if found.holds else 1
+    Parameters
+    ----------
+    crate
+        Its folder, or its ``scans.tsv``.
+    bids_dir
+        Folder of the holder.
+    participants
+        Table whose digest is the key of the pseudonyms; by default the folder's.
+    """
+    table = crate / SCANS if crate.is_dir() else crate
+    return compare_scans(table, bids_dir, participants or bids_dir / "participants.tsv")
 
 
 def compare_scans(table: Path, bids_dir: Path, participants: Path) -> Comparison:
@@ -154,7 +147,8 @@ def _read_scans(path: Path) -> dict[str, tuple[int, str]]:
     return found
 
 
-def _describe(found: Comparison) -> Iterator[str]:
+def describe_comparison(found: Comparison) -> Iterator[str]:
+    """Lines that tell a person what was found."""
     total = len(found.same) + len(found.changed) + len(found.missing)
     yield f"scans of the crate   {total}"
     renamed = f", {found.renamed} of them under another name" if found.renamed else ""

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ldae.errors import InputError
+from ldae.paths import WORKFLOW
 from ldae.provenance import images
-from ldae.provenance.code import REPOSITORY
 from ldae.provenance.images import STAGES, file_digest, read_digests
 
 # Prefixes of the environment variables that are passed into a container; all others are not.
@@ -91,7 +91,7 @@ def check_images() -> None:
     for stage in STAGES:
         if stage not in known or not known[stage].path.is_file():
             raise InputError(image_path(stage), "the image is not built", "Run `make containers`.")
-        if known[stage].lock != file_digest(REPOSITORY / "envs" / f"{stage}.lock"):
+        if known[stage].lock != file_digest(WORKFLOW / "envs" / f"{stage}.lock"):
             raise InputError(
                 known[stage].path,
                 f"it was built from another envs/{stage}.lock",

@@ -17,8 +17,9 @@ from ldae import slurm
 from ldae.errors import InputError, Interrupted
 from ldae.leakage import fitted_on, require_unseen
 from ldae.methods import resolved
+from ldae.paths import WORKFLOW
 from ldae.provenance import record as provenance
-from ldae.provenance.code import REPOSITORY, raw_digest, references_in
+from ldae.provenance.code import raw_digest, references_in
 from ldae.provenance.environment import container, locks
 from ldae.provenance.places import Places, study_places
 from ldae.workflow import determinism
@@ -144,9 +145,9 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
 def _describe_code(params: dict[str, Any]) -> provenance.Record:
     """The script that runs, and a digest of the bytes of all code that it could use."""
     script = Path(vars(sys.modules["__main__"])["__file__"]).resolve()
-    inside = script.is_relative_to(REPOSITORY)
+    inside = script.is_relative_to(WORKFLOW)
     return {
-        "script": script.relative_to(REPOSITORY).as_posix() if inside else script.name,
+        "script": script.relative_to(WORKFLOW).as_posix() if inside else script.name,
         "code_raw": raw_digest(script, *references_in(params)),
     }
 

@@ -13,7 +13,7 @@ from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod
 from snakemake.shell import shell
 
-from ldae import slurm
+from ldae import paths, slurm
 from ldae.errors import InputError
 from ldae.provenance.seal import seal_records
 from ldae.workflow import containers
@@ -61,6 +61,7 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
     InputError
         If the study cannot be run on this machine.
     """
+    paths.prefer_clone()
     if workflow.is_main_process:
         _check_machine(workflow, study, logger)
         _prepare_cluster(workflow, logger)
@@ -116,6 +117,8 @@ def _check_machine(workflow: Workflow, study: Study, logger: logging.Logger) -> 
 def _prepare_cluster(workflow: Workflow, logger: logging.Logger) -> None:
     """Check what a run on a cluster or in containers needs; a plan is shown without them too."""
     planned_only = workflow.output_settings.dryrun
+    if workflow.deployment_settings.deployment_method and not planned_only:
+        paths.require_clone("software-deployment-method")
     if _uses_containers(workflow):
         if not planned_only:
             containers.check_images()

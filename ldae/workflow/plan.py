@@ -283,8 +283,8 @@ def _plan_evaluations(
 
 def disk_bytes(config: dict[str, Any], cohort: CohortSummary) -> int:
     """Rough upper estimate of what the study writes, bytes."""
-    voxels = math.prod(config["grid"]["shape"])
-    per_scan = voxels * BYTES_PER_VOXEL
+    voxels: int = math.prod(config["grid"]["shape"])
+    per_scan: int = voxels * BYTES_PER_VOXEL
     if config["cohort"]["source"] == "simulated":
         spacing = config["cohort"]["simulated"]["spacing_mm"]
         # a head's field of view, 256 mm along each axis, as float32

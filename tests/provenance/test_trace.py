@@ -16,8 +16,8 @@ from ldae.__main__ import main
 from ldae.errors import InputError
 from ldae.provenance.history import load_history
 from ldae.provenance.lineage import trace_lineage
-from ldae.provenance.picture import BOX, lay_out
 from ldae.provenance.tree import draw_tree
+from ldae.report.ancestry import BOX, lay_out
 
 BEHIND_AGE = {
     "read_bids": 1, "preprocess_scan": 2, "pack_volumes": 1, "train_network": 1,

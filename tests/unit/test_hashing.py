@@ -43,7 +43,7 @@ def test_digests_are_cached_until_the_file_changes(files, tmp_path, monkeypatch)
     path = tmp_path / "small"
     before = path.stat()
     time.sleep(0.02)
-    path.write_bytes(b"abd")
+    path.write_bytes(b"abx")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_mtime_ns == before.st_mtime_ns
     assert cache.get(path, path.stat()) is None, "the mtime was set back, but the ctime has changed"

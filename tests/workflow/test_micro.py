@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from conftest import MICRO, ROOT, run_snakemake
 
+import ldae
 from ldae.provenance.seal import read_seals, unsealed_records
 from ldae.statistics.tables import table_columns
 
@@ -102,6 +104,19 @@ def test_a_run_ends_with_the_digest_of_its_records(study):
     seal = results(study) / f"provenance/seals/{int(number):06d}.json"
     assert hashlib.sha256(seal.read_bytes()).hexdigest() == digest
     assert not unsealed_records(results(study), read_seals(results(study)))
+
+
+def test_a_loaded_model_gives_the_codes_of_the_study(study):
+    index = pd.read_csv(results(study) / "volumes/index.tsv", sep="\t", dtype=str)
+    row, scan = int(index.index[-1]), index["scan"].iloc[-1]
+    (raw,) = (results(study) / "cohort/bids").rglob(f"{scan}_T1w.nii.gz")
+    for method in ("ldae", "ldae_joint", "voxel_dae", "supervised", "ldae_small_code"):
+        model = ldae.load(results(study), method)
+        codes = np.load(results(study) / f"codes/{method}/seed-0.npy")
+        preprocessed = model.preprocess(raw)
+        np.testing.assert_allclose(model.encode(preprocessed), codes[row], atol=1e-5)
+    volumes = np.load(results(study) / "volumes/volumes.npy", mmap_mode="r")
+    np.testing.assert_array_equal(np.float16(preprocessed.get_fdata()), volumes[row])
 
 
 def test_an_audit_on_request_answers_with_its_status(study):

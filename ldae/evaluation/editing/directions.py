@@ -73,7 +73,7 @@ def manipulated_code(y: Tensor, direction: Direction, amount: float) -> Tensor:
         torch.as_tensor(v, dtype=y.dtype, device=y.device)
         for v in (direction.vector, direction.mean, direction.std)
     )
-    shifted = (y - mean) / std + amount * len(delta) ** 0.5 * delta / delta.norm()
+    shifted: Tensor = (y - mean) / std + amount * len(delta) ** 0.5 * delta / delta.norm()
     return std * shifted + mean
 
 

@@ -282,7 +282,8 @@ def group_effect(store: VolumeStore, task: str, diagnoses: Diagnoses) -> np.ndar
     slope = np.zeros(store.shape)
     for piece, weights in zip(batches(rows, 64), batches(centred, 64), strict=True):
         slope += np.tensordot(weights, store.volumes[piece].astype(np.float64), axes=1)
-    return slope / (centred**2).sum()
+    slope /= (centred**2).sum()
+    return slope
 
 
 class Gallery:

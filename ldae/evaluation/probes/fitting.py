@@ -72,7 +72,9 @@ class Probe:
 
     def score(self, codes: np.ndarray) -> np.ndarray:
         """Linear response (N,): log-odds of AD or of a man's brain, or age in years."""
-        return (np.asarray(codes, float) - self.mean) / self.std @ self.weights + self.intercept
+        standardised = (np.asarray(codes, float) - self.mean) / self.std
+        response: np.ndarray = standardised @ self.weights + self.intercept
+        return response
 
     def predict(self, codes: np.ndarray) -> np.ndarray:
         """Probability of class 1, or age in years, (N,)."""

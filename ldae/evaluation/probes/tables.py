@@ -139,7 +139,8 @@ def prediction_gain(task: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]
 
     def statistic(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
         ours, theirs = values[:, [0, 1]], values[:, [0, 2]]
-        return sign * (measure(ours, weights) - measure(theirs, weights))
+        gain: np.ndarray = sign * (measure(ours, weights) - measure(theirs, weights))
+        return gain
 
     return statistic
 

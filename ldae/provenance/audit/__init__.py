@@ -6,16 +6,14 @@ Each check is a function in a module of its own, from a :class:`~.study.Study` t
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from ldae.errors import InputError
+from ldae.paths import WORKFLOW
 from ldae.provenance.audit.chain import check_attempts, check_chain
 from ldae.provenance.audit.code import check_code
 from ldae.provenance.audit.environment import check_environment
@@ -25,7 +23,6 @@ from ldae.provenance.audit.participants import check_participants
 from ldae.provenance.audit.records import check_records
 from ldae.provenance.audit.snakemake_metadata import check_metadata, read_metadata
 from ldae.provenance.audit.study import Study
-from ldae.provenance.code import REPOSITORY
 from ldae.provenance.hashing import DigestCache, cache_path
 from ldae.provenance.history import History, load_history
 from ldae.provenance.places import Places
@@ -44,7 +41,7 @@ def audit_study(
     full: bool = False,
     n_threads: int | None = None,
     seal: str | None = None,
-    repository: Path = REPOSITORY,
+    repository: Path = WORKFLOW,
     working: Path | None = None,
     without: Sequence[str] = (),
 ) -> Verdict:
@@ -141,28 +138,3 @@ def _period(history: History) -> str:
         return "unknown"
     first, last = history.jobs[0].start, max(job.end or job.start for job in history.jobs)
     return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``ldae audit``."""
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
-    parser.add_argument("--bids", type=Path, metavar="DIR", help="raw scans of a real cohort")
-    parser.add_argument("--full", action="store_true", help="hash every file again")
-    parser.add_argument("--seal", metavar="SHA256", help="digest noted when a run ended")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all findings here")
-    parser.add_argument("--jobs", type=int, metavar="N", help="files hashed at a time")
-
-
-def run(options: argparse.Namespace) -> int:
-    """Audit and show the verdict; 1 if there is an error."""
-    verdict = audit_study(
-        options.results,
-        options.bids,
-        full=options.full,
-        n_threads=options.jobs,
-        seal=options.seal,
-    )
-    if options.json:
-        options.json.write_text(json.dumps(verdict.as_json(), indent=1) + "\n", encoding="utf-8")
-    sys.stdout.write(verdict.as_text())
-    return 0 if verdict.passed else 1

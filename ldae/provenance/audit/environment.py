@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ldae.paths import WORKFLOW
 from ldae.provenance.audit.code import look_up
 from ldae.provenance.audit.files import hashed
 from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.study import Study
-from ldae.provenance.code import REPOSITORY
 from ldae.provenance.history import Job
 from ldae.provenance.images import DIGESTS, read_digests
 from ldae.provenance.record import git, git_bytes
@@ -134,7 +134,7 @@ def _check_image(study: Study, name: str, sha256: str | None, jobs: list[Job]) -
         yield study.finding(Level.UNCHECKED, jobs, f"sha256 of container {name}", found)
         return
     expected = f"container {name} with sha256 {sha256}"
-    table = DIGESTS.relative_to(REPOSITORY)
+    table = DIGESTS.relative_to(WORKFLOW)
     images = {image.file_name: image for image in read_digests(study.repository / table).values()}
     file = study.repository / table.parent / name
     now = hashed(file) if file.is_file() else None

@@ -11,11 +11,12 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from ldae.paths import SOURCE
 from ldae.provenance.code.modules import CodeError, Definition, DottedName, Module
 from ldae.provenance.code.plumbing import OPAQUE, STANDS_FOR
 
 PACKAGE = "ldae"
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = SOURCE
 
 # Longer string constants are text, not names of data files.
 MAX_FILE_NAME = 120

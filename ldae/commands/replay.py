@@ -1,0 +1,41 @@
+"""Compute a file again from what its record names, and compare."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from ldae.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``ldae replay``."""
+    parser.add_argument("target", help="file of the study, such as figures/roc.png")
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+    parser.add_argument("--bids", type=Path, metavar="DIR", help="raw scans of a real cohort")
+    parser.add_argument(
+        "--all-ancestors", action="store_true", help="start from the raw scans, not from the inputs"
+    )
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="work in this folder and keep it")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compute again and compare; 1 if something came out differently."""
+    from ldae.provenance.replay import replay_target
+
+    with tempfile.TemporaryDirectory(prefix="ldae-replay-") as temporary:
+        scratch = options.keep or Path(temporary)
+        scratch.mkdir(parents=True, exist_ok=True)
+        if any(scratch.iterdir()):
+            raise InputError(scratch, "the folder is not empty", "Name a new one with --keep.")
+        replay = replay_target(
+            options.results,
+            options.target,
+            scratch,
+            options.bids,
+            all_ancestors=options.all_ancestors,
+        )
+    sys.stdout.write(replay.as_text())
+    return 0 if replay.agrees else 1

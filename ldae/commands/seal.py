@@ -1,0 +1,26 @@
+"""Seal the records of a study, so that a change in them is noticed."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``ldae seal``."""
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Seal what is not sealed yet, and say by which digest it is known; 1 without records."""
+    from ldae.provenance.seal import seal_records
+
+    seal = seal_records(options.results)
+    if seal is None:
+        logger.error("%s holds no records", options.results)
+        return 1
+    logger.info("seal %d, sha256 %s", seal.number, seal.digest)
+    return 0

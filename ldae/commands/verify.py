@@ -1,0 +1,28 @@
+"""Tell whether a folder of raw scans holds those of a crate, by name and by checksum."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``ldae verify``."""
+    parser.add_argument("crate", type=Path, help="folder of the crate, or its scans.tsv")
+    parser.add_argument("--bids", type=Path, required=True, help="BIDS folder with the raw scans")
+    parser.add_argument(
+        "--participants",
+        type=Path,
+        help="participants.tsv that the study was made with, where it has changed since: its "
+        "digest is the key of the pseudonyms",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the comparison; 0 if every scan is held unchanged, else 1."""
+    from ldae.provenance.verify import compare_crate, describe_comparison
+
+    found = compare_crate(options.crate, options.bids, options.participants)
+    sys.stdout.write("\n".join(describe_comparison(found)) + "\n")
+    return 0 if found.holds else 1

@@ -1,0 +1,114 @@
+"""The command line: help, exit statuses, and what ``ldae run`` asks of Snakemake."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ldae.__main__ import main
+from ldae.commands import COMMANDS
+from ldae.commands.run import find_study, snakemake_command
+from ldae.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAKEFILE = ["--snakefile", str(ROOT / "Snakefile")]
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    """It is what a user sees first, also where only Python is installed."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from ldae.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert all(f"\n    {name} " in done.stdout for name in COMMANDS)
+    assert "examples:" in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([name, "--help"])
+    assert capsys.readouterr().out.startswith(f"usage: ldae {name}")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["audit", "-n"], ["audit", "--", "x"], ["nothing"], [], ["verify", "x"]]
+)
+def test_what_a_command_does_not_know_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+
+
+def test_an_input_that_cannot_be_used_gives_status_2(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main(["audit", "--results", str(tmp_path)]) == 2
+    assert f"Error: {tmp_path}: holds no records" in caplog.text
+    assert main(["run", "--study", "nothing", "-n"]) == 2
+    assert "nothing: there is no such file of settings. Name a file, or one of" in caplog.text
+
+
+def test_a_missing_package_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "ldae.provenance.audit", None)
+    with pytest.raises(ModuleNotFoundError):  # of our own: a fault, to be seen as one
+        main(["audit", "--results", str(tmp_path)])
+    for name in [name for name in sys.modules if name.startswith("ldae.provenance")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    assert main(["crate", "--results", str(tmp_path)]) == 2
+    assert "the package yaml is not installed: pip install 'ldae[workflow]'" in caplog.text
+
+
+def test_studies_and_settings_reach_snakemake() -> None:
+    assert snakemake_command([], [], ["-n"]) == ["snakemake", *SNAKEFILE, "-n"]
+    studies = [str(ROOT / "studies/ixi.yaml"), str(ROOT / "config.yaml")]
+    assert snakemake_command(
+        ["ixi", studies[1]], ["seed=1", "bids_folder=/data"], ["--cores", "2", "a.png"]
+    ) == [
+        "snakemake", "--configfile", *studies, "--config", "seed=1", "bids_folder=/data",
+        *SNAKEFILE, "--cores", "2", "a.png",
+    ]  # fmt: skip
+
+
+def test_a_file_comes_before_a_study_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_study("ixi") == ROOT / "studies/ixi.yaml"
+    Path("ixi").touch()
+    assert find_study("ixi") == Path("ixi")
+    with pytest.raises(InputError, match="ablation, adni"):
+        find_study("ixi.yaml")
+
+
+def command_of(*arguments: str, folder: Path) -> str:
+    """The command line of Snakemake that ``ldae run`` writes, and its plan."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ldae", "run", *arguments],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr.partition("\n")[0] + done.stdout
+
+
+@pytest.mark.workflow
+def test_a_study_is_planned_from_any_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("pathvars: {results: mine}\n")
+    said = command_of("--study", "mine.yaml", "-n", "--config", "seed=1", folder=tmp_path)
+    assert said.startswith(f"snakemake --configfile mine.yaml --config seed=1 {SNAKEFILE[0]}")
+    assert "mine/report.html" in said and "train_autoencoder" in said
+    said = command_of("-n", "--", "--cores", "1", "--", "results/config.yaml", folder=tmp_path)
+    assert "write_config" in said and "train_autoencoder" not in said

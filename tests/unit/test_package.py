@@ -1,0 +1,129 @@
+"""The package as pip installs it: its version, its requirements, and what the wheel carries."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import copy_workflow, run_snakemake
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import ldae
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+BUILDER = ROOT / ".dev/bin/python"
+CARRIED = "ldae/_workflow/"
+
+
+def test_version_authors_and_changelog_agree() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == ldae.__version__
+    release = Version(ldae.__version__).base_version
+    headings = re.findall(r"^## \[(\S+)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert headings[0] == release
+    (holder,) = re.findall(r"Copyright \(c\) \d+ (.*)", (ROOT / "LICENSE").read_text())
+    names = [author["name"] for author in citation["authors"]]
+    assert names == [holder] == [author["name"] for author in PROJECT["authors"]]
+
+
+def requirements(*lists: list[str]) -> dict[str, Requirement]:
+    """Requirements by the name of their package."""
+    return {canonicalize_name(r.name): r for one in lists for r in map(Requirement, one)}
+
+
+def test_requirements_admit_the_versions_that_the_tests_run_with() -> None:
+    asked = requirements(PROJECT["dependencies"], *EXTRAS.values())
+    locked: dict[str, set[Version]] = {}
+    for name in ("local", "cuda", "dev"):
+        text = (ROOT / f"envs/{name}.lock").read_text()
+        for package, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.M):
+            locked.setdefault(canonicalize_name(package), set()).add(Version(version))
+    for name, requirement in asked.items():
+        assert str(requirement.specifier).startswith(">=") or name == "ldae", requirement
+        assert name == "ldae" or any(v in requirement.specifier for v in locked[name]), name
+
+
+def test_everything_that_is_imported_is_required() -> None:
+    asked = requirements(PROJECT["dependencies"], EXTRAS["workflow"], EXTRAS["gpu"])
+    providers = packages_distributions()
+    for path in (ROOT / "ldae").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for module in {name.partition(".")[0] for name in names}:
+                if module in sys.stdlib_module_names or module == "ldae":
+                    continue
+                packages = {canonicalize_name(one) for one in providers.get(module, [module])}
+                assert packages & set(asked), f"{path.name} imports {module}"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as it would be uploaded."""
+    if not BUILDER.is_file():
+        pytest.skip("hatchling is not installed; `make test` does it")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [BUILDER, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.glob("ldae-*-py3-none-any.whl")
+    return path
+
+
+def test_the_wheel_carries_the_workflow_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    folders = ("envs", "profiles", "resources", "rules", "schemas", "scripts", "studies")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    files += [ROOT / name for name in ("Snakefile", "config.yaml", "CITATION.cff")]
+    expected = {CARRIED + path.relative_to(ROOT).as_posix() for path in files}
+    package = [path for path in (ROOT / "ldae").rglob("*") if path.is_file()]
+    expected |= {path.relative_to(ROOT).as_posix() for path in package}
+    assert held == {name for name in expected if "__pycache__" not in name}
+    assert f"version {ldae.__version__}" in wheel.name.replace("ldae-", "version ")
+
+
+@pytest.mark.workflow
+def test_the_installed_package_plans_a_study(wheel: Path, tmp_path: Path) -> None:
+    site, work = tmp_path / "site", tmp_path / "work"
+    work.mkdir()
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*command, "--target", site, wheel], check=True)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(work), "PYTHONPATH": str(site)}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [site / "bin/ldae", *arguments],
+            cwd=work, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    assert run("--version").stdout == f"ldae {ldae.__version__}\n"
+    done = run("run", "--study", "fine_latents", "-n")
+    assert done.returncode == 0, done.stderr
+    assert f"{site}/{CARRIED}studies/fine_latents.yaml" in done.stderr
+    assert "results/fine_latents/report.html" in done.stdout
+    done = run("run", "--software-deployment-method", "conda", "--cores", "1")
+    assert done.returncode == 1 and "built from a clone of the repository" in done.stderr
+
+
+@pytest.mark.workflow
+def test_jobs_of_a_clone_run_its_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a package of the same name is installed."""
+    installed = tmp_path / "installed"
+    (installed / "ldae").mkdir(parents=True)
+    (installed / "ldae/__init__.py").write_text("raise ImportError('the installed one')\n")
+    monkeypatch.setenv("PYTHONPATH", str(installed))
+    done = run_snakemake(copy_workflow(tmp_path / "clone"), "results/config.yaml")
+    assert done.returncode == 0, done.stderr
