@@ -18,7 +18,8 @@ include: "rules/figures.smk"
 include: "rules/report.smk"
 
 
-launch.check_profile(workflow)
+with launch.one_line_errors():
+    launch.check_profile(workflow)
 
 
 localrules:

@@ -1,9 +1,7 @@
 # What the rules share: the study, and how much of the machine its jobs take.
 import os
-import sys
 from pathlib import Path
 
-from ldae.errors import InputError
 from ldae.training.checkpoints import remove_checkpoints
 from ldae.workflow import launch
 from ldae.workflow.config import complete_config
@@ -36,12 +34,10 @@ def config_files():
     return [Path(os.path.relpath(path)) for path in given if path.is_file()]
 
 
-try:
+with launch.one_line_errors():
     config.update(complete_config(config, config_files()))
     study = Study(config, REPOSITORY / "scripts")
     launch.prepare(workflow, study, REPOSITORY, logger)
-except InputError as error:
-    sys.exit(f"Error: {error}")
 
 plan = study.plan
 results, code_digest = study.results, study.code

@@ -243,20 +243,14 @@ def vary_stochastic(
     scores: list[dict[str, object]] = []
     examples: dict[str, np.ndarray] = {}
     for name, model in models.items():
-        codes = [
-            model.semantic_code(store.batch(r).to(model.device)) for r in batches(rows, batch_size)
-        ]
-        if any(code is None for code in codes):
+        y_all = _codes_of(model, store, rows, batch_size)
+        if y_all is None:
             continue
-        y_all = torch.cat([code for code in codes if code is not None])
         between = _distance_between_people(y_all, store.index["subject"].to_numpy(str)[rows])
         for row, y in zip(rows, y_all, strict=True):
-            z_T = torch.cat(  # noqa: N806
-                [
-                    scan_noise(model.latent_shape, np.array([row]), seed, draw)
-                    for draw in range(n_samples)
-                ]
-            )
+            of_row, draws = np.array([row]), range(n_samples)
+            noise = [scan_noise(model.latent_shape, of_row, seed, draw) for draw in draws]
+            z_T = torch.cat(noise)  # noqa: N806
             samples, moved = _sample_code(model, y, z_T, n_steps, batch_size)
             deviation = samples.std(0)  # (1, H, W, D)
             common = {
@@ -269,17 +263,26 @@ def vary_stochastic(
                 {"region": "", "window": 0, "metric": "code_distance", "value": moved / between},
             ]
             scores += [common | value for value in values]
-            if not examples:
-                examples = {
-                    "scan": np.array(common["scan"]),
-                    "original": store.volumes[row].astype(np.float32),
-                    "mask": np.asarray(store.masks[row]),
-                    "samples": samples[:, 0].numpy(),
-                    "mean": samples[:, 0].mean(0).numpy(),
-                    "std": deviation[0].numpy(),
-                }
+            examples = examples or {
+                "scan": np.array(common["scan"]),
+                "original": store.volumes[row].astype(np.float32),
+                "mask": np.asarray(store.masks[row]),
+                "samples": samples[:, 0].numpy(),
+                "mean": samples[:, 0].mean(0).numpy(),
+                "std": deviation[0].numpy(),
+            }
     many = f"{n_samples} draws of z_T per scan"
     return pd.DataFrame(scores).assign(steps=n_steps, note=many), examples
+
+
+def _codes_of(
+    model: DiffusionAutoencoder, store: VolumeStore, rows: np.ndarray, batch_size: int
+) -> Tensor | None:
+    """Semantic codes (N, dim_y) of scans; None for a model without."""
+    parts = (store.batch(part).to(model.device) for part in batches(rows, batch_size))
+    codes = [model.semantic_code(x) for x in parts]
+    known = [code for code in codes if code is not None]
+    return torch.cat(known) if len(known) == len(codes) else None
 
 
 def _sample_code(

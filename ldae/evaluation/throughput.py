@@ -148,16 +148,7 @@ def measure_throughput(
     }
     scans = {name: x_cpu.to(model.device) for name, model in models.items()}
     seconds: dict[tuple[str, str], list[float]] = {}
-    memory: dict[tuple[str, str], float] = {}
-    evaluations: dict[tuple[str, str], int] = {}
-    for name, model in models.items():
-        counted = _Counted(model)
-        for operation, run in _operations(counted, scans[name], steps_of[name]).items():  # type: ignore[arg-type]
-            counted.evaluations = 0
-            with PeakMemory(model.device) as peak:
-                run()
-            memory[name, operation] = peak.megabytes
-            evaluations[name, operation] = counted.evaluations
+    memory, evaluations = _first_runs(models, scans, steps_of)
     for _ in range(n_repeats):
         for name, model in models.items():
             for operation, run in _operations(model, scans[name], steps_of[name]).items():
@@ -181,6 +172,25 @@ def measure_throughput(
     table["steps"] = table["steps"].astype("Int64").mask(table["steps"] == 0)
     seeds = {name: [seed] for name in models}
     return tidy(table, "throughput", cohort=cohort, seeds=seeds, split=split)
+
+
+def _first_runs(
+    models: Mapping[str, DiffusionAutoencoder],
+    scans: Mapping[str, Tensor],
+    steps: Mapping[str, int],
+) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], int]]:
+    """Memory (MB) and network evaluations by model and operation; also the warm-up."""
+    memory: dict[tuple[str, str], float] = {}
+    evaluations: dict[tuple[str, str], int] = {}
+    for name, model in models.items():
+        counted = _Counted(model)
+        for operation, run in _operations(counted, scans[name], steps[name]).items():  # type: ignore[arg-type]
+            counted.evaluations = 0
+            with PeakMemory(model.device) as peak:
+                run()
+            memory[name, operation] = peak.megabytes
+            evaluations[name, operation] = counted.evaluations
+    return memory, evaluations
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:

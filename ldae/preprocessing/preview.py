@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,13 +48,13 @@ def draw_preview(
 
 
 def _tile(
-    data: NDArray,
+    data: NDArray[Any],
     mask: NDArray[np.bool_],
-    centre: NDArray,
+    centre: NDArray[Any],
     axis: int,
-    low: NDArray,
-    high: NDArray,
-    spacing: NDArray,
+    low: NDArray[Any],
+    high: NDArray[Any],
+    spacing: NDArray[Any],
     bright: float,
     colour: tuple[int, int, int],
 ) -> NDArray[np.uint8]:

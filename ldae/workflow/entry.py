@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -96,25 +97,9 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
             yield run
         return
 
-    start = provenance.now()
     clock = time.monotonic()
-    name = f"{start:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
-    folder = records_folder(log_path)
-    record: provenance.Record = {
-        "rule": snakemake.rule,
-        "wildcards": dict(snakemake.wildcards.items()),
-        "params": places.plain(dict(snakemake.params.items())),
-        "seed": seed,
-        "threads": snakemake.threads,
-        "resources": _numbers(snakemake.resources),
-        "start": start.isoformat(),
-        "status": provenance.STARTED,
-        "slurm": provenance.scheduler(),
-        "container": container(),
-        "locks": locks(),
-        **_describe_code(dict(snakemake.params.items())),
-        **provenance.git_state(),
-    }
+    record = _first_record(snakemake, seed, places)
+    folder, name = records_folder(log_path), _record_name(record)
     provenance.write_record(folder, f"{name}.started", record)
 
     problem: BaseException | None = None
@@ -129,17 +114,48 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     record["wall_seconds"] = round(time.monotonic() - clock, 3)
     record["input"] = record.get("input", []) + provenance.describe_files(run._inputs, places)
     record["output"] = provenance.describe_files(snakemake.output, places)
-    record["references"] = resolved()
-    record["fitted_on"] = fitted_on()
-    record["status"] = provenance.COMPLETED if problem is None else provenance.FAILED
-    record["error"] = None if problem is None else _describe_error(problem, places)
-    record["peak_memory"] = provenance.peak_memory()
-    record["device"] = provenance.device()
-    record["software"] = provenance.software()
-    provenance.write_record(folder, name, record)
+    provenance.write_record(folder, name, record | _last_record(problem, places))
     if problem is not None:
         _report_problem(snakemake.rule, problem)
         raise SystemExit(1)
+
+
+def _first_record(snakemake: Any, seed: int, places: Places) -> provenance.Record:
+    """What is known of a job when it starts."""
+    return {
+        "rule": snakemake.rule,
+        "wildcards": dict(snakemake.wildcards.items()),
+        "params": places.plain(dict(snakemake.params.items())),
+        "seed": seed,
+        "threads": snakemake.threads,
+        "resources": _numbers(snakemake.resources),
+        "start": provenance.now().isoformat(),
+        "status": provenance.STARTED,
+        "slurm": provenance.scheduler(),
+        "container": container(),
+        "locks": locks(),
+        **_describe_code(dict(snakemake.params.items())),
+        **provenance.git_state(),
+    }
+
+
+def _record_name(record: provenance.Record) -> str:
+    """Name of a job's record: when it started, and digits that no other job has."""
+    start = datetime.fromisoformat(record["start"])
+    return f"{start:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+
+
+def _last_record(problem: BaseException | None, places: Places) -> provenance.Record:
+    """What is known of a job when it ends, beside its times and files."""
+    return {
+        "references": resolved(),
+        "fitted_on": fitted_on(),
+        "status": provenance.COMPLETED if problem is None else provenance.FAILED,
+        "error": None if problem is None else _describe_error(problem, places),
+        "peak_memory": provenance.peak_memory(),
+        "device": provenance.device(),
+        "software": provenance.software(),
+    }
 
 
 def _describe_code(params: dict[str, Any]) -> provenance.Record:

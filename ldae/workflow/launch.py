@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,15 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
     hide_traces(logger)
     if workflow.is_main_process:
         _report_plan(workflow, study, repository, logger)
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the process with the one line of an error that the user can correct, without a trace."""
+    try:
+        yield
+    except InputError as error:
+        sys.exit(f"Error: {error}")
 
 
 def check_profile(workflow: Workflow) -> None:

@@ -304,9 +304,9 @@ def fit_probes(
     n_folds
         Folds of the inner choice.
     outer_folds
-        If given, every scan is also predicted by probes of the other folds' people, of all splits,
-        each with its own inner choice: for cohorts whose test split is small.  Only for codes that
-        were learned without labels: others have seen those of the training people.
+        If given, every scan is also predicted by probes of the other folds' participants, of all
+        splits, each with its own inner choice: for cohorts whose test split is small. Only for
+        codes that were learned without labels: others have seen the training labels.
     seed
         Seed of the folds.
 
@@ -345,16 +345,9 @@ def fit_probes(
         part["prediction"] = probe.predict(codes[known])
         parts.append(part)
         if outer_folds is not None:
-            held_out = np.full(len(index), np.nan)
-            rows = np.flatnonzero(known)
-            folds = _folds(target[rows], subjects[rows], task, outer_folds, seed)
-            for inner, outer in ((rows[i], rows[o]) for i, o in folds):
-                # Not noted: it predicts only people whom it has not seen, and is not kept.
-                fold = _fit_probe(
-                    codes[inner], target[inner], subjects[inner], task, grid, n_folds, seed
-                )
-                held_out[outer] = fold.predict(codes[outer])
-            crossed = part.assign(split=CROSS_VALIDATED, prediction=held_out[known])
+            of_known = codes[known], target[known], subjects[known]
+            held_out = _cross_predict(*of_known, task, grid, n_folds, outer_folds, seed)
+            crossed = part.assign(split=CROSS_VALIDATED, prediction=held_out)
             parts.append(crossed[np.isfinite(crossed["prediction"])])
     if not parts:
         return probes, pd.DataFrame(columns=list(PREDICTION_COLUMNS))
@@ -366,8 +359,30 @@ def fit_probes(
     return probes, predictions[list(PREDICTION_COLUMNS)]
 
 
+def _cross_predict(
+    codes: np.ndarray,
+    target: np.ndarray,
+    subjects: np.ndarray,
+    task: str,
+    grid: Sequence[float],
+    n_folds: int,
+    outer_folds: int,
+    seed: int,
+) -> np.ndarray:
+    """Prediction of every scan (N,) by a probe of the other folds; NaN where none could be fitted.
+
+    The probes are not noted as fits: each predicts only participants whom it has not seen, and none
+    is kept.
+    """
+    held_out = np.full(len(codes), np.nan)
+    for inner, outer in _folds(target, subjects, task, outer_folds, seed):
+        fold = _fit_probe(codes[inner], target[inner], subjects[inner], task, grid, n_folds, seed)
+        held_out[outer] = fold.predict(codes[outer])
+    return held_out
+
+
 def _has_both_sexes(index: pd.DataFrame) -> bool:
-    """Whether at least two men and two women are among the training people."""
+    """Whether at least two men and two women are among the training participants."""
     people = index[index["split"] == "train"].drop_duplicates("subject")
     counts = people["sex"].value_counts() if "sex" in people else pd.Series(dtype=int)
     return min(counts.get("F", 0), counts.get("M", 0)) > 1
