@@ -111,6 +111,7 @@ rule plot_reconstruction_steps:
         mem_mb=memory(4000),
         runtime=minutes(10),
     params:
+        window=lookup(within=config, dpath="verdicts/ssim_window"),
         code=code_digest("plot_reconstruction_steps"),
     message:
         "Drawing quality over the number of steps"
@@ -348,6 +349,7 @@ rule plot_edit_fidelity:
         mem_mb=memory(4000),
         runtime=minutes(10),
     params:
+        bounds=lookup(within=config, dpath="verdicts/bounds"),
         code=code_digest("plot_edit_fidelity"),
     message:
         "Drawing what edits keep and what they move"
@@ -374,6 +376,8 @@ rule plot_comparisons:
         mem_mb=memory(4000),
         runtime=minutes(10),
     params:
+        n_steps=lookup(within=config, dpath="verdicts/n_steps"),
+        window=lookup(within=config, dpath="verdicts/ssim_window"),
         code=code_digest("plot_comparisons"),
     message:
         "Drawing the differences between methods"

@@ -8,7 +8,11 @@ from ldae.statistics.tables import read_table
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
-    figure, data = plot_comparisons(read_table(Path(snakemake.input.table)))
+    figure, data = plot_comparisons(
+        read_table(Path(snakemake.input.table)),
+        snakemake.params.n_steps,
+        snakemake.params.window,
+    )
     save_figure(
         figure,
         data,

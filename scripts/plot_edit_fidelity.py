@@ -8,7 +8,9 @@ from ldae.statistics.tables import read_table
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
-    figure, data = plot_edit_fidelity(read_table(Path(snakemake.input.table)))
+    figure, data = plot_edit_fidelity(
+        read_table(Path(snakemake.input.table)), snakemake.params.bounds
+    )
     save_figure(
         figure,
         data,

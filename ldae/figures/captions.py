@@ -175,9 +175,9 @@ def _fidelity(data: pd.DataFrame) -> str:
     return (
         "(a) Response to attributes that an edit should leave alone, over the response to its own; "
         "open circles show how much the attributes go together in real people, the dashed line the "
-        f"bound of one fifth. (b) Correlation of the edits' difference maps with {against}, inside "
+        f"verdicts' bound. (b) Correlation of the edits' difference maps with {against}, inside "
         "the mask; positive where the change goes the right way. (c) Share of edited scans whose "
-        "nearest other scan is the same person's; the dashed line is the bound of 95 %. "
+        "nearest other scan is the same person's; the dashed line is the verdicts' bound. "
         f"{targeted}{_intervals(data)} {_facts(data)}"
     )
 

@@ -119,7 +119,7 @@ def _main_loss(log: pd.DataFrame, kind: str) -> str | None:
     return str(names[0]) if names else None
 
 
-def plot_reconstruction_steps(table: pd.DataFrame, window: int = 11) -> tuple[Figure, pd.DataFrame]:
+def plot_reconstruction_steps(table: pd.DataFrame, window: int) -> tuple[Figure, pd.DataFrame]:
     """SSIM and MSE inside the mask against the number of sampler steps, with intervals.
 
     Parameters
@@ -127,10 +127,8 @@ def plot_reconstruction_steps(table: pd.DataFrame, window: int = 11) -> tuple[Fi
     table
         Table ``reconstruction``.
     window
-        SSIM window, voxels; the largest there is if it was not measured.
+        SSIM window, voxels.
     """
-    measured = table.loc[table["metric"] == "ssim", "window"].dropna().astype(int)
-    window = window if window in set(measured) else int(measured.max())
     part = table[table["region"] == "mask"]
     ssim = part[(part["metric"] == "ssim") & (part["window"] == window)]
     data = pd.concat([ssim, part[part["metric"] == "mse"]], ignore_index=True)

@@ -43,12 +43,6 @@ hold all models."""
 TITLE_CHARACTERS, LABEL_CHARACTERS = 18, 22
 """Widths of a title over one panel of the comparisons, and of a method's name beside it."""
 
-OFF_TARGET_BOUND = 0.2
-"""Share of the on-target response that an off-target one should stay below."""
-
-IDENTITY_BOUND = 0.95
-"""Share of edited scans that should still resemble their own person most."""
-
 WIDEST_RATIO = 3.0
 """Ratios beyond this are not drawn: nothing is learnt from how much too large they are."""
 
@@ -58,13 +52,18 @@ MAP_METRICS = {
 }
 
 
-def plot_edit_fidelity(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def plot_edit_fidelity(
+    table: pd.DataFrame, bounds: Mapping[str, float]
+) -> tuple[Figure, pd.DataFrame]:
     """Off-target responses, agreement of difference maps, and identity, of edits.
 
     Parameters
     ----------
     table
         Table ``manipulation``.
+    bounds
+        Section ``verdicts.bounds`` of the settings; ``off_target_ratio`` and ``identity_kept`` are
+        drawn.
 
     Returns
     -------
@@ -79,13 +78,14 @@ def plot_edit_fidelity(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     with theme():
         figure = new_figure(3.9, 7.6)
         axes = figure.subplots(1, 3, width_ratios=[1.25, 1, 0.8])
-        _off_target_panel(axes[0], ratios, tasks)
-        shown = [ratios, *_map_panel(axes[1], table, tasks), _identity_panel(axes[2], table, tasks)]
+        _off_target_panel(axes[0], ratios, tasks, bounds["off_target_ratio"])
+        identity = _identity_panel(axes[2], table, tasks, bounds["identity_kept"])
+        shown = [ratios, *_map_panel(axes[1], table, tasks), identity]
         panel_letters(axes)
     return figure, pd.concat(shown, ignore_index=True)
 
 
-def _off_target_panel(axis: Axes, ratios: pd.DataFrame, tasks: list[str]) -> None:
+def _off_target_panel(axis: Axes, ratios: pd.DataFrame, tasks: list[str], bound: float) -> None:
     """Ratios of edits (filled) and of real people (open), one line per attribute and judge."""
     place, names, y = [], [], 0.0
     for task in tasks:
@@ -113,7 +113,7 @@ def _off_target_panel(axis: Axes, ratios: pd.DataFrame, tasks: list[str]) -> Non
                 place.append(y)
                 names.append(f"{TASK_LABELS[attribute]}, {JUDGE_LABELS[judge]}")
                 y -= 1
-    axis.axvline(OFF_TARGET_BOUND, color=BLACK, linewidth=0.8, linestyle="--")
+    axis.axvline(bound, color=BLACK, linewidth=0.8, linestyle="--")
     known = ratios["value"].to_numpy(float)
     known = known[np.isfinite(known)]
     axis.set_xlim(0, min(1.15 * max([1.0, *known]), WIDEST_RATIO))
@@ -178,7 +178,9 @@ def _map_panel(axis: Axes, table: pd.DataFrame, tasks: list[str]) -> list[pd.Dat
     return shown
 
 
-def _identity_panel(axis: Axes, table: pd.DataFrame, tasks: list[str]) -> pd.DataFrame:
+def _identity_panel(
+    axis: Axes, table: pd.DataFrame, tasks: list[str], bound: float
+) -> pd.DataFrame:
     """Share of edits whose nearest other scan is the same person's, by amount."""
     rows = table[(table["metric"] == "identity_kept") & table["amount"].notna()]
     for task in tasks:
@@ -186,7 +188,7 @@ def _identity_panel(axis: Axes, table: pd.DataFrame, tasks: list[str]) -> pd.Dat
             marker, line = MODELS[method]
             color = TASK_COLORS[task]
             axis.plot(curve["amount"], curve["value"], marker=marker, linestyle=line, color=color)
-    axis.axhline(IDENTITY_BOUND, color=BLACK, linewidth=0.8, linestyle="--")
+    axis.axhline(bound, color=BLACK, linewidth=0.8, linestyle="--")
     axis.set_ylim(-0.03, 1.05)
     axis.set_xlabel("amount a")
     axis.set_ylabel("identity kept (share of scans)")
@@ -278,7 +280,7 @@ PANELS: tuple[tuple[str, float, dict[str, object]], ...] = (
     (
         "reconstruction, SSIM",
         1,
-        {"claim": "reconstruction", "metric": "ssim_gain", "region": "mask", "window": 11},
+        {"claim": "reconstruction", "metric": "ssim_gain", "region": "mask"},
     ),
     (
         "interpolation, MSE\u00a0×\u00a01000",
@@ -293,17 +295,18 @@ PANELS: tuple[tuple[str, float, dict[str, object]], ...] = (
 )
 """Panels of the forest plot: what is gained, its scale, and the rows of the table that say so."""
 
-COMMON_STEPS = 20
-"""Sampler steps at which reconstructions are compared, where they were measured."""
 
-
-def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def plot_comparisons(table: pd.DataFrame, n_steps: int, window: int) -> tuple[Figure, pd.DataFrame]:
     """Forest plot of the paired gains of the models over every other method.
 
     Parameters
     ----------
     table
         Table ``comparisons``.
+    n_steps
+        Sampler steps at which reconstructions are compared, where there are several.
+    window
+        SSIM window of the reconstructions, voxels.
     """
     styles = models_in(table["method"])
     of_model = table[table["method"].isin(styles)]
@@ -312,9 +315,11 @@ def plot_comparisons(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         rows = of_model
         for column, wanted in where.items():
             rows = rows[rows[column] == wanted]
+        if where["metric"] == "ssim_gain":
+            rows = rows[rows["window"] == window]
         if len(rows) and rows["steps"].notna().any() and rows["steps"].nunique() > 1:
             steps = rows["steps"].dropna().astype(int)
-            common = COMMON_STEPS if COMMON_STEPS in set(steps) else int(steps.max())
+            common = n_steps if n_steps in set(steps) else int(steps.max())
             rows = rows[rows["steps"] == common]
         if len(rows):
             panels.append((title, scale, rows))
