@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ldae.figures import captions
-from ldae.figures.numbers import shown_window
 from ldae.figures.theme import (
     BLACK,
     color_of,
@@ -27,9 +26,6 @@ from ldae.methods import Method, Methods
 COLUMNS = 3
 TITLE_CHARACTERS, LABEL_CHARACTERS = 18, 22
 """Widths of a title over one panel, and of a method's name beside it."""
-
-COMMON_STEPS = 20
-"""Sampler steps at which reconstructions are compared, where they were measured."""
 
 
 class _Panel(NamedTuple):
@@ -58,7 +54,9 @@ PANELS = (
 )  # fmt: skip
 
 
-def plot_comparisons(table: pd.DataFrame, methods: Methods) -> tuple[Figure, pd.DataFrame]:
+def plot_comparisons(
+    table: pd.DataFrame, methods: Methods, n_steps: int, window: int
+) -> tuple[Figure, pd.DataFrame]:
     """Forest plot of the paired gains of the models over every other method.
 
     Parameters
@@ -67,6 +65,9 @@ def plot_comparisons(table: pd.DataFrame, methods: Methods) -> tuple[Figure, pd.
         Table ``comparisons``.
     methods
         The study's methods.
+    n_steps, window
+        Sampler steps and window of SSIM at which reconstructions are compared; what is measured
+        with other windows only is left out.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def plot_comparisons(table: pd.DataFrame, methods: Methods) -> tuple[Figure, pd.
     """
     models = shown_models(methods, table["method"])
     table = table[table["method"].isin([model.name for model in models])]
-    panels = list(_panels(table))
+    panels = list(_panels(table, n_steps, window))
     if not panels:
         raise ValueError("there is nothing to compare")
     height = max(
@@ -101,17 +102,18 @@ def plot_comparisons(table: pd.DataFrame, methods: Methods) -> tuple[Figure, pd.
     return figure, pd.concat([rows.assign(panel=panel.title) for panel, rows in panels])
 
 
-def _panels(table: pd.DataFrame) -> Iterator[tuple[_Panel, pd.DataFrame]]:
+def _panels(
+    table: pd.DataFrame, n_steps: int, window: int
+) -> Iterator[tuple[_Panel, pd.DataFrame]]:
     """Panels that have rows, each with its own, at one window and number of steps."""
     for panel in PANELS:
         rows = table
         for column, wanted in panel.where.items():
             rows = rows[rows[column] == wanted]
         if rows["window"].notna().any():
-            rows = rows[rows["window"] == shown_window(rows["window"])]
+            rows = rows[rows["window"].isna() | (rows["window"] == window)]
         if rows["steps"].nunique() > 1:
-            steps = set(rows["steps"].dropna().astype(int))
-            rows = rows[rows["steps"] == (COMMON_STEPS if COMMON_STEPS in steps else max(steps))]
+            rows = rows[rows["steps"] == n_steps]
         if len(rows):
             yield panel, rows
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,11 +30,8 @@ TARGETED = "targeted"
 OF_PARTICIPANTS = "off_target_ratio_participants"
 """How much attributes go together in real participants."""
 
-OFF_TARGET_BOUND = 0.2
-"""Share of the on-target response that an off-target one should stay below."""
-
-IDENTITY_BOUND = 0.95
-"""Share of edited scans that should still resemble their own participant most."""
+BOUND: dict[str, Any] = {"color": BLACK, "linewidth": 0.8, "linestyle": "--"}
+"""Line of a bound of the verdicts."""
 
 WIDEST_RATIO = 3.0
 """Ratios beyond this are not drawn: nothing is learnt from how much too large they are."""
@@ -66,7 +63,9 @@ class _Edits(NamedTuple):
                 yield method, curve.sort_values("amount")
 
 
-def plot_edit_fidelity(table: pd.DataFrame, methods: Methods) -> tuple[Figure, pd.DataFrame]:
+def plot_edit_fidelity(
+    table: pd.DataFrame, methods: Methods, bounds: Mapping[str, float]
+) -> tuple[Figure, pd.DataFrame]:
     """Off-target responses, agreement of difference maps, and identity, of edits.
 
     Parameters
@@ -75,6 +74,9 @@ def plot_edit_fidelity(table: pd.DataFrame, methods: Methods) -> tuple[Figure, p
         Table ``manipulation``.
     methods
         The study's methods; drawn are the main model's edits and all targeted ones.
+    bounds
+        Section ``verdicts.bounds`` of the settings; ``off_target_ratio`` and ``identity_kept`` are
+        drawn.
 
     Returns
     -------
@@ -92,8 +94,10 @@ def plot_edit_fidelity(table: pd.DataFrame, methods: Methods) -> tuple[Figure, p
         figure = new_figure(3.9, 7.6)
         axes = figure.subplots(1, 3, width_ratios=[1.25, 1, 0.8])
         _off_target_panel(axes[0], ratios, tasks, edits)
+        axes[0].axvline(bounds["off_target_ratio"], **BOUND)
         parts = [ratios, *_map_panel(axes[1], table, tasks, edits)]
         parts.append(_identity_panel(axes[2], table, tasks, edits))
+        axes[2].axhline(bounds["identity_kept"], **BOUND)
         panel_letters(axes)
     return figure, pd.concat(parts, ignore_index=True)
 
@@ -116,7 +120,6 @@ def _off_target_panel(axis: Axes, ratios: pd.DataFrame, tasks: list[str], edits:
                     places.append(y)
                     names.append(f"{TASK_LABELS[attribute]}, {judged}")
                     y -= 1
-    axis.axvline(OFF_TARGET_BOUND, color=BLACK, linewidth=0.8, linestyle="--")
     known = ratios["value"].to_numpy(float)
     known = known[np.isfinite(known)]
     axis.set_xlim(0, min(1.15 * max([1.0, *known]), WIDEST_RATIO))
@@ -202,7 +205,6 @@ def _identity_panel(
                 curve["amount"], curve["value"], color=TASK_COLORS[task],
                 marker=method.look.marker, linestyle=method.look.line,
             )  # fmt: skip
-    axis.axhline(IDENTITY_BOUND, color=BLACK, linewidth=0.8, linestyle="--")
     axis.set_ylim(-0.03, 1.05)
     axis.set_xlabel("amount a")
     axis.set_ylabel("identity kept (share of scans)")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,13 +10,7 @@ from ldae.figures.theme import PALETTE, color_of
 from ldae.methods import Methods
 
 STANDARD_WINDOW = 11
-"""Window of SSIM that is shown where it was measured, voxels: the Gaussian one."""
-
-
-def shown_window(windows: Iterable[object]) -> int:
-    """The standard window, or the largest one where that was not measured."""
-    measured = pd.Series(list(windows), dtype=float).dropna().astype(int)
-    return STANDARD_WINDOW if STANDARD_WINDOW in set(measured) else int(measured.max())
+"""Window of SSIM that is Gaussian, voxels; others are uniform."""
 
 
 def interval_lengths(rows: pd.DataFrame) -> list[np.ndarray]:

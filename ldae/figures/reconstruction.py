@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from ldae.figures import captions
-from ldae.figures.numbers import errorbars, shown_window
+from ldae.figures.numbers import errorbars
 from ldae.figures.slices import (
     CONVENTION,
     PLANES,
@@ -138,7 +138,9 @@ def describe_reconstruction(data: pd.DataFrame) -> str:
     )
 
 
-def plot_reconstruction_steps(table: pd.DataFrame, methods: Methods) -> tuple[Figure, pd.DataFrame]:
+def plot_reconstruction_steps(
+    table: pd.DataFrame, methods: Methods, window: int
+) -> tuple[Figure, pd.DataFrame]:
     """SSIM and MSE inside the mask against the number of sampler steps, with intervals.
 
     Parameters
@@ -147,13 +149,14 @@ def plot_reconstruction_steps(table: pd.DataFrame, methods: Methods) -> tuple[Fi
         Table ``reconstruction``.
     methods
         The study's methods.
+    window
+        Window of SSIM that is shown, voxels.
 
     Returns
     -------
     tuple
         Figure, and the rows shown.
     """
-    window = shown_window(table.loc[table["metric"] == "ssim", "window"])
     part = table[table["region"] == "mask"]
     ssim = part[(part["metric"] == "ssim") & (part["window"] == window)]
     data = pd.concat([ssim, part[part["metric"] == "mse"]], ignore_index=True)

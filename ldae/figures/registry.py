@@ -74,6 +74,7 @@ FIGURES = (
         "comparisons", "claims",
         "ldae.figures.comparisons:plot_comparisons", {"table": table("comparisons")},
         "ldae.figures.comparisons:describe_comparisons",
+        settings={"n_steps": "verdicts/n_steps", "window": "verdicts/ssim_window"},
     ),
     Figure(
         "cohort", "cohort",
@@ -101,6 +102,7 @@ FIGURES = (
         "reconstruction_steps", "reconstruction",
         "ldae.figures.reconstruction:plot_reconstruction_steps", {"table": table("reconstruction")},
         "ldae.figures.reconstruction:describe_reconstruction_steps",
+        settings={"window": "verdicts/ssim_window"},
     ),
     Figure(
         "stochastic", "reconstruction",
@@ -136,6 +138,7 @@ FIGURES = (
         "edit_fidelity", "manipulation",
         "ldae.figures.fidelity:plot_edit_fidelity", {"table": table("manipulation")},
         "ldae.figures.fidelity:describe_edit_fidelity",
+        settings={"bounds": "verdicts/bounds"},
     ),
     Figure(
         "interpolation_sequence", "interpolation",

@@ -101,7 +101,7 @@ def reconstruction_steps() -> Drawn:
         common = {"method": "ldae", "region": "mask", "steps": steps}
         rows += [common | {"metric": "ssim", "window": 11, "value": 0.8}]
         rows += [common | {"metric": "mse", "value": 0.02}]
-    return plot_reconstruction_steps(numbers("reconstruction", rows), STUDY)
+    return plot_reconstruction_steps(numbers("reconstruction", rows), STUDY, window=11)
 
 
 def stochastic() -> Drawn:
@@ -179,7 +179,9 @@ def edit_fidelity() -> Drawn:
     for task, _ in tasks:
         trivial = {"method": "group_difference", "task": task, "metric": "truth_correlation"}
         rows.append(trivial | {"value": 0.5})
-    figure, data = plot_edit_fidelity(numbers("manipulation", rows), STUDY)
+    figure, data = plot_edit_fidelity(
+        numbers("manipulation", rows), STUDY, {"off_target_ratio": 0.2, "identity_kept": 0.95}
+    )
     shown = data.groupby("metric")["method"].agg(set)
     both = {"ldae", "ldae_joint_targeted"}
     assert shown["off_target_ratio"] == both and shown["identity_kept"] == both
@@ -208,7 +210,7 @@ def comparisons() -> Drawn:
             {"claim": "reconstruction", "method": "ldae", "against": "voxel_dae", "steps": steps}
             | {"metric": "ssim_gain", "region": "mask", "window": 11, "value": steps / 100}
         )
-    figure, data = plot_comparisons(numbers("comparisons", rows), STUDY)
+    figure, data = plot_comparisons(numbers("comparisons", rows), STUDY, n_steps=20, window=11)
     assert data.loc[data["claim"] == "reconstruction", "value"].tolist() == [0.2]
     return figure, data
 

@@ -110,11 +110,13 @@ def source_of(path: KeyPath, config: Mapping[str, Any], files: Sequence[Path]) -
     while path and value_at(config, path) is ABSENT:
         path = path[:-1]
     value = value_at(config, path)
-    for same in (True, False):
-        # a section is merged from several files: none of them has it as it is
-        for file in reversed(files) if same or isinstance(value, Mapping) else ():
-            theirs = value_at(yaml.safe_load(file.read_text(encoding="utf-8")), path)
-            if theirs is not ABSENT and (theirs == value or not same):
-                line = line_at(read_nodes(file), path)
-                return str(file) if line is None else f"{file}, line {line}"
-    return COMMAND_LINE if path and files else "settings"
+    found = [(f, value_at(yaml.safe_load(f.read_text(encoding="utf-8")), path)) for f in files]
+    setting = [(file, theirs) for file, theirs in reversed(found) if theirs is not ABSENT]
+    same = [file for file, theirs in setting if theirs == value]
+    if not same and isinstance(value, Mapping):
+        # a section is merged from several files, and none of them has it as it is
+        same = [file for file, _ in setting]
+    if not same:
+        return COMMAND_LINE if path and files else "settings"
+    line = line_at(read_nodes(same[0]), path)
+    return str(same[0]) if line is None else f"{same[0]}, line {line}"
