@@ -40,6 +40,7 @@ from ldae.figures.verdicts import plot_verdicts
 from ldae.methods import METHODS, Look, Methods, Role, resolve, study_methods, study_networks
 from ldae.report.page import SECTIONS
 from ldae.statistics.tables import tidy, write_table
+from ldae.workflow.config import complete_config
 
 Drawn = tuple[Figure, pd.DataFrame]
 SMALL_CODE = {"network": "ldae", "change": {"encoder": {"dim_y": 16}}}
@@ -367,7 +368,7 @@ def test_what_is_registered_can_be_made(product: Product) -> None:
         assert set(asked) == set(parameters(resolve(product.function)))
         needed = {name for name, one in asked.items() if one.default is one.empty}
         assert given <= set(asked), "it is given what it does not know"
-        assert needed <= given | {"methods", "networks"}, "it lacks what it needs"
+        assert needed <= given | {"methods", "networks", "left_out"}, "it lacks what it needs"
 
 
 def test_every_figure_has_a_caption_and_is_drawn_here() -> None:
@@ -387,7 +388,9 @@ def test_a_table_is_made_of_the_files_and_settings_that_it_names(tmp_path: Path)
     path = tmp_path / "throughput.tsv"
     write_table(numbers("throughput", rows), path, path.with_suffix(".md"))
     registered = {table.name: table for table in TABLES}
-    made = make(registered["claims"].recipe, {}, {"tables": [str(path)]}, methods=STUDY)
+    claims = registered["claims"]
+    arguments = claims.arguments(complete_config({}))
+    made = make(claims.recipe, arguments, {"tables": [str(path)]}, methods=STUDY)
     assert made["protocol"].tolist() == ["paper", "workflow"] and (made["value"] == 4).all()
     settings = {"study": "toy", "seed": 3, "evaluation": {"n_bootstrap": 5}}
     readers = registered["manipulation"].recipe["readers"]
