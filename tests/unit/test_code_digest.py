@@ -409,6 +409,17 @@ DIFFERENT: dict[str, tuple[Files, Files]] = {
         using(LOGGED.format("if x.next():\n        log.info('more')")),
         using(LOGGED.format("if x:\n        log.info('more')")),
     ),
+    "iterator that a log message uses up": (
+        using(LOGGED.format("log.info('%d', sum(x))")), using(LOGGED.format("log.info('%s', x)")),
+    ),
+    "argument called as a logger is": (
+        using("import logging\nlog = logging.getLogger()\ndef f(log): log.info(1)\n"),
+        using("import logging\nlog = logging.getLogger()\ndef f(log): log.info(2)\n"),
+    ),
+    "number of an error": (
+        using("def f(x): raise OSError(28, 'full')\n"),
+        using("def f(x): raise OSError(27, 'full')\n"),
+    ),
     "value that an exception carries": (
         using("class Found(Exception): ...\ndef f(x): raise Found(1)\n"),
         using("class Found(Exception): ...\ndef f(x): raise Found(2)\n"),
