@@ -362,7 +362,7 @@ def later(copy, tmp_path):
     def commit(name: str, old: str, new: str) -> tuple[Path, str]:
         text = (clone / name).read_text()
         assert old in text
-        (clone / name).write_text(text.replace(old, new))
+        (clone / name).write_text(text.replace(old, new, 1))
         identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
         git = ["git", "-C", clone]
         subprocess.run([*git, *identity, "commit", "-qam", "Later"], check=True)
@@ -379,31 +379,31 @@ def test_code_that_changed_since_is_no_finding(copy, later):
 
 
 def test_other_words_than_the_commit_has_are_a_warning(copy, later):
-    clone, commit = later("ldae/networks/unet.py", '"""', '"""In other words: ')
-    copy.change_records(lambda record: record.update(commit=commit), "train_ldae")
+    clone, commit = later("ldae/networks/autoencoder.py", '"""', '"""In other words: ')
+    copy.change_records(lambda record: record.update(commit=commit), "train_autoencoder")
     verdict = copy.audit(repository=clone)
     assert verdict.passed
     (warning,) = [f for f in verdict.findings if f.level is Level.WARNING]
-    assert warning.file.startswith("train_ldae/ldae") and "no number can differ" in warning.found
+    assert warning.file.startswith("train_autoencoder") and "no number can differ" in warning.found
 
 
 def test_another_expression_than_the_commit_has_is_an_error(copy, later):
-    clone, commit = later("ldae/diffusion/process.py", "sqrt()", "abs()")
-    copy.change_records(lambda record: record.update(commit=commit), "train_ldae")
+    clone, commit = later("ldae/networks/autoencoder.py", "stride=edge", "stride=edge + 0")
+    copy.change_records(lambda record: record.update(commit=commit), "train_autoencoder")
     (file,) = errors(copy.audit(repository=clone))
-    assert file.startswith("train_ldae/ldae")
+    assert file.startswith("train_autoencoder")
 
 
 def test_functions_that_the_digest_does_not_cover_are_an_error(copy):
     used = ["ldae.simulation.rates:SEVERITY"]
-    copy.change_records(lambda record: record.update(references=used), "train_ldae")
+    copy.change_records(lambda record: record.update(references=used), "train_autoencoder")
     (found,) = errors(copy.audit()).values()
     assert found.startswith("code ")
 
 
 def test_functions_from_elsewhere_are_not_checked(copy):
     used = ["nowhere/mine.py:train"]
-    copy.change_records(lambda record: record.update(references=used), "train_ldae")
+    copy.change_records(lambda record: record.update(references=used), "train_autoencoder")
     verdict = copy.audit()
     assert verdict.passed and reported(verdict) == []
     assert any("does not give its digest" in finding.found for finding in verdict.findings)

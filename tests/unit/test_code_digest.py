@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ldae.methods import METHODS, NETWORKS, Methods
 from ldae.provenance.code import CodeError, code_digest, raw_digest, references_in
 from ldae.provenance.code.library import Library
 from ldae.provenance.code.plumbing import NUMBERLESS_CALLS, OPAQUE, STANDS_FOR
@@ -42,7 +43,7 @@ PLAIN = "def f(x):\n    return x + 1\n"
 LOGGED = "import logging\nlog = logging.getLogger(__name__)\ndef f(x):\n    {}\n    return x + 1\n"
 RAISED = "from ldae.errors import InputError\ndef f(x):\n    if x:\n        {}\n    return x\n"
 ERRORS = {"ldae/errors.py": "class InputError(Exception):\n    ...\n"}
-METHODS = "from dataclasses import dataclass\n@dataclass\nclass Look:\n    label: str\n"
+LOOK = "from dataclasses import dataclass\n@dataclass\nclass Look:\n    label: str\n"
 
 SAME: dict[str, tuple[Files, Files]] = {
     "docstring": (
@@ -155,9 +156,9 @@ SAME: dict[str, tuple[Files, Files]] = {
          "ldae/b.py": "from ldae import a\ndef g(x):\n    return a.f(x - 1)\n"},
     ),
     "look": (
-        {"ldae/methods.py": METHODS,
+        {"ldae/methods.py": LOOK,
          "ldae/a.py": "from ldae.methods import Look\nf = {1: Look('red')}.get\n"},
-        {"ldae/methods.py": METHODS + "    color: str = 'grey'\n",
+        {"ldae/methods.py": LOOK + "    color: str = 'grey'\n",
          "ldae/a.py": "from ldae import methods\nf = {1: methods.Look('blue', 'x')}.get\n"},
     ),
     "place of a data file": (
@@ -408,6 +409,17 @@ DIFFERENT: dict[str, tuple[Files, Files]] = {
         using(LOGGED.format("if x.next():\n        log.info('more')")),
         using(LOGGED.format("if x:\n        log.info('more')")),
     ),
+    "iterator that a log message uses up": (
+        using(LOGGED.format("log.info('%d', sum(x))")), using(LOGGED.format("log.info('%s', x)")),
+    ),
+    "argument called as a logger is": (
+        using("import logging\nlog = logging.getLogger()\ndef f(log): log.info(1)\n"),
+        using("import logging\nlog = logging.getLogger()\ndef f(log): log.info(2)\n"),
+    ),
+    "number of an error": (
+        using("def f(x): raise OSError(28, 'full')\n"),
+        using("def f(x): raise OSError(27, 'full')\n"),
+    ),
     "value that an exception carries": (
         using("class Found(Exception): ...\ndef f(x): raise Found(1)\n"),
         using("class Found(Exception): ...\ndef f(x): raise Found(2)\n"),
@@ -509,6 +521,32 @@ def test_references_are_found_in_parameters() -> None:
 # --- this repository ----------------------------------------------------------------------------
 
 SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
+EVALUATIONS = {
+    "evaluate_reconstruction": "reconstruction", "vary_stochastic": "stochastic",
+    "manipulate_attribute": "manipulation", "interpolate_gaps": "interpolation",
+    "measure_throughput": "throughput",
+}  # fmt: skip
+
+
+def jobs() -> dict[str, tuple[str, list[str]]]:
+    """Script and references of each kind of job, by a name."""
+    by_name = {network.name: network for network in NETWORKS}
+    found: dict[str, tuple[str, list[str]]] = {name: (name, []) for name in SCRIPTS}
+    for network in NETWORKS:
+        found[f"train_{network.name}"] = "train_network", [network.train]
+        if network.encoder:
+            found[f"encode_{network.name}"] = "encode_semantics", [network.encoder]
+    found["train_autoencoder"] = (
+        "train_network", ["ldae.training.autoencoder:train_autoencoder"],
+    )  # fmt: skip
+    for script, evaluation in EVALUATIONS.items():
+        models = Methods(METHODS).models(evaluation).values()
+        loaders = [by_name[m.network].model for m in models]
+        found[script] = script, [*loaders, *(m.sampler for m in models)]
+    return found
+
+
+JOBS = jobs()
 
 
 class Repository:
@@ -523,11 +561,18 @@ class Repository:
         for name in ("README.md", "CITATION.cff"):
             shutil.copy(ROOT / name, folder / name)
         self.kept: dict[Path, str] = {}
+        self.moved = ("^$", "")
 
     def digests(self) -> dict[str, str]:
-        """Digest of every script as the code is now."""
+        """Digest of every job's code as it is now."""
         reach = Reach(Library(self.folder))
-        return {name: reach.digest(self.folder / f"scripts/{name}.py") for name in SCRIPTS}
+        scripts = self.folder / "scripts"
+        return {
+            name: reach.digest(
+                scripts / f"{script}.py", [re.sub(*self.moved, one) for one in references]
+            )
+            for name, (script, references) in JOBS.items()
+        }
 
     def change(self, name: str, old: str, new: str) -> None:
         """Replace a text that is in a file once."""
@@ -536,6 +581,20 @@ class Repository:
         assert text.count(old) == 1, (name, old)
         self.kept.setdefault(path, text)
         path.write_text(text.replace(old, new))
+
+    def move(self, old: str, new: str) -> None:
+        """Move a module of the package, with all that imports or names it."""
+        source = self.folder / f"{old.replace('.', '/')}.py"
+        target = self.folder / f"{new.replace('.', '/')}.py"
+        target.parent.mkdir(exist_ok=True)
+        source.rename(target)
+        self.moved = (rf"\b{re.escape(old)}\b", new)
+        (above, _, name), (new_above, _, new_name) = old.rpartition("."), new.rpartition(".")
+        by_name = f"from {above} import {name}\n"
+        for path in self.folder.rglob("*.py"):
+            text = path.read_text()
+            text = text.replace(by_name, f"from {new_above} import {new_name} as {name}\n")
+            path.write_text(re.sub(*self.moved, text))
 
     def restore(self) -> None:
         """Take all changes back."""
@@ -563,7 +622,7 @@ def changed(original: tuple[Repository, dict[str, str]]) -> Callable[..., set[st
             after = repository.digests()
         finally:
             repository.restore()
-        return {name for name in SCRIPTS if before[name] != after[name]}
+        return {name for name in before if before[name] != after[name]}
 
     return of
 
@@ -613,23 +672,6 @@ def test_other_words_everywhere_re_run_nothing(tmp_path: Path) -> None:
     assert repository.digests() == before
 
 
-def move(folder: Path, old: str, new: str) -> None:
-    """Move a module of the package, with all that imports or names it."""
-    source = folder / f"{old.replace('.', '/')}.py"
-    target = folder / f"{new.replace('.', '/')}.py"
-    target.parent.mkdir(exist_ok=True)
-    source.rename(target)
-    (old_package, _, old_name), (new_package, _, new_name) = (
-        old.rpartition("."),
-        new.rpartition("."),
-    )
-    for path in folder.rglob("*.py"):
-        text = path.read_text()
-        text = text.replace(f"from {old_package} import {old_name}\n",
-                            f"from {new_package} import {new_name} as {old_name}\n")  # fmt: skip
-        path.write_text(re.sub(rf"\b{re.escape(old)}\b", new, text))
-
-
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -642,7 +684,7 @@ def move(folder: Path, old: str, new: str) -> None:
 def test_a_moved_module_re_runs_nothing(old: str, new: str, tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repository")
     before = repository.digests()
-    move(repository.folder, old, new)
+    repository.move(old, new)
     assert repository.digests() == before
 
 
@@ -650,11 +692,11 @@ TRAININGS = {"train_autoencoder", "train_prior", "train_ldae", "train_ldae_joint
              "train_voxel_dae", "train_supervised", "train_residual"}  # fmt: skip
 SLICED = {"plot_cohort", "plot_edit_maps", "plot_interpolation_sequence", "plot_manipulation",
           "plot_reconstruction", "plot_stochastic"}  # fmt: skip
-SAMPLING = {"evaluate_reconstruction", "interpolate_gaps", "manipulate_attribute",
-            "measure_throughput", "vary_stochastic"}  # fmt: skip
+MULTISTEP = {"evaluate_reconstruction", "interpolate_gaps", "manipulate_attribute",
+             "measure_throughput"}  # fmt: skip
 CHANGES = {
     "constant": (
-        ("ldae/diffusion/multistep.py", "CONCENTRATION = 1.5", "CONCENTRATION = 1.4"), SAMPLING,
+        ("ldae/diffusion/multistep.py", "CONCENTRATION = 1.5", "CONCENTRATION = 1.4"), MULTISTEP,
     ),
     "expression": (
         ("ldae/training/joint_start.py", ") / MONTHS_PER_YEAR", ") * MONTHS_PER_YEAR"),
@@ -677,14 +719,15 @@ CHANGES = {
     "decorator": (
         ("ldae/evaluation/codes.py", "@torch.inference_mode()\ndef encode_semantics(",
          "def encode_semantics("),
-        {"encode_semantics"},
+        {"encode_semantics", *(name for name in JOBS if name.startswith("encode_"))}
+        - {"encode_latents"},
     ),
     "method of all trainings": (
         ("ldae/training/batches.py", "np.uint64)[0] >> 1)", "np.uint64)[0] >> 2)"), TRAININGS,
     ),
     "template": (("ldae/report/report.html.j2", "<body>", "<body >"), {"build_report"}),
     "seeding": (("ldae/workflow/determinism.py", "torch.manual_seed(seed)", "torch.manual_seed(1)"),
-                set(SCRIPTS)),
+                set(JOBS)),
     "record": (("ldae/provenance/record.py", "1024**2 if sys", "1000**2 if sys"), set()),
     "exit code": (("ldae/workflow/entry.py", "SystemExit(1)\n\n\ndef", "SystemExit(2)\n\n\ndef"),
                   set()),
@@ -701,7 +744,7 @@ def test_every_comment_is_in_the_raw_digest(
     original: tuple[Repository, dict[str, str]],
 ) -> None:
     repository, _ = original
-    script = repository.folder / "scripts/train_ldae.py"
+    script = repository.folder / "scripts/train_network.py"
 
     def digests() -> tuple[str, str]:
         code_digest.__globals__["_reach"].cache_clear()

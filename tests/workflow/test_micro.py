@@ -156,7 +156,7 @@ def test_a_change_of_the_code_runs_exactly_what_depends_on_it(study, module, old
     original = path.read_text()
     assert old in original
     try:
-        path.write_text(original.replace(old, new))
+        path.write_text(original.replace(old, new, 1))
         assert rerun_rules(study) == expected
     finally:
         path.write_text(original)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import sys
 
 # The functions of these modules are known to a digest by name only; nothing in them counts.
@@ -32,12 +31,10 @@ LOG_METHODS = frozenset(
 LOGGER_MAKER = "logging.getLogger"
 WARNINGS = frozenset({"warnings.warn", *(f"logging.{name}" for name in LOG_METHODS)})
 
-# Built-in functions without effect: their calls inside a log message do not count.
+# Built-in functions without effect, which use up no iterator either: their calls inside a log
+# message do not count.
 PURE_BUILTINS = frozenset(
-    {
-        *("abs", "bool", "dict", "float", "int", "isinstance", "len", "list", "max", "min"),
-        *("repr", "round", "set", "sorted", "str", "sum", "tuple", "type"),
-    }
+    {"abs", "bool", "float", "int", "isinstance", "len", "repr", "round", "str", "type"}
 )
 
 # Decorators that neither read annotations nor note the decorated anywhere; prefixes of names.
@@ -69,7 +66,7 @@ READS_NAMES = frozenset({"__name__", "__qualname__"})
 READS_TEXT = frozenset({"__annotations__", "__doc__"})
 TEXT_READERS = (
     *("annotationlib.", "inspect.", "typing.get_type_hints", "typing_extensions.get_type_hints"),
-    *("pydantic.TypeAdapter", "pydantic.create_model"),
+    *("pydantic.TypeAdapter", "pydantic.create_model", "torch.jit."),
 )
 # Code that looks names up in its own module, or runs what it is given as text.
 NAMESPACE_READERS = frozenset({"eval", "exec", "globals"})
@@ -77,12 +74,11 @@ NAMESPACE_READERS = frozenset({"eval", "exec", "globals"})
 SELF_READERS = frozenset({"sys.modules", "__name__"})
 IMPORTERS = frozenset({"importlib.import_module", "__import__"})
 
-# Exceptions of Python that carry a value rather than a message.
-_CARRIERS = (StopIteration, StopAsyncIteration, SystemExit)
+# Exceptions of Python that carry a message only; others carry a number, as OSError does.
 FORESEEN_ERRORS = frozenset(
-    name
-    for name, value in vars(builtins).items()
-    if isinstance(value, type)
-    and issubclass(value, BaseException)
-    and not issubclass(value, _CARRIERS)
+    {
+        *("ArithmeticError", "AssertionError", "AttributeError", "FloatingPointError"),
+        *("IndexError", "KeyError", "LookupError", "NotImplementedError", "OverflowError"),
+        *("RuntimeError", "TypeError", "ValueError", "ZeroDivisionError"),
+    }
 )

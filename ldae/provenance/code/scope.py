@@ -11,6 +11,7 @@ from functools import cached_property
 from ldae.provenance.code import plumbing
 from ldae.provenance.code.library import Library, Reference
 from ldae.provenance.code.modules import (
+    COMPREHENSIONS,
     DEFINITIONS,
     Definition,
     DottedName,
@@ -24,7 +25,11 @@ from ldae.provenance.code.modules import (
 Decorated = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 SILENT = (ast.Pass, ast.Global, ast.Import, ast.ImportFrom)
-EFFECTS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
+# Expressions that may do something, or use up an iterator.
+EFFECTS = (
+    *(ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr, ast.Starred),
+    *COMPREHENSIONS,
+)
 
 
 class ClassKind(IntEnum):
@@ -78,6 +83,11 @@ class Scope:
         name = dotted(node)
         return [] if name is None else self._look_up(name)[0]
 
+    def certain(self, node: ast.AST) -> list[Reference]:
+        """The same, but nothing if the name may also be a local one."""
+        name = dotted(node)
+        return [] if name is None or name[0] in self.local else self._look_up(name)[0]
+
     def outside(self, node: ast.AST) -> frozenset[str]:
         """Dotted names of library or built-in functions that an expression may refer to.
 
@@ -98,7 +108,7 @@ class Scope:
 
     def is_numberless(self, node: ast.AST) -> bool:
         """Whether calls of this expression make something without a number."""
-        found = [reference.target for reference in self.references(node)]
+        found = [reference.target for reference in self.certain(node)]
         return bool(found) and all(
             isinstance(one, Definition)
             and len(one.names) == 1
@@ -108,7 +118,7 @@ class Scope:
 
     def makes_error(self, node: ast.AST) -> bool:
         """Whether calls of this expression make one of the package's errors."""
-        found = self.references(node)
+        found = self.certain(node)
         return bool(found) and all(one.plumbing == plumbing.ERRORS for one in found)
 
     def is_foreseen_error(self, node: ast.AST) -> bool:
@@ -120,7 +130,7 @@ class Scope:
         if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
             return False
         function = node.value.func
-        found = self.references(function)
+        found = self.certain(function)
         return (
             self.outside(function) in [{name} for name in plumbing.WARNINGS]
             or (bool(found) and all(r.plumbing and not r.target for r in found))
@@ -234,7 +244,7 @@ class Scope:
                 for name in outside
             )
             return ClassKind.PLAIN if untyped else ClassKind.TYPED
-        found = self.references(base)
+        found = self.certain(base)
         if found and all(reference.plumbing for reference in found):
             return ClassKind.PLAIN
         kinds = [
@@ -247,7 +257,7 @@ class Scope:
     def _is_logger(self, node: ast.expr) -> bool:
         if isinstance(node, ast.Call):
             return self.outside(node.func) == {plumbing.LOGGER_MAKER}
-        targets = [reference.target for reference in self.references(node)]
+        targets = [reference.target for reference in self.certain(node)]
         return bool(targets) and all(
             isinstance(one, Definition)
             and isinstance(one.node, ast.Assign)
@@ -257,18 +267,12 @@ class Scope:
         )
 
     def _calls_in_expression(self, node: ast.AST) -> Iterator[ast.AST]:
-        if isinstance(node, EFFECTS) and not self._is_pure(node):
+        pure = isinstance(node, ast.Call) and self.outside(node.func) & plumbing.PURE_BUILTINS
+        if isinstance(node, EFFECTS) and not pure:
             yield node
             return
         for child in ast.iter_child_nodes(node):
             yield from self._calls_in_expression(child)
-
-    def _is_pure(self, node: ast.AST) -> bool:
-        if not isinstance(node, ast.Call):
-            return False
-        function = node.func
-        joins = isinstance(function, ast.Attribute) and isinstance(function.value, ast.Constant)
-        return joins or bool(self.outside(function) & plumbing.PURE_BUILTINS)
 
 
 def _called(node: ast.expr) -> ast.expr:
