@@ -108,7 +108,8 @@ def _of_first_seed(predictions: pd.DataFrame) -> pd.DataFrame:
     """Predictions of the first training, with a column ``seed``, NaN where there is none."""
     if "seed" not in predictions:
         return predictions.assign(seed=np.nan)
-    return predictions[predictions["seed"] == predictions["seed"].iloc[0]]
+    first: pd.DataFrame = predictions[predictions["seed"] == predictions["seed"].iloc[0]]
+    return first
 
 
 def describe_roc(data: pd.DataFrame) -> str:

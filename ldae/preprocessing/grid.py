@@ -28,13 +28,14 @@ class Image:
         Voxel indices to RAS mm, (4, 4).
     """
 
-    data: NDArray
+    data: np.ndarray
     affine: Float
 
     @property
     def spacing(self) -> Float:
         """Voxel size along each axis in mm, (3,)."""
-        return np.linalg.norm(self.affine[:3, :3], axis=0)
+        edges: Float = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return edges
 
     @property
     def voxel_ml(self) -> float:
@@ -114,7 +115,7 @@ def resample_affine(
         Spline order: 1 linear, 3 cubic.
     """
     voxel = np.linalg.inv(image.affine) @ to_image @ affine
-    return ndimage.affine_transform(
+    values: Float = ndimage.affine_transform(
         image.data.astype(np.float32, copy=False),
         voxel[:3, :3],
         voxel[:3, 3],
@@ -122,17 +123,19 @@ def resample_affine(
         order=order,
         mode="constant",
     )
+    return values
 
 
 def sample(image: Image, points_mm: Float, *, order: int) -> Float:
     """Image values at world points of shape (..., 3), RAS mm; zero outside the image."""
     voxels = apply_affine(np.linalg.inv(image.affine), points_mm)
-    return ndimage.map_coordinates(
+    values: Float = ndimage.map_coordinates(
         image.data.astype(np.float32, copy=False),
         np.moveaxis(voxels, -1, 0),
         order=order,
         mode="constant",
     )
+    return values
 
 
 def grid_points(shape: tuple[int, ...], affine: Float) -> Float:

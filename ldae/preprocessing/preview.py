@@ -47,13 +47,13 @@ def draw_preview(
 
 
 def _tile(
-    data: NDArray,
+    data: np.ndarray,
     mask: NDArray[np.bool_],
-    centre: NDArray,
+    centre: np.ndarray,
     axis: int,
-    low: NDArray,
-    high: NDArray,
-    spacing: NDArray,
+    low: np.ndarray,
+    high: np.ndarray,
+    spacing: np.ndarray,
     bright: float,
     colour: tuple[int, int, int],
 ) -> NDArray[np.uint8]:

@@ -119,7 +119,8 @@ def to_matrix(parameters: Float, centre: Float) -> Float:
 
 def to_parameters(matrix: Float, centre: Float) -> Float:
     """Search parameters (3, 4) of a (4, 4) affine from template to scan; inverse of `to_matrix`."""
-    return np.c_[matrix[:3, :3] * RADIUS_MM, matrix[:3, :3] @ centre + matrix[:3, 3]]
+    parameters: Float = np.c_[matrix[:3, :3] * RADIUS_MM, matrix[:3, :3] @ centre + matrix[:3, 3]]
+    return parameters
 
 
 def fit_affine(image: Image, points: Points, start: Float) -> AffineFit:
@@ -206,7 +207,9 @@ def guess_brain_centre(head: Image) -> Float:
     if wide.size == 0:
         raise ValueError("no head found in the picture")
     top = (wide.max() + slices.min()) * spacing
-    return points[(points[:, 2] <= top) & (points[:, 2] > top - BRAIN_HEIGHT_MM)].mean(axis=0)
+    inside = (points[:, 2] <= top) & (points[:, 2] > top - BRAIN_HEIGHT_MM)
+    centre: Float = points[inside].mean(axis=0)
+    return centre
 
 
 def register_head(image: Image) -> Float:
