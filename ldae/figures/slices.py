@@ -112,4 +112,4 @@ def color_bar(figure: Figure, drawn: AxesImage, axes: Any, label: str, **options
     """Colour bar beside the axes; `options` are its size and place."""
     bar = figure.colorbar(drawn, ax=axes, **options)
     bar.set_label(label)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
