@@ -233,4 +233,5 @@ def one_body(mask: Mask) -> Mask:
     if count == 0:
         raise ValueError("the brain mask is empty")
     largest = labels == np.bincount(labels.ravel())[1:].argmax() + 1
-    return ndimage.binary_fill_holes(largest)
+    filled: Mask = ndimage.binary_fill_holes(largest)
+    return filled

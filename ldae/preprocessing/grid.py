@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +28,14 @@ class Image:
         Voxel indices to RAS mm, (4, 4).
     """
 
-    data: NDArray[Any]
+    data: np.ndarray
     affine: Float
 
     @property
     def spacing(self) -> Float:
         """Voxel size along each axis in mm, (3,)."""
-        spacing: Float = np.linalg.norm(self.affine[:3, :3], axis=0)
-        return spacing
+        edges: Float = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return edges
 
     @property
     def voxel_ml(self) -> float:
@@ -116,7 +115,7 @@ def resample_affine(
         Spline order: 1 linear, 3 cubic.
     """
     voxel = np.linalg.inv(image.affine) @ to_image @ affine
-    moved: Float = ndimage.affine_transform(
+    values: Float = ndimage.affine_transform(
         image.data.astype(np.float32, copy=False),
         voxel[:3, :3],
         voxel[:3, 3],
@@ -124,7 +123,7 @@ def resample_affine(
         order=order,
         mode="constant",
     )
-    return moved
+    return values
 
 
 def sample(image: Image, points_mm: Float, *, order: int) -> Float:

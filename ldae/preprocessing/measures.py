@@ -49,7 +49,7 @@ def _on_grid(shape: tuple[int, ...], affine_bytes: bytes) -> dict[str, Float]:
     template = load_template()
     spacing = float(np.linalg.norm(affine[:3, 0]))
 
-    def on_grid(values: NDArray) -> Float:
+    def on_grid(values: np.ndarray) -> Float:
         # Two moves for coarse grids: smoothing 2 mm maps costs an eighth of smoothing 1 mm maps.
         coarse = downsample(Image(values, template.affine), min(spacing, 2.0))
         return resample_affine(antialias(coarse, spacing), np.eye(4), shape, affine, order=1)

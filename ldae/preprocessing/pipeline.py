@@ -199,7 +199,7 @@ def _process(
         )
         measures["bias_deviation"] = bias
     with _timed(seconds, "write"):
-        outputs: dict[str, NDArray] = {"T1w": volume, "mask": study_mask.astype(np.uint8)}
+        outputs: dict[str, np.ndarray] = {"T1w": volume, "mask": study_mask.astype(np.uint8)}
         for suffix, values in outputs.items():
             nib.save(_study_image(values, affine), out_dir / f"{name}_{suffix}.nii.gz")
         nib.save(to_native(mask, scan), out_dir / f"{name}_desc-native_mask.nii.gz")
@@ -283,7 +283,7 @@ def scale_intensity(
     return np.where(mask, scaled, 0.0).astype(np.float32)
 
 
-def _study_image(values: NDArray, affine: NDArray[np.floating]) -> nib.Nifti1Image:
+def _study_image(values: np.ndarray, affine: NDArray[np.floating]) -> nib.Nifti1Image:
     image = nib.Nifti1Image(values, affine)
     image.set_sform(affine, code="mni")
     image.set_qform(affine, code="mni")

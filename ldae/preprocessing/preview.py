@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +47,13 @@ def draw_preview(
 
 
 def _tile(
-    data: NDArray[Any],
+    data: np.ndarray,
     mask: NDArray[np.bool_],
-    centre: NDArray[Any],
+    centre: np.ndarray,
     axis: int,
-    low: NDArray[Any],
-    high: NDArray[Any],
-    spacing: NDArray[Any],
+    low: np.ndarray,
+    high: np.ndarray,
+    spacing: np.ndarray,
     bright: float,
     colour: tuple[int, int, int],
 ) -> NDArray[np.uint8]:

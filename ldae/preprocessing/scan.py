@@ -5,13 +5,11 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
-from numpy.typing import NDArray
 
 from ldae.errors import InputError
 from ldae.preprocessing.grid import Image
@@ -75,7 +73,7 @@ def read_scan(path: Path) -> Scan:
     )
 
 
-def to_native(mask: NDArray[Any], scan: Scan) -> nib.Nifti1Image:
+def to_native(mask: np.ndarray, scan: Scan) -> nib.Nifti1Image:
     """Mask in RAS order as a uint8 image in the file's own grid and with its header."""
     back = nib.orientations.ornt_transform(
         nib.orientations.axcodes2ornt("RAS"), nib.io_orientation(scan.native.affine)
@@ -162,7 +160,7 @@ def _check_affine(path: Path, image: nib.Nifti1Image) -> None:
         )
 
 
-def _check_values(path: Path, data: NDArray[Any]) -> None:
+def _check_values(path: Path, data: np.ndarray) -> None:
     broken = int(data.size - np.isfinite(data).sum())
     if broken:
         raise InputError(

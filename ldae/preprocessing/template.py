@@ -126,7 +126,7 @@ def head_template(spacing_mm: float) -> Head:
     """Template with a head around it, at an isotropic spacing (mm, at least 2)."""
     fine = _head()
 
-    def coarse(values: NDArray) -> Image:
+    def coarse(values: np.ndarray) -> Image:
         return downsample(Image(values, fine.affine), spacing_mm)
 
     t1 = coarse(fine.t1)

@@ -50,7 +50,7 @@ def test_an_input_that_cannot_be_used_gives_status_2(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert main(["audit", "--results", str(tmp_path)]) == 2
-    assert f"Error: {tmp_path}: holds no records" in caplog.text
+    assert f"Error: {tmp_path}: the folder contains no records" in caplog.text
     assert main(["run", "--study", "nothing", "-n"]) == 2
     assert "nothing: there is no such file of settings. Name a file, or one of" in caplog.text
 

@@ -179,7 +179,7 @@ MISTAKES = {
     "YAML's no": (
         {"cohort": {"diagnoses": {"synonyms": {False: "CN"}}}}, "Put it in quotes: YAML reads it"
     ),
-    "shares": ({"split": {"train": 0.9}}, "split: the shares add up to 1.2. Make train + val + te"),
+    "shares": ({"split": {"train": 0.9}}, "split: the shares add up to 1.2. Make train + val + "),
     "simulated shares": (
         {"cohort": {"simulated": {"shares": {"AD": 0.9}}}}, "cohort.simulated.shares: the shares"
     ),

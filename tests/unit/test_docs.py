@@ -20,6 +20,7 @@ DOCS = REPOSITORY / "docs"
 # Folders below docs/results hold tables of earlier runs: records, which are not edited.
 PAGES = sorted(
     [
+        REPOSITORY / "CONTRIBUTING.md",
         REPOSITORY / "README.md",
         REPOSITORY / "results" / "README.md",
         *(p for p in DOCS.rglob("*.md") if p.parent.parent != DOCS / "results"),
