@@ -14,8 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--participants",
         type=Path,
-        help="participants.tsv that the study was made with, where it has changed since: its "
-        "digest is the key of the pseudonyms",
+        help="file that gave the key of the pseudonyms, where it has changed since: the old "
+        "participants.tsv or code/pseudonyms.key",
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ldae.data.pseudonyms import LABEL, hide_labels, table_key
+from ldae.data.pseudonyms import LABEL, hide_labels, key_file, key_of
 from ldae.errors import InputError
 from ldae.provenance.hashing import hash_files
 from ldae.provenance.payload import IMAGE_SUFFIXES, SCANS
@@ -61,10 +61,10 @@ def compare_crate(crate: Path, bids_dir: Path, participants: Path | None = None)
     bids_dir
         Folder of the holder.
     participants
-        Table whose digest is the key of the pseudonyms; by default the folder's.
+        File whose digest is the key of the pseudonyms; by default the folder's.
     """
     table = crate / SCANS if crate.is_dir() else crate
-    return compare_scans(table, bids_dir, participants or bids_dir / "participants.tsv")
+    return compare_scans(table, bids_dir, participants or key_file(bids_dir))
 
 
 def compare_scans(table: Path, bids_dir: Path, participants: Path) -> Comparison:
@@ -79,7 +79,7 @@ def compare_scans(table: Path, bids_dir: Path, participants: Path) -> Comparison
     bids_dir
         Folder to check.
     participants
-        Table whose digest is the key of the pseudonyms; it is read only if the crate uses
+        File whose digest is the key of the pseudonyms; it is read only if the crate uses
         pseudonyms.
 
     Raises
@@ -97,7 +97,7 @@ def compare_scans(table: Path, bids_dir: Path, participants: Path) -> Comparison
         raise InputError(bids_dir, "the folder contains no images", "Name a BIDS folder.")
     names = {name: name for name in held}
     if not any(LABEL.search(name) for name in wanted):  # the crate uses pseudonyms
-        key = table_key(participants)
+        key = key_of(participants)
         names = {name: hide_labels(name, key) for name in held}
     sizes = {size for size, _ in wanted.values()}
     likely = {
