@@ -50,7 +50,7 @@ def training_seed(wildcards):
 
 
 wildcard_constraints:
-    batch=r"\d+",
+    batch="[01]+",
     figure=one_of(plan.drawn),
     method=one_of(plan.runs),
     network=one_of(plan.networks),

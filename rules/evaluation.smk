@@ -107,11 +107,37 @@ rule vary_stochastic:
         "../scripts/vary_stochastic.py"
 
 
+rule choose_edited:
+    input:
+        index=rules.pack_volumes.output.index,
+    output:
+        edited="<results>/manifest/edited.tsv",
+    log:
+        text="<results>/logs/choose_edited.log",
+    benchmark:
+        "<results>/benchmarks/choose_edited.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(10),
+    params:
+        n_scans=lookup(within=config, dpath="evaluation/manipulation/n_scans"),
+        seed=lookup(within=config, dpath="seed"),
+        code=code_digest("choose_edited"),
+    message:
+        "Choosing the test scans that are edited"
+    script:
+        "../scripts/choose_edited.py"
+
+
 rule render_true_effects:
     input:
         truth=rules.simulate_cohort.output.truth,
         batches=rules.quality_control.input.batches,
-        index=rules.pack_volumes.output.index,
+        edited=rules.choose_edited.output.edited,
     output:
         effects="<results>/truth/effects.npz",
     log:
@@ -128,7 +154,7 @@ rule render_true_effects:
     params:
         cohort=lookup(within=config, dpath="cohort/simulated"),
         grid=lookup(within=config, dpath="grid"),
-        n_scans=lookup(within=config, dpath="evaluation/manipulation/n_scans"),
+        preprocessed=study.preprocessed,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("render_true_effects"),
     message:
@@ -144,6 +170,7 @@ rule manipulate_attribute:
         autoencoder=rules.train_autoencoder.output.model,
         scale=rules.measure_latent_scale.output.scale,
         regions=rules.measure_region_volumes.output.table,
+        edited=rules.choose_edited.output.edited,
         effects=branch(
             lookup(within=config, dpath="cohort/source") == "simulated",
             then=rules.render_true_effects.output.effects,
@@ -173,7 +200,8 @@ rule manipulate_attribute:
         loaders=study.loaders("manipulation"),
         diffusion=lookup(within=config, dpath="diffusion"),
         grid=lookup(within=config, dpath="grid"),
-        settings=lookup(within=config, dpath="evaluation/manipulation"),
+        amounts=lookup(within=config, dpath="evaluation/manipulation/amounts"),
+        n_steps=lookup(within=config, dpath="evaluation/manipulation/n_steps"),
         diagnoses=lookup(within=config, dpath="cohort/diagnoses"),
         c_grid=lookup(within=config, dpath="probes/c_grid"),
         alpha_grid=lookup(within=config, dpath="probes/alpha_grid"),

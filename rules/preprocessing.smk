@@ -3,9 +3,14 @@
 
 rule preprocess_scan:
     input:
-        scans=rules.read_bids.output.scans,
+        # A real cohort is there: its batch is made again when the fingerprint changes.
+        cohort=branch(
+            lookup(within=config, dpath="cohort/source") == "simulated",
+            then=rules.read_bids.output.scans,
+            otherwise=[],
+        ),
     output:
-        batch=directory("<results>/preprocessed/batch-{batch}"),
+        batch="<results>/manifest/batches/batch-{batch}.tsv",
     log:
         text="<results>/logs/preprocess_scan/batch-{batch}.log",
     benchmark:
@@ -20,9 +25,10 @@ rule preprocess_scan:
         runtime=minutes(30, per_scan=0.5, n_scans=plan.scans_per_batch),
     params:
         bids_dir=study.bids_dir,
-        n_batches=plan.n_batches,
+        public=study.public,
+        preprocessed=study.preprocessed,
         settings=lookup(within=config, dpath="preprocessing"),
-        fingerprint=study.given_masks,
+        fingerprint=study.batch_files,
         grid=lookup(within=config, dpath="grid"),
         code=code_digest("preprocess_scan"),
     message:
@@ -34,11 +40,13 @@ rule preprocess_scan:
 rule quality_control:
     input:
         scans=rules.read_bids.output.scans,
-        batches=expand(rules.preprocess_scan.output.batch, batch=range(plan.n_batches)),
+        batches=expand(rules.preprocess_scan.output.batch, batch=plan.batches),
     output:
         table="<results>/qc/qc.tsv",
         overview="<results>/qc/qc.png",
         page="<results>/qc/qc.html",
+        description="<results>/preprocessed/dataset_description.json",
+        ignore="<results>/preprocessed/.bidsignore",
     log:
         text="<results>/logs/quality_control.log",
     benchmark:
@@ -52,6 +60,8 @@ rule quality_control:
         runtime=minutes(15, per_scan=0.01),
     params:
         bids_dir=study.bids_dir,
+        preprocessed=study.preprocessed,
+        study=lookup(within=config, dpath="study"),
         limits=lookup(within=config, dpath="quality"),
         fingerprint=study.reference_masks,
         seed=lookup(within=config, dpath="seed"),
@@ -84,6 +94,7 @@ rule pack_volumes:
         mem_mb=memory(4000, scans=0.1),
         runtime=minutes(15, per_scan=0.02),
     params:
+        preprocessed=study.preprocessed,
         shape=lookup(within=config, dpath="grid/shape"),
         code=code_digest("pack_volumes"),
     message:

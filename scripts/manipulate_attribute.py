@@ -11,6 +11,7 @@ from ldae.evaluation.codes import template_volumes
 from ldae.evaluation.editing.judges import ProbeSettings
 from ldae.evaluation.editing.manipulation import EditSettings, manipulate_attribute
 from ldae.evaluation.regions import region_atlas
+from ldae.evaluation.selection import read_selection
 from ldae.methods import Methods
 from ldae.models.loading import load_models
 from ldae.preprocessing.pipeline import grid_affine
@@ -40,6 +41,7 @@ with rule_entry(snakemake) as run:
         volumes=template_volumes(pd.read_csv(snakemake.input.regions, sep="\t")),
         atlas=region_atlas(store.shape, grid_affine(**snakemake.params.grid)),
         effects=TrueEffects.load(Path(known)) if known else None,
+        scans=read_selection(Path(snakemake.input.edited)),
         probing=ProbeSettings(
             c_grid=snakemake.params.c_grid,
             alpha_grid=snakemake.params.alpha_grid,
@@ -48,7 +50,9 @@ with rule_entry(snakemake) as run:
             diagnoses=Diagnoses(**snakemake.params.diagnoses),
         ),
         settings=EditSettings(
-            batch_size=snakemake.resources.micro_batch, **snakemake.params.settings
+            amounts=snakemake.params.amounts,
+            n_steps=snakemake.params.n_steps,
+            batch_size=snakemake.resources.micro_batch,
         ),
         seed=run.seed,
     )

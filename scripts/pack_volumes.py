@@ -4,16 +4,21 @@ from pathlib import Path
 
 import pandas as pd
 
+from ldae.data.addresses import Derivative, derivative_paths
 from ldae.data.manifest import read_scans, read_split
 from ldae.data.volumes import pack_volumes
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
+    qc = pd.read_csv(snakemake.input.qc, sep="\t")
+    preprocessed = Path(snakemake.params.preprocessed)
+    passed = qc.loc[qc["status"] == "pass", "scan"]
+    run.add_inputs(derivative_paths(preprocessed, passed, Derivative.VOLUME, Derivative.MASK))
     pack_volumes(
         scans=read_scans(Path(snakemake.input.scans)),
         split=read_split(Path(snakemake.input.split)),
-        qc=pd.read_csv(snakemake.input.qc, sep="\t"),
-        batch_dirs=[Path(batch) for batch in snakemake.input.batches],
+        qc=qc,
+        preprocessed=preprocessed,
         shape=snakemake.params.shape,
         volumes_path=Path(snakemake.output.volumes),
         masks_path=Path(snakemake.output.masks),

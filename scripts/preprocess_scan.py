@@ -2,22 +2,28 @@
 
 from pathlib import Path
 
-from ldae.data.manifest import read_scans
+from ldae.data.addresses import mask_paths
+from ldae.data.bids import list_scans
+from ldae.data.partition import belongs, clear_batch
 from ldae.preprocessing import preprocess_batch
-from ldae.preprocessing.brain import mask_paths
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
-    scans = read_scans(Path(snakemake.input.scans))
-    batch = scans.iloc[int(snakemake.wildcards.batch) :: snakemake.params.n_batches]
-    bids_dir = Path(snakemake.params.bids_dir)
-    run.add_inputs(bids_dir / path for path in batch["path"])
-    run.add_inputs(mask_paths(snakemake.params.settings["mask_pattern"], batch, bids_dir))
-    preprocess_batch(
-        scans=batch,
+    batch, preprocessed = snakemake.wildcards.batch, Path(snakemake.params.preprocessed)
+    bids_dir, settings = Path(snakemake.params.bids_dir), snakemake.params.settings
+    scans = list_scans(bids_dir, snakemake.params.public)
+    scans = scans[[belongs(subject, batch) for subject in scans["subject"]]]
+    run.add_inputs(bids_dir / path for path in scans["path"])
+    if settings["brain_extraction"] == "precomputed":
+        run.add_inputs(mask_paths(settings["mask_pattern"], scans, bids_dir))
+    run.add_outputs(preprocessed / subject for subject in scans["subject"].unique())
+    clear_batch(preprocessed, batch)
+    table = preprocess_batch(
+        scans=scans,
         bids_dir=bids_dir,
-        out_dir=Path(snakemake.output.batch),
-        settings=snakemake.params.settings,
+        out_dir=preprocessed,
+        settings=settings,
         grid=snakemake.params.grid,
         n_workers=run.threads,
     )
+    table.to_csv(snakemake.output.batch, sep="\t", index=False, lineterminator="\n")

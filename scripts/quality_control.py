@@ -1,9 +1,11 @@
-"""Rule entry point: decide which preprocessed scans pass, and show them all."""
+"""Rule entry point: decide which preprocessed scans pass, show them all, describe the data set."""
 
 from pathlib import Path
 
+from ldae.data.addresses import Derivative, derivative_paths, mask_paths
 from ldae.data.manifest import read_scans
-from ldae.preprocessing.brain import mask_paths
+from ldae.data.partition import read_batches
+from ldae.preprocessing.dataset import describe_dataset, write_description
 from ldae.preprocessing.quality import plot_quality_control, quality_control
 from ldae.preprocessing.quality_page import write_quality_page
 from ldae.workflow.entry import rule_entry
@@ -11,14 +13,24 @@ from ldae.workflow.entry import rule_entry
 with rule_entry(snakemake) as run:
     scans = read_scans(Path(snakemake.input.scans))
     bids_dir = Path(snakemake.params.bids_dir)
-    run.add_inputs(mask_paths(snakemake.params.limits["reference_masks"], scans, bids_dir))
-    batches = [Path(batch) for batch in snakemake.input.batches]
+    preprocessed = Path(snakemake.params.preprocessed)
+    reference_masks = snakemake.params.limits["reference_masks"]
+    kinds = [Derivative.SIDECAR, Derivative.PREVIEW]
+    kinds += [Derivative.NATIVE_MASK] if reference_masks else []
+    run.add_inputs(derivative_paths(preprocessed, scans["scan"], *kinds))
+    run.add_inputs(mask_paths(reference_masks, scans, bids_dir))
     table = quality_control(
-        scans,
-        batches,
-        snakemake.params.limits,
-        bids_dir,
+        scans=scans,
+        batches=read_batches(map(Path, snakemake.input.batches)),
+        preprocessed=preprocessed,
+        limits=snakemake.params.limits,
+        bids_dir=bids_dir,
     )
     table.to_csv(snakemake.output.table, sep="\t", index=False)
-    plot_quality_control(table, batches, Path(snakemake.output.overview), run.seed)
-    write_quality_page(table, batches, Path(snakemake.output.page))
+    plot_quality_control(table, preprocessed, Path(snakemake.output.overview), run.seed)
+    write_quality_page(table, preprocessed, Path(snakemake.output.page))
+    write_description(
+        describe_dataset(snakemake.params.study, scans["sha256"], bids_dir),
+        Path(snakemake.output.description),
+        Path(snakemake.output.ignore),
+    )

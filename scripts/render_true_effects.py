@@ -2,21 +2,23 @@
 
 from pathlib import Path
 
-from ldae.data.volumes import read_index
-from ldae.evaluation.reconstruction import choose_rows
+from ldae.data.addresses import Derivative, derivative_paths
+from ldae.evaluation.selection import read_selection
 from ldae.preprocessing.pipeline import grid_affine
 from ldae.simulation.effects import render_true_effects
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
-    index = read_index(Path(snakemake.input.index))
-    rows = choose_rows(index, "test", snakemake.params.n_scans, run.seed)
+    scans = read_selection(Path(snakemake.input.edited))
+    preprocessed = Path(snakemake.params.preprocessed)
+    kinds = (Derivative.TRANSFORM, Derivative.WARP)
+    run.add_inputs(derivative_paths(preprocessed, scans, *kinds))
     effects = render_true_effects(
-        scans=index["scan"].iloc[rows].tolist(),
+        scans=scans,
         settings=snakemake.params.cohort,
         seed=run.seed,
         truth_dir=Path(snakemake.input.truth),
-        batch_dirs=[Path(folder) for folder in snakemake.input.batches],
+        preprocessed=preprocessed,
         shape=snakemake.params.grid["shape"],
         affine=grid_affine(**snakemake.params.grid),
     )

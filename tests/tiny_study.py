@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from matplotlib.figure import Figure
 
+from ldae.data.addresses import Derivative, derivative_address
 from ldae.data.pseudonyms import cohort_key, hide_labels
 from ldae.provenance.places import Places
 from ldae.provenance.record import (
@@ -104,9 +105,13 @@ class TinyStudy:
         )
         for batch in range(2):
             raw = self.scans[batch::2]
+            scans = [self.hidden(path.parents[1].name) for path in raw]
             outputs = {
-                f"preprocessed/batch-{batch}/{self.hidden(p.name)}": f"brain {p.name}" for p in raw
+                f"preprocessed/{derivative_address(scan, Derivative.VOLUME)}": f"brain {scan}"
+                for scan in scans
             }
+            table = "".join(f"{scan}\tok\n" for scan in scans)
+            outputs[f"manifest/batches/batch-{batch}.tsv"] = "scan\tstatus\n" + table
             self.job(
                 "preprocess_scan",
                 [self.path("manifest/scans.tsv"), *raw],

@@ -1,7 +1,7 @@
 """Reading a cohort in BIDS: who was scanned, when, and which file it is.
 
-Only file names and tables are read; images are left alone but for their checksum. Accepted names,
-compared without regard to case, the first that is present wins:
+Only file names and tables are read, and of the images their checksums. Names of columns are
+compared without regard to case; of those accepted, the first that is present is taken:
 
 ========== ==================================================================================
 age        ``age``, ``age_years``, ``age_at_scan``, ``age_at_baseline`` (years)
@@ -9,7 +9,7 @@ sex        ``sex``, ``gender``; values F, female, woman, 2 and M, male, man, 1
 diagnosis  ``diagnosis``, ``dx``, ``group``, ``diagnosis_baseline``
 site       ``site``, ``site_id``, ``scanner``, ``center``, ``centre`` (optional)
 months     ``months``, ``session_months``, ``month``; else ``days``; else ``acq_time`` (ISO
-           8601), counted from the person's earliest session; else the session's label:
+           8601), counted from the participant's earliest session; else the session's label:
            ``ses-M012``, ``ses-m12``, ``ses-d0365`` (days, as OASIS-3 has them), ``ses-bl``,
            ``ses-baseline``, and the first one counted, ``ses-01``
 ========== ==================================================================================
@@ -29,6 +29,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ldae.data.addresses import scan_name
 from ldae.data.bids_tables import (
     AGE_LIMIT,
     Faults,
@@ -38,7 +39,7 @@ from ldae.data.bids_tables import (
     read_sessions,
 )
 from ldae.data.manifest import SCAN_COLUMNS, CohortSummary, summarise_scans
-from ldae.data.pseudonyms import cohort_key, hide_labels
+from ldae.data.pseudonyms import cohort_key, hide_labels, key_file
 from ldae.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -52,48 +53,81 @@ def read_bids(bids_dir: Path, n_workers: int, public: bool) -> pd.DataFrame:
     Parameters
     ----------
     bids_dir
-        Folder with ``participants.tsv`` and ``sub-*/[ses-*/]anat/*_T1w.nii[.gz]``; where a person
-        has sessions, ``sub-*/sub-*_sessions.tsv`` is read if it is there.
+        Folder with ``participants.tsv`` and ``sub-*/[ses-*/]anat/*_T1w.nii[.gz]``; where a
+        participant has sessions, ``sub-*/sub-*_sessions.tsv`` is read if it is there.
     n_workers
         Threads that compute checksums.
     public
-        Whether the people's own labels are kept; else scans and subjects bear pseudonyms
+        Whether the participants' own labels are kept; else scans and subjects bear pseudonyms
         (:mod:`ldae.data.pseudonyms`), and only the paths tell who they are.
 
     Returns
     -------
     DataFrame
         `ldae.data.manifest.SCAN_COLUMNS`, sorted by subject and months. An empty image file is
-        listed like any other: preprocessing sets it aside with its reason.
+        listed like any other: preprocessing excludes it and gives the reason.
 
     Raises
     ------
     InputError
         Before any image is read, one error with all faults (the first ten spelled out), each with
-        file, person or scan, and remedy: no participants table; a line with more cells than
+        file, participant or scan, and remedy: no participants table; a line with more cells than
         columns; a column is missing; an age is missing, no number, or not between 0 and 120; a
         diagnosis is missing; a sex is unknown; a participant is listed twice or has no scan; a
-        scan's person or session is not listed; two T1-weighted images of one session; two sessions
-        in the same month; months that cannot be told; a file that is a link to nothing.
+        scan's participant or session is not listed; two T1-weighted images of one session; two
+        sessions in the same month; a visit of unknown month; a file that is a link to nothing.
     """
     scans = _collect(bids_dir)
     root = Path(bids_dir)
     with ThreadPoolExecutor(max_workers=max(1, n_workers)) as pool:
         scans["sha256"] = list(pool.map(_checksum, (root / path for path in scans["path"])))
-    if not public:
-        key = cohort_key(root)
-        for column in ("scan", "subject"):
-            scans[column] = [hide_labels(label, key) for label in scans[column]]
-    logger.info("Found %d scans of %d people", len(scans), scans["subject"].nunique())
+    _name_scans(scans, root, public)
+    logger.info("Found %d scans of %d participants", len(scans), scans["subject"].nunique())
     return scans[list(SCAN_COLUMNS)]
 
 
+def list_scans(bids_dir: Path, public: bool) -> pd.DataFrame:
+    """Names and files of all scans, from the names of folders and files alone.
+
+    A change of age or diagnosis does not change this table: it is all that preprocessing needs.
+
+    Parameters
+    ----------
+    bids_dir
+        Folder of a cohort that `read_bids` or `describe_bids` has found no fault with.
+    public
+        As for `read_bids`.
+
+    Returns
+    -------
+    DataFrame
+        scan, subject, session and path; the first three are those of `read_bids`.
+
+    Raises
+    ------
+    InputError
+        If there are two T1-weighted images of one session or a file is a link to nothing.
+    """
+    faults = Faults()
+    rows = [
+        {"subject": subject, "session": session, "path": path}
+        for subject, files, _ in _list_images(Path(bids_dir), faults)
+        for session, path in files
+    ]
+    faults.stop(bids_dir)
+    scans = pd.DataFrame(rows, columns=["subject", "session", "path"])
+    _name_scans(scans, Path(bids_dir), public)
+    return scans[["scan", "subject", "session", "path"]]
+
+
 def cohort_tables(bids_dir: Path) -> list[Path]:
-    """Tables of a BIDS folder that `read_bids` reads."""
-    return [bids_dir / "participants.tsv", *sorted(bids_dir.glob("sub-*/sub-*_sessions.tsv"))]
+    """Files of a BIDS folder that `read_bids` reads, beside the images."""
+    tables = [bids_dir / "participants.tsv", *sorted(bids_dir.glob("sub-*/sub-*_sessions.tsv"))]
+    key = key_file(bids_dir)
+    return tables if key in tables else [*tables, key]
 
 
-def describe_bids(bids_dir: Path) -> CohortSummary:
+def describe_bids(bids_dir: Path, public: bool) -> CohortSummary:
     """Summary of a BIDS folder, from its tables and file names only.
 
     Raises
@@ -101,7 +135,21 @@ def describe_bids(bids_dir: Path) -> CohortSummary:
     InputError
         As `read_bids`.
     """
-    return summarise_scans(_collect(bids_dir))
+    scans = _collect(bids_dir)
+    _name_scans(scans, Path(bids_dir), public)
+    return summarise_scans(scans)
+
+
+def _name_scans(scans: pd.DataFrame, bids_dir: Path, public: bool) -> None:
+    """Give every row the scan's name; participants become pseudonyms unless they are public."""
+    if not public:
+        key = cohort_key(bids_dir)
+        shown = {label: hide_labels(label, key) for label in scans["subject"].unique()}
+        scans["subject"] = scans["subject"].map(shown)
+    scans["scan"] = [
+        scan_name(subject, session)
+        for subject, session in zip(scans["subject"], scans["session"], strict=True)
+    ]
 
 
 def _checksum(path: Path) -> str:
@@ -115,7 +163,7 @@ def _checksum(path: Path) -> str:
 
 
 def _collect(bids_dir: Path) -> pd.DataFrame:
-    """All scans without checksums, after every check."""
+    """All scans without names and checksums, after every check."""
     bids_dir = Path(bids_dir)
     if not bids_dir.is_dir():
         raise InputError(bids_dir, "the folder does not exist", "Correct bids_folder")
@@ -125,22 +173,23 @@ def _collect(bids_dir: Path) -> pd.DataFrame:
     scanned: set[str] = set()
     for subject, files, has_sessions_table in _list_images(bids_dir, faults):
         scanned.add(subject)
-        person = participants.get(subject)
-        if person is None:
+        participant = participants.get(subject)
+        if participant is None:
             if subject not in participants:
                 faults.add(
                     bids_dir / "participants.tsv",
                     f"{subject} has a scan ({files[0][1]}) but no row",
-                    "Add a row for this person or remove the folder",
+                    "Add a row for this participant or remove the folder",
                 )
             continue
-        rows += _read_visits(bids_dir, subject, person, files, has_sessions_table, faults)
+        visits = _Visits(bids_dir, subject, has_sessions_table, faults)
+        rows += visits.read(files, participant)
     for subject in participants:
         if subject not in scanned:
             faults.add(
                 bids_dir / "participants.tsv",
                 f"{subject} has no T1-weighted scan under {subject}/",
-                "Add *_T1w.nii.gz to the person's anat folder or remove the row",
+                "Add *_T1w.nii.gz to the participant's anat folder or remove the row",
             )
     faults.stop(bids_dir)
     if not rows:
@@ -150,13 +199,13 @@ def _collect(bids_dir: Path) -> pd.DataFrame:
             "Expected sub-*/[ses-*/]anat/*_T1w.nii.gz; check the folder",
         )
     table = pd.DataFrame(rows)
-    return table.sort_values(["subject", "months", "scan"], ignore_index=True)
+    return table.sort_values(["subject", "months", "session"], ignore_index=True)
 
 
 def _list_images(
     bids_dir: Path, faults: Faults
 ) -> Iterator[tuple[str, list[tuple[str, str]], bool]]:
-    """Per person with images: label, (session, relative path) pairs, has a sessions table."""
+    """Per participant with images: label, (session, relative path) pairs, has a sessions table."""
     with os.scandir(bids_dir) as entries:
         subjects = sorted(e.name for e in entries if e.name.startswith("sub-") and e.is_dir())
     for subject in subjects:
@@ -203,71 +252,95 @@ def _name(entry: os.DirEntry[str]) -> str:
     return entry.name
 
 
-def _read_visits(
-    bids_dir: Path,
-    subject: str,
-    person: Participant,
-    files: list[tuple[str, str]],
-    has_sessions_table: bool,
-    faults: Faults,
-) -> list[dict[str, object]]:
-    """Rows of one person's scans."""
-    table_path = bids_dir / subject / f"{subject}_sessions.tsv"
-    sessions: dict[str, tuple[float | None, float | None]] | None = None
-    if has_sessions_table:
-        sessions = read_sessions(table_path, faults)
-    rows: list[dict[str, object]] = []
-    by_month: dict[float, str] = {}
-    for session, path in files:
-        months, age = None, None
-        if session and sessions is not None:
-            if session not in sessions:
-                faults.add(table_path, f"{session} has a scan ({path}) but no row", "Add the row")
-                continue
-            months, age = sessions[session]
-        if months is None:
-            months = months_of_label(session)
-        if months is None:
-            faults.add(
-                table_path if has_sessions_table else path,
-                f"the months since the first visit of {subject} {session} are not known",
-                f"Add a column months to {table_path.name} or name sessions like ses-M012 (a bare "
-                "number could be months or count the visits)",
+class _Visits:
+    """Reads the visits of one participant and notes what is wrong with them.
+
+    Parameters
+    ----------
+    bids_dir
+        Folder of the cohort.
+    subject
+        Label of the participant.
+    has_table
+        Whether there is a table of sessions.
+    faults
+        Faults are added here.
+    """
+
+    def __init__(self, bids_dir: Path, subject: str, has_table: bool, faults: Faults) -> None:
+        self.bids_dir = bids_dir
+        self.subject = subject
+        self.faults = faults
+        self.table = bids_dir / subject / f"{subject}_sessions.tsv"
+        self.has_table = has_table
+        # None without a table, and where the table has no names of sessions, which is a fault
+        self.sessions = read_sessions(self.table, faults) if has_table else None
+
+    def read(
+        self, files: list[tuple[str, str]], participant: Participant
+    ) -> list[dict[str, object]]:
+        """Rows of the scans, given as pairs of session and path."""
+        rows: list[dict[str, object]] = []
+        for session, path, months, age in self._with_times(files):
+            if age is None:
+                if participant.age is None:
+                    self.faults.add(
+                        self.bids_dir / "participants.tsv",
+                        f"the age of {self.subject} is missing",
+                        "Fill in the column age, in years",
+                    )
+                    break  # one fault is enough for all visits
+                age = participant.age + months / 12
+                if age >= AGE_LIMIT:
+                    problem = f"the age at this visit would be {age:.1f} years"
+                    self.faults.add(path, problem, "Correct age or months")
+                    continue
+            rows.append(
+                {
+                    "subject": self.subject,
+                    "session": session,
+                    "months": months,
+                    "age": round(age, 4),
+                    "sex": participant.sex,
+                    "diagnosis": participant.diagnosis,
+                    "site": participant.site,
+                    "path": path,
+                }
             )
-            continue
-        if months in by_month:
-            faults.add(
-                table_path if has_sessions_table else bids_dir / subject,
-                f"{by_month[months]} and {session or path} are both at month {months:g}",
-                "Give each visit its own months or keep one of them",
-            )
-            continue
-        by_month[months] = session or path
-        if age is None:
-            if person.age is None:
-                faults.add(
-                    bids_dir / "participants.tsv",
-                    f"the age of {subject} is missing",
-                    "Fill in the column age, in years",
-                )
-                break
-            age = person.age + months / 12
-            if age >= AGE_LIMIT:
-                faults.add(
-                    path, f"the age at this visit would be {age:.1f} years", "Correct age or months"
+        return rows
+
+    def _with_times(
+        self, files: list[tuple[str, str]]
+    ) -> Iterator[tuple[str, str, float, float | None]]:
+        """Session, path, months since the first visit and the age that the table gives, if any."""
+        by_month: dict[float, str] = {}
+        for session, path in files:
+            months, age = None, None
+            if session and self.sessions is not None:
+                if session not in self.sessions:
+                    problem = f"{session} has a scan ({path}) but no row"
+                    self.faults.add(self.table, problem, "Add the row")
+                    continue
+                months, age = self.sessions[session]
+            if months is None:
+                months = months_of_label(session)
+            if months is None:
+                self._add_unknown_month(session, path)
+                continue
+            if months in by_month:
+                self.faults.add(
+                    self.table if self.has_table else self.bids_dir / self.subject,
+                    f"{by_month[months]} and {session or path} are both at month {months:g}",
+                    "Give each visit its own months or keep one of them",
                 )
                 continue
-        rows.append(
-            {
-                "scan": f"{subject}_{session}" if session else subject,
-                "subject": subject,
-                "session": session,
-                "months": months,
-                "age": round(age, 4),
-                "sex": person.sex,
-                "diagnosis": person.diagnosis,
-                "site": person.site,
-                "path": path,
-            }
+            by_month[months] = session or path
+            yield session, path, months, age
+
+    def _add_unknown_month(self, session: str, path: str) -> None:
+        self.faults.add(
+            self.table if self.has_table else path,
+            f"the months since the first visit of {self.subject} {session} are not known",
+            f"Add a column months to {self.table.name} or name sessions like ses-M012 (a bare "
+            "number could be months or count the visits)",
         )
-    return rows

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ldae.errors import InputError
 
+LABEL_NAMES = ("participant_id",)
 AGE_NAMES = ("age", "age_years", "age_at_scan", "age_at_baseline")
 SEX_NAMES = ("sex", "gender")
 DIAGNOSIS_NAMES = ("diagnosis", "dx", "group", "diagnosis_baseline")
@@ -76,7 +77,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Participant:
-    """What the participants table says of one participant."""
+    """One participant of the table: age at month 0 (None if unknown), sex, diagnosis and site."""
 
     age: float | None
     sex: str
@@ -131,49 +132,55 @@ def read_participants(bids_dir: Path, faults: Faults) -> dict[str, Participant |
             "Add one with the columns participant_id, age, sex and diagnosis",
         )
     table = read_table(path)
-    label_column = table.column(("participant_id",))
-    sex_column = table.column(SEX_NAMES)
-    diagnosis_column = table.column(DIAGNOSIS_NAMES)
-    age_column = table.column(AGE_NAMES)
-    site_column = table.column(SITE_NAMES)
-    for column, names in (
-        (label_column, ("participant_id",)),
-        (sex_column, SEX_NAMES),
-        (diagnosis_column, DIAGNOSIS_NAMES),
-    ):
-        if column is None:
-            others = f" (or {', '.join(names[1:])})" if len(names) > 1 else ""
-            faults.add(path, f"column {names[0]}{others} is missing", "Add the column")
+    _check_columns(table, faults)
     faults.stop(bids_dir)
-
+    label_column = str(table.column(LABEL_NAMES))
     participants: dict[str, Participant | None] = {}
     for line, row in table.rows:
-        label = known(row.get(str(label_column)))
+        label = known(row.get(label_column))
         if label is None:
             faults.add(path, f"line {line} has no participant_id", "Fill it in")
             continue
         subject = with_prefix(label, "sub-")
         if subject in participants:
-            faults.add(path, f"line {line}: {subject} is listed twice", "Keep one row per person")
-            continue
-        participants[subject] = None
-        before = len(faults.found)
-        age = None
-        if age_column is not None and (text := known(row.get(age_column))) is not None:
-            age = parse_age(text, path, f"line {line}, {subject}", faults)
-        text = row.get(str(sex_column), "")
-        sex = SEXES.get(text.lower())
-        if sex is None:
-            faults.add(path, f"line {line}, {subject}: sex {text!r} is not known", "Use F or M")
-        diagnosis = known(row.get(str(diagnosis_column)))
-        if diagnosis is None:
             faults.add(
-                path, f"line {line}, {subject}: the diagnosis is missing", "Fill it in, e.g. CN"
+                path, f"line {line}: {subject} is listed twice", "Keep one row per participant"
             )
-        if len(faults.found) == before and sex is not None and diagnosis is not None:
-            site = known(row.get(site_column)) if site_column else None
-            participants[subject] = Participant(age, sex, diagnosis, site or "")
+            continue
+        participants[subject] = _read_participant(table, line, row, subject, faults)
     return participants
+
+
+def _check_columns(table: Table, faults: Faults) -> None:
+    """Note the columns that a table of participants must have and has not."""
+    for names in (LABEL_NAMES, SEX_NAMES, DIAGNOSIS_NAMES):
+        if table.column(names) is None:
+            others = f" (or {', '.join(names[1:])})" if len(names) > 1 else ""
+            faults.add(table.path, f"column {names[0]}{others} is missing", "Add the column")
+
+
+def _read_participant(
+    table: Table, line: int, row: dict[str, str], subject: str, faults: Faults
+) -> Participant | None:
+    """One row of the table of participants; None where it has a fault."""
+    age_column, site_column = table.column(AGE_NAMES), table.column(SITE_NAMES)
+    before = len(faults.found)
+    age = None
+    if age_column is not None and (text := known(row.get(age_column))) is not None:
+        age = parse_age(text, table.path, f"line {line}, {subject}", faults)
+    text = row.get(str(table.column(SEX_NAMES)), "")
+    sex = SEXES.get(text.lower())
+    if sex is None:
+        problem = f"line {line}, {subject}: sex {text!r} is not known"
+        faults.add(table.path, problem, "Use F or M")
+    diagnosis = known(row.get(str(table.column(DIAGNOSIS_NAMES))))
+    if diagnosis is None:
+        problem = f"line {line}, {subject}: the diagnosis is missing"
+        faults.add(table.path, problem, "Fill it in, e.g. CN")
+    if len(faults.found) > before or sex is None or diagnosis is None:
+        return None
+    site = known(row.get(site_column)) if site_column else None
+    return Participant(age, sex, diagnosis, site or "")
 
 
 def parse_age(text: str, path: Path, where: str, faults: Faults) -> float | None:
@@ -196,7 +203,7 @@ def parse_age(text: str, path: Path, where: str, faults: Faults) -> float | None
 def read_sessions(
     path: Path, faults: Faults
 ) -> dict[str, tuple[float | None, float | None]] | None:
-    """Months and age (None where the table does not tell) by session label."""
+    """Months and age by session label; None where the table does not give them."""
     table = read_table(path)
     label_column = table.column(("session_id", "session"))
     if label_column is None:
@@ -233,16 +240,26 @@ def read_sessions(
                     remedy = "Write e.g. 2024-05-31T10:00:00"
                     faults.add(path, f"{where}: acq_time {text!r} is no date", remedy)
         sessions[session] = (months, age)
-    if times:
-        # counted from the earliest visit, or from one whose months are told
-        first = min(times, key=lambda session: (sessions[session][0] is None, times[session]))
-        start = sessions[first][0] or 0.0
-        for session, time in times.items():
-            months, age = sessions[session]
-            if months is None:
-                days = (time - times[first]).total_seconds() / 86400
-                sessions[session] = (round(start + days / DAYS_PER_MONTH, 2), age)
+    _count_months(sessions, times)
     return sessions
+
+
+def _count_months(
+    sessions: dict[str, tuple[float | None, float | None]], times: dict[str, datetime]
+) -> None:
+    """Fill in missing months by the times of acquisition.
+
+    They are counted from the earliest visit, or from the earliest of those with known months.
+    """
+    if not times:
+        return
+    first = min(times, key=lambda session: (sessions[session][0] is None, times[session]))
+    start = sessions[first][0] or 0.0
+    for session, time in times.items():
+        months, age = sessions[session]
+        if months is None:
+            days = (time - times[first]).total_seconds() / 86400
+            sessions[session] = (round(start + days / DAYS_PER_MONTH, 2), age)
 
 
 def parse_time(text: str, per_month: float, path: Path, where: str, faults: Faults) -> float | None:
@@ -262,14 +279,14 @@ def parse_time(text: str, per_month: float, path: Path, where: str, faults: Faul
 
 
 def months_of_label(session: str) -> float | None:
-    """Months that a session's label tells: ``ses-M012`` 12, ``ses-d0365`` 11.99, ``ses-bl`` 0.
+    """Months that a session's label gives: ``ses-M012`` 12, ``ses-d0365`` 11.99, ``ses-bl`` 0.
 
     No session, and the first of counted ones (``ses-01``), are month 0.
 
     Returns
     -------
     float or None
-        None if the label does not tell.
+        None if the label gives none.
     """
     label = session.removeprefix("ses-").lower()
     if label in BASELINE_LABELS or FIRST_LABEL.match(label):

@@ -16,7 +16,7 @@ SCAN_COLUMNS: tuple[str, ...] = (
 )  # fmt: skip
 NUMBER_COLUMNS = ("months", "age")
 SPLITS: tuple[str, ...] = ("train", "val", "test")
-# Visits that one person needs for an interpolation: one before, one between, one after.
+# Visits that a participant needs for an interpolation: one before, one between, one after.
 VISITS_FOR_INTERPOLATION = 3
 # Ages are split into so many groups of equal size within a diagnosis and sex.
 AGE_BINS = 4
@@ -26,37 +26,46 @@ AGE_BINS = 4
 class CohortSummary:
     """What the plan depends on.
 
-    Parameters
+    Attributes
     ----------
-    n_subjects, n_scans
-        People and scans.
-    n_visits_max
-        Largest number of scans of one person.
-    n_longitudinal
-        People with three visits or more, as interpolation needs.
+    visits
+        Number of scans of each participant, by the label in the table of scans.
     diagnoses
         Diagnoses that occur, sorted.
     has_age
         Whether ages are known.
     """
 
-    n_subjects: int
-    n_scans: int
-    n_visits_max: int
-    n_longitudinal: int
+    visits: Mapping[str, int]
     diagnoses: tuple[str, ...]
     has_age: bool
+
+    @property
+    def n_subjects(self) -> int:
+        """Number of participants."""
+        return len(self.visits)
+
+    @property
+    def n_scans(self) -> int:
+        """Number of scans."""
+        return sum(self.visits.values())
+
+    @property
+    def n_visits_max(self) -> int:
+        """Largest number of scans of one participant."""
+        return max(self.visits.values(), default=0)
+
+    @property
+    def n_longitudinal(self) -> int:
+        """Number of participants with as many visits as interpolation needs."""
+        return sum(n >= VISITS_FOR_INTERPOLATION for n in self.visits.values())
 
 
 def summarise_scans(scans: pd.DataFrame) -> CohortSummary:
     """Summary of a table with at least the columns subject, diagnosis and age."""
     visits = scans.groupby("subject").size()
-    most = int(visits.max()) if len(visits) else 0
     return CohortSummary(
-        n_subjects=len(visits),
-        n_scans=len(scans),
-        n_visits_max=most,
-        n_longitudinal=int((visits >= VISITS_FOR_INTERPOLATION).sum()),
+        visits={str(subject): int(n) for subject, n in visits.items()},
         diagnoses=tuple(sorted(scans["diagnosis"].unique())),
         has_age=bool(len(scans)) and bool(scans["age"].notna().all()),
     )
@@ -75,7 +84,9 @@ def read_scans(path: Path) -> pd.DataFrame:
     missing = [name for name in SCAN_COLUMNS if name not in table.columns]
     if missing:
         raise InputError(
-            path, f"column {', '.join(missing)} is missing", "Let the workflow write the table anew"
+            path,
+            f"column {', '.join(missing)} is missing",
+            "Let the workflow write the table again",
         )
     for name in NUMBER_COLUMNS:
         numbers = pd.to_numeric(table[name], errors="coerce")
@@ -84,7 +95,7 @@ def read_scans(path: Path) -> pd.DataFrame:
             raise InputError(
                 path,
                 f"row {row + 2}: {name} {table[name].iloc[row]!r} is not a number",
-                "Let the workflow write the table anew",
+                "Let the workflow write the table again",
             )
         table[name] = numbers.astype(float)
     _check_scans(table, path)
@@ -127,7 +138,7 @@ def _read_strings(path: Path) -> pd.DataFrame:
         raise InputError(path, "the table does not exist", "Run the rule that writes it") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(
-            path, "the file is not a table of tab-separated values", "Write the table anew"
+            path, "the file is not a table of tab-separated values", "Write the table again"
         ) from error
 
 
@@ -167,16 +178,16 @@ def split_subjects(scans: pd.DataFrame, fractions: Mapping[str, float], seed: in
     shares = np.array([float(fractions[name]) for name in SPLITS])
     if (shares < 0).any() or abs(shares.sum() - 1) > 1e-6:
         raise InputError("split", f"{dict(fractions)} are not shares that sum to 1", "Correct them")
-    people = scans.sort_values(["subject", "months"]).groupby("subject", sort=True).first()
-    if len(people) < (shares > 0).sum():
-        raise InputError("split", f"{len(people)} subjects are too few to split", "Add subjects")
+    subjects = scans.sort_values(["subject", "months"]).groupby("subject", sort=True).first()
+    if len(subjects) < (shares > 0).sum():
+        raise InputError("split", f"{len(subjects)} subjects are too few to split", "Add subjects")
 
     rng = np.random.default_rng(seed)
-    people["lot"] = rng.permutation(len(people))
-    rank = people.groupby(["diagnosis", "sex"])["age"].rank(method="first", na_option="top")
-    size = people.groupby(["diagnosis", "sex"])["age"].transform("size")
-    people["age_bin"] = np.floor((rank - 1) / size * AGE_BINS)
-    order = people.sort_values(["diagnosis", "sex", "age_bin", "lot"]).index
+    subjects["lot"] = rng.permutation(len(subjects))
+    rank = subjects.groupby(["diagnosis", "sex"])["age"].rank(method="first", na_option="top")
+    size = subjects.groupby(["diagnosis", "sex"])["age"].transform("size")
+    subjects["age_bin"] = np.floor((rank - 1) / size * AGE_BINS)
+    order = subjects.sort_values(["diagnosis", "sex", "age_bin", "lot"]).index
     counts = np.zeros(len(SPLITS))
     assigned: dict[str, int] = {}
     for place, subject in enumerate(order, 1):
@@ -207,15 +218,15 @@ def read_split(path: Path) -> pd.DataFrame:
     table = _read_strings(path)
     for name in ("subject", "split"):
         if name not in table.columns:
-            raise InputError(path, f"column {name} is missing", "Let the workflow write it anew")
+            raise InputError(path, f"column {name} is missing", "Let the workflow write it again")
     _check_split(table, path)
     return table[["subject", "split"]]
 
 
 def check_interpolation(scans: pd.DataFrame, split: pd.DataFrame) -> None:
-    """Stop before the long work if no interpolated visit can be held to a real one.
+    """Stop before the long work if no interpolated visit can be compared with a real one.
 
-    A training split without such people only leaves interpolation without its learned part.
+    Where the training split has no such subject, interpolation merely lacks its learned part.
 
     Parameters
     ----------
@@ -225,14 +236,14 @@ def check_interpolation(scans: pd.DataFrame, split: pd.DataFrame) -> None:
     Raises
     ------
     InputError
-        If nobody in the test split has ``VISITS_FOR_INTERPOLATION`` visits.
+        If no subject of the test split has ``VISITS_FOR_INTERPOLATION`` visits.
     """
     subjects = split.loc[split["split"] == "test", "subject"]
     visits = scans[scans["subject"].isin(subjects)].groupby("subject").size()
     if (visits < VISITS_FOR_INTERPOLATION).all():
         raise InputError(
             "split.test",
-            f"nobody in the test split has {VISITS_FOR_INTERPOLATION} visits to interpolate",
+            f"no subject of the test split has {VISITS_FOR_INTERPOLATION} visits to interpolate",
             "Give the test split a larger share, or choose another seed.",
         )
 
@@ -251,7 +262,7 @@ def check_split(scans: pd.DataFrame, split: pd.DataFrame) -> None:
         raise InputError(
             "split",
             f"{len(missing)} subjects are in no split, first {missing[0]}",
-            "Let the workflow make the split anew",
+            "Let the workflow split the subjects again",
         )
 
 

@@ -1,4 +1,4 @@
-"""Three visits of one person, of which the middle one is to be told from the two around it."""
+"""Three visits of one subject, of which the middle one is predicted from the other two."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BIN_MONTHS = 6
 
 @dataclass(frozen=True)
 class Triple:
-    """Three visits of one person: rows of A, M and B in time order, and their months."""
+    """Three visits of one subject: rows of A, M and B in time order, and their months."""
 
     subject: str
     rows: tuple[int, int, int]
@@ -41,7 +41,7 @@ class Triple:
 def find_triples(
     index: pd.DataFrame, split: str, max_triples: int | None = None, seed: int = 0
 ) -> list[Triple]:
-    """Triples (A, M, B) of one person's visits in a split, in the order of the index.
+    """Triples (A, M, B) of one subject's visits in a split, in the order of the index.
 
     Parameters
     ----------

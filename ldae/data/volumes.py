@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ldae.data.addresses import Derivative, find_derivative
 from ldae.data.manifest import check_split
 from ldae.errors import InputError
 
@@ -58,7 +59,7 @@ def pack_volumes(
     scans: pd.DataFrame,
     split: pd.DataFrame,
     qc: pd.DataFrame,
-    batch_dirs: Sequence[Path],
+    preprocessed: Path,
     shape: Sequence[int],
     volumes_path: Path,
     masks_path: Path,
@@ -70,8 +71,8 @@ def pack_volumes(
     ----------
     scans, split, qc
         Tables of ``manifest/scans.tsv``, ``split/split.tsv`` and ``qc/qc.tsv``.
-    batch_dirs
-        Folders of ``preprocess_scan`` that hold ``{scan}_T1w.nii.gz`` and ``{scan}_mask.nii.gz``.
+    preprocessed
+        Data set of the preprocessed scans.
     shape
         The study's grid, (H, W, D) in RAS order.
     volumes_path, masks_path, index_path
@@ -81,11 +82,24 @@ def pack_volumes(
     Raises
     ------
     InputError
-        If a subject is in two splits or in none, no scan passed, or a file's shape is not the
-        grid's.
+        If a subject is in two splits or in none, no scan passed, a file is missing, or its shape
+        is not the grid's.
     """
-    import nibabel as nib
+    index = _index_passed(scans, split, qc)
+    for kind, path, dtype in (
+        (Derivative.VOLUME, volumes_path, np.float16),
+        (Derivative.MASK, masks_path, np.uint8),
+    ):
+        packed = np.lib.format.open_memmap(path, "w+", dtype, (len(index), *shape))
+        for row, scan in enumerate(index["scan"]):
+            packed[row] = _read_image(find_derivative(preprocessed, scan, kind), shape)
+        packed.flush()
+    index[INDEX_COLUMNS].to_csv(index_path, sep="\t", index=False)
+    logger.info("packed %d of %d scans", len(index), len(scans))
 
+
+def _index_passed(scans: pd.DataFrame, split: pd.DataFrame, qc: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the scans that passed quality control, with split and row number."""
     check_split(scans, split)
     passed = qc.loc[qc["status"] == "pass", "scan"]
     index = scans[scans["scan"].isin(passed)].merge(split, on="subject", validate="many_to_one")
@@ -93,27 +107,19 @@ def pack_volumes(
     if index.empty:
         raise InputError("qc.tsv", "no scan passed quality control", "Look through qc.html.")
     index.insert(0, "row", np.arange(len(index)))
-    folder_of = {
-        path.name.removesuffix("_T1w.nii.gz"): path.parent
-        for folder in batch_dirs
-        for path in Path(folder).glob("*_T1w.nii.gz")
-    }
-    full_shape = (len(index), *shape)
-    volumes = np.lib.format.open_memmap(volumes_path, "w+", np.float16, full_shape)
-    masks = np.lib.format.open_memmap(masks_path, "w+", np.uint8, full_shape)
-    for row, scan in enumerate(index["scan"]):
-        for array, suffix in ((volumes, "T1w"), (masks, "mask")):
-            path = folder_of[scan] / f"{scan}_{suffix}.nii.gz"
-            data = np.asanyarray(nib.Nifti1Image.from_filename(path).dataobj)
-            if data.shape != tuple(shape):
-                raise InputError(
-                    path, f"has shape {data.shape}, the grid is {tuple(shape)}", "Preprocess again."
-                )
-            array[row] = data
-    volumes.flush()
-    masks.flush()
-    index[INDEX_COLUMNS].to_csv(index_path, sep="\t", index=False)
-    logger.info("packed %d of %d scans", len(index), len(scans))
+    return index
+
+
+def _read_image(path: Path, shape: Sequence[int]) -> np.ndarray:
+    """Values of an image on the study's grid, (H, W, D)."""
+    import nibabel as nib
+
+    data = np.asanyarray(nib.Nifti1Image.from_filename(path).dataobj)
+    if data.shape != tuple(shape):
+        raise InputError(
+            path, f"has shape {data.shape}, the grid is {tuple(shape)}", "Preprocess again."
+        )
+    return data
 
 
 class VolumeStore:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ldae.data.volumes import batches
 from ldae.evaluation.metrics import score_pairs, ssim
+from ldae.evaluation.selection import choose_rows
 from ldae.methods import Methods, Role, Space
 from ldae.models.inference import encode_stochastic, sample
 from ldae.statistics.scores import NOTHING
@@ -22,39 +23,6 @@ if TYPE_CHECKING:
     from ldae.models.base import DiffusionAutoencoder
 
 logger = logging.getLogger(__name__)
-
-
-def choose_rows(index: pd.DataFrame, split: str, n_scans: int | None, seed: int) -> np.ndarray:
-    """Rows of a split to evaluate, ascending: all, or `n_scans` from as many people as possible.
-
-    People are shuffled once by `seed`; each gives one scan, drawn at random, before anyone gives a
-    second one.
-
-    Parameters
-    ----------
-    index
-        Index of the packed scans.
-    split
-        Split to draw from.
-    n_scans
-        Scans wanted; None, or more than there are, is all of them.
-    seed
-        Seed of the draw.
-    """
-    rows = np.flatnonzero((index["split"] == split).to_numpy())
-    if n_scans is None or n_scans >= len(rows):
-        return rows
-    rng = np.random.default_rng(seed)
-    subjects = index["subject"].to_numpy(str)[rows]
-    order = rng.permutation(len(rows))
-    place = dict(zip(rng.permutation(np.unique(subjects)), range(len(rows)), strict=False))
-    visits: dict[str, int] = {}
-    keys = []
-    for i in order:
-        subject = subjects[i]
-        keys.append((visits.get(subject, 0), place[subject], i))
-        visits[subject] = visits.get(subject, 0) + 1
-    return np.sort(rows[[i for *_, i in sorted(keys)[:n_scans]]])
 
 
 def with_scans(scores: pd.DataFrame, index: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:

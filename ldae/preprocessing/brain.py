@@ -1,4 +1,4 @@
-"""Brain extraction: the template's own mask, deepbet, a mask at hand, or an external program."""
+"""Brain extraction: the template's mask, deepbet, a precomputed mask, or an external program."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -80,7 +79,7 @@ def extract_brain(
     method
         One of ``METHODS``.
     mask_path
-        The mask at hand, for ``precomputed``.
+        The precomputed mask, for ``precomputed``.
 
     Returns
     -------
@@ -90,7 +89,7 @@ def extract_brain(
     Raises
     ------
     InputError
-        If a mask at hand is missing or lies on another grid, or an external program fails.
+        If a precomputed mask is missing or lies on another grid, or an external program fails.
     ValueError
         If no head or no brain is found.
     """
@@ -147,25 +146,6 @@ def deepbet_mask(image: Image) -> Mask:
     except (AssertionError, ValueError) as error:
         raise ValueError("deepbet sees no brain") from error
     return np.asarray(mask) > 0
-
-
-def mask_path(pattern: str, row: pd.Series, bids_dir: Path) -> Path:
-    """Path under the BIDS folder: ``pattern`` with {scan}, {subject} and {session} filled in.
-
-    The labels are those of the raw scan's own path: a table may bear pseudonyms.
-    """
-    session = "" if pd.isna(row["session"]) else row["session"]
-    path = Path(row["path"])
-    scan = path.name.partition("_T1w.")[0]
-    filled = pattern.format(scan=scan, subject=path.parts[0], session=session)
-    return bids_dir / Path(filled)  # Path drops the empty part that a missing session leaves
-
-
-def mask_paths(pattern: str | None, scans: pd.DataFrame, bids_dir: Path) -> list[Path]:
-    """Path of every scan's mask; empty without a pattern."""
-    if pattern is None:
-        return []
-    return [mask_path(pattern, row, bids_dir) for _, row in scans.iterrows()]
 
 
 def read_mask(path: Path, scan: Scan) -> Mask:

@@ -39,7 +39,7 @@ MEASURES = {
     "cut_area_cm2": "area of the native brain mask on the border of the picture, cm2",
     "scale": "mean stretch of the affine from native to template",
     "rotation_degrees": "rotation of the affine from native to template",
-    "bias_deviation": "deviation of the logarithm of the bias field inside the head",
+    "bias_deviation": "SD of the logarithm of the bias field inside the head",
 }
 
 

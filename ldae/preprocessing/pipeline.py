@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,11 @@ import pandas as pd
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
+from ldae.data.addresses import TEMPLATE, Derivative, derivative_address, mask_path
+from ldae.data.partition import BATCH_COLUMNS, FAILED, OK
 from ldae.errors import InputError
 from ldae.preprocessing.bias import correct_bias
-from ldae.preprocessing.brain import check_method, extract_brain, mask_path
+from ldae.preprocessing.brain import check_method, extract_brain
 from ldae.preprocessing.grid import (
     Image,
     antialias,
@@ -34,20 +38,13 @@ from ldae.preprocessing.grid import (
 from ldae.preprocessing.measures import measure
 from ldae.preprocessing.preview import draw_preview
 from ldae.preprocessing.registration import register_brain, register_deformable
-from ldae.preprocessing.scan import read_scan, to_native
-from ldae.preprocessing.template import TEMPLATE_NAME, brain_box_mm, load_template
+from ldae.preprocessing.scan import Scan, read_scan, to_native
+from ldae.preprocessing.template import brain_box_mm, load_template
 
 log = logging.getLogger(__name__)
 
 REGISTRATIONS = ("affine", "demons")
-OUTPUTS = (
-    "T1w.nii.gz",
-    "mask.nii.gz",
-    "desc-native_mask.nii.gz",
-    "xfm.json",
-    "warp.nii.gz",
-    "qc.jpg",
-)
+STEPS = ("read", "bias", "brain", "register", "resample", "measure", "write")
 LOG_EVERY_SECONDS = 30.0
 LOOK = "Look at the scan; exclude it if it is no whole T1w head."
 # numpy's, ITK's and torch's own errors: the scan is readable but cannot be processed.
@@ -57,6 +54,67 @@ CANNOT_BE_PROCESSED = (
 # Room around the native brain that cubic interpolation reads (voxels).
 CUBIC_MARGIN = 4
 
+Outcome = dict[str, Any]
+"""Row of a batch's table: what became of one scan."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the preprocessing of all scans of a batch has in common.
+
+    Attributes
+    ----------
+    bids_dir
+        Folder of the raw heads.
+    out_dir
+        Data set of the preprocessed scans.
+    settings
+        Section ``preprocessing`` of the configuration.
+    shape
+        Shape of the study grid, (H, W, D) in RAS order.
+    affine
+        Study grid to MNI152 RAS mm, (4, 4).
+    """
+
+    bids_dir: Path
+    out_dir: Path
+    settings: dict[str, Any]
+    shape: tuple[int, int, int]
+    affine: NDArray[np.floating]
+
+    @property
+    def spacing_mm(self) -> float:
+        """Edge of a voxel of the study grid."""
+        return float(np.linalg.norm(self.affine[:3, 0]))
+
+
+@dataclass(frozen=True)
+class Brain:
+    """One scan and what was found of its brain.
+
+    Attributes
+    ----------
+    scan
+        The raw scan.
+    corrected
+        The same, bias-corrected.
+    bias
+        SD of the logarithm of the bias field inside the head; NaN without a correction.
+    mask
+        Brain mask on the grid of `corrected`.
+    to_scan
+        Affine from template to scan, RAS mm, (4, 4).
+    warp
+        Displacements, mm, (H, W, D, 3); None after an affine registration.
+    """
+
+    scan: Scan
+    corrected: Image
+    bias: float
+    mask: NDArray[np.bool_]
+    to_scan: NDArray[np.floating]
+    warp: Image | None
+
 
 def preprocess_batch(
     scans: pd.DataFrame,
@@ -65,23 +123,30 @@ def preprocess_batch(
     settings: dict[str, Any],
     grid: dict[str, Any],
     n_workers: int,
-) -> None:
-    """Preprocess scans into ``out_dir``; a broken scan leaves only its ``{scan}_qc.json``.
+) -> pd.DataFrame:
+    """Preprocess scans into a BIDS derivative data set; a broken scan fails alone.
 
     Parameters
     ----------
     scans
-        Rows of scans.tsv: scan, subject, session and path (relative to ``bids_dir``) are read.
+        One row per scan: scan, subject, session and path (relative to ``bids_dir``) are read.
     bids_dir
         Folder of the raw heads.
     out_dir
-        Where each scan's files go; made if missing.
+        The data set; files lie where `ldae.data.addresses` says. Made if missing.
     settings
         Section ``preprocessing`` of the configuration.
     grid
         Section ``grid``: spacing_mm and shape.
     n_workers
         Processes; each uses one thread. 1 works in this process.
+
+    Returns
+    -------
+    DataFrame
+        A row per scan, in their order: scan; status, ``ok`` or ``failed``; the reason of a failure,
+        else empty; SHA-256 of the scan's files in the order of `Derivative`, empty after a
+        failure, which leaves no files; and ``seconds_<step>`` of each step that was done.
 
     Raises
     ------
@@ -91,27 +156,29 @@ def preprocess_batch(
     _check_settings(settings)
     shape = (int(grid["shape"][0]), int(grid["shape"][1]), int(grid["shape"][2]))
     affine = grid_affine(float(grid["spacing_mm"]), shape)
-    out_dir.mkdir(parents=True, exist_ok=True)
+    task = Task(bids_dir, out_dir, settings, shape, affine)
     rows = [row for _, row in scans.iterrows()]
     # Read once here; forked workers share the pages.
     load_template()
 
-    n_failed, begun, told = 0, time.monotonic(), time.monotonic()
-    for done, (scan, reason) in enumerate(
-        _run(rows, (bids_dir, out_dir, settings, shape, affine), n_workers), start=1
-    ):
-        if reason:
+    outcomes: dict[str, Outcome] = {}
+    n_failed, begun, logged = 0, time.monotonic(), time.monotonic()
+    for outcome in _run(rows, task, n_workers):
+        outcomes[outcome["scan"]] = outcome
+        if outcome["status"] == FAILED:
             n_failed += 1
-            log.warning("%s failed: %s", scan, reason)
-        if time.monotonic() - told > LOG_EVERY_SECONDS or done == len(rows):
-            told = time.monotonic()
+            log.warning("%s failed: %s", outcome["scan"], outcome["reason"])
+        if time.monotonic() - logged > LOG_EVERY_SECONDS or len(outcomes) == len(rows):
+            logged = time.monotonic()
             log.info(
                 "%d of %d scans done, %d failed, %.1f s per scan",
-                done,
+                len(outcomes),
                 len(rows),
                 n_failed,
-                (told - begun) / done,
+                (logged - begun) / len(outcomes),
             )
+    columns = [*BATCH_COLUMNS, *(f"seconds_{step}" for step in STEPS)]
+    return pd.DataFrame([outcomes[str(row["scan"])] for row in rows], columns=columns)
 
 
 def grid_affine(spacing_mm: float, shape: tuple[int, int, int]) -> NDArray[np.floating]:
@@ -119,61 +186,77 @@ def grid_affine(spacing_mm: float, shape: tuple[int, int, int]) -> NDArray[np.fl
     return study_affine(spacing_mm, shape, brain_box_mm().mean(axis=0))
 
 
-def preprocess_scan(
-    row: pd.Series,
-    bids_dir: Path,
-    out_dir: Path,
-    settings: dict[str, Any],
-    shape: tuple[int, int, int],
-    affine: NDArray[np.floating],
-) -> str:
-    """Preprocess one scan and write its files; returns the reason when it failed, else ''."""
-    name = str(row["scan"])
-    for ending in (*OUTPUTS, "qc.json"):
-        (out_dir / f"{name}_{ending}").unlink(missing_ok=True)
-    path = bids_dir / str(row["path"])
+def preprocess_scan(row: pd.Series, task: Task) -> Outcome:
+    """Preprocess one scan and write its files; none of a scan that fails."""
+    scan, path = str(row["scan"]), task.bids_dir / str(row["path"])
+    _remove_files(scan, task.out_dir)
     seconds: dict[str, float] = {}
-    report: dict[str, Any] = {"scan": name, "status": "ok", "reason": ""}
     try:
-        report |= _process(row, path, bids_dir, out_dir, settings, shape, affine, seconds)
+        _process(row, path, task, seconds)
     except InputError as error:
-        report |= {"status": "failed", "reason": str(error)}
+        return _failure(row, error, task, seconds)
     except CANNOT_BE_PROCESSED as error:
         problem = str(error).strip().split("\n")[-1].rstrip(".") or type(error).__name__
-        reason = InputError(path, problem, LOOK)
-        report |= {"status": "failed", "reason": str(reason)}
-    report["seconds"] = {step: round(value, 3) for step, value in seconds.items()}
-    return _write_report(report, row, bids_dir, out_dir)
+        return _failure(row, InputError(path, problem, LOOK), task, seconds)
+    digest = _digest_files(scan, task.out_dir)
+    return {"scan": scan, "status": OK, "reason": "", "sha256": digest} | _columns(seconds)
 
 
-def _write_report(report: dict[str, Any], row: pd.Series, bids_dir: Path, out_dir: Path) -> str:
-    """Write a scan's report, and of a failed scan nothing else; returns the reason."""
-    name = report["scan"]
-    if report["status"] == "failed":
-        for ending in OUTPUTS:
-            (out_dir / f"{name}_{ending}").unlink(missing_ok=True)
-        # The reason must read the same on every machine, and is shown to others: files below the
-        # cohort's folder, the person by the name that the table of scans gives.
-        reason = report["reason"].replace(f"{bids_dir}/", "").replace("\n", " ")
-        label = Path(str(row["path"])).parts[0]
-        report["reason"] = reason.replace(label, str(row["subject"]))
-    (out_dir / f"{name}_qc.json").write_text(json.dumps(report, indent=1) + "\n")
-    return str(report["reason"])
+def _failure(
+    row: pd.Series, error: InputError, task: Task, seconds: dict[str, float] | None = None
+) -> Outcome:
+    """Outcome of a scan that failed; files that it has already are removed."""
+    scan = str(row["scan"])
+    _remove_files(scan, task.out_dir)
+    # The reason must read the same on every machine, and is shown to others: files below the
+    # cohort's folder, the participant by the name that the table of scans gives.
+    reason = str(error).replace(f"{task.bids_dir}/", "").replace("\n", " ")
+    reason = reason.replace(Path(str(row["path"])).parts[0], str(row["subject"]))
+    outcome = {"scan": scan, "status": FAILED, "reason": reason, "sha256": ""}
+    return outcome | _columns(seconds or {})
 
 
-def _process(
-    row: pd.Series,
-    path: Path,
-    bids_dir: Path,
-    out_dir: Path,
-    settings: dict[str, Any],
-    shape: tuple[int, int, int],
-    affine: NDArray[np.floating],
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    """Take one scan through all steps; return what its record says of them."""
-    name, method = str(row["scan"]), settings["brain_extraction"]
-    spacing = float(np.linalg.norm(affine[:3, 0]))
+def _columns(seconds: dict[str, float]) -> dict[str, float]:
+    return {f"seconds_{step}": round(value, 3) for step, value in seconds.items()}
+
+
+def _remove_files(scan: str, out_dir: Path) -> None:
+    for kind in Derivative:
+        (out_dir / derivative_address(scan, kind)).unlink(missing_ok=True)
+
+
+def _digest_files(scan: str, out_dir: Path) -> str:
+    """SHA-256 of a scan's files, one after another."""
+    digest = hashlib.sha256()
+    for kind in Derivative:
+        path = out_dir / derivative_address(scan, kind)
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _process(row: pd.Series, path: Path, task: Task, seconds: dict[str, float]) -> None:
+    """Take one scan through all steps and write its files."""
+    brain = _find_brain(row, path, task, seconds)
+    with _timed(seconds, "resample"):
+        head, study_mask = to_grid(
+            brain.corrected, brain.mask, brain.to_scan, brain.warp, task.shape, task.affine
+        )
+        volume = scale_intensity(head, study_mask, task.settings["intensity_percentiles"])
+    with _timed(seconds, "measure"):
+        native = Image(brain.corrected.data, brain.scan.image.affine)
+        measures = measure(native, brain.mask, volume, study_mask, task.affine, brain.to_scan)
+        measures["bias_deviation"] = brain.bias
+    with _timed(seconds, "write"):
+        scan = str(row["scan"])
+        _write_images(scan, brain, volume, study_mask, task)
+        _write_transform(scan, brain, task)
+        _write_sidecar(scan, brain, measures, task)
+
+
+def _find_brain(row: pd.Series, path: Path, task: Task, seconds: dict[str, float]) -> Brain:
+    """Read one scan, correct its bias field, extract its brain and register it."""
+    settings, method = task.settings, task.settings["brain_extraction"]
     with _timed(seconds, "read"):
         scan = read_scan(path)
     corrected, bias = scan.image, float("nan")
@@ -181,52 +264,80 @@ def _process(
         with _timed(seconds, "bias"):
             corrected, bias = correct_bias(scan.image)
     with _timed(seconds, "brain"):
-        at_hand = (
-            mask_path(settings["mask_pattern"], row, bids_dir) if method == "precomputed" else None
-        )
-        mask, start = extract_brain(scan, corrected, method, at_hand)
+        given = None
+        if method == "precomputed":
+            pattern, raw, session = settings["mask_pattern"], row["path"], row["session"]
+            given = mask_path(pattern, raw, session, task.bids_dir)
+        mask, start = extract_brain(scan, corrected, method, given)
     with _timed(seconds, "register"):
         to_scan, _ = register_brain(corrected, mask, start)
         warp = None
         if settings["registration"] == "demons":
-            warp = register_deformable(corrected, mask, to_scan, spacing)
-    with _timed(seconds, "resample"):
-        head, study_mask = to_grid(corrected, mask, to_scan, warp, shape, affine)
-        volume = scale_intensity(head, study_mask, settings["intensity_percentiles"])
-    with _timed(seconds, "measure"):
-        measures = measure(
-            Image(corrected.data, scan.image.affine), mask, volume, study_mask, affine, to_scan
-        )
-        measures["bias_deviation"] = bias
-    with _timed(seconds, "write"):
-        outputs: dict[str, np.ndarray] = {"T1w": volume, "mask": study_mask.astype(np.uint8)}
-        for suffix, values in outputs.items():
-            nib.save(_study_image(values, affine), out_dir / f"{name}_{suffix}.nii.gz")
-        nib.save(to_native(mask, scan), out_dir / f"{name}_desc-native_mask.nii.gz")
-        transform: dict[str, Any] = {
-            "from": "native",
-            "to": TEMPLATE_NAME,
-            "type": "world-to-world, RAS mm",
-            "affine": np.linalg.inv(to_scan).tolist(),
-            "warp": None,
-        }
-        if warp is not None:
-            transform["warp"] = f"{name}_warp.nii.gz"
-            transform["warp_use"] = "native = inverse(affine) @ (template + warp(template))"
-            nib.save(nib.Nifti1Image(warp.data, warp.affine), out_dir / transform["warp"])
-        (out_dir / f"{name}_xfm.json").write_text(json.dumps(transform, indent=1) + "\n")
-        draw_preview(corrected, mask, volume, study_mask, out_dir / f"{name}_qc.jpg")
-    return {
-        "brain_extraction": method,
-        "registration": settings["registration"],
+            warp = register_deformable(corrected, mask, to_scan, task.spacing_mm)
+    return Brain(scan, corrected, bias, mask, to_scan, warp)
+
+
+def _new_file(scan: str, kind: Derivative, task: Task) -> Path:
+    """File of a preprocessed scan, its folder made."""
+    path = task.out_dir / derivative_address(scan, kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _write_images(
+    scan: str,
+    brain: Brain,
+    volume: NDArray[np.float32],
+    study_mask: NDArray[np.bool_],
+    task: Task,
+) -> None:
+    """Write volume and masks, and the preview of them."""
+    inside = study_mask.astype(np.uint8)
+    nib.save(_study_image(volume, task.affine), _new_file(scan, Derivative.VOLUME, task))
+    nib.save(_study_image(inside, task.affine), _new_file(scan, Derivative.MASK, task))
+    native = to_native(brain.mask, brain.scan)
+    nib.save(native, _new_file(scan, Derivative.NATIVE_MASK, task))
+    preview = _new_file(scan, Derivative.PREVIEW, task)
+    draw_preview(brain.corrected, brain.mask, volume, study_mask, preview)
+
+
+def _write_transform(scan: str, brain: Brain, task: Task) -> None:
+    """Write the affine, and the warp of a deformable registration."""
+    transform: dict[str, Any] = {
+        "from": "native",
+        "to": TEMPLATE,
+        "type": "world-to-world, RAS mm",
+        "affine": np.linalg.inv(brain.to_scan).tolist(),
+        "warp": None,
+    }
+    if brain.warp is not None:
+        warp = _new_file(scan, Derivative.WARP, task)
+        transform["warp"] = warp.name
+        transform["warp_use"] = "native = inverse(affine) @ (template + warp(template))"
+        nib.save(nib.Nifti1Image(brain.warp.data, brain.warp.affine), warp)
+    _write_json(transform, _new_file(scan, Derivative.TRANSFORM, task))
+
+
+def _write_sidecar(scan: str, brain: Brain, measures: dict[str, float], task: Task) -> None:
+    """Write how the volume was made, with the measures of its quality."""
+    native = brain.scan.native
+    sidecar = {
+        "SkullStripped": True,
+        "brain_extraction": task.settings["brain_extraction"],
+        "registration": task.settings["registration"],
         "native": {
-            "shape": list(scan.native.shape),
-            "spacing_mm": [round(float(z), 4) for z in scan.native.header.get_zooms()[:3]],
-            "orientation": "".join(str(c) for c in nib.aff2axcodes(scan.native.affine)),
-            "affine": np.asarray(scan.native.affine).tolist(),
+            "shape": list(native.shape),
+            "spacing_mm": [round(float(z), 4) for z in native.header.get_zooms()[:3]],
+            "orientation": "".join(str(c) for c in nib.aff2axcodes(native.affine)),
+            "affine": np.asarray(native.affine).tolist(),
         },
         "measures": {k: round(v, 4) if np.isfinite(v) else None for k, v in measures.items()},
     }
+    _write_json(sidecar, _new_file(scan, Derivative.SIDECAR, task))
+
+
+def _write_json(content: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def to_grid(
@@ -308,28 +419,24 @@ def _check_settings(settings: dict[str, Any]) -> None:
         )
 
 
-def _run(
-    rows: list[pd.Series], shared: tuple[Any, ...], n_workers: int
-) -> Iterator[tuple[str, str]]:
-    """Scan name and reason of failure ('' if none) of every row, as they finish."""
+def _run(rows: list[pd.Series], task: Task, n_workers: int) -> Iterator[Outcome]:
+    """Outcomes of all rows, as they finish."""
     if n_workers <= 1:
         _one_thread()
         for row in rows:
-            yield str(row["scan"]), preprocess_scan(row, *shared)
+            yield preprocess_scan(row, task)
         return
     left = {str(row["scan"]): row for row in rows}
     try:
-        for scan, reason in _run_in_workers(rows, shared, n_workers):
-            del left[scan]
-            yield scan, reason
+        for outcome in _run_in_workers(rows, task, n_workers):
+            del left[outcome["scan"]]
+            yield outcome
     except BrokenProcessPool:  # a worker was killed, and took the others' jobs with it
-        for scan, row in left.items():
-            yield scan, _run_alone(row, shared)
+        for row in left.values():
+            yield _run_alone(row, task)
 
 
-def _run_in_workers(
-    rows: list[pd.Series], shared: tuple[Any, ...], n_workers: int
-) -> Iterator[tuple[str, str]]:
+def _run_in_workers(rows: list[pd.Series], task: Task, n_workers: int) -> Iterator[Outcome]:
     """As :func:`_run`, in processes of their own.
 
     Raises
@@ -341,23 +448,20 @@ def _run_in_workers(
     # does not survive.
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_one_thread) as pool:
-        jobs = {pool.submit(preprocess_scan, row, *shared): str(row["scan"]) for row in rows}
+        jobs = [pool.submit(preprocess_scan, row, task) for row in rows]
         for job in as_completed(jobs):
-            yield jobs[job], job.result()
+            yield job.result()
 
 
-def _run_alone(row: pd.Series, shared: tuple[Any, ...]) -> str:
-    """Reason of failure of one scan; it may kill its process."""
+def _run_alone(row: pd.Series, task: Task) -> Outcome:
+    """Outcome of one scan that may kill its process."""
     try:
-        ((_, reason),) = _run_in_workers([row], shared, 1)
+        (outcome,) = _run_in_workers([row], task, 1)
     except BrokenProcessPool:
-        bids_dir, out_dir = shared[:2]
-        path = bids_dir / str(row["path"])
+        path = task.bids_dir / str(row["path"])
         killed = InputError(path, "the process that worked on it was killed", LOOK)
-        report: dict[str, Any] = {"scan": str(row["scan"]), "status": "failed"}
-        report |= {"reason": str(killed), "seconds": {}}
-        return _write_report(report, row, bids_dir, out_dir)
-    return reason
+        return _failure(row, killed, task)
+    return outcome
 
 
 def _one_thread() -> None:

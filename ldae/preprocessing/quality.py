@@ -12,11 +12,13 @@ import matplotlib.pyplot as plt
 import nibabel as nib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image as Picture
 
+from ldae.data.addresses import Derivative, derivative_address, find_derivative, mask_path
+from ldae.data.partition import OK
 from ldae.errors import InputError
-from ldae.preprocessing.brain import mask_path
 from ldae.preprocessing.grid import dice
 from ldae.preprocessing.measures import MEASURES
 
@@ -41,7 +43,8 @@ SHOWN_WORST, SHOWN_RANDOM, FIGURE_COLUMNS = 8, 8, 4
 
 def quality_control(
     scans: pd.DataFrame,
-    batch_dirs: list[Path],
+    batches: pd.DataFrame,
+    preprocessed: Path,
     limits: dict[str, Any],
     bids_dir: Path | None = None,
 ) -> pd.DataFrame:
@@ -51,8 +54,10 @@ def quality_control(
     ----------
     scans
         Rows of scans.tsv; all of them appear in the result, in the same order.
-    batch_dirs
-        Folders that `preprocess_batch` filled.
+    batches
+        Tables of `preprocess_batch`, put together.
+    preprocessed
+        Data set of the preprocessed scans.
     limits
         Section ``quality`` of the configuration.
     bids_dir
@@ -66,29 +71,33 @@ def quality_control(
     Raises
     ------
     InputError
-        If no record of a scan is found in any batch.
+        If a scan is in no batch, or its files are gone.
     """
+    missing = sorted(set(scans["scan"]) - set(batches["scan"]))
+    if missing:
+        raise InputError(
+            "manifest/batches",
+            f"{len(missing)} scans are in no batch, first {missing[0]}",
+            "Delete the folder and run the workflow again",
+        )
+    failures = batches[batches["status"] != OK].set_index("scan")["reason"]
     rows = []
     for scan in scans["scan"]:
-        record = json.loads(_find(batch_dirs, f"{scan}_qc.json").read_text())
-        measures = record.get("measures", {})
-        reasons = (
-            [record["reason"]] if record["status"] != "ok" else exceeded_limits(measures, limits)
-        )
-        rows.append(
-            {
-                "scan": scan,
-                "status": "excluded" if reasons else "pass",
-                "reason": "; ".join(reasons),
-            }
-            | {key: measures.get(key) for key in MEASURES}
-        )
+        measures: dict[str, float | None] = {}
+        if scan in failures.index:
+            reasons = [failures[scan]]
+        else:
+            sidecar = find_derivative(preprocessed, scan, Derivative.SIDECAR)
+            measures = json.loads(sidecar.read_text(encoding="utf-8"))["measures"]
+            reasons = exceeded_limits(measures, limits)
+        decision = {"status": "excluded" if reasons else "pass", "reason": "; ".join(reasons)}
+        rows.append({"scan": scan} | decision | {key: measures.get(key) for key in MEASURES})
     qc = pd.DataFrame(rows, columns=list(QC_COLUMNS))
     if limits["reference_masks"] is not None:
         if bids_dir is None:
             raise ValueError("reference masks need the BIDS folder")
         qc["dice_reference"] = dice_against_reference(
-            scans, batch_dirs, limits["reference_masks"], bids_dir
+            scans, preprocessed, limits["reference_masks"], bids_dir
         )
     return qc
 
@@ -118,7 +127,7 @@ def exceeded_limits(measures: Mapping[str, float | None], limits: dict[str, Any]
 
 
 def dice_against_reference(
-    scans: pd.DataFrame, batch_dirs: list[Path], pattern: str, bids_dir: Path
+    scans: pd.DataFrame, preprocessed: Path, pattern: str, bids_dir: Path
 ) -> list[float]:
     """Dice of each native mask and a reference segmentation (above zero); NaN where one is missing.
 
@@ -126,8 +135,8 @@ def dice_against_reference(
     ----------
     scans
         Rows of scans.tsv.
-    batch_dirs
-        Folders that `preprocess_batch` filled.
+    preprocessed
+        Data set of the preprocessed scans.
     pattern
         Path of the references, with {scan}, {subject}, {session}, under ``bids_dir``.
     bids_dir
@@ -140,9 +149,8 @@ def dice_against_reference(
     """
     overlaps, n_found = [], 0
     for _, row in scans.iterrows():
-        record = _find(batch_dirs, f"{row['scan']}_qc.json")
-        ours = record.with_name(f"{row['scan']}_desc-native_mask.nii.gz")
-        path = mask_path(pattern, row, bids_dir)
+        ours = preprocessed / derivative_address(row["scan"], Derivative.NATIVE_MASK)
+        path = mask_path(pattern, row["path"], row["session"], bids_dir)
         n_found += path.is_file()
         if not ours.is_file() or not path.is_file():
             overlaps.append(math.nan)
@@ -169,7 +177,7 @@ def rank_suspects(qc: pd.DataFrame) -> pd.DataFrame:
     """Table with a column ``suspicion``, most suspicious first: excluded, then outliers.
 
     Suspicion is the largest distance of a scan's mask overlap, correlation, volume or contrast from
-    the cohort's median, in robust standard deviations.
+    the cohort's median, in robust SDs.
     """
     distance = np.zeros(len(qc))
     for measure in (
@@ -190,41 +198,37 @@ def rank_suspects(qc: pd.DataFrame) -> pd.DataFrame:
     return order.drop(columns="excluded")
 
 
-def plot_quality_control(
-    qc: pd.DataFrame, batch_dirs: list[Path], path: Path, seed: int = 0
-) -> Figure:
+def plot_quality_control(qc: pd.DataFrame, preprocessed: Path, path: Path, seed: int = 0) -> Figure:
     """Overview: the most suspicious scans and random others, with the outlines of both masks.
 
     Parameters
     ----------
     qc
         Table of `quality_control`.
-    batch_dirs
-        Folders that `preprocess_batch` filled.
+    preprocessed
+        Data set of the preprocessed scans.
     path
         Picture to write (.png).
     seed
-        Of the choice of random scans.
+        Seed of the choice of random scans.
     """
     ranked = rank_suspects(qc)
-    pictures = {scan: _find_picture(batch_dirs, scan) for scan in ranked["scan"]}
-    shown = ranked[[pictures[scan] is not None for scan in ranked["scan"]]]
-    worst = shown.iloc[:SHOWN_WORST]
+    shown = ranked[[preview_of(preprocessed, scan) is not None for scan in ranked["scan"]]]
     rest = shown.iloc[SHOWN_WORST:]
     chosen = np.random.default_rng(seed).permutation(len(rest))[:SHOWN_RANDOM]
-    random = rest.iloc[np.sort(chosen)]
-
-    groups = [("most suspicious", worst), ("chosen at random", random)]
-    n_rows = [math.ceil(len(group) / FIGURE_COLUMNS) for _, group in groups]
+    groups = {
+        "most suspicious": shown.iloc[:SHOWN_WORST],
+        "chosen at random": rest.iloc[np.sort(chosen)],
+    }
+    n_rows = [math.ceil(len(group) / FIGURE_COLUMNS) for group in groups.values()]
     total = max(sum(n_rows), 1)
     figure = plt.figure(
         figsize=(4.0 * FIGURE_COLUMNS, 3.3 * total + 0.8), facecolor="white", layout="constrained"
     )
     n_excluded = int((qc["status"] != "pass").sum())
-    n_unreadable = sum(picture is None for picture in pictures.values())
     figure.suptitle(
         f"{len(qc)} scans, {len(qc) - n_excluded} passed, {n_excluded} excluded"
-        f" ({n_unreadable} without a picture)\n"
+        f" ({len(ranked) - len(shown)} without a picture)\n"
         "upper row: raw head with its brain mask; lower row: study grid",
         fontsize=13,
     )
@@ -232,38 +236,34 @@ def plot_quality_control(
     for axis in axes.flat:
         axis.axis("off")
     first = 0
-    for (label, group), height in zip(groups, n_rows, strict=True):
-        for k, (_, row) in enumerate(group.iterrows()):
-            axis = axes[first + k // FIGURE_COLUMNS, k % FIGURE_COLUMNS]
-            picture = pictures[row["scan"]]
-            if picture is not None:
-                with Picture.open(picture) as opened:
-                    axis.imshow(np.asarray(opened), interpolation="bicubic")
-            passed = row["status"] == "pass"
-            note = label if passed else row["reason"]
-            axis.set_title(
-                f"{row['scan']}\n{row['brain_volume_ml']:.0f} ml, "
-                f"r {row['correlation_to_template']:.2f}, "
-                f"mask Dice {row['mask_dice_to_template']:.2f}\n{note[:58]}",
-                fontsize=8.5,
-                color="black" if passed else "#b00020",
-                loc="left",
-            )
+    for (label, group), height in zip(groups.items(), n_rows, strict=True):
+        places = axes[first : first + height].flat
+        for axis, (_, row) in zip(places, group.iterrows(), strict=False):
+            _draw_scan(axis, row, preprocessed, label)
         first += height
     figure.savefig(path, dpi=100)
     plt.close(figure)
     return figure
 
 
-def _find(batch_dirs: list[Path], name: str) -> Path:
-    for folder in batch_dirs:
-        if (folder / name).is_file():
-            return folder / name
-    raise InputError(name, "no batch holds this record", "Preprocess its batch again.")
+def _draw_scan(axis: Axes, row: pd.Series, preprocessed: Path, label: str) -> None:
+    """One scan's preview with its main measures, and why it was excluded or is shown."""
+    preview = preprocessed / derivative_address(row["scan"], Derivative.PREVIEW)
+    with Picture.open(preview) as opened:
+        axis.imshow(np.asarray(opened), interpolation="bicubic")
+    passed = row["status"] == "pass"
+    note = label if passed else row["reason"]
+    axis.set_title(
+        f"{row['scan']}\n{row['brain_volume_ml']:.0f} ml, "
+        f"r {row['correlation_to_template']:.2f}, "
+        f"mask Dice {row['mask_dice_to_template']:.2f}\n{note[:58]}",
+        fontsize=8.5,
+        color="black" if passed else "#b00020",
+        loc="left",
+    )
 
 
-def _find_picture(batch_dirs: list[Path], scan: str) -> Path | None:
-    for folder in batch_dirs:
-        if (folder / f"{scan}_qc.jpg").is_file():
-            return folder / f"{scan}_qc.jpg"
-    return None
+def preview_of(preprocessed: Path, scan: str) -> Path | None:
+    """Preview of a scan; None for a scan that could not be preprocessed."""
+    path = preprocessed / derivative_address(scan, Derivative.PREVIEW)
+    return path if path.is_file() else None

@@ -1,4 +1,4 @@
-"""The page on which a person looks through every scan: one self-contained HTML file."""
+"""The page on which all scans can be looked through: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ldae.preprocessing.measures import MEASURES
-from ldae.preprocessing.quality import _find_picture, rank_suspects
+from ldae.preprocessing.quality import preview_of, rank_suspects
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -73,15 +73,15 @@ select();
 """
 
 
-def write_quality_page(qc: pd.DataFrame, batch_dirs: list[Path], path: Path) -> None:
+def write_quality_page(qc: pd.DataFrame, preprocessed: Path, path: Path) -> None:
     """Write the page: every scan's picture, measures and reason; excluded and unusual scans first.
 
     Parameters
     ----------
     qc
         Table of `quality_control`.
-    batch_dirs
-        Folders that `preprocess_batch` filled; their ``{scan}_qc.jpg`` are put into the page.
+    preprocessed
+        Data set of the preprocessed scans; their previews are put into the page.
     path
         File to write (.html), about 13 kB per scan.
     """
@@ -89,7 +89,7 @@ def write_quality_page(qc: pd.DataFrame, batch_dirs: list[Path], path: Path) -> 
     names = [c for c in qc.columns if c not in ("scan", "status", "reason")]
     rows = []
     for i, (_, row) in enumerate(ranked.iterrows()):
-        picture = _find_picture(batch_dirs, row["scan"])
+        picture = preview_of(preprocessed, row["scan"])
         rows.append(
             {
                 "i": i,

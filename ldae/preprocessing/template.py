@@ -1,5 +1,6 @@
-"""The MNI152 space: ICBM 2009a symmetric maps that ship with nilearn, and images derived from them.
+"""The template: ICBM 2009a symmetric maps that ship with nilearn, and images derived from them.
 
+Its space is `ldae.data.addresses.TEMPLATE`, as BIDS calls it.
 Source: Fonov et al. 2009, NeuroImage 47 (S1), S102. Nothing is downloaded; the maps lie inside the
 installed nilearn package at 1 mm, and the T1 map is zero outside the inner skull.
 """
@@ -20,7 +21,6 @@ from ldae.preprocessing.grid import Image, downsample
 
 Float = NDArray[np.floating]
 
-TEMPLATE_NAME = "MNI152NLin2009aSym"
 _FOLDER = Path(nilearn.__file__).parent / "datasets" / "data"
 _UINT8_MAX = 255.0  # the maps are stored as uint8, 255 = 1
 
@@ -75,7 +75,7 @@ class Head:
     mask
         True inside the inner skull.
     head_region, brain_region
-        Where ``head`` and ``t1`` say something: the brain with its ring, the brain with a margin.
+        Where ``head`` and ``t1`` are defined: the brain with its ring, the brain with a margin.
     affine
         Voxel to MNI152 RAS mm, (4, 4).
     """

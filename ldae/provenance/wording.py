@@ -18,7 +18,7 @@ SHOWN_PARAMS = 8
 MAX_VALUE_LENGTH = 40
 
 # Parameters that do not affect the result of a job.
-HIDDEN_PARAMS = ("code", "work_dir", "bids_dir", "seed", "fingerprint", "n_batches")
+HIDDEN_PARAMS = ("code", "work_dir", "bids_dir", "seed", "fingerprint", "preprocessed")
 
 
 def short_digest(digest: str) -> str:

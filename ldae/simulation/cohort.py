@@ -17,6 +17,7 @@ from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, orn
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from ldae.data.addresses import TruthMap, raw_address, truth_address
 from ldae.simulation.anatomy import TISSUES, Anatomy, Sculptor, State, draw_anatomy
 from ldae.simulation.population import STREAM_ANATOMY, STREAM_SCAN, draw_population, random_stream
 from ldae.simulation.sampling import grid_points, sample_linear
@@ -122,7 +123,7 @@ def _render_visits(
         raw = acquire_scan(template, anatomy, state, site, rng)
         scan = str(visit["scan"])
         _write_scan(scan, raw, site, visit, bids_dir, truth_dir)
-        deformation = truth_dir / "maps" / f"{scan}_deformation.npz"
+        deformation = truth_dir / truth_address(scan, TruthMap.DEFORMATION)
         _write_deformation(deformation, raw, template, anatomy, state)
         rows.append(
             {"scan": scan, "subject": visit["subject"], "session": visit["session"],
@@ -134,21 +135,22 @@ def _render_visits(
 def _write_scan(
     scan: str, raw: RawScan, site: Site, visit: Mapping[Any, Any], bids_dir: Path, truth_dir: Path
 ) -> None:
-    folder = bids_dir / str(visit["subject"]) / str(visit["session"]) / "anat"
-    folder.mkdir(parents=True, exist_ok=True)
-    _save_nifti(folder / f"{scan}_T1w.nii.gz", raw.image, raw.affine, site.orientation)
+    image = bids_dir / raw_address(scan)
+    image.parent.mkdir(parents=True, exist_ok=True)
+    _save_nifti(image, raw.image, raw.affine, site.orientation)
     sidecar = {
         "Modality": "MR",
         "Manufacturer": "simulated",
         "ManufacturersModelName": visit["site"],
     }
-    (folder / f"{scan}_T1w.json").write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
+    _write_json(bids_dir / raw_address(scan, "json"), sidecar)
     inside = raw.tissue.sum(-1)
-    maps = truth_dir / "maps"
     mask = (inside > 0.5).astype(np.uint8)
-    _save_nifti(maps / f"{scan}_mask.nii.gz", mask, raw.affine, site.orientation)
+    path = truth_dir / truth_address(scan, TruthMap.MASK)
+    _save_nifti(path, mask, raw.affine, site.orientation)
     tissue = np.round(raw.tissue * 255).astype(np.uint8)
-    _save_nifti(maps / f"{scan}_tissues.nii.gz", tissue, raw.affine, site.orientation)
+    path = truth_dir / truth_address(scan, TruthMap.TISSUES)
+    _save_nifti(path, tissue, raw.affine, site.orientation)
 
 
 def _save_nifti(

@@ -17,6 +17,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from ldae.data.addresses import Derivative, TruthMap, find_derivative, truth_address
 from ldae.errors import InputError
 from ldae.simulation import rates
 from ldae.simulation.anatomy import TISSUES, Sculptor, alter_tissue, draw_anatomy, sample_brain
@@ -118,7 +119,7 @@ def render_true_effects(
     settings: Mapping[str, Any],
     seed: int,
     truth_dir: Path,
-    batch_dirs: Sequence[Path],
+    preprocessed: Path,
     shape: Sequence[int],
     affine: NDArray[np.floating],
 ) -> TrueEffects:
@@ -131,9 +132,9 @@ def render_true_effects(
     settings, seed
         Section ``cohort.simulated`` and seed with which the cohort was simulated.
     truth_dir
-        Folder with the ground truth of the cohort; read: ``maps/{scan}_deformation.npz``.
-    batch_dirs
-        Output folders of ``preprocess_scan``; read: ``{scan}_xfm.json``.
+        Folder with the ground truth of the cohort; the deformations are read.
+    preprocessed
+        Data set of the preprocessed scans; the transforms are read.
     shape, affine
         Shape (H, W, D) of the study's grid, and its affine from voxels to MNI152 mm, (4, 4).
 
@@ -163,8 +164,8 @@ def render_true_effects(
             anatomy = draw_anatomy(template, float(visit["icv_ml"]), rng)
             sculptors[index] = Sculptor(template, anatomy)
         sculptor = sculptors[index]
-        native = _to_native(grid_mm, _find(batch_dirs, f"{scan}_xfm.json"))
-        path = truth_dir / "maps" / f"{scan}_deformation.npz"
+        native = _to_native(grid_mm, find_derivative(preprocessed, scan, Derivative.TRANSFORM))
+        path = truth_dir / truth_address(scan, TruthMap.DEFORMATION)
         to_template = np.load(path)["world_to_template"]
         straight = native @ to_template[:3, :3].T + to_template[:3, 3]
         places = sculptor.anatomy.bend(straight.astype(np.float32))
@@ -184,13 +185,6 @@ def _render(sculptor: Sculptor, volumes: Volumes, places: Array) -> Array:
     tissue = alter_tissue(sample_brain(template, places[inside], state.flow), state)
     image[inside] = tissue @ TISSUE_SIGNAL
     return image
-
-
-def _find(folders: Sequence[Path], name: str) -> Path:
-    for folder in folders:
-        if (Path(folder) / name).is_file():
-            return Path(folder) / name
-    raise InputError(name, "no preprocessed batch contains this file", "Preprocess again.")
 
 
 def _to_native(points_mm: NDArray[np.floating], xfm: Path) -> NDArray[np.floating]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ldae.data.addresses import scan_name
 from ldae.simulation import rates
 from ldae.simulation.settings import SimulationSettings
 
@@ -121,7 +122,7 @@ def _draw_participant(
         session = f"ses-M{months:03d}"
         rows.append(
             {
-                "scan": f"{subject}_{session}", "subject": subject, "session": session,
+                "scan": scan_name(subject, session), "subject": subject, "session": session,
                 "participant": participant, "visit": visit, "months": float(months),
                 "age": round(first_age + years, 2), "sex": sex, "diagnosis": diagnosis,
                 "site": site, "icv_ml": traits.icv_ml, **_volumes(traits, years),

@@ -53,6 +53,7 @@ class RuleRun:
         self.threads = threads
         self.places = places
         self._inputs: list[Path] = []
+        self._outputs: list[Path] = []
 
     def torch_device(self) -> torch.device:
         """The GPU when there is one, else the processor."""
@@ -64,6 +65,13 @@ class RuleRun:
         None, as a setting without a file is, and files that are missing are left out.
         """
         self._inputs.extend(Path(path) for path in paths if path is not None)
+
+    def add_outputs(self, paths: Iterable[str | Path]) -> None:
+        """Name files or folders that the job writes besides its declared outputs, for the record.
+
+        Those that are missing when the job ends are left out.
+        """
+        self._outputs.extend(map(Path, paths))
 
 
 @contextlib.contextmanager
@@ -113,7 +121,7 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     record["end"] = provenance.now().isoformat()
     record["wall_seconds"] = round(time.monotonic() - clock, 3)
     record["input"] = record.get("input", []) + provenance.describe_files(run._inputs, places)
-    record["output"] = provenance.describe_files(snakemake.output, places)
+    record["output"] = provenance.describe_files([*snakemake.output, *run._outputs], places)
     provenance.write_record(folder, name, record | _last_record(problem, places))
     if problem is not None:
         _report_problem(snakemake.rule, problem)

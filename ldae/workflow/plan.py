@@ -11,15 +11,18 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ldae.conclusions.registry import Table
-from ldae.data.bids import cohort_tables, describe_bids
+from ldae.data.addresses import mask_path
+from ldae.data.bids import cohort_tables, describe_bids, list_scans
 from ldae.data.diagnoses import Diagnoses
 from ldae.data.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, summarise_scans
+from ldae.data.partition import batch_bits, divide_subjects
 from ldae.errors import InputError
 from ldae.figures.registry import Figure
 from ldae.methods import Codes, Methods, Need, study_methods, study_variants
@@ -39,8 +42,8 @@ class StudyPlan:
 
     Attributes
     ----------
-    n_batches
-        Jobs that share the preprocessing.
+    batches
+        Names of the batches of preprocessing (:mod:`ldae.data.partition`).
     scans_per_batch
         Scans of one of them, at most.
     scan_bytes
@@ -62,7 +65,7 @@ class StudyPlan:
         Target and reason for everything the cohort does not allow.
     """
 
-    n_batches: int
+    batches: tuple[str, ...]
     scans_per_batch: int
     scan_bytes: int
     seeds: tuple[int, ...]
@@ -103,7 +106,7 @@ def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
     if config["cohort"]["source"] == "simulated":
         summary = simulated_summary(config["cohort"]["simulated"], config["seed"])
     else:
-        summary = describe_bids(Path(config["bids_folder"]))
+        summary = describe_bids(Path(config["bids_folder"]), config["cohort"]["public"])
     words = Diagnoses(**config["cohort"]["diagnoses"]).rename(pd.Series(summary.diagnoses))
     return replace(summary, diagnoses=tuple(sorted(set(words))))
 
@@ -135,6 +138,45 @@ def cohort_fingerprint(config: dict[str, Any]) -> str:
             digest.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
         for path in sorted(folder.glob("sub-*/**/*_T1w.nii*")):
             digest.update(_describe_file(path, folder))
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _listed(bids_dir: Path, public: bool) -> pd.DataFrame:
+    """Scans of a real cohort in the order of their participants' bits, for all batches."""
+    scans = list_scans(bids_dir, public)
+    scans["bits"] = scans["subject"].map(batch_bits)
+    return scans.sort_values(["bits", "scan"], ignore_index=True)
+
+
+def batch_fingerprint(config: dict[str, Any], batch: str) -> str:
+    """Digest of what a batch of a real cohort is preprocessed from.
+
+    These are its scans' names, and names, sizes and times of their images and of masks that take
+    the place of brain extraction. A parameter of the rule that preprocesses: a scan that is added
+    or replaced concerns its own batch, and a corrected age or diagnosis none. Digest of nothing for
+    a simulated cohort.
+
+    Parameters
+    ----------
+    config
+        Complete configuration.
+    batch
+        Name of the batch.
+    """
+    digest = hashlib.sha256()
+    if config["cohort"]["source"] == "bids":
+        folder, pattern = Path(config["bids_folder"]), None
+        if config["preprocessing"]["brain_extraction"] == "precomputed":
+            pattern = config["preprocessing"]["mask_pattern"]
+        scans = _listed(folder, config["cohort"]["public"])
+        first, last = scans["bits"].searchsorted([batch, f"{batch}2"])  # 2 comes after any bit
+        columns = (scans[name].iloc[first:last] for name in ("scan", "path", "session"))
+        for scan, path, session in zip(*columns, strict=True):
+            digest.update(f"{scan} ".encode() + _describe_file(folder / path, folder))
+            mask = mask_path(pattern, path, session, folder) if pattern else None
+            if mask is not None and mask.is_file():
+                digest.update(_describe_file(mask, folder))
     return digest.hexdigest()[:16]
 
 
@@ -194,11 +236,10 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     parts = {*_plan_evaluations(config, cohort, tasks, left_out), *(f"task {t}" for t in tasks)}
     tables, figures = choose_products(config, parts, tasks, left_out)
     variants = study_variants(config).values()
-    wanted = math.ceil(cohort.n_scans / config["preprocessing"]["batch_size"])
-    n_batches = max(1, min(wanted, cohort.n_subjects))
+    batches = divide_subjects(cohort.visits, config["preprocessing"]["batch_size"])
     return StudyPlan(
-        n_batches=n_batches,
-        scans_per_batch=math.ceil(cohort.n_scans / n_batches),
+        batches=tuple(batches),
+        scans_per_batch=max(sum(cohort.visits[s] for s in group) for group in batches.values()),
         scan_bytes=4 * math.prod(config["grid"]["shape"]),
         seeds=tuple(config["training_seeds"]),
         methods=methods,

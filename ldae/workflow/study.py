@@ -14,6 +14,7 @@ from typing import Any
 from ldae.methods import Methods, Need, Variant, study_networks, study_variants
 from ldae.provenance import code
 from ldae.workflow.plan import (
+    batch_fingerprint,
     cohort_fingerprint,
     mask_fingerprint,
     plan_study,
@@ -73,6 +74,10 @@ class Study:
             return self.results("cohort/bids")
         return str(self.config["bids_folder"])
 
+    def preprocessed(self, wildcards: Any) -> str:
+        """Data set of the preprocessed scans, whose files are found by their scan's name."""
+        return self.results("preprocessed")
+
     @property
     def simulated(self) -> bool:
         """Whether the cohort is simulated."""
@@ -101,9 +106,9 @@ class Study:
         """Digest of a real cohort's tables and of its images' names, sizes and times."""
         return cohort_fingerprint(self.config)
 
-    def given_masks(self, wildcards: Any) -> str:
-        """Digest of the masks that take the place of brain extraction."""
-        return mask_fingerprint(self.config, self.config["preprocessing"]["mask_pattern"])
+    def batch_files(self, wildcards: Any) -> str:
+        """Digest of the files that a batch of a real cohort is preprocessed from."""
+        return batch_fingerprint(self.config, wildcards.batch)
 
     def reference_masks(self, wildcards: Any) -> str:
         """Digest of the masks that brain masks are compared with."""

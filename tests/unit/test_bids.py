@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from ldae.data.bids import describe_bids, read_bids
+from ldae.data.bids import cohort_tables, describe_bids, list_scans, read_bids
 from ldae.data.bids_tables import months_of_label
+from ldae.data.pseudonyms import KEY_FILE
 from ldae.errors import InputError
 
 SESSIONS = ("ses-M000", "ses-M012")
@@ -62,9 +64,36 @@ def test_scans_are_found(cohort: Path) -> None:
     assert list(scans["session"])[-1] == ""
     assert scans["path"].iloc[-1] == "sub-03/anat/sub-03_T1w.nii.gz"
     assert set(scans["sha256"]) == {hashlib.sha256(b"").hexdigest()}
-    summary = describe_bids(cohort)
+    summary = describe_bids(cohort, public=True)
     assert (summary.n_subjects, summary.n_scans, summary.n_visits_max) == (3, 5, 2)
     assert summary.diagnoses == ("AD", "CN")
+
+
+def test_names_and_files_alone_give_the_same_scans(cohort: Path) -> None:
+    columns = ["scan", "subject", "session", "path"]
+    for public in (True, False):
+        expected = read_bids(cohort, 1, public=public)[columns]
+        (cohort / "participants.tsv").rename(cohort / "kept.tsv")
+        (cohort / KEY_FILE).parent.mkdir(exist_ok=True)
+        (cohort / KEY_FILE).write_bytes((cohort / "kept.tsv").read_bytes())
+        pd.testing.assert_frame_equal(list_scans(cohort, public), expected)
+        (cohort / "kept.tsv").rename(cohort / "participants.tsv")
+        (cohort / KEY_FILE).unlink()
+
+
+def test_a_key_file_keeps_the_names_when_the_table_changes(cohort: Path) -> None:
+    table = cohort / "participants.tsv"
+    before = read_bids(cohort, 1, public=False)["scan"].tolist()
+    (cohort / KEY_FILE).parent.mkdir()
+    (cohort / KEY_FILE).write_bytes(table.read_bytes())
+    assert cohort_tables(cohort)[-1] == cohort / KEY_FILE, "it is noticed when it changes"
+    table.write_text(table.read_text().replace("60", "61"))
+    assert read_bids(cohort, 1, public=False)["scan"].tolist() == before
+    (cohort / KEY_FILE).write_bytes(b"")
+    with pytest.raises(InputError, match="the file is empty"):
+        read_bids(cohort, 1, public=False)
+    (cohort / KEY_FILE).unlink()
+    assert set(read_bids(cohort, 1, public=False)["scan"]).isdisjoint(before)
 
 
 def test_other_spellings_are_understood(cohort: Path) -> None:
@@ -165,7 +194,7 @@ def test_each_fault_names_file_and_mend(
 ) -> None:
     change(cohort)
     with pytest.raises(InputError, match=message) as caught:
-        describe_bids(cohort)
+        describe_bids(cohort, public=True)
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match=message):
         read_bids(cohort, 1, public=True)
@@ -177,12 +206,12 @@ def test_many_faults_are_reported_together(tmp_path: Path) -> None:
     for i in range(20):
         touch(tmp_path, f"sub-{i:02d}")
     with pytest.raises(InputError, match=r"20 faults.*\(10\).* and 10 more"):
-        describe_bids(tmp_path)
+        describe_bids(tmp_path, public=True)
 
 
 def test_empty_folders(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the folder does not exist"):
-        describe_bids(tmp_path / "none")
+        describe_bids(tmp_path / "none", public=True)
     write(tmp_path / "participants.tsv", "participant_id\tage\tsex\tdiagnosis")
     with pytest.raises(InputError, match="there is no T1-weighted scan"):
-        describe_bids(tmp_path)
+        describe_bids(tmp_path, public=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ldae.data.addresses import Derivative, derivative_address, raw_address
 from ldae.errors import InputError
 from ldae.evaluation.regions import region_atlas
 from ldae.preprocessing.pipeline import grid_affine, preprocess_batch
@@ -35,19 +36,19 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scans = pd.DataFrame(
         [
             {"scan": f"{s}_ses-M000", "subject": s, "session": "ses-M000",
-             "path": f"{s}/ses-M000/anat/{s}_ses-M000_T1w.nii.gz"}
+             "path": str(raw_address(f"{s}_ses-M000"))}
             for s in ("sub-0001", "sub-0002")
         ]
     )  # fmt: skip
     grid = {"spacing_mm": SPACING_MM, "shape": list(SHAPE)}
-    preprocess_batch(scans, folder / "bids", folder / "batch", PREPROCESSING, grid, 1)
+    preprocess_batch(scans, folder / "bids", folder / "out", PREPROCESSING, grid, 1)
     return folder
 
 
 @pytest.fixture(scope="module")
 def effects(study: Path) -> TrueEffects:
     return render_true_effects(
-        ["sub-0001_ses-M000", "sub-0002_ses-M000"], COHORT, 0, study / "truth", [study / "batch"],
+        ["sub-0001_ses-M000", "sub-0002_ses-M000"], COHORT, 0, study / "truth", study / "out",
         SHAPE, grid_affine(SPACING_MM, SHAPE),
     )  # fmt: skip
 
@@ -57,8 +58,8 @@ def test_rendering_is_aligned_with_the_preprocessed_scan(study: Path, effects: T
 
     for name, base in zip(effects.scans, effects.base, strict=True):
         scan, mask = (
-            np.asarray(nib.Nifti1Image.from_filename(study / f"batch/{name}_{kind}.nii.gz").dataobj)
-            for kind in ("T1w", "mask")
+            np.asarray(nib.load(study / "out" / derivative_address(name, kind)).dataobj)
+            for kind in (Derivative.VOLUME, Derivative.MASK)
         )
         inside = mask > 0
         at = np.corrcoef(scan[inside], base[inside])[0, 1]
@@ -89,12 +90,12 @@ def test_effects_are_written_and_read_by_scan(effects: TrueEffects, tmp_path: Pa
 def test_unknown_or_unprocessed_scan_is_an_error(study: Path) -> None:
     with pytest.raises(InputError, match="not in this simulated cohort"):
         render_true_effects(
-            ["sub-9999_ses-M000"], COHORT, 0, study / "truth", [study / "batch"], SHAPE,
+            ["sub-9999_ses-M000"], COHORT, 0, study / "truth", study / "out", SHAPE,
             grid_affine(SPACING_MM, SHAPE),
         )  # fmt: skip
-    with pytest.raises(InputError, match="no preprocessed batch"):
+    with pytest.raises(InputError, match="there is no such file"):
         render_true_effects(
-            ["sub-0003_ses-M000"], COHORT, 0, study / "truth", [study / "batch"], SHAPE,
+            ["sub-0003_ses-M000"], COHORT, 0, study / "truth", study / "out", SHAPE,
             grid_affine(SPACING_MM, SHAPE),
         )  # fmt: skip
 

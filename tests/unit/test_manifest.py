@@ -131,5 +131,5 @@ def test_interpolation_needs_three_visits_to_test() -> None:
     split = pd.DataFrame({"subject": ["a", "b", "c"], "split": ["test", "val", "train"]})
     check_interpolation(scans, split)
     check_interpolation(scans, split.replace({"train": "val", "val": "train"}))
-    with pytest.raises(InputError, match="nobody in the test split has 3 visits"):
+    with pytest.raises(InputError, match="no subject of the test split has 3 visits"):
         check_interpolation(scans, split.replace({"test": "val", "val": "test"}))

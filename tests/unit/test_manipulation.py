@@ -20,6 +20,7 @@ from ldae.evaluation.editing.judges import ProbeSettings, halve_subjects
 from ldae.evaluation.editing.manipulation import EditSettings, manipulate_attribute
 from ldae.evaluation.probes.fitting import Probe
 from ldae.evaluation.regions import region_atlas
+from ldae.evaluation.selection import choose_rows
 from ldae.methods import METHODS, Methods
 from ldae.statistics.scores import tabulate_scores
 from ldae.statistics.tables import table_columns
@@ -183,7 +184,8 @@ def edited(store: VolumeStore) -> Edited:
         region_atlas(SHAPE, affine()),
         GroupAsTruth(store),
         probing=ProbeSettings([0.01, 1.0], [10.0, 1000.0], 3, 10, DIAGNOSES),
-        settings=EditSettings([-0.5, -0.25, 0.25, 0.5], n_steps=8, n_scans=8, batch_size=5),
+        scans=store.index["scan"].iloc[choose_rows(store.index, "test", 8, seed=0)].tolist(),
+        settings=EditSettings([-0.5, -0.25, 0.25, 0.5], n_steps=8, batch_size=5),
         seed=0,
         methods=EDITED,
     )

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
+from ldae.data.addresses import Derivative, derivative_address
 from ldae.errors import InputError
 from ldae.preprocessing import grid_affine, pipeline, preprocess_batch
 from ldae.preprocessing.bias import correct_bias
@@ -119,15 +120,26 @@ def write_cohort(folder: Path, n: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def made(out: Path, scan: str, kind: Derivative) -> Path:
+    return out / derivative_address(scan, kind)
+
+
+def files_of(out: Path, subject: str) -> list[Path]:
+    return sorted(path for path in (out / subject).rglob("*") if path.is_file())
+
+
+Done = tuple[pd.DataFrame, Path, Path, pd.DataFrame]
+
+
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, Path, Path]:
-    """Four heads, the third of them broken, preprocessed by two processes."""
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Four heads, the third of them broken, preprocessed by two processes; and their table."""
     folder = tmp_path_factory.mktemp("cohort")
     scans = write_cohort(folder / "bids", 4)
     broken = folder / "bids" / scans.loc[2, "path"]
     broken.write_bytes(broken.read_bytes()[:500])
-    preprocess_batch(scans, folder / "bids", folder / "out", SETTINGS, GRID, n_workers=2)
-    return scans, folder / "bids", folder / "out"
+    table = preprocess_batch(scans, folder / "bids", folder / "out", SETTINGS, GRID, n_workers=2)
+    return scans, folder / "bids", folder / "out", table
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -182,11 +194,11 @@ def test_bias_field_is_found() -> None:
     assert spread(corrected) < 0.75 * spread(bent)
 
 
-def test_files_of_a_scan(done: tuple[pd.DataFrame, Path, Path]) -> None:
-    _, bids, out = done
-    volume = nib.load(out / "sub-00_T1w.nii.gz")
-    mask = nib.load(out / "sub-00_mask.nii.gz")
-    native = nib.load(out / "sub-00_desc-native_mask.nii.gz")
+def test_files_of_a_scan(done: Done) -> None:
+    _, bids, out, _ = done
+    volume = nib.load(made(out, "sub-00", Derivative.VOLUME))
+    mask = nib.load(made(out, "sub-00", Derivative.MASK))
+    native = nib.load(made(out, "sub-00", Derivative.NATIVE_MASK))
     raw = nib.load(bids / "sub-00" / "anat" / "sub-00_T1w.nii.gz")
     values, inside = np.asarray(volume.dataobj), np.asarray(mask.dataobj)
     assert volume.shape == mask.shape == (40, 48, 40)
@@ -204,64 +216,65 @@ def test_files_of_a_scan(done: tuple[pd.DataFrame, Path, Path]) -> None:
     np.testing.assert_array_equal(native.affine, raw.affine)
     assert dice(np.asarray(native.dataobj) > 0, make_head(0)[1]) > 0.95
 
-    transform = json.loads((out / "sub-00_xfm.json").read_text())
+    transform = json.loads(made(out, "sub-00", Derivative.TRANSFORM).read_text())
     found, truth = np.linalg.inv(transform["affine"]), affine_of(0)
     assert np.linalg.norm(apply_affine(found, np.zeros(3)) - apply_affine(truth, np.zeros(3))) < 4
-    record = json.loads((out / "sub-00_qc.json").read_text())
-    assert record["status"] == "ok"
-    assert record["native"]["shape"] == list(SHAPE)
-    assert (out / "sub-00_qc.jpg").is_file()
+    sidecar = json.loads(made(out, "sub-00", Derivative.SIDECAR).read_text())
+    assert sidecar["SkullStripped"] is True
+    assert sidecar["native"]["shape"] == list(SHAPE)
+    assert made(out, "sub-00", Derivative.PREVIEW).is_file()
 
 
-def test_broken_scan_fails_alone(done: tuple[pd.DataFrame, Path, Path]) -> None:
-    _, bids, out = done
-    assert [p.name for p in sorted(out.glob("sub-02*"))] == ["sub-02_qc.json"]
-    record = json.loads((out / "sub-02_qc.json").read_text())
-    assert record["status"] == "failed"
-    assert record["reason"].startswith("sub-02/anat/sub-02_T1w.nii.gz: ")
-    assert str(bids) not in record["reason"]
-    assert (out / "sub-03_T1w.nii.gz").is_file()
+def test_broken_scan_fails_alone(done: Done) -> None:
+    scans, bids, out, table = done
+    assert table["scan"].tolist() == scans["scan"].tolist()
+    assert table["status"].tolist() == ["ok", "ok", "failed", "ok"]
+    assert not files_of(out, "sub-02") and table.loc[2, "sha256"] == ""
+    assert table.loc[2, "reason"].startswith("sub-02/anat/sub-02_T1w.nii.gz: ")
+    assert str(bids) not in table.loc[2, "reason"]
+    assert made(out, "sub-03", Derivative.VOLUME).is_file()
+    assert table["sha256"].nunique() == 4 and table.loc[0, "seconds_register"] > 0
 
 
 def test_the_reason_does_not_tell_who_it_is(tmp_path: Path) -> None:
     """People whose labels must not be shown are called by pseudonyms in the table of scans."""
     row = {"scan": "sub-p1_ses-1", "subject": "sub-p1", "session": "ses-1"}
     scans = pd.DataFrame([row | {"path": "sub-ADNI7/ses-1/anat/sub-ADNI7_ses-1_T1w.nii.gz"}])
-    preprocess_batch(scans, tmp_path, tmp_path / "out", SETTINGS, GRID, n_workers=1)
-    text = (tmp_path / "out/sub-p1_ses-1_qc.json").read_text()
-    assert "ADNI7" not in text
-    reason = json.loads(text)["reason"]
+    table = preprocess_batch(scans, tmp_path, tmp_path / "out", SETTINGS, GRID, n_workers=1)
+    reason = table.loc[0, "reason"]
+    assert "ADNI7" not in reason
     assert reason.startswith("sub-p1/ses-1/anat/sub-p1_ses-1_T1w.nii.gz: there is no such file")
 
 
 def test_a_scan_that_kills_its_process_fails_alone(
-    done: tuple[pd.DataFrame, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scans, bids, out = done
+    scans, bids, _, before = done
     process = pipeline._process
 
-    def kill(row: pd.Series, *rest: Any) -> dict[str, Any]:
+    def kill(row: pd.Series, *rest: Any) -> None:
         if row["scan"] == "sub-01":
             os.kill(os.getpid(), signal.SIGKILL)
-        return process(row, *rest)
+        process(row, *rest)
 
     monkeypatch.setattr(pipeline, "_process", kill)
-    preprocess_batch(scans.iloc[[0, 1, 3]], bids, tmp_path, SETTINGS, GRID, n_workers=2)
-    record = json.loads((tmp_path / "sub-01_qc.json").read_text())
-    assert record["status"] == "failed"
-    assert record["reason"].startswith("sub-01/anat/sub-01_T1w.nii.gz: the process")
+    some = scans.iloc[[0, 1, 3]]
+    table = preprocess_batch(some, bids, tmp_path, SETTINGS, GRID, n_workers=2).set_index("scan")
+    assert table.loc["sub-01", "status"] == "failed"
+    assert table.loc["sub-01", "reason"].startswith("sub-01/anat/sub-01_T1w.nii.gz: the process")
     for scan in ("sub-00", "sub-03"):
-        name = f"{scan}_T1w.nii.gz"
-        assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
+        assert table.loc[scan, "sha256"] == before.set_index("scan").loc[scan, "sha256"]
 
 
-def test_same_bits_again(done: tuple[pd.DataFrame, Path, Path], tmp_path: Path) -> None:
-    scans, bids, out = done
-    preprocess_batch(scans.iloc[[1]], bids, tmp_path, SETTINGS, GRID, n_workers=1)
-    for ending in ("T1w.nii.gz", "mask.nii.gz", "desc-native_mask.nii.gz", "xfm.json", "qc.jpg"):
-        assert (tmp_path / f"sub-01_{ending}").read_bytes() == (
-            out / f"sub-01_{ending}"
-        ).read_bytes()
+def test_same_bits_again(done: Done, tmp_path: Path) -> None:
+    """Whatever the order of the scans, the company they are in and the number of processes."""
+    scans, bids, out, before = done
+    table = preprocess_batch(scans.iloc[[3, 1]], bids, tmp_path, SETTINGS, GRID, n_workers=1)
+    assert table["sha256"].tolist() == before["sha256"].iloc[[3, 1]].tolist()
+    files = files_of(out, "sub-01")
+    assert len(files) == len(Derivative) - 1, "all but the warp"
+    for path in files:
+        assert (tmp_path / path.relative_to(out)).read_bytes() == path.read_bytes()
 
 
 def test_no_head_in_the_picture(tmp_path: Path) -> None:
@@ -269,17 +282,17 @@ def test_no_head_in_the_picture(tmp_path: Path) -> None:
     data[20:22, 20:22, 20:22] = 5000
     nib.save(nib.Nifti1Image(data, np.diag([4.0, 4, 4, 1])), tmp_path / "a_T1w.nii.gz")
     scans = pd.DataFrame([{"scan": "a", "subject": "a", "session": "", "path": "a_T1w.nii.gz"}])
-    preprocess_batch(scans, tmp_path, tmp_path / "out", SETTINGS, GRID, n_workers=1)
-    qc = quality_control(scans, [tmp_path / "out"], LIMITS)
+    table = preprocess_batch(scans, tmp_path, tmp_path / "out", SETTINGS, GRID, n_workers=1)
+    qc = quality_control(scans, table, tmp_path / "out", LIMITS)
     assert qc.loc[0, "status"] == "excluded"
 
 
 def test_precomputed_mask(tmp_path: Path) -> None:
     scans = write_cohort(tmp_path, 1)
     settings = SETTINGS | {"brain_extraction": "precomputed"}
-    preprocess_batch(scans, tmp_path, tmp_path / "out", settings, GRID, n_workers=1)
-    reason = json.loads((tmp_path / "out" / "sub-00_qc.json").read_text())["reason"]
-    assert reason.startswith("derivatives/masks/sub-00/anat/sub-00_desc-brain_mask.nii.gz: ")
+    table = preprocess_batch(scans, tmp_path, tmp_path / "out", settings, GRID, n_workers=1)
+    missing = "derivatives/masks/sub-00/anat/sub-00_desc-brain_mask.nii.gz: "
+    assert table.loc[0, "reason"].startswith(missing)
 
     _, brain, _ = make_head(0)
     path = tmp_path / "derivatives/masks/sub-00/anat/sub-00_desc-brain_mask.nii.gz"
@@ -287,7 +300,7 @@ def test_precomputed_mask(tmp_path: Path) -> None:
     raw = nib.load(tmp_path / scans.loc[0, "path"])
     nib.save(nib.Nifti1Image(brain.astype(np.uint8), raw.affine), path)
     preprocess_batch(scans, tmp_path, tmp_path / "out", settings, GRID, n_workers=1)
-    native = nib.load(tmp_path / "out" / "sub-00_desc-native_mask.nii.gz")
+    native = nib.load(made(tmp_path / "out", "sub-00", Derivative.NATIVE_MASK))
     assert dice(np.asarray(native.dataobj) > 0, brain) > 0.999
 
     moved = raw.affine.copy()
@@ -376,13 +389,13 @@ def test_signal_to_noise_is_the_noise_s() -> None:
     assert signal_to_noise(ramp + rng.normal(0, 4, ramp.shape), mask) == pytest.approx(25, rel=0.05)
 
 
-def test_quality_control(done: tuple[pd.DataFrame, Path, Path], tmp_path: Path) -> None:
-    scans, _, out = done
-    qc = quality_control(scans, [tmp_path, out], LIMITS)
+def test_quality_control(done: Done, tmp_path: Path) -> None:
+    scans, _, out, table = done
+    qc = quality_control(scans, table, out, LIMITS)
     assert list(qc["scan"]) == list(scans["scan"])
     assert list(qc["status"]) == ["pass", "pass", "excluded", "pass"]
     assert "cannot be" in qc.loc[2, "reason"]
-    strict = quality_control(scans, [out], LIMITS | {"brain_volume_ml": [10.0, 20.0]})
+    strict = quality_control(scans, table, out, LIMITS | {"brain_volume_ml": [10.0, 20.0]})
     assert (strict["status"] == "excluded").all()
     assert "brain_volume_ml" in strict.loc[0, "reason"]
     assert rank_suspects(qc).iloc[0]["scan"] == "sub-02"
@@ -392,23 +405,32 @@ def test_quality_control(done: tuple[pd.DataFrame, Path, Path], tmp_path: Path) 
         raw_affine = make_head(k)[0].affine
         nib.save(nib.Nifti1Image(brain.astype(np.uint8), raw_affine), tmp_path / f"sub-{k:02d}.nii")
     limits = LIMITS | {"reference_masks": "{scan}.nii"}
-    overlap = quality_control(scans, [out], limits, tmp_path)["dice_reference"]
+    overlap = quality_control(scans, table, out, limits, tmp_path)["dice_reference"]
     assert overlap[0] > 0.95
     assert np.isnan(overlap[2])
     assert np.isnan(overlap[3])
     with pytest.raises(InputError, match="reference_masks"):
-        quality_control(scans, [out], limits | {"reference_masks": "{scan}_none.nii"}, tmp_path)
+        wrong = limits | {"reference_masks": "{scan}_none.nii"}
+        quality_control(scans, table, out, wrong, tmp_path)
 
-    plot_quality_control(qc, [out], tmp_path / "qc.png")
+    plot_quality_control(qc, out, tmp_path / "qc.png")
     assert (tmp_path / "qc.png").stat().st_size > 20_000
     begun = time.perf_counter()
-    write_quality_page(qc, [out], tmp_path / "qc.html")
+    write_quality_page(qc, out, tmp_path / "qc.html")
     assert time.perf_counter() - begun < 4 * 0.03 + 1.0
     page = (tmp_path / "qc.html").read_text()
     assert page.count("data:image/jpeg;base64") == 1  # the script puts it before each picture
     assert all(scan in page for scan in scans["scan"])
     assert "http" not in page
     assert len(page) < 10_000 + 4 * 15_000
+
+
+def test_what_was_not_preprocessed_is_named(done: Done, tmp_path: Path) -> None:
+    scans, _, out, table = done
+    with pytest.raises(InputError, match="1 scans are in no batch, first sub-01"):
+        quality_control(scans, table.drop(1), out, LIMITS)
+    with pytest.raises(InputError, match=r"sub-00_space-.*\.json: there is no such file"):
+        quality_control(scans, table, tmp_path, LIMITS)
 
 
 def test_missing_measure_does_not_pass() -> None:

@@ -10,7 +10,9 @@ import pytest
 from evaluation_toy import SHAPE, ToyModel, make_store
 
 from ldae.data.volumes import VolumeStore
-from ldae.evaluation.reconstruction import choose_rows, evaluate_reconstruction, vary_stochastic
+from ldae.errors import InputError
+from ldae.evaluation.reconstruction import evaluate_reconstruction, vary_stochastic
+from ldae.evaluation.selection import choose_rows, read_selection, rows_of, write_selection
 from ldae.methods import METHODS, Methods
 from ldae.statistics.scores import read_scores, tabulate_scores, write_scores
 from ldae.statistics.tables import table_columns
@@ -84,6 +86,17 @@ def test_scans_are_spread_over_people_and_reproducible(store: VolumeStore) -> No
     assert (store.index.loc[rows, "split"] == "test").all()
     assert len(choose_rows(store.index, "test", 8, seed=1)) == 8
     assert len(choose_rows(store.index, "test", 999, seed=1)) == 18
+
+
+def test_chosen_scans_are_found_again_by_name(store: VolumeStore, tmp_path: Path) -> None:
+    rows = choose_rows(store.index, "test", 6, seed=1)
+    write_selection(store.index, rows, tmp_path / "edited.tsv")
+    scans = read_selection(tmp_path / "edited.tsv")
+    assert scans == store.index["scan"].iloc[rows].tolist()
+    np.testing.assert_array_equal(rows_of(store.index, scans), rows)
+    np.testing.assert_array_equal(rows_of(store.index, scans[::-1]), rows[::-1])
+    with pytest.raises(InputError, match="sub-gone: the scan is not in the index"):
+        rows_of(store.index, [*scans, "sub-gone"])
 
 
 def test_stochastic_variation_shrinks_with_what_the_code_knows(store: VolumeStore) -> None:

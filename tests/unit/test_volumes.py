@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from ldae.data.addresses import Derivative, derivative_address
 from ldae.data.volumes import INDEX_COLUMNS, VolumeStore, pack_volumes, read_index
 from ldae.errors import InputError
 
@@ -20,28 +21,28 @@ SHAPE = (4, 6, 8)
 def tables(tmp_path: Path) -> dict[str, pd.DataFrame]:
     scans = pd.DataFrame(
         {
-            "scan": ["a_1", "a_2", "b_1"], "subject": ["a", "a", "b"], "session": ["1", "2", "1"],
+            "scan": ["a_ses-1", "a_ses-2", "b"], "subject": ["a", "a", "b"],
+            "session": ["ses-1", "ses-2", ""],
             "months": [0.0, 12.0, 0.0], "age": [70.0, 71.0, 65.0], "sex": ["F", "F", "M"],
             "diagnosis": ["AD", "AD", "CN"], "site": ["", "", ""], "path": "x", "sha256": "0",
         }
     )  # fmt: skip
     split = pd.DataFrame({"subject": ["a", "b"], "split": ["train", "test"]})
-    qc = pd.DataFrame({"scan": ["a_1", "a_2", "b_1"], "status": ["pass", "excluded", "pass"]})
+    qc = pd.DataFrame({"scan": scans["scan"], "status": ["pass", "excluded", "pass"]})
     rng = np.random.default_rng(0)
-    for number, scan in enumerate(scans["scan"]):
-        folder = tmp_path / f"batch-{number % 2}"
-        folder.mkdir(exist_ok=True)
+    for scan in scans["scan"]:
         image = rng.random(SHAPE).astype(np.float32)
-        nib.Nifti1Image(image, np.eye(4)).to_filename(folder / f"{scan}_T1w.nii.gz")
         mask = (image > 0.5).astype(np.uint8)
-        nib.Nifti1Image(mask, np.eye(4)).to_filename(folder / f"{scan}_mask.nii.gz")
+        for kind, values in ((Derivative.VOLUME, image), (Derivative.MASK, mask)):
+            path = tmp_path / derivative_address(scan, kind)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nib.Nifti1Image(values, np.eye(4)).to_filename(path)
     return {"scans": scans, "split": split, "qc": qc}
 
 
 def pack(tmp_path: Path, tables: dict[str, pd.DataFrame], shape: tuple[int, ...]) -> VolumeStore:
     paths = [tmp_path / name for name in ("v.npy", "m.npy", "i.tsv")]
-    folders = sorted(tmp_path.glob("batch-*"))
-    pack_volumes(**tables, batch_dirs=folders, shape=shape, volumes_path=paths[0],
+    pack_volumes(**tables, preprocessed=tmp_path, shape=shape, volumes_path=paths[0],
                  masks_path=paths[1], index_path=paths[2])  # fmt: skip
     return VolumeStore(*paths)
 
@@ -49,9 +50,9 @@ def pack(tmp_path: Path, tables: dict[str, pd.DataFrame], shape: tuple[int, ...]
 def test_packed_scans_are_the_files(tmp_path: Path, tables: dict[str, pd.DataFrame]) -> None:
     store = pack(tmp_path, tables, SHAPE)
     assert store.index.columns.tolist() == INDEX_COLUMNS
-    assert store.index["scan"].tolist() == ["a_1", "b_1"], "excluded scans must stay out"
+    assert store.index["scan"].tolist() == ["a_ses-1", "b"], "excluded scans must stay out"
     assert store.rows("train").tolist() == [0] and store.rows("val").tolist() == []
-    image = nib.load(tmp_path / "batch-0" / "b_1_T1w.nii.gz").get_fdata()
+    image = nib.load(tmp_path / derivative_address("b", Derivative.VOLUME)).get_fdata()
     x = store.batch([1])
     assert x.shape == (1, 1, *SHAPE) and x.dtype == torch.float32
     assert np.allclose(x[0, 0].numpy(), image, atol=1e-3)
@@ -61,8 +62,11 @@ def test_packed_scans_are_the_files(tmp_path: Path, tables: dict[str, pd.DataFra
 def test_wrong_grid_and_empty_study_are_named(
     tmp_path: Path, tables: dict[str, pd.DataFrame]
 ) -> None:
-    with pytest.raises(InputError, match=r"a_1_T1w\.nii\.gz: has shape"):
+    with pytest.raises(InputError, match=r"a_ses-1_space-\w+_desc-preproc_T1w\.nii\.gz: has shape"):
         pack(tmp_path, tables, (8, 8, 8))
+    (tmp_path / derivative_address("b", Derivative.MASK)).unlink()
+    with pytest.raises(InputError, match=r"b_space-\w+_desc-brain_mask\.nii\.gz: there is no"):
+        pack(tmp_path, tables, SHAPE)
     tables["qc"]["status"] = "excluded"
     with pytest.raises(InputError, match="no scan passed"):
         pack(tmp_path, tables, SHAPE)

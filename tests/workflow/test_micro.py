@@ -13,6 +13,10 @@ import yaml
 from conftest import MICRO, ROOT, run_snakemake
 
 import ldae
+from ldae.data.addresses import Derivative, derivative_address
+from ldae.data.manifest import read_scans
+from ldae.data.partition import read_batches
+from ldae.evaluation.selection import read_selection
 from ldae.provenance.seal import read_seals, unsealed_records
 from ldae.statistics.tables import table_columns
 
@@ -88,6 +92,20 @@ def test_every_job_left_a_valid_record(study):
         assert str(study) not in json.dumps(record)
     scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")}
     assert {record["rule"] for record in made} == scripts - ON_REQUEST
+
+
+def test_preprocessed_scans_are_a_data_set_of_their_own(study):
+    folder = results(study) / "preprocessed"
+    scans = read_scans(results(study) / "manifest/scans.tsv")["scan"]
+    kinds = set(Derivative) - {Derivative.WARP}  # the registration is affine
+    expected = {derivative_address(scan, kind) for scan in scans for kind in kinds}
+    there = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    assert expected <= there
+    assert there - expected == {Path("dataset_description.json"), Path(".bidsignore")}
+    description = json.loads((folder / "dataset_description.json").read_text())
+    assert description["DatasetType"] == "derivative" and "micro" in description["Name"]
+    batches = sorted((results(study) / "manifest/batches").glob("*.tsv"))
+    assert set(read_batches(batches)["scan"]) == set(scans)
 
 
 def test_records_connect_outputs_with_inputs(study):
@@ -230,6 +248,14 @@ def test_edits_are_held_to_the_true_effects(study):
     assert truth["value"].between(-1, 1).all()
     # sex too where both halves of the few people have two of each
     assert "age" in set(scores.loc[scores["task"] == "ad_vs_cn", "attribute"].dropna())
+
+
+def test_edited_scans_are_chosen_once(study):
+    edited = read_selection(results(study) / "manifest/edited.tsv")
+    scores = pd.read_csv(results(study) / "scores/manipulation/seed-0.tsv.gz", sep="\t")
+    assert set(scores.loc[scores["metric"] == "change", "scan"]) == set(edited)
+    effects = np.load(results(study) / "truth/effects.npz")
+    assert effects["scans"].tolist() == edited
 
 
 SAME = ["latents/mu.npy", "latents/scale.json", "prior/seed-0/model.safetensors",

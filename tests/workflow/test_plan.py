@@ -218,6 +218,29 @@ def test_an_added_mask_is_noticed(tmp_path, session):
     assert mask_fingerprint(config, None) == mask_fingerprint(simulated, pattern)
 
 
+@pytest.mark.parametrize("method", ["precomputed", "template"])
+def test_a_mask_concerns_the_batch_of_its_scan_where_it_is_used(tmp_path, method):
+    from ldae.data.partition import batch_bits
+    from ldae.workflow.plan import batch_fingerprint
+
+    bids = make_bids(tmp_path, ["ses-M000"], ["CN"])
+    pattern = "derivatives/masks/{subject}/{session}/{scan}_mask.nii.gz"
+    config = {
+        "cohort": {"source": "bids", "public": True},
+        "bids_folder": str(bids),
+        "preprocessing": {"brain_extraction": method, "mask_pattern": pattern},
+    }
+    before = {batch: batch_fingerprint(config, batch) for batch in "01"}
+    mask = tmp_path / "derivatives/masks/sub-000/ses-M000/sub-000_ses-M000_mask.nii.gz"
+    mask.parent.mkdir(parents=True)
+    mask.write_bytes(b"x")
+    after = {batch: batch_fingerprint(config, batch) for batch in "01"}
+    changed = {batch for batch in "01" if before[batch] != after[batch]}
+    assert changed == ({batch_bits("sub-000")[0]} if method == "precomputed" else set())
+    simulated = config | {"cohort": {"source": "simulated"}}
+    assert batch_fingerprint(simulated, "0") == batch_fingerprint(simulated, "1")
+
+
 def test_missing_weights_stop_a_run_and_not_a_plan(plan_folder, tmp_path):
     bids = make_bids(tmp_path, [""], ["CN"])
     study = ("--configfile", "studies/adni.yaml", "--config", f"bids_folder={bids}")

@@ -29,8 +29,9 @@ from ldae.evaluation.editing.fidelity import (
 )
 from ldae.evaluation.editing.judges import Halves, Panel, ProbeSettings
 from ldae.evaluation.probes.fitting import probe_tasks
-from ldae.evaluation.reconstruction import choose_rows, with_scans
+from ldae.evaluation.reconstruction import with_scans
 from ldae.evaluation.regions import RegionAtlas
+from ldae.evaluation.selection import rows_of
 from ldae.methods import Method, Methods
 from ldae.models.inference import encode_stochastic, sample
 from ldae.statistics.scores import NOTHING, SLOPES
@@ -48,7 +49,7 @@ in the paper, or along its effect while the probes of the other attributes stay 
 
 @dataclass(frozen=True)
 class EditSettings:
-    """Which scans are edited, by how much and how.
+    """By how much scans are edited, and how.
 
     Attributes
     ----------
@@ -56,17 +57,14 @@ class EditSettings:
         Values of a; 0 is added if it is missing.
     n_steps
         Sampler steps, each way.
-    n_scans
-        Scans edited, from as many people as possible; None is the whole split.
     batch_size
         Scans at a time; changes speed and memory only.
     split
-        Split of the edited scans.
+        Split of the edited scans, in which the nearest other scan is looked for.
     """
 
     amounts: Sequence[float]
     n_steps: int
-    n_scans: int | None
     batch_size: int
     split: str = "test"
 
@@ -85,6 +83,7 @@ def manipulate_attribute(
     atlas: RegionAtlas,
     effects: Effects | None,
     *,
+    scans: Sequence[str],
     probing: ProbeSettings,
     settings: EditSettings,
     seed: int,
@@ -128,12 +127,14 @@ def manipulate_attribute(
         Regions on the study's grid.
     effects
         True effects of the scans that are edited; None where they are not known.
+    scans
+        Names of the scans that are edited, in the order of the store.
     probing
         How directions and judges are fitted.
     settings
-        Which scans are edited, by how much and how.
+        By how much scans are edited, and how.
     seed
-        Of the halves of the training people, the fits, and the draw of scans.
+        Of the halves of the training people, and of the fits.
     methods
         The methods of `models`; those with one network and sampler are edits of one model.
 
@@ -158,7 +159,7 @@ def manipulate_attribute(
             raise ValueError(
                 f"{len(codes[name])} codes and {len(volumes)} volumes for {len(store.index)} scans"
             )
-    rows = choose_rows(store.index, settings.split, settings.n_scans, seed)
+    rows = rows_of(store.index, scans)
     halves = Halves(store, volumes, probing, seed)
     fidelity = Fidelity(store, atlas.affected, effects, tasks, probing.diagnoses, settings.split)
     parts: list[pd.DataFrame] = []

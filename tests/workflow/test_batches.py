@@ -1,0 +1,134 @@
+"""What is preprocessed again when a real cohort changes.
+
+The images are empty files: preprocessing them takes no time, fails, and is done with all the same.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import copy_workflow, run_snakemake
+from test_plan import make_bids, planned
+
+from ldae.data.partition import belongs, divide_subjects
+from ldae.data.pseudonyms import KEY_FILE, cohort_key, pseudonym
+
+pytestmark = pytest.mark.workflow
+
+SIZE = 10
+SETTINGS = f"""
+study: growing
+pathvars: {{results: results/growing}}
+cohort: {{source: bids}}
+preprocessing: {{batch_size: {SIZE}}}
+"""
+QC = "results/growing/qc/qc.tsv"
+
+
+class Growing:
+    """A workflow with a cohort of its own, preprocessed up to quality control."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = copy_workflow(folder / "workflow")
+        self.bids = make_bids(folder / "bids", ["ses-M000", "ses-M012"], ["CN", "AD"])
+        (self.bids / KEY_FILE).parent.mkdir()
+        (self.bids / KEY_FILE).write_bytes((self.bids / "participants.tsv").read_bytes())
+        (self.folder / "growing.yaml").write_text(SETTINGS)
+
+    def run(self, *options: str) -> str:
+        study = ("--configfile", "growing.yaml", "--config", f"bids_folder={self.bids}")
+        done = run_snakemake(self.folder, *options, *study, "--", QC)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def plan(self) -> dict[str, int]:
+        return planned(self.run("-n"))
+
+    def shown(self, subject: str) -> str:
+        return pseudonym(subject, cohort_key(self.bids))
+
+    def batches(self) -> dict[str, list[str]]:
+        """Batches that there should be, by the participants' folders."""
+        subjects = [self.shown(path.name) for path in self.bids.glob("sub-*")]
+        return divide_subjects(dict.fromkeys(subjects, 2), SIZE)
+
+    def tables(self) -> dict[str, list[str]]:
+        """Batches that there are, by their tables."""
+        found = {}
+        for path in (self.folder / "results/growing/manifest/batches").glob("*.tsv"):
+            scans = pd.read_csv(path, sep="\t")["scan"]
+            name = re.fullmatch(r"batch-([01]+)\.tsv", path.name)
+            assert name
+            found[name[1]] = sorted(scans.str.partition("_")[0].unique())
+        return found
+
+    def add(self, subject: str) -> None:
+        """Add a participant with two visits."""
+        with (self.bids / "participants.tsv").open("a") as table:
+            table.write(f"{subject}\t70\tF\tCN\n")
+        sessions = self.bids / subject / f"{subject}_sessions.tsv"
+        for visit in ("ses-M000", "ses-M012"):
+            image = self.bids / subject / visit / "anat" / f"{subject}_{visit}_T1w.nii.gz"
+            image.parent.mkdir(parents=True)
+            image.touch()
+        sessions.write_text("session_id\tage\nses-M000\t70\nses-M012\t71\n")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Growing:
+    growing = Growing(tmp_path_factory.mktemp("growing"))
+    growing.run()
+    return growing
+
+
+READ = {"read_bids": 1, "quality_control": 1}
+
+
+def test_batches_are_written(study: Growing) -> None:
+    assert len(study.batches()) > 2
+    assert study.tables() == study.batches()
+
+
+def test_a_table_that_is_written_again_as_it_was_changes_nothing(study: Growing) -> None:
+    for path in (study.folder / "results/growing/manifest").rglob("*.tsv"):
+        path.touch()
+    assert study.plan() == {}
+
+
+def test_a_corrected_diagnosis_or_age_preprocesses_nothing(study: Growing) -> None:
+    table = study.bids / "participants.tsv"
+    original = table.read_text()
+    table.write_text(original.replace("AD", "MCI", 1).replace("\t62\t", "\t63\t"))
+    assert study.plan() == READ
+    table.write_text(original)
+
+
+def test_another_image_preprocesses_its_batch(study: Growing) -> None:
+    image = study.bids / "sub-003/ses-M012/anat/sub-003_ses-M012_T1w.nii.gz"
+    time = image.stat().st_mtime_ns
+    os.utime(image, (0, 0))
+    assert study.plan() == READ | {"preprocess_scan": 1}
+    os.utime(image, ns=(time, time))
+
+
+def test_another_key_gives_everybody_another_name(study: Growing) -> None:
+    """As any change of the table does where it is the key."""
+    key = study.bids / KEY_FILE
+    original = key.read_bytes()
+    key.write_bytes(b"another secret")
+    assert study.plan() == READ | {"preprocess_scan": len(study.batches())}
+    key.write_bytes(original)
+
+
+def test_one_more_participant_preprocesses_one_batch(study: Growing) -> None:
+    batches = study.batches()
+    home = next(name for name, group in batches.items() if 2 * len(group) + 2 <= SIZE)
+    labels = (f"sub-{number:03d}" for number in range(100, 999))
+    new = next(label for label in labels if belongs(study.shown(label), home))
+    study.add(new)
+    assert study.plan() == READ | {"preprocess_scan": 1}
+    study.run()
+    assert study.tables() == batches | {home: sorted([*batches[home], study.shown(new)])}
+    assert study.plan() == {}
