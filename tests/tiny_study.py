@@ -40,6 +40,17 @@ ROWS = (
 )
 
 
+# Scripts of rules that have another name.
+SCRIPTS = {
+    "plot_age": "plot_figure",
+    "plot_cohort": "plot_figure",
+    "plot_quality": "plot_figure",
+    "plot_training": "plot_figure",
+    "tabulate_probes": "tabulate",
+    "train_ldae": "train_network",
+}
+
+
 class TinyStudy:
     """Study that is written to disk on construction.
 
@@ -181,6 +192,7 @@ class TinyStudy:
         name = f"{self._time:%Y%m%dT%H%M%SZ}-{len(list(self.results.rglob('*.json'))):08x}"
         record: dict[str, Any] = {
             "rule": rule,
+            "script": f"scripts/{SCRIPTS.get(rule, rule)}.py",
             "wildcards": wildcards or {},
             "params": self.places.plain({"code": "0123456789abcdef", **(params or {})}),
             "seed": (params or {}).get("seed", 0),

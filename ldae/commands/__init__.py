@@ -1,4 +1,4 @@
-"""The command line: each module here is one command of ``ldae``."""
+"""Command line of the package: each module is one command of ``ldae``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import importlib
 from typing import Protocol, cast
 
 COMMANDS = ("run", "audit", "trace", "replay", "crate", "verify", "seal")
-"""Modules of this package, in the order of the help text."""
+"""Names of the commands and their modules, in the order of the help text."""
 
 
 class Command(Protocol):
-    """What a module offers to be a command; the first line of its docstring is the help text.
+    """Interface of a command's module; the first line of the module's docstring is the help text.
 
-    Heavy packages are imported inside `run`: every module is imported for the help text.
+    All modules are imported for the help text, so large packages must be imported inside `run`.
     """
 
     __doc__: str | None
@@ -22,9 +22,9 @@ class Command(Protocol):
         """Declare the options of the command."""
 
     def run(self, options: argparse.Namespace) -> int:
-        """Do it, and return the exit status: 0 for yes, 1 for no."""
+        """Run the command and return the exit status: 0 for success, 1 for a negative result."""
 
 
 def load_command(name: str) -> Command:
-    """The module of a command."""
+    """Module of a command."""
     return cast(Command, importlib.import_module(f"{__name__}.{name}"))

@@ -12,14 +12,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ldae audit``."""
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
     parser.add_argument("--bids", type=Path, metavar="DIR", help="raw scans of a real cohort")
-    parser.add_argument("--full", action="store_true", help="hash every file again")
-    parser.add_argument("--seal", metavar="SHA256", help="digest noted when a run ended")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all findings here")
-    parser.add_argument("--jobs", type=int, metavar="N", help="files hashed at a time")
+    parser.add_argument("--full", action="store_true", help="hash every file, without a cache")
+    parser.add_argument("--seal", metavar="SHA256", help="digest of a seal noted after a run")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all findings to this file")
+    parser.add_argument("--jobs", type=int, metavar="N", help="number of files to hash at a time")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Audit and show the verdict; 1 if there is an error."""
+    """Audit the study and print the verdict; return 1 if there is an error."""
     from ldae.provenance.audit import audit_study
 
     verdict = audit_study(

@@ -10,15 +10,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ldae crate``."""
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the study")
     parser.add_argument(
-        "--output", type=Path, help="folder of the crate; by default crate/ in that of the study"
+        "--output", type=Path, help="folder of the crate; default: crate/ in the study's folder"
     )
-    parser.add_argument("--agent", metavar="NAME", help="who ran the study, if it shall be told")
-    parser.add_argument("--orcid", help="ORCID of who ran it")
+    parser.add_argument("--agent", metavar="NAME", help="name of the person who ran the study")
+    parser.add_argument("--orcid", help="ORCID of this person")
     parser.add_argument(
         "--max-mib",
         type=float,
         metavar="MIB",
-        help="figures, tables and report up to this size are copied, whatever is larger is named",
+        help="copy figures, tables and report up to this size; list larger files by checksum",
     )
 
 

@@ -1,4 +1,4 @@
-"""Compute a file again from what its record names, and compare."""
+"""Compute a file again from its record, and compare it with the original."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR")
     parser.add_argument("--bids", type=Path, metavar="DIR", help="raw scans of a real cohort")
     parser.add_argument(
-        "--all-ancestors", action="store_true", help="start from the raw scans, not from the inputs"
+        "--all-ancestors", action="store_true", help="also run all jobs on which the file depends"
     )
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="work in this folder and keep it")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="folder to work in, which is kept")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compute again and compare; 1 if something came out differently."""
+    """Run the job again and compare its outputs; return 1 if they differ."""
     from ldae.provenance.replay import replay_target
 
     with tempfile.TemporaryDirectory(prefix="ldae-replay-") as temporary:

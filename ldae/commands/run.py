@@ -1,8 +1,8 @@
-"""Run a study: a door to Snakemake, which does the work.
+"""Run a study with Snakemake.
 
-What Snakemake understands can be added: -n shows the plan, --cores 4 limits the cores, --profile
-FOLDER names a profile; after -- also files to make. Results go to ./results, or where the settings
-say (pathvars: results).
+All options of Snakemake can be added: -n prints the plan, --cores 4 limits the cores, --profile
+FOLDER selects a profile. Files to make may follow after --. Results are written to ./results or to
+the folder in the settings (pathvars: results).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ logger = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ldae run``."""
     studies = ", ".join(sorted(path.stem for path in STUDIES.glob("*.yaml")))
-    # the further names are Snakemake's, which would let one of them replace the other
+    # the additional names are Snakemake's own; there a second option would replace the first
     parser.add_argument(
         "--study", "--configfile", "--configfiles",
         nargs="+", action="extend", default=[], metavar="STUDY", dest="studies",
-        help=f"files of settings, or studies that come with ldae ({studies}), merged over the "
-        "default study in this order",
+        help=f"files of settings, or names of studies that come with ldae ({studies}); they "
+        "override the default study in this order",
     )  # fmt: skip
     parser.add_argument(
         "--config", "-C",
@@ -42,18 +42,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replace this process by Snakemake, whose exit status counts."""
+    """Replace this process by Snakemake."""
     if importlib.util.find_spec("snakemake") is None:
         raise InputError("ldae run", "Snakemake is not installed", "pip install 'ldae[workflow]'")
     command = snakemake_command(options.studies, options.settings, options.passed_on)
     logger.info("%s", shlex.join(command))
-    os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606  no shell wanted
+    os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606  without a shell
 
 
 def snakemake_command(
     studies: Sequence[str], settings: Sequence[str], more: Sequence[str]
 ) -> list[str]:
-    """Snakemake's command line for a study.
+    """Command line of Snakemake for a study.
 
     Parameters
     ----------
@@ -62,33 +62,33 @@ def snakemake_command(
     settings
         Settings as ``key=value``.
     more
-        Further arguments of Snakemake.
+        Additional arguments for Snakemake.
 
     Raises
     ------
     InputError
-        If a study is neither a file nor known.
+        If a study is neither a file nor the name of a study.
     """
     command = ["snakemake"]
     if studies:
         command += ["--configfile", *(str(find_study(study)) for study in studies)]
     if settings:
         command += ["--config", *settings]
-    # an option with one value ends the lists before it
+    # an option with a single value ends the lists of values before it
     return [*command, "--snakefile", str(WORKFLOW / "Snakefile"), *more]
 
 
 def find_study(name: str) -> Path:
-    """File of settings by its path, or by the name of a study that comes with the package.
+    """File of settings with a given path, or of the study with this name in the package.
 
     Raises
     ------
     InputError
-        If there is neither.
+        If there is no such file or study.
     """
     known = STUDIES / f"{name}.yaml"
     for path in (Path(name), known):
         if path.is_file():
             return path
     names = ", ".join(sorted(path.stem for path in STUDIES.glob("*.yaml")))
-    raise InputError(name, "there is no such file of settings", f"Name a file, or one of {names}")
+    raise InputError(name, "there is no such file of settings", f"Name a file, or one of {names}.")

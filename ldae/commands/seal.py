@@ -1,4 +1,4 @@
-"""Seal the records of a study, so that a change in them is noticed."""
+"""Seal the records of a study, so that later changes can be detected."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Seal what is not sealed yet, and say by which digest it is known; 1 without records."""
+    """Seal all unsealed records and print the digest of the seal; return 1 without records."""
     from ldae.provenance.seal import seal_records
 
     seal = seal_records(options.results)
     if seal is None:
-        logger.error("%s holds no records", options.results)
+        logger.error("%s contains no records", options.results)
         return 1
     logger.info("seal %d, sha256 %s", seal.number, seal.digest)
     return 0

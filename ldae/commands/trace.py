@@ -1,6 +1,6 @@
-"""Show the whole ancestry of a figure, table, model or table cell.
+"""Show the ancestry of a figure, table, model or table cell, back to the raw scans.
 
-As a tree in the terminal, as JSON, or as a picture from raw scans to the file.
+The output is a text tree or JSON; --picture also draws an image.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rows of a table, for example method=ldae,metric=roc_auc,split=test",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw it (png, svg or pdf)")
     parser.add_argument(
-        "--results", type=Path, help="folder of the study; by default the one that holds the file"
+        "--picture", type=Path, metavar="FILE", help="draw an image (png, svg or pdf)"
+    )
+    parser.add_argument(
+        "--results", type=Path, help="folder of the study; default: the one that contains the file"
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trace the file and return 0."""
+    """Print the ancestry of the file and return 0."""
     from ldae.provenance.history import load_history
     from ldae.provenance.lineage import trace_lineage
     from ldae.provenance.trace import describe, find_results, read_conditions

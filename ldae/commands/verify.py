@@ -1,4 +1,4 @@
-"""Tell whether a folder of raw scans holds those of a crate, by name and by checksum."""
+"""Check whether a folder contains the raw scans of a crate, by name and by checksum."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the comparison; 0 if every scan is held unchanged, else 1."""
+    """Print the comparison; return 0 if the folder contains every scan unchanged, else 1."""
     from ldae.provenance.verify import compare_crate, describe_comparison
 
     found = compare_crate(options.crate, options.bids, options.participants)

@@ -51,7 +51,7 @@ def find_triples(
         Split to look in.
     max_triples
         Upper bound; if there are more, they are drawn in turn from each combination of gap and
-        distance, so that rare ones are not lost.  None keeps all.
+        distance, so that rare ones are not lost. None keeps all.
     seed
         Seed of that draw.
     """

@@ -59,9 +59,9 @@ def interpolate_gaps(
     Rows: every model (y on the line, z_T on the sphere between A and B, decoded);
     ``ldae_residual``, the voxel average plus what was learned about its error;
     ``nearest_visit``, a copy of the visit closer in time (the earlier on a tie); ``voxel_average``
-    and ``latent_average``, weighted by time, of intensities and of autoencoder latents.  The target
+    and ``latent_average``, weighted by time, of intensities and of autoencoder latents. The target
     ``real`` is the scan; ``autoencoder`` is its autoencoder reconstruction, as the method's authors
-    scored.  ``ventricle_error_ml`` is |V̂ - V| and ``ventricle_bias_ml`` V̂ - V, in template space
+    scored. ``ventricle_error_ml`` is |V̂ - V| and ``ventricle_bias_ml`` V̂ - V, in template space
     (:func:`ldae.evaluation.regions.measure_regions`); the same for the hippocampi.
 
     Parameters
@@ -88,7 +88,7 @@ def interpolate_gaps(
     Returns
     -------
     tuple
-        Scores of every triple (:mod:`ldae.statistics.scores`).  Arrays of the triple with the
+        Scores of every triple (:mod:`ldae.statistics.scores`). Arrays of the triple with the
         longest distance to its nearer visit: ``subject``, ``months`` (3,), ``alpha``, ``visit_a``,
         ``real``, ``visit_b``, ``mask`` and one per method, all (H, W, D); and ``sequence`` (n, H,
         W, D) of the model at ``sequence_alpha`` (n,).

@@ -1,7 +1,7 @@
 """How alike two scans are.
 
 The similarity measures take batches (B, 1, H, W, D) and give one number per scan, over the whole
-volume or inside a mask.  They are written on tensors because no library covers what the protocol
+volume or inside a mask. They are written on tensors because no library covers what the protocol
 asks for: three dimensions, masks, the even window of a published table, and volumes of 24 voxels.
 The tests hold them to scikit-image.
 """
@@ -175,7 +175,7 @@ def ssim(x: Tensor, y: Tensor, mask: Tensor | None = None, window: int = GAUSSIA
     x, y
         Scans, (B, 1, H, W, D), intensities in [0, 1].
     mask
-        Bool, (B, 1, H, W, D).  With a mask the SSIM map (edges mirrored) is averaged inside it;
+        Bool, (B, 1, H, W, D). With a mask the SSIM map (edges mirrored) is averaged inside it;
         without, over every window that lies fully inside the volume, as scikit-image does.
     window
         Width in voxels: 11 is the standard Gaussian, any other is uniform (3 and 4 are those of the
@@ -202,7 +202,7 @@ def ms_ssim(
     """Multi-scale structural similarity of each pair, (B,), in [0, 1] (Wang et al. 2003).
 
     Only scales on which a full window fits are used, their exponents scaled to sum to the five's
-    (:func:`ms_ssim_scales` says how many; below two, NaN).  Negative factors count as 0.  Arguments
+    (:func:`ms_ssim_scales` says how many; below two, NaN). Negative factors count as 0. Arguments
     as for :func:`ssim`; a mask is averaged down with the scan and weighs the voxels of each scale.
     """
     scores = structural_scores(x, y, mask, window, multiscale=True)
@@ -221,7 +221,7 @@ def psnr(x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def lpips_obstacle() -> str:
-    """Why LPIPS cannot be computed here; empty if it can.  Nothing is ever downloaded for it."""
+    """Why LPIPS cannot be computed here; empty if it can. Nothing is ever downloaded for it."""
     if importlib.util.find_spec("torchvision") is None:
         return "needs torchvision and its pretrained weights"
     weights = Path(torch.hub.get_dir()) / "checkpoints" / LPIPS_WEIGHTS

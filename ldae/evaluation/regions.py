@@ -2,8 +2,8 @@
 
 Each scan's mean intensities of fluid, grey and white matter are found by a mixture with the
 template's tissue maps as priors (Ashburner & Friston 2005, without their warp); between two means
-a voxel counts in part, so a coarse grid does not turn thin structures into steps.  Structures are
-then sums of tissue inside regions of the template.  No labels of any cohort enter.
+a voxel counts in part, so a coarse grid does not turn thin structures into steps. Structures are
+then sums of tissue inside regions of the template. No labels of any cohort enter.
 """
 
 from __future__ import annotations

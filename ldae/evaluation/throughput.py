@@ -108,7 +108,7 @@ def measure_throughput(
     """Cost of each operation for each model, on the same scans, device and process.
 
     Operations: ``encode_semantic`` (y), ``encode`` (y and z_T), ``reconstruct`` (encode and
-    decode), and ``interpolate`` (two scans encoded, one decoded, per answer).  Every operation runs
+    decode), and ``interpolate`` (two scans encoded, one decoded, per answer). Every operation runs
     once for its memory and as a warm-up, then `n_repeats` times for its time, models in turn; the
     value is the median, the interval the least and the largest. ``speed_ratio`` is the seconds of
     the first model in voxel space over another model's, ``speed_ratio_same_sampler`` those of the

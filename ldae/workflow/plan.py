@@ -128,7 +128,7 @@ def simulated_summary(settings: Mapping[str, Any], seed: int = 0) -> CohortSumma
 def cohort_fingerprint(config: dict[str, Any]) -> str:
     """Digest of a real cohort's tables, and of names, sizes and times of its images.
 
-    Of nothing for a simulated one.  A parameter of the rule that reads the cohort, so that a scan
+    Of nothing for a simulated one. A parameter of the rule that reads the cohort, so that a scan
     added or replaced or a corrected diagnosis is noticed: the rule names no file of the folder.
     """
     digest = hashlib.sha256()

@@ -89,12 +89,14 @@ def group_ends(files) -> set[str]:
 
 def test_steps_tools_and_connections_are_consistent(public_study, public_crate):
     entities = graph(public_crate)
-    rules = {job.rule for job in load_history(public_study.results).jobs}
+    jobs = load_history(public_study.results).jobs
+    rules = {job.rule for job in jobs}
+    scripts = {Path(job.script).stem for job in jobs}
     workflow = entities["Snakefile"]
     steps = {entities[i]["name"]: entities[i] for i in ids(workflow["step"])}
     assert set(steps) == rules
     tools = {entities[step["workExample"]["@id"]]["name"] for step in steps.values()}
-    assert tools == rules == {entities[i]["name"] for i in ids(workflow["hasPart"])}
+    assert tools == scripts == {entities[i]["name"] for i in ids(workflow["hasPart"])}
     controls = of_type(public_crate, "ControlAction")
     controlled = [i for control in controls for i in ids(control["object"])]
     n_actions = len(of_type(public_crate, "CreateAction"))

@@ -1,8 +1,8 @@
 """Directions in code space along which a scan is edited.
 
-The paper moves a code along the weights of a probe.  Weights tell what reads an attribute off the
+The paper moves a code along the weights of a probe. Weights tell what reads an attribute off the
 code, and not how the code changes with it (Haufe et al. 2014, NeuroImage 87:96-110): they point as
-well along what merely has to be subtracted for a clean reading.  The targeted direction goes as
+well along what merely has to be subtracted for a clean reading. The targeted direction goes as
 codes change with the attribute between people, and leaves the readings of the others where they
 are.
 """
@@ -23,7 +23,7 @@ from ldae.leakage import note_fitted
 logger = logging.getLogger(__name__)
 
 LEAST_APART = 0.01
-"""Least eigenvalue of the correlations between probes' readings.  Two probes that correlate above
+"""Least eigenvalue of the correlations between probes' readings. Two probes that correlate above
 0.99 are one: what would move one without the other is noise of their fits."""
 
 
@@ -86,7 +86,7 @@ def targeted_directions(
     """What each attribute does to people's codes, without what the probes of the others would read.
 
     The effect β_k of an attribute on the standardised code comes from the regression of codes on
-    all attributes.  Its direction is the move δ_k that is nearest to β_k, in the covariance Σ of
+    all attributes. Its direction is the move δ_k that is nearest to β_k, in the covariance Σ of
     the standardised codes (shrunk; Ledoit & Wolf 2004, J. Multivar. Anal. 88:365-411), among those
     that leave the other probes, with weights W in the same standardisation, where they are
     (Wᵀ δ_k = 0): δ_k = β_k - Σ W (Wᵀ Σ W)⁻¹ Wᵀ β_k.
@@ -109,7 +109,7 @@ def targeted_directions(
     Returns
     -------
     dict
-        Direction by attribute.  An attribute whose probe reads the same as that of the edited one,
+        Direction by attribute. An attribute whose probe reads the same as that of the edited one,
         or of others that are held, is not held; a warning tells.
 
     Raises

@@ -170,7 +170,7 @@ class Fidelity:
     ) -> list[pd.DataFrame]:
         """Scores of scans edited by an amount, against the same scans decoded unedited.
 
-        `measures` and `base` are theirs by :func:`measure_scans`.  Unedited scans (amount 0) have
+        `measures` and `base` are theirs by :func:`measure_scans`. Unedited scans (amount 0) have
         no difference map.
         """
         frames = [

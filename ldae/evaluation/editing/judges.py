@@ -1,7 +1,7 @@
 """Who judges an edit: probes of people whom the edit's direction has not seen.
 
-The training people are halved.  The first half gives the directions and weighs the judges, the
-second fits the judges.  A judge's score counts in deviations between people, so responses to
+The training people are halved. The first half gives the directions and weighs the judges, the
+second fits the judges. A judge's score counts in deviations between people, so responses to
 different attributes, and of different judges, can be compared.
 """
 

@@ -2,7 +2,7 @@
 
 The protocol keeps apart what gives the direction (:mod:`ldae.evaluation.editing.directions`) and
 what judges the edit: the direction comes from one half of the training people, the judges from the
-other half, and one kind of judge never sees a code (:mod:`ldae.evaluation.editing.judges`).  What
+other half, and one kind of judge never sees a code (:mod:`ldae.evaluation.editing.judges`). What
 is measured of an edit stands in :mod:`ldae.evaluation.editing.fidelity`.
 """
 
@@ -108,8 +108,8 @@ def manipulate_attribute(
 
     Over all amounts: ``*_spearman`` and ``*_monotone`` of the responses, ``response_slope`` (per
     unit of a), and ``people_slope``: how the judges' scores of real people (first half) go with the
-    target.  ``truth_ceiling`` is the correlation that remains of the true map after the scan with
-    the true effect went through the autoencoder.  Method ``group_difference`` adds the training
+    target. ``truth_ceiling`` is the correlation that remains of the true map after the scan with
+    the true effect went through the autoencoder. Method ``group_difference`` adds the training
     people's difference instead.
 
     Parameters

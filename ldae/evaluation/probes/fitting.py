@@ -1,8 +1,8 @@
 """Linear probes: what a code knows of disease and age.
 
-Every statistic (standardisation, hyper-parameter, weights) comes from the training split.  A person
+Every statistic (standardisation, hyper-parameter, weights) comes from the training split. A person
 with several scans counts once in the fit and in the choice of the hyper-parameter: each scan weighs
-one over the number of that person's scans.  The standardisation is over scans.
+one over the number of that person's scans. The standardisation is over scans.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def fit_probe(
     task
         A classification: logistic regression with both classes of equal weight; ``age``: ridge.
     grid
-        Candidates for C or alpha.  Of equally good ones the strongest regularisation is taken.
+        Candidates for C or alpha. Of equally good ones the strongest regularisation is taken.
     n_folds
         Folds; fewer where a class has fewer subjects.
     seed

@@ -46,7 +46,7 @@ def tabulate_probes(
     Returns
     -------
     pandas.DataFrame
-        Table ``probes``.  ``share_of_ceiling`` is how far the area under the curve has come from
+        Table ``probes``. ``share_of_ceiling`` is how far the area under the curve has come from
         0.5 to that of the true volumes, on the same replicates.
     """
     rows: list[dict[str, object]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from rocrate.model import Entity
 
@@ -29,17 +30,18 @@ class Tools:
     study: Study
 
     def tool(self, job: Job) -> Entity:
-        """Script of a job's rule at the commit of the job."""
+        """Script of a job's rule at the commit of the job; several rules may share it."""
         path = job.script
+        name = PurePosixPath(path).stem
         commit = job.record["commit"]
-        uri = self.study.code.uri(commit, path) or f"#tool/{job.rule}"
+        uri = self.study.code.uri(commit, path) or f"#tool/{name}"
         if uri in self.graph:
             return self.graph[uri]
         software = job.record.get("software", {})
         return self.graph.entity(
             uri,
             "SoftwareApplication",
-            name=job.rule,
+            name=name,
             description=self._purpose(commit, path),
             url=uri if ":" in uri else self.study.home,
             softwareVersion=describe_commit(job.record),
