@@ -23,6 +23,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from ldae.data.addresses import Derivative, derivative_address
 from ldae.errors import InputError
 from ldae.methods import Method, resolve, study_methods, study_variants
 from ldae.preprocessing.pipeline import grid_affine, preprocess_batch
@@ -235,14 +236,15 @@ def _preprocess(
     path: Path, settings: dict[str, Any], grid: dict[str, Any]
 ) -> tuple[nib.Nifti1Image, dict[str, float | None]]:
     """A raw head on the study's grid, and its measures of quality."""
-    row = {"scan": "scan", "subject": path.name, "session": "", "path": path.name}
+    name = "sub-scan"
+    row = {"scan": name, "subject": name, "session": "", "path": path.name}
     with tempfile.TemporaryDirectory(prefix="ldae-") as folder:
-        out = Path(folder)
-        preprocess_batch(pd.DataFrame([row]), path.absolute().parent, out, settings, grid, 1)
-        report = json.loads((out / "scan_qc.json").read_text())
-        if report["reason"]:
-            problem = f"it cannot be preprocessed ({report['reason']})"
+        out, scans = Path(folder), pd.DataFrame([row])
+        outcome = preprocess_batch(scans, path.absolute().parent, out, settings, grid, 1).iloc[0]
+        if outcome["reason"]:
+            problem = f"it cannot be preprocessed ({outcome['reason']})"
             raise InputError(path, problem, "Correct the scan")
-        kept = nib.Nifti1Image.from_filename(out / "scan_T1w.nii.gz")
+        sidecar = (out / derivative_address(name, Derivative.SIDECAR)).read_text(encoding="utf-8")
+        kept = nib.Nifti1Image.from_filename(out / derivative_address(name, Derivative.VOLUME))
         image = nib.Nifti1Image(np.asarray(kept.dataobj, np.float32), kept.affine, kept.header)
-    return image, report["measures"]
+    return image, json.loads(sidecar)["measures"]
