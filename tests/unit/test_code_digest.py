@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ldae.conclusions.registry import TABLES
+from ldae.figures.registry import FIGURES
 from ldae.methods import METHODS, NETWORKS, Methods
 from ldae.provenance.code import CodeError, code_digest, raw_digest, references_in
 from ldae.provenance.code.library import Library
@@ -543,6 +545,9 @@ def jobs() -> dict[str, tuple[str, list[str]]]:
         models = Methods(METHODS).models(evaluation).values()
         loaders = [by_name[m.network].model for m in models]
         found[script] = script, [*loaders, *(m.sampler for m in models)]
+    found |= {f"figure_{one.name}": ("plot_figure", list(one.references)) for one in FIGURES}
+    found |= {f"table_{one.name}": ("tabulate", list(one.references)) for one in TABLES}
+    found["build_report"] = "build_report", [figure.caption for figure in FIGURES]
     return found
 
 
@@ -690,8 +695,8 @@ def test_a_moved_module_re_runs_nothing(old: str, new: str, tmp_path: Path) -> N
 
 TRAININGS = {"train_autoencoder", "train_prior", "train_ldae", "train_ldae_joint",
              "train_voxel_dae", "train_supervised", "train_residual"}  # fmt: skip
-SLICED = {"plot_cohort", "plot_edit_maps", "plot_interpolation_sequence", "plot_manipulation",
-          "plot_reconstruction", "plot_stochastic"}  # fmt: skip
+SLICED = {"figure_cohort", "figure_edit_maps", "figure_interpolation_sequence",
+          "figure_manipulation", "figure_reconstruction", "figure_stochastic"}  # fmt: skip
 MULTISTEP = {"evaluate_reconstruction", "interpolate_gaps", "manipulate_attribute",
              "measure_throughput"}  # fmt: skip
 CHANGES = {
@@ -708,8 +713,8 @@ CHANGES = {
         SLICED,
     ),
     "constant of one figure among others": (
-        ("ldae/figures/curves.py", "SMOOTHING_SHARE = 0.02", "SMOOTHING_SHARE = 0.03"),
-        {"plot_training"},
+        ("ldae/figures/training.py", "SMOOTHING_SHARE = 0.02", "SMOOTHING_SHARE = 0.03"),
+        {"figure_training"},
     ),
     "base class": (
         ("ldae/training/diffusion.py", "class LdaeTraining(DiffusionTraining):",
@@ -724,6 +729,9 @@ CHANGES = {
     ),
     "method of all trainings": (
         ("ldae/training/batches.py", "np.uint64)[0] >> 1)", "np.uint64)[0] >> 2)"), TRAININGS,
+    ),
+    "colour of a method": (
+        ("ldae/methods.py", 'Role.MODEL, Look("LDAE", "', 'Role.MODEL, Look("The LDAE", "'), set(),
     ),
     "template": (("ldae/report/report.html.j2", "<body>", "<body >"), {"build_report"}),
     "seeding": (("ldae/workflow/determinism.py", "torch.manual_seed(seed)", "torch.manual_seed(1)"),
