@@ -45,11 +45,12 @@ rule build_report:
         runtime=minutes(30, per_scan=0.01),
     params:
         figures={name: one.section for name, one in plan.figures.items()},
-        captions=study.captions,
+        captions=not_compared(study.captions),
+        arguments={n: one.arguments(config) for n, one in plan.figures.items()},
         tables={n: [one.section, one.title] for n, one in plan.tables.items()},
         methods=plan.methods.as_params(),
         networks=study.looks,
-        left_out=plan.left_out,
+        left_out=plan.left_out | plan.not_made,
         code=code_digest("build_report", *study.captions.values()),
     message:
         "Building the report"

@@ -34,7 +34,13 @@ with rule_entry(snakemake) as run:
             name: Picture(
                 path=pictures[name],
                 section=section,
-                caption=call(snakemake.params.captions[name], {}, data=numbers.get(name), **known),
+                caption=call(
+                    snakemake.params.captions[name],
+                    {},
+                    data=numbers.get(name),
+                    **known,
+                    **snakemake.params.arguments[name],
+                ),
                 origin=describe_origin(history, pictures[name]),
             )
             for name, section in snakemake.params.figures.items()

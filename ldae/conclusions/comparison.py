@@ -2,7 +2,7 @@
 
 Every number is the gain of a model over another method on the same scans, in the replicates of one
 bootstrap over subjects (and seeds): positive is better for the model, and an interval that excludes
-zero is a difference that these people can show.
+zero is a difference that these participants can show.
 """
 
 from __future__ import annotations

@@ -109,9 +109,10 @@ class Product:
         Of its file.
     function
         Reference of the function that makes it. It gets what was read under the names of `needs`,
-        the `options`, and those of ``methods`` (:class:`ldae.methods.Methods`), ``networks`` (looks
-        of the training curves by network) and ``left_out`` (what the study leaves out, and why)
-        that it has a parameter for. None where a rule of its own makes it.
+        the `options` and `settings`, and what it has a parameter for: ``methods``
+        (:class:`ldae.methods.Methods`); of a figure ``networks``, the looks of training curves by
+        network; of a table ``left_out``, what the cohort does not allow. None where a rule of its
+        own makes it.
     needs
         What the function gets, by the name of its parameter.
     section

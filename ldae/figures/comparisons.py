@@ -37,7 +37,7 @@ class _Panel(NamedTuple):
 
 
 PANELS = (
-    _Panel("AUC, AD vs CN", 1, {"claim": "probes", "metric": "roc_auc_gain", "split": "test"}),
+    _Panel("AUC of disease", 1, {"claim": "probes", "metric": "roc_auc_gain", "split": "test"}),
     _Panel("age error (years)", 1, {"claim": "probes", "metric": "mae_gain", "split": "test"}),
     _Panel(
         "reconstruction, SSIM", 1,

@@ -211,7 +211,9 @@ def _identity_panel(
     return rows
 
 
-def describe_edit_fidelity(data: pd.DataFrame, methods: Methods) -> str:
+def describe_edit_fidelity(
+    data: pd.DataFrame, methods: Methods, bounds: Mapping[str, float]
+) -> str:
     """Caption of :func:`plot_edit_fidelity`."""
     edits = _Edits.of(methods)
     known = (data["metric"] == "truth_correlation").any()
@@ -231,9 +233,9 @@ def describe_edit_fidelity(data: pd.DataFrame, methods: Methods) -> str:
     return (
         "(a) Response to attributes that an edit should leave alone, over the response to its own; "
         "open circles show how much the attributes go together in real participants, the dashed "
-        "line is the bound of one fifth. (b) Correlation of the edits' difference maps with "
-        f"{against}, inside the mask; positive where the change goes the right way. (c) Share of "
-        "edited scans whose nearest other scan is the same participant's; the dashed line is the "
-        f"bound of 95 %. {which} "
+        f"line is the bound of {bounds['off_target_ratio']:g}. (b) Correlation of the edits' "
+        f"difference maps with {against}, inside the mask; positive where the change goes the "
+        "right way. (c) Share of edited scans whose nearest other scan is the same participant's; "
+        f"the dashed line is the bound of {bounds['identity_kept']:g}. {which} "
         f"{captions.intervals(data)} {captions.facts(data)}"
     )

@@ -46,7 +46,9 @@ RESPONSES = (
 """Metric, judge and label of each panel."""
 
 
-def plot_manipulation(examples: Examples, task: str) -> tuple[Figure, pd.DataFrame]:
+def plot_manipulation(
+    examples: Examples, task: str, diagnoses: Mapping[str, Any]
+) -> tuple[Figure, pd.DataFrame]:
     """One scan edited by rising amounts, and the difference of each to the unedited decoding.
 
     Parameters
@@ -55,6 +57,8 @@ def plot_manipulation(examples: Examples, task: str) -> tuple[Figure, pd.DataFra
         As :func:`ldae.evaluation.editing.manipulation.manipulate_attribute` returns them.
     task
         Edited attribute, ``ad_vs_cn`` or ``age``.
+    diagnoses
+        Words for diagnoses (:class:`ldae.data.diagnoses.Diagnoses`).
 
     Returns
     -------
@@ -69,7 +73,9 @@ def plot_manipulation(examples: Examples, task: str) -> tuple[Figure, pd.DataFra
     centre = brain_centre(mask)
     differences = (edited - edited[zero]) * mask
     limit = difference_limit(differences)
-    low, high = ("towards CN", "towards AD") if task == AD_VS_CN else ("younger", "older")
+    low, high = "younger", "older"
+    if task == AD_VS_CN:
+        low, high = (f"towards {diagnoses[group]}" for group in ("control", "patient"))
     with theme():
         figure = new_figure(4.0)
         axes = figure.subplots(2 * len(SHOWN_PLANES), len(amounts), squeeze=False)

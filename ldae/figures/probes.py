@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +17,11 @@ from ldae.figures.numbers import forest
 from ldae.figures.theme import (
     BLACK,
     BLUE,
+    GREEN,
     ORANGE,
+    PURPLE,
     REFERENCE,
+    SKY,
     VERMILION,
     color_of,
     new_figure,
@@ -26,7 +31,9 @@ from ldae.figures.theme import (
 from ldae.methods import Methods, Role
 from ldae.statistics.measures import AD_VS_CN, AGE
 
-DIAGNOSIS_COLORS = {"CN": BLUE, "MCI": ORANGE, "AD": VERMILION}
+OTHER_DIAGNOSES = (ORANGE, GREEN, PURPLE, SKY)
+"""Colours of diagnoses beside those of controls and patients, in turn."""
+
 SPLIT = "test"
 """Split that is shown."""
 
@@ -35,9 +42,12 @@ AGE_MARGIN = 2.0
 
 
 def plot_roc(
-    predictions: Mapping[str, pd.DataFrame], table: pd.DataFrame, methods: Methods
+    predictions: Mapping[str, pd.DataFrame],
+    table: pd.DataFrame,
+    methods: Methods,
+    diagnoses: Mapping[str, Any],
 ) -> tuple[Figure, pd.DataFrame]:
-    """ROC curves of AD against CN on the left, areas with intervals on the right.
+    """ROC curves of patients against controls on the left, areas with intervals on the right.
 
     Parameters
     ----------
@@ -47,6 +57,8 @@ def plot_roc(
         Table ``probes``.
     methods
         The study's methods.
+    diagnoses
+        Words for diagnoses (:class:`ldae.data.diagnoses.Diagnoses`).
 
     Returns
     -------
@@ -63,7 +75,7 @@ def plot_roc(
             _draw_roc(left, curve, methods)
         left.plot([0, 1], [0, 1], **REFERENCE)
         left.set_xlabel("1 - specificity")
-        left.set_ylabel("sensitivity (AD detected)")
+        left.set_ylabel(f"sensitivity ({diagnoses['patient']} detected)")
         left.set_aspect("equal")
         left.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         forest(right, areas, methods, decimals=2)
@@ -112,11 +124,11 @@ def _of_first_seed(predictions: pd.DataFrame) -> pd.DataFrame:
     return first
 
 
-def describe_roc(data: pd.DataFrame) -> str:
+def describe_roc(data: pd.DataFrame, diagnoses: Mapping[str, Any]) -> str:
     """Caption of :func:`plot_roc`."""
     return (
-        "Linear probes of each code for Alzheimer's disease (positive class) against cognitively "
-        f"normal: (a) ROC curves, (b) areas under them. "
+        f"Linear probes of each code for {diagnoses['patient']} (positive class) against "
+        f"{diagnoses['control']}: (a) ROC curves, (b) areas under them. "
         f"{captions.shown(data, 'Curves')}{captions.intervals(data)} {captions.facts(data)}"
     )
 
@@ -126,6 +138,7 @@ def plot_age(
     table: pd.DataFrame,
     index: pd.DataFrame,
     methods: Methods,
+    diagnoses: Mapping[str, Any],
 ) -> tuple[Figure, pd.DataFrame]:
     """Predicted against true age of the model on the left, errors of all methods on the right.
 
@@ -140,6 +153,8 @@ def plot_age(
         Index of the packed scans, for the diagnosis that colours the points.
     methods
         The study's methods.
+    diagnoses
+        Words for diagnoses (:class:`ldae.data.diagnoses.Diagnoses`).
 
     Returns
     -------
@@ -157,7 +172,7 @@ def plot_age(
     with theme():
         figure = new_figure(3.1)
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.05])
-        _draw_ages(left, data, own)
+        _draw_ages(left, data, own, _diagnosis_colors(data["diagnosis"], diagnoses))
         forest(right, errors, methods, decimals=1)
         right.set_xlabel("mean absolute error (years), 95 % interval")
         panel_letters([left, right])
@@ -166,7 +181,16 @@ def plot_age(
     return figure, data
 
 
-def _draw_ages(axis: Axes, data: pd.DataFrame, errors: pd.DataFrame) -> None:
+def _diagnosis_colors(found: pd.Series, diagnoses: Mapping[str, Any]) -> dict[str, str]:
+    """Colour of each diagnosis; black where none is known."""
+    colors = {diagnoses["control"]: BLUE, diagnoses["patient"]: VERMILION, "": BLACK}
+    others = sorted(set(found.dropna()) - set(colors))
+    return colors | dict(zip(others, cycle(OTHER_DIAGNOSES)))
+
+
+def _draw_ages(
+    axis: Axes, data: pd.DataFrame, errors: pd.DataFrame, colors: Mapping[str, str]
+) -> None:
     """Predicted over true age, one point per scan; above it the row of its error, if any."""
     ages = data[["target", "prediction"]]
     low, high = float(ages.min().min()) - AGE_MARGIN, float(ages.max().max()) + AGE_MARGIN
@@ -175,7 +199,7 @@ def _draw_ages(axis: Axes, data: pd.DataFrame, errors: pd.DataFrame) -> None:
         name = f"{diagnosis or 'all'} ({group['subject'].nunique()} participants)"
         axis.scatter(
             group["target"], group["prediction"], s=13, alpha=0.75, linewidth=0,
-            color=DIAGNOSIS_COLORS.get(str(diagnosis), BLACK), label=name,
+            color=colors[str(diagnosis)], label=name,
         )  # fmt: skip
     for _, row in errors.iterrows():
         text = f"MAE {row['value']:.1f} [{row['ci_low']:.1f}, {row['ci_high']:.1f}] years"

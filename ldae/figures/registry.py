@@ -32,8 +32,9 @@ class Figure(Product):
     Attributes
     ----------
     caption
-        Reference of the function that writes the caption: it gets those of ``data`` (the figure's
-        own numbers), ``methods`` and ``networks`` that it has a parameter for.
+        Reference of the function that writes the caption. It gets those of ``data`` (the figure's
+        own numbers), ``methods``, ``networks``, and the figure's options and settings that it has
+        a parameter for.
     per_task
         Whether there is one figure for each task, ``<name>_<task>``, whose function gets ``task``.
     drawn_as
@@ -64,6 +65,9 @@ class Figure(Product):
             for task in tasks
         ]
 
+
+DIAGNOSES = {"diagnoses": "cohort/diagnoses"}
+"""Setting that several figures take, by the parameter that gets it."""
 
 FIGURES = (
     Figure(
@@ -112,17 +116,17 @@ FIGURES = (
     Figure(
         "roc", "probes",
         "ldae.figures.probes:plot_roc", {"predictions": PREDICTIONS, "table": table("probes")},
-        "ldae.figures.probes:describe_roc", requires=("task ad_vs_cn",),
+        "ldae.figures.probes:describe_roc", settings=DIAGNOSES, requires=("task ad_vs_cn",),
     ),
     Figure(
         "age", "probes", "ldae.figures.probes:plot_age",
         {"predictions": PREDICTIONS, "table": table("probes"), "index": INDEX},
-        "ldae.figures.probes:describe_age", requires=("task age",),
+        "ldae.figures.probes:describe_age", settings=DIAGNOSES, requires=("task age",),
     ),
     Figure(
         "manipulation", "manipulation",
         "ldae.figures.manipulation:plot_manipulation", {"examples": examples("manipulation")},
-        "ldae.figures.manipulation:describe_manipulation", per_task=True,
+        "ldae.figures.manipulation:describe_manipulation", settings=DIAGNOSES, per_task=True,
     ),
     Figure(
         "dose_response", "manipulation",

@@ -107,22 +107,22 @@ def _lines(table: pd.DataFrame, methods: Methods) -> list[_Line]:
 def _conditions(part: pd.DataFrame, rows: pd.DataFrame, methods: Methods) -> str:
     """What tells one line from the others of its statement, in words."""
     first = part.iloc[0]
-    told = {c for c in CONDITIONS if rows[c].nunique(dropna=False) > 1}
+    differ = {c for c in CONDITIONS if rows[c].nunique(dropna=False) > 1}
     words = []
-    if "against" in told:
+    if "against" in differ:
         words.append(methods.label(str(first["against"])))
-    if "task" in told:
+    if "task" in differ:
         words.append(f"edit of {TASK_LABELS.get(first['task'], first['task'])}")
-    if "judge" in told:
+    if "judge" in differ:
         words.append(f"judged by {first['judge']}")
-    if "operation" in told:
+    if "operation" in differ:
         words.append(str(first["operation"]).replace("_", " "))
-    if "region" in told:
+    if "region" in differ:
         words.append(REGIONS.get(first["region"], str(first["region"])))
-    if "gap_months" in told:
+    if "gap_months" in differ:
         gap = first["gap_months"]
         words.append("all gaps" if pd.isna(gap) else f"{int(gap)} months")
-    if "split" in told:
+    if "split" in differ:
         words.append(
             "cross-validated" if first["split"] == CROSS_VALIDATED else "test participants"
         )

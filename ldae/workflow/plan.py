@@ -10,7 +10,7 @@ import math
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,9 @@ class StudyPlan:
     tables, figures
         Those under ``tables/`` and ``figures/`` by name, in the order of the report.
     left_out
-        Target and reason for everything the cohort does not allow.
+        Methods, tasks and evaluations that the cohort does not allow, and why.
+    not_made
+        Tables and figures that the study is without because of these, and why.
     """
 
     batches: tuple[str, ...]
@@ -75,7 +77,8 @@ class StudyPlan:
     parts: frozenset[str]
     tables: dict[str, Table]
     figures: dict[str, Figure]
-    left_out: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str]
+    not_made: dict[str, str]
 
     @property
     def tabulated(self) -> list[str]:
@@ -233,8 +236,8 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     tasks = _plan_tasks(cohort, Diagnoses(**config["cohort"]["diagnoses"]), left_out)
     lacking = _lacking(config, cohort, tasks)
     methods = _plan_methods(config, lacking, left_out)
-    parts = {*_plan_evaluations(config, cohort, tasks, left_out), *(f"task {t}" for t in tasks)}
-    tables, figures = choose_products(config, parts, tasks, left_out)
+    parts = [*_plan_evaluations(config, cohort, tasks, left_out), *(f"task {t}" for t in tasks)]
+    chosen = choose_products(config, parts, tasks, left_out)
     variants = study_variants(config).values()
     batches = divide_subjects(cohort.visits, config["preprocessing"]["batch_size"])
     return StudyPlan(
@@ -245,10 +248,11 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         methods=methods,
         networks=tuple(v.name for v in variants if v.network.needs not in lacking),
         tasks=tuple(tasks),
-        parts=frozenset(parts),
-        tables=tables,
-        figures=figures,
+        parts=chosen.parts,
+        tables=chosen.tables,
+        figures=chosen.figures,
         left_out=left_out,
+        not_made=chosen.left_out,
     )
 
 

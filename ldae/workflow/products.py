@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ldae.conclusions.registry import TABLES, Table
 from ldae.conclusions.sources import Product, Source
@@ -15,45 +15,68 @@ if TYPE_CHECKING:
     from ldae.workflow.plan import StudyPlan
 
 
+class Chosen(NamedTuple):
+    """Tables and figures of a study by name, in the order of the report.
+
+    Attributes
+    ----------
+    tables, figures
+        Those that can be made.
+    parts
+        What the study has, the tables (``table <name>``) included.
+    left_out
+        Every other table and figure, and why it cannot be made.
+    """
+
+    tables: dict[str, Table]
+    figures: dict[str, Figure]
+    parts: frozenset[str]
+    left_out: dict[str, str]
+
+
 def choose_products(
     config: Mapping[str, Any],
-    parts: set[str],
+    parts: Collection[str],
     tasks: Iterable[str],
-    left_out: dict[str, str],
+    left_out: Mapping[str, str],
     all_tables: Iterable[Table] = TABLES,
     all_figures: Iterable[Figure] = FIGURES,
-) -> tuple[dict[str, Table], dict[str, Figure]]:
-    """Tables and figures that a study has, by name, in the order of the report.
+) -> Chosen:
+    """Tables and figures that a study has.
 
     Parameters
     ----------
     config
         Complete settings of the study.
     parts
-        Its evaluations and tasks, as :attr:`ldae.conclusions.sources.Product.requires` names them;
-        ``table <name>`` is added for each table.
+        Its evaluations and tasks, as :attr:`ldae.conclusions.sources.Product.requires` names them.
     tasks
         What the probes predict.
     left_out
-        Reason for each part that the study does not have; every table and figure that cannot be
-        made is added.
+        Reason for each part that the study does not have.
     all_tables, all_figures
         The registered ones.
     """
+    known = set(parts)
     asked = [t for t in all_tables if not t.asked_by or config[t.asked_by]]
     tables: list[Table] = []
     # a table may be made of others: until no further one can be made
-    while found := [t for t in asked if t not in tables and not t.missing(parts)]:
+    while found := [t for t in asked if t not in tables and not t.missing(known)]:
         tables += found
-        parts |= {f"table {table.name}" for table in found}
+        known |= {f"table {table.name}" for table in found}
     figures = [figure for base in all_figures for figure in base.variants(tasks)]
-    drawn = [figure for figure in figures if not figure.missing(parts)]
+    reasons: dict[str, str] = {}
     for kind, wanted in (("table", asked), ("figure", figures)):
         for one in wanted:
-            if missing := one.missing(parts):
-                reason = left_out.get(missing[0], f"there is no {missing[0]}")
-                left_out[f"{kind} {one.name}"] = reason
-    return {t.name: t for t in asked if t in tables}, {f.name: f for f in drawn}
+            for part in one.missing(known)[:1]:
+                reason = left_out.get(part) or reasons.get(part) or f"there is no {part}"
+                reasons[f"{kind} {one.name}"] = reason
+    return Chosen(
+        tables={table.name: table for table in asked if table in tables},
+        figures={figure.name: figure for figure in figures if not figure.missing(known)},
+        parts=frozenset(known),
+        left_out=reasons,
+    )
 
 
 class Products:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from evaluation_toy import draw_head
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from ldae.conclusions.readers import training_logs
@@ -44,7 +45,8 @@ from ldae.workflow.config import complete_config
 
 Drawn = tuple[Figure, pd.DataFrame]
 SMALL_CODE = {"network": "ldae", "change": {"encoder": {"dim_y": 16}}}
-SETTINGS = {"ablations": {"ldae_short_code": SMALL_CODE}, "encoder": {"dim_y": 96}}
+SETTINGS = complete_config({"ablations": {"ldae_short_code": SMALL_CODE}})
+DIAGNOSES = SETTINGS["cohort"]["diagnoses"]
 STUDY = study_methods(SETTINGS)
 NETWORKS = {n.name: n.look for n in study_networks(SETTINGS).values() if n.look is not None}
 HEAD, MASK = draw_head(1.0, np.random.default_rng(0))
@@ -131,19 +133,19 @@ def predictions() -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
 
 
 def roc() -> Drawn:
-    return plot_roc(*predictions(), STUDY)
+    return plot_roc(*predictions(), STUDY, DIAGNOSES)
 
 
 def age() -> Drawn:
     by_method, table = predictions()
     index = pd.DataFrame({"scan": [f"s{i}" for i in range(20)], "diagnosis": ["CN", ""] * 10})
-    return plot_age(by_method, table, index, STUDY)
+    return plot_age(by_method, table, index, STUDY, DIAGNOSES)
 
 
 def manipulation() -> Drawn:
     example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK} | SEED
     edited = np.stack([0.9 * HEAD, HEAD, BIG])
-    return plot_manipulation(example | {"original": HEAD, "age": edited}, "age")
+    return plot_manipulation(example | {"original": HEAD, "age": edited}, "age", DIAGNOSES)
 
 
 def dose_response() -> Drawn:
@@ -287,7 +289,8 @@ DRAWN: list[Callable[[], Drawn]] = [
 def caption(name: str, data: pd.DataFrame) -> str:
     """Caption of a registered figure, as the report writes it."""
     (figure,) = (figure for figure in FIGURES if figure.name == name)
-    return str(call(figure.caption, {}, data=data, methods=STUDY, networks=NETWORKS))
+    arguments = figure.arguments(SETTINGS)
+    return str(call(figure.caption, {}, data=data, methods=STUDY, networks=NETWORKS, **arguments))
 
 
 @pytest.mark.parametrize("draw", DRAWN, ids=lambda draw: draw.__name__)
@@ -310,12 +313,12 @@ def read_back(drawn: Drawn, folder: Path) -> pd.DataFrame:
 
 def test_captions_tell_which_trainings_are_shown(tmp_path: Path) -> None:
     by_method, table = predictions()
-    one = caption("roc", read_back(plot_roc(by_method, table, STUDY), tmp_path))
+    one = caption("roc", read_back(plot_roc(by_method, table, STUDY, DIAGNOSES), tmp_path))
     assert "training seed 3." in one and "Curves" not in one and "over subjects." in one
     again = by_method["ldae"].assign(prediction=0.5)
     by_method["ldae"] = pd.concat([by_method["ldae"].assign(seed=4), again.assign(seed=5)])
     several = numbers("probes", table.drop(columns="seed").to_dict("records")).assign(seed="4 5")
-    figure, data = plot_roc(by_method, several, STUDY)
+    figure, data = plot_roc(by_method, several, STUDY, DIAGNOSES)
     curve = data[data["method"] == "ldae"]
     assert set(curve["training_seed"]) == {4} and len(curve) > 3, "the first training's curve"
     assert data.loc[data["method"] == "voxel_pca", "training_seed"].isna().all()
@@ -323,11 +326,25 @@ def test_captions_tell_which_trainings_are_shown(tmp_path: Path) -> None:
     assert "Curves: training seed 4." in text and "training seeds 4, 5." in text
     assert "over training seeds and subjects." in text
     index = pd.DataFrame({"scan": [f"s{i}" for i in range(20)], "diagnosis": ["CN", ""] * 10})
-    figure, data = plot_age(by_method, several, index, STUDY)
+    figure, data = plot_age(by_method, several, index, STUDY, DIAGNOSES)
     assert len(data) == 20
     assert "Points: training seed 4." in caption("age", read_back((figure, data), tmp_path))
     text = caption("manipulation", read_back(manipulation(), tmp_path))
     assert "Networks of training seed 3." in text
+
+
+def test_diagnoses_are_called_as_the_study_calls_them() -> None:
+    words = {"patient": "dementia", "control": "healthy", "synonyms": {}}
+    by_method, table = predictions()
+    figure, _ = plot_roc(by_method, table, STUDY, words)
+    assert figure.axes[0].get_ylabel() == "sensitivity (dementia detected)"
+    diagnoses = ["dementia", "healthy", "MCI", "other", ""] * 4
+    index = pd.DataFrame({"scan": [f"s{i}" for i in range(20)], "diagnosis": diagnoses})
+    figure, _ = plot_age(by_method, table, index, STUDY, words)
+    drawn = {p.get_label(): to_hex(p.get_facecolor()[0]) for p in figure.axes[0].collections}
+    assert drawn["dementia (4 participants)"] == PALETTE["vermilion"].lower()
+    assert drawn["healthy (4 participants)"] == PALETTE["blue"].lower()
+    assert len(set(drawn.values())) == 5
 
 
 def test_every_training_has_a_curve(tmp_path: Path) -> None:
@@ -374,7 +391,8 @@ def test_what_is_registered_can_be_made(product: Product) -> None:
 def test_every_figure_has_a_caption_and_is_drawn_here() -> None:
     assert {draw.__name__ for draw in DRAWN} == {f.name for f in FIGURES if f.function}
     for figure in FIGURES:
-        assert set(parameters(resolve(figure.caption))) <= {"data", "methods", "networks"}
+        given = {"data", "methods", "networks", *figure.options, *figure.settings}
+        assert set(parameters(resolve(figure.caption))) <= given
 
 
 def test_names_of_tables_and_of_figures_are_taken_once() -> None:

@@ -14,8 +14,9 @@ CODE = sorted([*(ROOT / "ldae").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]
 
 MAX_LINES = 50
 CLEAN = (
-    "ldae/data", "ldae/diffusion", "ldae/networks", "ldae/preprocessing", "ldae/provenance",
-    "ldae/simulation", "ldae/slurm.py", "ldae/statistics", "ldae/training",
+    "ldae/conclusions", "ldae/data", "ldae/diffusion", "ldae/figures", "ldae/networks",
+    "ldae/preprocessing", "ldae/provenance", "ldae/report", "ldae/simulation", "ldae/slurm.py",
+    "ldae/statistics", "ldae/training",
     "ldae/workflow/containers.py", "ldae/workflow/progress.py",
 )  # fmt: skip
 """Parts of the code whose text has been checked against ``WORDS``."""

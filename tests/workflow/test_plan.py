@@ -176,15 +176,15 @@ def test_what_a_registered_table_or_figure_lacks_is_told_by_name():
         Figure("lost", "claims", "a:b", {"table": table("nowhere")}, "a:c"),
     ]
     left_out = {"interpolation": "nobody came back"}
-    parts = {"reconstruction", "task age"}
-    tables, drawn = choose_products(
-        {"ablations": {}}, parts, ["age"], left_out, registered, figures
-    )
-    assert list(tables) == ["last", "first"], "in their order, whatever they are made of"
-    assert list(drawn) == ["shown", "edits_age"] and drawn["edits_age"].options == {"task": "age"}
-    assert left_out.pop("interpolation") == left_out.pop("table unseen") == "nobody came back"
-    assert left_out == {
-        "figure gaps": "nobody came back", "figure lost": "there is no table nowhere",
+    parts = ["reconstruction", "task age"]
+    chosen = choose_products({"ablations": {}}, parts, ["age"], left_out, registered, figures)
+    assert list(chosen.tables) == ["last", "first"], "in their order, whatever they are made of"
+    assert list(chosen.figures) == ["shown", "edits_age"]
+    assert chosen.figures["edits_age"].options == {"task": "age"}
+    assert chosen.parts == {*parts, "table first", "table last"}
+    assert chosen.left_out == {
+        "table unseen": "nobody came back", "figure gaps": "nobody came back",
+        "figure lost": "there is no table nowhere",
     }  # fmt: skip
 
 
