@@ -55,17 +55,19 @@ def test_an_input_that_cannot_be_used_gives_status_2(
     assert "nothing: there is no such file of settings. Name a file, or one of" in caplog.text
 
 
-def test_a_missing_package_is_named(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
-    monkeypatch.setitem(sys.modules, "ldae.provenance.audit", None)
-    with pytest.raises(ModuleNotFoundError):  # of our own: a fault, to be seen as one
-        main(["audit", "--results", str(tmp_path)])
-    for name in [name for name in sys.modules if name.startswith("ldae.provenance")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "yaml", None)
-    assert main(["crate", "--results", str(tmp_path)]) == 2
-    assert "the package yaml is not installed: pip install 'ldae[workflow]'" in caplog.text
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    """In a process of its own: it forgets modules, and other tests hold references to them."""
+    start = "import sys; from ldae.__main__ import main; "
+    command = f"{start}arguments = ['--results', {str(tmp_path)!r}]"
+    ours = f"{command}; sys.modules['ldae.provenance.audit'] = None; main(['audit', *arguments])"
+    done = subprocess.run([sys.executable, "-c", ours], capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError" in done.stderr, "a fault of our own is to be seen as one"
+    other = f"{command}; sys.modules['yaml'] = None; sys.exit(main(['crate', *arguments]))"
+    done = subprocess.run(
+        [sys.executable, "-c", other], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "the package yaml is not installed: pip install 'ldae[workflow]'" in done.stderr
 
 
 def test_studies_and_settings_reach_snakemake() -> None:

@@ -120,7 +120,7 @@ def test_a_study_without_models_still_has_every_statement() -> None:
 
 def test_the_figure_draws_what_is_open() -> None:
     judged = judge({"comparisons": comparisons()})
-    figure, data = plot_verdicts(judged)
+    figure, data = plot_verdicts(judged, STUDY)
     texts = {text.get_text() for text in figure.axes[0].texts}
     assert len(data) == MODELS
     assert {"ventricles grow with the edit: Spearman at least 0.95", "–"} <= texts

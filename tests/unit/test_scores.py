@@ -20,6 +20,7 @@ from ldae.statistics.scores import (
     write_scores,
 )
 from ldae.statistics.tables import table_columns, tidy
+from ldae.workflow.config import complete_config
 
 STUDY = Methods(METHODS)
 
@@ -193,7 +194,8 @@ def test_claims_stand_by_both_protocols() -> None:
             "probes": tidy(probes, "probes", cohort="toy", seeds={"ldae": [0, 1]}),
             "interpolation": tidy(filled, "interpolation", cohort="toy", seeds={"ldae": [0, 1]}),
             "manipulation": tidy(edits, "manipulation", cohort="toy", seeds={"ldae": [0, 1]}),
-        }
+        },
+        complete_config({})["verdicts"],
     )
     assert list(table.columns) == table_columns("claims")
     paper = table[table["protocol"] == "paper"]

@@ -138,7 +138,7 @@ def test_ranks_share_one_global_batch() -> None:
             assert torch.equal(whole[step][name][1::2], halves[1][step][name])
     resumed = batches(0, 1, start=4)
     assert torch.equal(resumed[1]["noise"], whole[5]["noise"])
-    with pytest.raises(ValueError, match="no multiple of 3"):
+    with pytest.raises(ValueError, match="not a multiple of 3"):
         StepBatches(make, np.arange(7), 4, 5, 0, 6, 0, 3)
 
 
@@ -459,10 +459,11 @@ def test_residual_without_anything_to_learn_from_stays_the_average(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    store.index["months"] = 0.0
+    index = store.index.assign(months=0.0)
+    index.to_csv(tmp_path / "i2.tsv", sep="\t", index=False)
     job = training_job(tmp_path, "none")
-    train_stage("residual", store, latents, job)
-    assert "nobody in the training split has three visits" in caplog.text
+    train_stage("residual", tmp_path, job, "i2.tsv")
+    assert "No training participant has three visits" in caplog.text
     a, b = (Visits(store.batch([row]), latents.mean([row])) for row in (0, 1))
     alpha = torch.tensor([0.3])
     filled = load_residual(job.model_path, CPU)(a, b, alpha, torch.tensor([6.0]))
