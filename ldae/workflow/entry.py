@@ -169,6 +169,10 @@ def _last_record(problem: BaseException | None, places: Places) -> provenance.Re
 def _describe_code(params: dict[str, Any]) -> provenance.Record:
     """The script that runs, and a digest of the bytes of all code that it could use."""
     script = Path(vars(sys.modules["__main__"])["__file__"]).resolve()
+    # inside a container the script that runs lies elsewhere than the workflow that it belongs to
+    listed = WORKFLOW / "scripts" / script.name
+    if not script.is_relative_to(WORKFLOW) and listed.is_file():
+        script = listed
     inside = script.is_relative_to(WORKFLOW)
     return {
         "script": script.relative_to(WORKFLOW).as_posix() if inside else script.name,
