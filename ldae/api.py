@@ -25,9 +25,10 @@ from torch import Tensor
 
 from ldae.data.addresses import Derivative, derivative_address
 from ldae.errors import InputError
-from ldae.methods import Method, resolve, study_methods, study_variants
+from ldae.methods import Method, study_methods, study_variants
 from ldae.preprocessing.pipeline import grid_affine, preprocess_batch
 from ldae.preprocessing.quality import exceeded_limits
+from ldae.references import resolve
 
 Image = str | Path | nib.Nifti1Image | Tensor | np.ndarray
 """A scan: a NIfTI file, an image of nibabel, or voxels."""

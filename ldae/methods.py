@@ -11,19 +11,15 @@ Only the standard library is imported: this module is read whenever the Snakefil
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from functools import cache
 from importlib.metadata import entry_points
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from ldae.errors import InputError
+from ldae.references import import_named
 
 PLUGIN_GROUP = "ldae.methods"
 """Entry point group of packages that bring methods of their own."""
@@ -587,54 +583,3 @@ def plugins(config: Settings) -> list[Plugin]:
     return [
         Plugin(tuple(getattr(m, "METHODS", ())), tuple(getattr(m, "NETWORKS", ()))) for m in modules
     ]
-
-
-@cache
-def import_named(name: str) -> ModuleType:
-    """A module by its dotted name, or by its file if the name ends in ``.py``.
-
-    Raises
-    ------
-    InputError
-        If there is no such module.
-    """
-    try:
-        if not name.endswith(".py"):
-            return importlib.import_module(name)
-        spec = importlib.util.spec_from_file_location(Path(name).stem, name)
-        if spec is None or spec.loader is None:
-            raise ImportError(name)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    except (ImportError, OSError) as error:
-        remedy = "Correct the setting plugins, or install the package"
-        raise InputError(f"plugin {name}", f"it cannot be imported ({error})", remedy) from error
-    return module
-
-
-def resolve(reference: str) -> Any:
-    """The object that ``module:name`` refers to.
-
-    Raises
-    ------
-    InputError
-        If the module or the name is not there.
-    """
-    module, _, name = reference.partition(":")
-    found = import_named(module)
-    if not hasattr(found, name):
-        raise InputError(reference, f"{module} has no {name}", "Correct the reference")
-    _resolved.add(reference)
-    return getattr(found, name)
-
-
-_resolved: set[str] = set()
-
-
-def resolved() -> list[str]:
-    """References that this process has resolved, sorted: its record names them.
-
-    The digest of a job's code (:func:`ldae.provenance.code.code_digest`) is of its script and of
-    these, which nobody can see by reading the script.
-    """
-    return sorted(_resolved)

@@ -3,10 +3,8 @@
 
 rule train_autoencoder:
     input:
+        **SCANS,
         starting_weights=study.perceptual,
-        volumes=rules.pack_volumes.output.volumes,
-        masks=rules.pack_volumes.output.masks,
-        index=rules.pack_volumes.output.index,
     output:
         model="<results>/autoencoder/model.safetensors",
         metrics="<results>/autoencoder/metrics.csv",
@@ -39,10 +37,8 @@ rule train_autoencoder:
 
 rule encode_latents:
     input:
+        **SCANS,
         autoencoder=rules.train_autoencoder.output.model,
-        volumes=rules.pack_volumes.output.volumes,
-        masks=rules.pack_volumes.output.masks,
-        index=rules.pack_volumes.output.index,
     output:
         mu="<results>/latents/mu.npy",
         sigma="<results>/latents/sigma.npy",
@@ -92,3 +88,11 @@ rule measure_latent_scale:
         "Measuring the deviation of the latents of the training split"
     script:
         "../scripts/measure_latent_scale.py"
+
+
+# What evaluations read beside the models' own weights.
+MODEL_FILES = {
+    "autoencoder": rules.train_autoencoder.output.model,
+    "scale": rules.measure_latent_scale.output.scale,
+    **SCANS,
+}

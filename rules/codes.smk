@@ -3,9 +3,7 @@
 
 rule fit_voxel_pca:
     input:
-        volumes=rules.pack_volumes.output.volumes,
-        masks=rules.pack_volumes.output.masks,
-        index=rules.pack_volumes.output.index,
+        **SCANS,
     output:
         codes="<results>/codes/voxel_pca/shared.npy",
     log:
@@ -31,9 +29,7 @@ rule fit_voxel_pca:
 
 rule fit_histogram_pca:
     input:
-        volumes=rules.pack_volumes.output.volumes,
-        masks=rules.pack_volumes.output.masks,
-        index=rules.pack_volumes.output.index,
+        **SCANS,
     output:
         codes="<results>/codes/histogram_pca/shared.npy",
     log:
@@ -85,9 +81,7 @@ rule pool_latents:
 
 rule measure_region_volumes:
     input:
-        volumes=rules.pack_volumes.output.volumes,
-        masks=rules.pack_volumes.output.masks,
-        index=rules.pack_volumes.output.index,
+        **SCANS,
         quality=rules.quality_control.output.table,
     output:
         table="<results>/volumes/regions.tsv",
@@ -117,7 +111,7 @@ rule compare_volumes:
     input:
         measured=rules.measure_region_volumes.output.table,
         reference=branch(
-            lookup(within=config, dpath="cohort/source") == "simulated",
+            study.simulated,
             then=rules.simulate_cohort.output.truth,
             otherwise=study.reference_volumes,
         ),

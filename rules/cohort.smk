@@ -29,11 +29,7 @@ rule simulate_cohort:
 
 rule read_bids:
     input:
-        bids=branch(
-            lookup(within=config, dpath="cohort/source") == "simulated",
-            then=rules.simulate_cohort.output.bids,
-            otherwise=[],
-        ),
+        bids=branch(study.simulated, then=rules.simulate_cohort.output.bids, otherwise=[]),
     output:
         scans="<results>/manifest/scans.tsv",
     log:

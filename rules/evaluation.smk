@@ -20,10 +20,8 @@ rule fit_probe:
         mem_mb=memory(4000),
         runtime=minutes(30, per_scan=0.01),
     params:
+        **study.probe_params,
         diagnoses=lookup(within=config, dpath="cohort/diagnoses"),
-        c_grid=lookup(within=config, dpath="probes/c_grid"),
-        alpha_grid=lookup(within=config, dpath="probes/alpha_grid"),
-        n_folds=lookup(within=config, dpath="probes/n_folds"),
         outer_folds=study.outer_folds,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("fit_probe"),
@@ -36,11 +34,7 @@ rule fit_probe:
 rule evaluate_reconstruction:
     input:
         unpack(study.models("reconstruction")),
-        autoencoder=rules.train_autoencoder.output.model,
-        scale=rules.measure_latent_scale.output.scale,
-        volumes=rules.pack_volumes.output.volumes,
-        masks=rules.pack_volumes.output.masks,
-        index=rules.pack_volumes.output.index,
+        **MODEL_FILES,
     output:
         scores="<results>/scores/reconstruction/seed-{seed}.tsv.gz",
         examples="<results>/examples/reconstruction/seed-{seed}.npz",
@@ -58,9 +52,7 @@ rule evaluate_reconstruction:
         runtime=minutes(240, per_scan=0.1),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
-        methods=study.methods("reconstruction").as_params(looks=False),
-        loaders=study.loaders("reconstruction"),
-        diffusion=lookup(within=config, dpath="diffusion"),
+        **study.model_params("reconstruction"),
         settings=lookup(within=config, dpath="evaluation/reconstruction"),
         seed=lookup(within=config, dpath="seed"),
         code=study.evaluation_code("evaluate_reconstruction", "reconstruction"),
@@ -73,11 +65,7 @@ rule evaluate_reconstruction:
 rule vary_stochastic:
     input:
         unpack(study.models("stochastic")),
-        autoencoder=rules.train_autoencoder.output.model,
-        scale=rules.measure_latent_scale.output.scale,
-        volumes=rules.pack_volumes.output.volumes,
-        masks=rules.pack_volumes.output.masks,
-        index=rules.pack_volumes.output.index,
+        **MODEL_FILES,
     output:
         scores="<results>/scores/stochastic/seed-{seed}.tsv.gz",
         examples="<results>/examples/stochastic/seed-{seed}.npz",
@@ -95,9 +83,7 @@ rule vary_stochastic:
         runtime=minutes(120),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
-        methods=study.methods("stochastic").as_params(looks=False),
-        loaders=study.loaders("stochastic"),
-        diffusion=lookup(within=config, dpath="diffusion"),
+        **study.model_params("stochastic"),
         settings=lookup(within=config, dpath="evaluation/stochastic"),
         seed=lookup(within=config, dpath="seed"),
         code=study.evaluation_code("vary_stochastic", "stochastic"),
@@ -167,18 +153,10 @@ rule manipulate_attribute:
     input:
         unpack(study.models("manipulation")),
         unpack(study.edited_codes),
-        autoencoder=rules.train_autoencoder.output.model,
-        scale=rules.measure_latent_scale.output.scale,
+        **MODEL_FILES,
         regions=rules.measure_region_volumes.output.table,
         edited=rules.choose_edited.output.edited,
-        effects=branch(
-            lookup(within=config, dpath="cohort/source") == "simulated",
-            then=rules.render_true_effects.output.effects,
-            otherwise=[],
-        ),
-        volumes=rules.pack_volumes.output.volumes,
-        masks=rules.pack_volumes.output.masks,
-        index=rules.pack_volumes.output.index,
+        effects=branch(study.simulated, then=rules.render_true_effects.output.effects, otherwise=[]),
     output:
         scores="<results>/scores/manipulation/seed-{seed}.tsv.gz",
         examples="<results>/examples/manipulation/seed-{seed}.npz",
@@ -196,16 +174,12 @@ rule manipulate_attribute:
         runtime=minutes(240, per_scan=0.1),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
-        methods=study.methods("manipulation").as_params(looks=False),
-        loaders=study.loaders("manipulation"),
-        diffusion=lookup(within=config, dpath="diffusion"),
+        **study.probe_params,
+        **study.model_params("manipulation"),
         grid=lookup(within=config, dpath="grid"),
         amounts=lookup(within=config, dpath="evaluation/manipulation/amounts"),
         n_steps=lookup(within=config, dpath="evaluation/manipulation/n_steps"),
         diagnoses=lookup(within=config, dpath="cohort/diagnoses"),
-        c_grid=lookup(within=config, dpath="probes/c_grid"),
-        alpha_grid=lookup(within=config, dpath="probes/alpha_grid"),
-        n_folds=lookup(within=config, dpath="probes/n_folds"),
         pca_components=lookup(within=config, dpath="probes/pca_components"),
         seed=lookup(within=config, dpath="seed"),
         code=study.evaluation_code("manipulate_attribute", "manipulation"),
@@ -218,11 +192,7 @@ rule manipulate_attribute:
 rule interpolate_gaps:
     input:
         unpack(study.models("interpolation")),
-        autoencoder=rules.train_autoencoder.output.model,
-        scale=rules.measure_latent_scale.output.scale,
-        volumes=rules.pack_volumes.output.volumes,
-        masks=rules.pack_volumes.output.masks,
-        index=rules.pack_volumes.output.index,
+        **MODEL_FILES,
     output:
         scores="<results>/scores/interpolation/seed-{seed}.tsv.gz",
         examples="<results>/examples/interpolation/seed-{seed}.npz",
@@ -240,9 +210,7 @@ rule interpolate_gaps:
         runtime=minutes(240, per_scan=0.1),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
-        methods=study.methods("interpolation").as_params(looks=False),
-        loaders=study.loaders("interpolation"),
-        diffusion=lookup(within=config, dpath="diffusion"),
+        **study.model_params("interpolation"),
         grid=lookup(within=config, dpath="grid"),
         settings=lookup(within=config, dpath="evaluation/interpolation"),
         seed=lookup(within=config, dpath="seed"),
@@ -256,11 +224,7 @@ rule interpolate_gaps:
 rule measure_throughput:
     input:
         unpack(study.models("throughput")),
-        autoencoder=rules.train_autoencoder.output.model,
-        scale=rules.measure_latent_scale.output.scale,
-        volumes=rules.pack_volumes.output.volumes,
-        masks=rules.pack_volumes.output.masks,
-        index=rules.pack_volumes.output.index,
+        **MODEL_FILES,
     output:
         table="<results>/tables/throughput.tsv",
         text="<results>/tables/throughput.md",
@@ -277,10 +241,8 @@ rule measure_throughput:
         mem_mb=memory(32000),
         runtime=minutes(120),
     params:
-        methods=study.methods("throughput").as_params(looks=False),
-        loaders=study.loaders("throughput"),
+        **study.model_params("throughput"),
         study=lookup(within=config, dpath="study"),
-        diffusion=lookup(within=config, dpath="diffusion"),
         settings=lookup(within=config, dpath="evaluation/throughput"),
         seed=plan.seeds[0],
         code=study.evaluation_code("measure_throughput", "throughput"),

@@ -4,19 +4,11 @@
 
 rule train_network:
     input:
+        **SCANS,
         starting_weights=study.pretrained,
-        volumes=rules.pack_volumes.output.volumes,
-        masks=rules.pack_volumes.output.masks,
-        index=rules.pack_volumes.output.index,
         mu=branch(study.in_latents, then=rules.encode_latents.output.mu, otherwise=[]),
-        sigma=branch(
-            study.in_latents, then=rules.encode_latents.output.sigma, otherwise=[]
-        ),
-        scale=branch(
-            study.in_latents,
-            then=rules.measure_latent_scale.output.scale,
-            otherwise=[],
-        ),
+        sigma=branch(study.in_latents, then=rules.encode_latents.output.sigma, otherwise=[]),
+        scale=branch(study.in_latents, then=rules.measure_latent_scale.output.scale, otherwise=[]),
         stands_on=study.stands_on,
     output:
         model="<results>/{network}/seed-{seed}/model.safetensors",
@@ -50,10 +42,8 @@ rule train_network:
 
 rule encode_semantics:
     input:
+        **SCANS,
         model=rules.train_network.output.model,
-        volumes=rules.pack_volumes.output.volumes,
-        masks=rules.pack_volumes.output.masks,
-        index=rules.pack_volumes.output.index,
     output:
         codes="<results>/codes/{network}/seed-{seed}.npy",
     log:

@@ -4,11 +4,7 @@
 rule preprocess_scan:
     input:
         # A real cohort is there: its batch is made again when the fingerprint changes.
-        cohort=branch(
-            lookup(within=config, dpath="cohort/source") == "simulated",
-            then=rules.read_bids.output.scans,
-            otherwise=[],
-        ),
+        cohort=branch(study.simulated, then=rules.read_bids.output.scans, otherwise=[]),
     output:
         batch="<results>/manifest/batches/batch-{batch}.tsv",
     log:
@@ -101,3 +97,7 @@ rule pack_volumes:
         "Packing the scans that passed into one array"
     script:
         "../scripts/pack_volumes.py"
+
+
+# What most rules read: the scans that passed.
+SCANS = dict(rules.pack_volumes.output.items())

@@ -6,7 +6,7 @@ import numpy as np
 
 from ldae.data.volumes import VolumeStore
 from ldae.evaluation.codes import encode_semantics
-from ldae.methods import resolve
+from ldae.references import resolve
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ldae.methods import resolve
+from ldae.references import resolve
 from ldae.training.job import TrainingData, TrainingJob
 from ldae.workflow.entry import rule_entry
 

@@ -40,17 +40,6 @@ ROWS = (
 )
 
 
-# Scripts of rules that have another name.
-SCRIPTS = {
-    "plot_age": "plot_figure",
-    "plot_cohort": "plot_figure",
-    "plot_quality": "plot_figure",
-    "plot_training": "plot_figure",
-    "tabulate_probes": "tabulate",
-    "train_ldae": "train_network",
-}
-
-
 class TinyStudy:
     """Study that is written to disk on construction.
 
@@ -156,15 +145,16 @@ class TinyStudy:
                 {"method": method, "run": run},
             )
         probes = [self.path(f"probes/{case}.json") for case in (LDAE, PCA)]
-        self.job("tabulate_probes", probes, {"tables/probes.tsv": ROWS})
+        self.job("tabulate", probes, {"tables/probes.tsv": ROWS}, {"table": "probes"})
         tables = [self.path("tables/probes.tsv")]
-        self.job("plot_age", tables, {}, status=FAILED)
-        self.job("plot_age", tables, self._figure("age", "method\tmae\nldae\t5.2\n"))
+        age = self._figure("age", "method\tmae\nldae\t5.2\n")
+        self.job("plot_figure", tables, {}, {"figure": "age"}, status=FAILED)
+        self.job("plot_figure", tables, age, {"figure": "age"})
         heads = "scan\tplane\n" + "".join(f"{self.hidden(p)}\taxial\n" for p in SUBJECTS)
-        self.job("plot_cohort", volumes, self._figure("cohort", heads))
+        self.job("plot_figure", volumes, self._figure("cohort", heads), {"figure": "cohort"})
         shown = [self.path(f"figures/{name}.png") for name in ("age", "cohort")]
         self.job("build_report", [*shown, *tables], {"report.html": "<h1>Report</h1>"})
-        self.job("plot_training", [], {}, status=STARTED)
+        self.job("plot_figure", [], {}, {"figure": "training"}, status=STARTED)
 
     def _figure(self, name: str, data: str) -> dict[str, str | bytes]:
         picture = self.path(f"figures/{name}.png")
@@ -192,7 +182,7 @@ class TinyStudy:
         name = f"{self._time:%Y%m%dT%H%M%SZ}-{len(list(self.results.rglob('*.json'))):08x}"
         record: dict[str, Any] = {
             "rule": rule,
-            "script": f"scripts/{SCRIPTS.get(rule, rule)}.py",
+            "script": f"scripts/{rule}.py",
             "wildcards": wildcards or {},
             "params": self.places.plain({"code": "0123456789abcdef", **(params or {})}),
             "seed": (params or {}).get("seed", 0),

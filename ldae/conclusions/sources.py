@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ldae.methods import resolve
+from ldae.references import resolve
 
 READERS = "ldae.conclusions.readers"
 

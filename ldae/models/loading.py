@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from ldae.diffusion.schedule import NoiseSchedule
-from ldae.methods import Methods, resolve
+from ldae.methods import Methods
 from ldae.models.base import DiffusionAutoencoder
+from ldae.references import resolve
 
 
 def load_models(

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from ldae import slurm
 from ldae.errors import InputError, Interrupted
 from ldae.leakage import fitted_on, require_unseen
-from ldae.methods import resolved
 from ldae.paths import WORKFLOW
 from ldae.provenance import record as provenance
 from ldae.provenance.code import raw_digest, references_in
 from ldae.provenance.environment import container, locks
 from ldae.provenance.places import Places, study_places
+from ldae.references import resolved
 from ldae.workflow import determinism
 
 if TYPE_CHECKING:

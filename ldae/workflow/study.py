@@ -174,6 +174,14 @@ class Study:
         methods = self.plan.methods.models(evaluation).values()
         return {m.network: str(self.networks[m.network].model) for m in methods if m.network}
 
+    def model_params(self, evaluation: str) -> dict[str, Any]:
+        """Parameters by which a job of an evaluation loads its models."""
+        return {
+            "methods": self.methods(evaluation).as_params(looks=False),
+            "loaders": self.loaders(evaluation),
+            "diffusion": self.config["diffusion"],
+        }
+
     def models(self, evaluation: str) -> Callable[[Any], dict[str, str]]:
         """Input function: weights of all networks of an evaluation, by name."""
         names = {m.network for m in self.methods(evaluation).values() if m.network}
@@ -191,6 +199,11 @@ class Study:
         names = dict.fromkeys(m.network for m in methods if m.edit is not None)
         codes = "codes/{}/seed-{}.npy"
         return {f"{n}_codes": self.results(codes.format(n, wildcards.seed)) for n in names}
+
+    @property
+    def probe_params(self) -> dict[str, Any]:
+        """Parameters by which a job chooses the strength of its probes."""
+        return {name: self.config["probes"][name] for name in ("c_grid", "alpha_grid", "n_folds")}
 
     def outer_folds(self, wildcards: Any) -> Any:
         """Folds of the probes' cross-validation; None for codes that were learned from labels.
@@ -224,7 +237,7 @@ class Study:
     def code(self, script: str, *references: str) -> Callable[[Any], str]:
         """Parameter: digest of a script and of `references`, made when a job asks for it.
 
-        `references` are those that the script resolves (:func:`ldae.methods.resolve`).
+        `references` are those that the script resolves (:func:`ldae.references.resolve`).
         """
         path = self.scripts / f"{script}.py"
         return lambda wildcards: code.code_digest(path, *references)

@@ -106,11 +106,11 @@ def test_steps_tools_and_connections_are_consistent(public_study, public_crate):
     assert ids(engine["result"]) == {"#run"}
     links = {
         (entities[i]["sourceParameter"]["@id"], entities[i]["targetParameter"]["@id"])
-        for i in ids(steps["tabulate_probes"]["connection"])
+        for i in ids(steps["tabulate"]["connection"])
     }
     assert links == {
         ("#parameter/fit_probe/output/results/probes/%24method/%24run.json",
-         "#parameter/tabulate_probes/input/results/probes/%24method/%24run.json")
+         "#parameter/tabulate/input/results/probes/%24method/%24run.json")
     }  # fmt: skip
     for entity in entities.values():
         for key, value in entity.items():

@@ -35,7 +35,7 @@ def test_masks_of_the_cohort_are_not_counted_as_scans(tmp_path):
     mask.write_bytes(b"mask")
     study.job("quality_control", [*scans, mask], {"qc/qc.tsv": "scan\n"})
     figure = {"figures/quality.tsv": "a\n"}
-    study.job("plot_quality", [study.path("qc/qc.tsv")], figure)
+    study.job("plot_figure", [study.path("qc/qc.tsv")], figure, {"figure": "quality"})
     text = describe_origin(load_history(study.results), study.results / "figures/quality.tsv")
     assert text.startswith("From 3 raw scans of 3 participants"), text
 

@@ -21,7 +21,7 @@ from ldae.report.ancestry import BOX, lay_out
 
 BEHIND_AGE = {
     "read_bids": 1, "preprocess_scan": 2, "pack_volumes": 1, "train_network": 1,
-    "encode_semantics": 1, "fit_voxel_pca": 1, "fit_probe": 2, "tabulate_probes": 1, "plot_age": 1,
+    "encode_semantics": 1, "fit_voxel_pca": 1, "fit_probe": 2, "tabulate": 1, "plot_figure": 1,
 }  # fmt: skip
 LDAE = {"method": "ldae", "split": "test"}
 
@@ -39,8 +39,9 @@ def test_tree_of_a_figure_has_each_job_once_and_ends_at_raw_scans(public_study, 
     named = [line.partition("─ ")[2].split()[0] for line in lines if "─ " in line]
     for rule in BEHIND_AGE:
         assert named.count(rule) == (2 if rule == "fit_probe" else 1), rule
-    assert "plot_cohort" not in named and "build_report" not in named
+    assert "build_report" not in named
     tree = "\n".join(lines)
+    assert "figure=age" in tree and "cohort" not in tree
     assert "preprocess_scan ×2 batch=0 … 1" in tree
     assert "raw: <bids>/sub-*  3 files" in tree and "raw: <bids>/participants.tsv" in tree
     assert "n_steps 30" in tree and "seed 7" in tree
@@ -51,7 +52,7 @@ def test_json_of_a_figure_names_every_job_and_every_raw_scan(public_study, capsy
     description = json.loads(capsys.readouterr().out)
     rules = [job["rule"] for job in description["jobs"]]
     assert {rule: rules.count(rule) for rule in rules} == BEHIND_AGE
-    assert rules[0] == "plot_age" and description["jobs"][0]["parents"] == [
+    assert rules[0] == "plot_figure" and description["jobs"][0]["parents"] == [
         description["jobs"][1]["id"]
     ]
     raw = [file["path"] for file in description["raw"]]
@@ -125,7 +126,7 @@ def test_pictures_are_the_same_each_time(public_study, tmp_path):
     subprocess.run(command, cwd=ROOT, env={"PYTHONHASHSEED": "1"}, check=True, capture_output=True)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     drawing = (tmp_path / "a.svg").read_text()
-    for text in ["read_bids", "fit_probe", "train_network", "plot_age", "raw files", "2 jobs"]:
+    for text in ["read_bids", "fit_probe", "train_network", "plot_figure", "raw files", "2 jobs"]:
         assert text in drawing, text
     assert main(["trace", figure, "--picture", str(tmp_path / "a.txt")]) == 2
 

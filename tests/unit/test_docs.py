@@ -13,7 +13,8 @@ import yaml
 
 from ldae.diffusion.sampler import DDIM, Sampler
 from ldae.diffusion.schedule import NoiseSchedule
-from ldae.methods import plugins, resolve
+from ldae.methods import plugins
+from ldae.references import resolve
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"

@@ -35,7 +35,7 @@ class Job:
     log = Named(text="results/logs/make_it/a.log")
 from ldae.workflow.entry import rule_entry
 from ldae.errors import InputError
-from ldae.methods import resolve
+from ldae.references import resolve
 """
 
 

@@ -38,7 +38,8 @@ from ldae.figures.theme import PALETTE, save_figure, shown_models
 from ldae.figures.throughput import plot_throughput
 from ldae.figures.training import plot_training
 from ldae.figures.verdicts import plot_verdicts
-from ldae.methods import METHODS, Look, Methods, Role, resolve, study_methods, study_networks
+from ldae.methods import METHODS, Look, Methods, Role, study_methods, study_networks
+from ldae.references import resolve
 from ldae.report.page import SECTIONS
 from ldae.statistics.tables import tidy, write_table
 from ldae.workflow.config import complete_config

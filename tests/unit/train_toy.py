@@ -86,6 +86,8 @@ def write_data(folder: Path) -> None:
     autoencoder = Autoencoder(2, [8], 1, 3, 4).eval()
     paths = folder / "mu.npy", folder / "sigma.npy"
     encode_latents(autoencoder, read_store(folder), 5, torch.device("cpu"), *paths)
+    scale = measure_latent_scale(np.load(folder / "mu.npy"), read_store(folder).index)
+    (folder / "scale.json").write_text(json.dumps({"scale": scale}))
 
 
 def read_store(folder: Path) -> VolumeStore:
@@ -112,8 +114,6 @@ def sections_of(stage: str, **changes: Any) -> dict[str, dict[str, Any]]:
 
 def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
     """Train one stage; the LDAE needs the prior of tag ``prior``."""
-    scale = measure_latent_scale(np.load(folder / "mu.npy"), read_store(folder).index)
-    (folder / "scale.json").write_text(json.dumps({"scale": scale}))
     data = TrainingData(
         *(folder / name for name in ("v.npy", "m.npy", "i.tsv", "mu.npy", "sigma.npy")),
         scale=folder / "scale.json",

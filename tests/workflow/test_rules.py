@@ -13,8 +13,9 @@ import yaml
 from ldae.conclusions.registry import TABLES
 from ldae.diffusion.sampler import Sampler
 from ldae.figures.registry import FIGURES
-from ldae.methods import METHODS, NETWORKS, resolve
+from ldae.methods import METHODS, NETWORKS
 from ldae.provenance.code import code_files
+from ldae.references import resolve
 from ldae.workflow.config import leaves
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +39,11 @@ def rules() -> dict[str, str]:
 
 
 RULES = rules()
+# Names that rules take from a dictionary: of the workflow's Python, and of ldae.workflow.study.
+SHARED = {"SCANS": {"volumes", "masks", "index"}}
+SHARED["MODEL_FILES"] = SHARED["SCANS"] | {"autoencoder", "scale"}
+SHARED["study.model_params"] = {"methods", "loaders", "diffusion"}
+SHARED["study.probe_params"] = {"c_grid", "alpha_grid", "n_folds"}
 SCRIPTS = {name: re.search(r'"\.\./scripts/(\w+)\.py"', text)[1] for name, text in RULES.items()}
 # What the rules make that are not named for one thing.
 PRODUCTS = {"tabulate": TABLES, "plot_figure": FIGURES}
@@ -91,6 +97,8 @@ def test_script_uses_what_its_rule_gives(name):
     for directive in ("input", "output", "params"):
         block = re.search(rf"^    {directive}:\n((?:        .*\n)+)", RULES[name], re.M)
         given = set(re.findall(r"^        (\w+)=", block[1], re.M)) if block else set()
+        for shared in re.findall(r"^        \*\*([\w.]+)", block[1], re.M) if block else ():
+            given |= SHARED[shared]
         used = set(re.findall(rf"snakemake\.{directive}\.(\w+)", script))
         if f"snakemake.{directive}.items()" in script:
             used = given
@@ -109,7 +117,10 @@ def test_every_setting_reaches_a_rule_and_is_read():
     for name, text in RULES.items():
         for path in re.findall(r'(?:dpath=|section\()"([^"]+)"', text):
             looked_up.setdefault(path, set()).add(name)
-    looked_up["probes/outer_folds"] = {"fit_probe"}  # by way of the study: not for every method
+    # by way of the study: folds are not for every method, the grids for two rules
+    looked_up["probes/outer_folds"] = {"fit_probe"}
+    for key in SHARED["study.probe_params"]:
+        looked_up[f"probes/{key}"] = {"fit_probe", "manipulate_attribute"}
     for network in NETWORKS:
         for section in network.sections:
             looked_up.setdefault(section, set()).add("train_network")

@@ -20,7 +20,7 @@ A call inside a log message does count, unless it is a built-in function without
 **What cannot be seen.** Names that are computed when the program runs: a module imported by a
 computed name, or a file whose name is put together of more than constants. A rule whose script uses
 such a function hands its name to :func:`code_digest` as a reference; jobs look it up with
-:func:`ldae.methods.resolve`, which notes it for their record, so that the audit can ask for the
+:func:`ldae.references.resolve`, which notes it for their record, so that the audit can ask for the
 same digest. Code that uses a module as a value
 (``getattr(module, name)``), ``eval``, ``exec``, ``globals()`` or ``vars()`` counts the whole
 module; code that reads docstrings, annotations or source counts the text of all that it reaches,
