@@ -19,10 +19,10 @@ from ldae.methods import (
     Role,
     Space,
     describe_change,
-    resolve,
     study_methods,
     study_variants,
 )
+from ldae.references import resolve
 
 STUDY = Methods(METHODS)
 CONFIG: dict[str, Any] = {
