@@ -1,8 +1,9 @@
 """Whose scans a fitted statistic saw, noted where it is fitted and written into the job's record.
 
-A statistic that saw a person of the test split makes every number of that person worthless. What a
-fit reads is known only where it reads, so each fit of the library says so here. A job that fitted
-on a test person fails, and the audit compares the records with the split again.
+A statistic that saw a participant of the test split makes every number of that participant
+worthless. What a fit reads is known only where it reads, so each fit of the library says so here.
+A job that fitted on a test participant fails, and the audit compares the records with the split
+again.
 """
 
 from __future__ import annotations
@@ -36,17 +37,17 @@ def fitted_on() -> dict[str, list[str]]:
 
 
 def require_unseen(split: Path) -> None:
-    """Check that this process has fitted nothing on a person of the test split.
+    """Check that this process has fitted nothing on a participant of the test split.
 
     Parameters
     ----------
     split
-        ``split.tsv`` of the study; before there is one, nothing can be fitted on the wrong person.
+        ``split.tsv`` of the study; before there is one, no participant is a test participant.
 
     Raises
     ------
     InputError
-        Naming the statistic and the people.
+        Naming the statistic and the participants.
     """
     if not split.is_file():
         return
@@ -56,6 +57,6 @@ def require_unseen(split: Path) -> None:
     for statistic, subjects in fitted_on().items():
         seen = [subject for subject in subjects if subject in test]
         if seen:
-            whom = f"{len(seen)} people of the test split, such as {seen[0]}"
-            remedy = "Fit it on people of another split"
+            whom = f"{len(seen)} participants of the test split, such as {seen[0]}"
+            remedy = "Fit it on participants of another split"
             raise InputError(split, f"{statistic} was fitted on {whom}", remedy)

@@ -62,6 +62,6 @@ def resolved() -> list[str]:
     """References that this process has resolved, sorted: its record names them.
 
     The digest of a job's code (:func:`ldae.provenance.code.code_digest`) is of its script and of
-    these, which nobody can see by reading the script.
+    these, which the script does not show.
     """
     return sorted(_resolved)

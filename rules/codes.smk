@@ -161,6 +161,6 @@ rule read_true_volumes:
     params:
         code=code_digest("read_true_volumes"),
     message:
-        "Reading the true volumes of the simulated people"
+        "Reading the true volumes of the simulated participants"
     script:
         "../scripts/read_true_volumes.py"

@@ -22,7 +22,7 @@ rule simulate_cohort:
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("simulate_cohort"),
     message:
-        "Simulating raw heads of people with and without Alzheimer's disease"
+        "Simulating raw heads of participants with and without Alzheimer's disease"
     script:
         "../scripts/simulate_cohort.py"
 

@@ -144,7 +144,7 @@ rule render_true_effects:
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("render_true_effects"),
     message:
-        "Rendering what disease and age would do to the simulated people"
+        "Rendering what disease and age would do to the simulated participants"
     script:
         "../scripts/render_true_effects.py"
 

@@ -30,7 +30,7 @@ with rule_entry(snakemake) as run:
         shape=store.shape,
         device=run.torch_device(),
     )
-    known = snakemake.input.effects  # nothing for real people
+    known = snakemake.input.effects  # nothing for a real cohort
     scores, examples = manipulate_attribute(
         store=store,
         models=models,

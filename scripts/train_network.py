@@ -1,4 +1,4 @@
-"""Rule entry point: train a network, or go on where an earlier attempt stopped."""
+"""Rule entry point: train a network, or continue where an earlier attempt stopped."""
 
 from pathlib import Path
 

@@ -139,7 +139,7 @@ STATEMENTS = (
         where=OVER_AMOUNTS, evaluation="manipulation", needs=(TRUTH,),
     ),
     Statement(
-        MANIPULATION, "at least {bound} of the edited scans keep the person's identity",
+        MANIPULATION, "at least {bound} of the edited scans keep the participant's identity",
         "manipulation", "identity_kept", bound("identity_kept"),
         where=OVER_AMOUNTS, evaluation="manipulation",
     ),

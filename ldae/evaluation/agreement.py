@@ -24,7 +24,7 @@ STRUCTURES = {
 """Structures compared, by the first column of ``regions.tsv``; and what references call them."""
 
 SCAN_NAMES = ("scan", "participant_id")
-"""Columns by which a reference may name its scans; people with one scan may go by their name."""
+"""Columns by which a reference may name its scans; subjects with one scan may be named alone."""
 
 METHOD = "region_volumes"
 
@@ -47,7 +47,7 @@ def pair_volumes(
     Returns
     -------
     pandas.DataFrame
-        structure, scan, subject, measured, reference; ml in the person's head.
+        structure, scan, subject, measured, reference; ml in the subject's head.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def pair_volumes(
     key = "scan" if name == "scan" or measured["scan"].isin(reference.index).any() else "subject"
     if key == "subject" and measured["subject"].duplicated().any():
         raise InputError(
-            reference_tsv, "has one row per person, the study several scans of some",
+            reference_tsv, "has one row per subject, the study several scans of some",
             "Name the scans in a column scan.",
         )  # fmt: skip
     shared = measured[measured[key].isin(reference.index)]
@@ -112,8 +112,8 @@ def compare_volumes(
     -------
     pandas.DataFrame
         Table ``volumes``: ``correlation`` over all scans; ``change_correlation`` of the changes
-        since each person's first scan, where people have several; ``error_ml`` (mean absolute) and
-        ``bias_ml`` (mean of measured minus reference).
+        since each subject's first scan, where subjects have several; ``error_ml`` (mean absolute)
+        and ``bias_ml`` (mean of measured minus reference).
     """
     rows: list[dict[str, object]] = []
     for structure in pairs["structure"].unique().tolist():
@@ -130,13 +130,13 @@ def compare_volumes(
             "error_ml": (np.abs(error), subjects, weighted_mean),
             "bias_ml": (error, subjects, weighted_mean),
         }
-        for metric, (entries, people, statistic) in measures.items():
+        for metric, (entries, subjects, statistic) in measures.items():
             if len(entries) == 0:
                 continue
-            value, low, high = subject_bootstrap(entries, people, statistic, n_bootstrap, seed)
+            value, low, high = subject_bootstrap(entries, subjects, statistic, n_bootstrap, seed)
             rows.append(
                 {"method": METHOD, "structure": structure, "metric": metric}
                 | {"value": value, "ci_low": low, "ci_high": high}
-                | {"n_subjects": len(set(people)), "n_scans": len(entries)}
+                | {"n_subjects": len(set(subjects)), "n_scans": len(entries)}
             )
     return tidy(rows, "volumes", cohort=cohort, seeds={}, split="all")

@@ -197,7 +197,7 @@ def measure_region_volumes(
         Regions on the study's grid.
     scale
         Mean stretch of each scan's affine to the template, by scan (``scale`` of ``qc.tsv``); its
-        cube brings volumes back to the person's head.
+        cube brings volumes back to the subject's head.
     batch_size
         Scans at a time.
 
@@ -205,8 +205,8 @@ def measure_region_volumes(
     -------
     pandas.DataFrame
         scan, subject, and ``<structure>_ml`` of ``REGION_COLUMNS``, ``hippocampi_ml`` and
-        ``brain_ml`` in the person's head, ``head_ml``, the volume inside the mask, and ``to_head``,
-        the factor from volumes in template space.
+        ``brain_ml`` in the subject's head, ``head_ml``, the volume inside the mask, and
+        ``to_head``, the factor from volumes in template space.
 
     Raises
     ------
@@ -233,7 +233,7 @@ def measure_region_volumes(
 
 
 def template_volumes(table: pd.DataFrame) -> np.ndarray:
-    """Volumes in template space (N, 6), ml, of ``REGION_COLUMNS``: the person's head taken out."""
+    """Volumes in template space (N, 6), ml, of ``REGION_COLUMNS``: the subject's head taken out."""
     columns = [f"{name}_ml" for name in REGION_COLUMNS]
     to_head = table["to_head"].to_numpy(float)
     volumes: np.ndarray = table[columns].to_numpy(float) / to_head[:, None]

@@ -1,4 +1,4 @@
-"""Filling in a visit that was not made: interpolation between two visits of one person."""
+"""Filling in a visit that was not made: interpolation between two visits of one participant."""
 
 from __future__ import annotations
 
@@ -96,13 +96,13 @@ def interpolate_gaps(
     Raises
     ------
     ValueError
-        If nobody in the split has three visits, or there is no model.
+        If no participant of the split has three visits, or there is no model.
     """
     if not models:
         raise ValueError("interpolation needs a model for its latents")
     triples = find_triples(store.index, split, max_triples, seed)
     if not triples:
-        raise ValueError(f"nobody in the split {split} has three visits")
+        raise ValueError(f"no participant of the split {split} has three visits")
     reference = next(iter(models))
     ends = np.unique([row for t in triples for row in (t.rows[0], t.rows[2])])
     middles = np.unique([t.rows[1] for t in triples])

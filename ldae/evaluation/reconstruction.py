@@ -66,7 +66,7 @@ def evaluate_reconstruction(
     voxel_steps
         The same for models in voxel space, whose steps cost many times more.
     n_scans
-        Scans evaluated, from as many people as possible; None is the whole split.
+        Scans evaluated, from as many participants as possible; None is the whole split.
     windows
         SSIM windows, voxels.
     batch_size
@@ -179,7 +179,8 @@ def vary_stochastic(
 
     Metrics: ``ssim_pairwise`` (between samples of one y), ``std`` (voxel-wise deviation
     over samples, averaged), ``code_distance`` (‖E(x̂) - y‖ over the root mean square distance
-    between codes of different people; 0 when the samples keep the code, 1 when they are strangers).
+    between codes of different participants; 0 when the samples keep the code, 1 when they differ
+    as much).
 
     Parameters
     ----------
@@ -190,7 +191,7 @@ def vary_stochastic(
     n_steps
         Sampler steps.
     n_scans
-        Scans whose code is fixed, from different people.
+        Scans whose code is fixed, from different participants.
     n_samples
         Draws of z_T for each, at least 2.
     window
@@ -214,7 +215,7 @@ def vary_stochastic(
         y_all = _codes_of(model, store, rows, batch_size)
         if y_all is None:
             continue
-        between = _distance_between_people(y_all, store.index["subject"].to_numpy(str)[rows])
+        between = _distance_between_subjects(y_all, store.index["subject"].to_numpy(str)[rows])
         for row, y in zip(rows, y_all, strict=True):
             of_row, draws = np.array([row]), range(n_samples)
             noise = [scan_noise(model.latent_shape, of_row, seed, draw) for draw in draws]
@@ -285,8 +286,8 @@ def _spread_of_samples(
             yield {"region": region, "window": size, "metric": metric, "value": float(value)}
 
 
-def _distance_between_people(y: Tensor, subjects: np.ndarray) -> float:
-    """Root mean square distance between codes of different people; NaN with one person only."""
+def _distance_between_subjects(y: Tensor, subjects: np.ndarray) -> float:
+    """Root mean square distance between codes of different participants; NaN with one only."""
     distance = torch.cdist(y.double().cpu(), y.double().cpu()).numpy()
     different = subjects[:, None] != subjects[None, :]
     return float(np.sqrt((distance[different] ** 2).mean())) if different.any() else float("nan")

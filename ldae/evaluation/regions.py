@@ -33,7 +33,7 @@ ATLAS_SPACING_MM = 2.0
 """Spacing at which the regions are drawn."""
 
 PRIOR_BLUR_MM = 4.0
-"""What is left between people after an affine registration, as a blur of the tissue maps."""
+"""What is left between subjects after an affine registration, as a blur of the tissue maps."""
 
 PRIOR_FLOOR = 0.02
 """Least prior probability of a tissue, so that no place forbids one."""
@@ -203,7 +203,7 @@ def measure_regions(
 ) -> dict[str, NDArray[np.float64]]:
     """Volume of each structure in each scan, ml in template space, (B,).
 
-    Divide by the determinant of the affine to the template for millilitres in the person's head.
+    Divide by the determinant of the affine to the template for millilitres in the subject's head.
 
     Parameters
     ----------

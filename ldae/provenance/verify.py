@@ -148,7 +148,7 @@ def _read_scans(path: Path) -> dict[str, tuple[int, str]]:
 
 
 def describe_comparison(found: Comparison) -> Iterator[str]:
-    """Lines that tell a person what was found."""
+    """Lines that state what was found."""
     total = len(found.same) + len(found.changed) + len(found.missing)
     yield f"scans of the crate   {total}"
     renamed = f", {found.renamed} of them under another name" if found.renamed else ""

@@ -36,7 +36,10 @@ OVERALL_METRICS = (
 SHARES = ("identity_kept", "truth_agreement")
 """Measures of edits that are 0 or 1 for each scan, so that their means are shares."""
 
-SLOPES = {"response_slope": "off_target_ratio", "people_slope": "off_target_ratio_participants"}
+SLOPES = {
+    "response_slope": "off_target_ratio",
+    "participant_slope": "off_target_ratio_participants",
+}
 """For each slope of a judge's response, the metric of its ratio, off-target over on-target. The
 slope is per amount of the edit, or per unit of the attribute between real participants."""
 
@@ -159,7 +162,7 @@ def tabulate_scores(
             overall = summarise_scores(edits, conditions, n_bootstrap, seed, SHARES)
             ratios = _off_target(scores, n_bootstrap, seed)
             alone = (overall["metric"] == "identity_kept") & overall["value"].isna()
-            overall.loc[alone, "note"] = "none: nobody edited has another visit in this split"
+            overall.loc[alone, "note"] = "none: no edited participant has another visit here"
             rows = pd.concat([rows[rows["value"].notna()], overall, ratios], ignore_index=True)
             rows = rows[rows["value"].notna() | (rows["note"] != "")]
     return tidy(rows, table, cohort=cohort, seeds=seeds_of_scores(scores, methods))

@@ -257,7 +257,7 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
 
 
 def _plan_tasks(cohort: CohortSummary, diagnoses: Diagnoses, left_out: dict[str, str]) -> list[str]:
-    """What probes can predict of these people; adds to `left_out` what they cannot."""
+    """What probes can predict of these participants; adds to `left_out` what they cannot."""
     tasks = []
     missing = diagnoses.missing(pd.Series(cohort.diagnoses))
     if not missing:

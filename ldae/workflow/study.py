@@ -259,7 +259,7 @@ class Study:
     def memory(self, base: float, scans: float = 0.0) -> Demand:
         """Memory that a rule asks for, MB; half as much again with the second and third attempt.
 
-        Later attempts are those of trainings that go on in pieces, and need no more.
+        Later attempts are those of trainings that continue in pieces, and need no more.
 
         Parameters
         ----------

@@ -231,7 +231,7 @@ def test_targeted_edits_stand_beside_the_papers(edited: Edited) -> None:
     both = paper.merge(targeted, on=[*keys, "note"], validate="one_to_one")
     assert len(both) == len(paper) == len(targeted)
     # One unedited decoding, the same people and judges for both.
-    same = both["metric"].isin(["people_slope", "truth_ceiling"]) | (both["amount"] == 0)
+    same = both["metric"].isin(["participant_slope", "truth_ceiling"]) | (both["amount"] == 0)
     np.testing.assert_array_equal(both.loc[same, "value_x"], both.loc[same, "value_y"])
     responses = both[(both["metric"] == "response") & ~same]
     assert (responses["value_x"] != responses["value_y"]).all()
@@ -250,7 +250,7 @@ def test_responses_count_in_deviations_between_people(edited: Edited, store: Vol
     scores, _, _ = edited
     # What the attribute does to people, in the same unit: the groups' distance over the deviation
     # of everyone, at most 2 for two groups of one size, and near it where they hardly overlap.
-    people = scores[(scores["metric"] == "people_slope") & (scores["task"] == "ad_vs_cn")]
+    people = scores[(scores["metric"] == "participant_slope") & (scores["task"] == "ad_vs_cn")]
     own = people[(people["attribute"] == "ad_vs_cn") & (people["judge"] == "voxels")]
     assert 1.5 < own["value"].mean() <= 2.0
     half_a, _ = halve_subjects(store.index, 0)
@@ -331,7 +331,7 @@ def test_few_people_who_agree_prove_little() -> None:
 
 def test_off_target_ratio_is_that_of_the_slopes() -> None:
     rows = []
-    for metric, on, off in (("response_slope", 2.0, 0.5), ("people_slope", 1.0, -0.8)):
+    for metric, on, off in (("response_slope", 2.0, 0.5), ("participant_slope", 1.0, -0.8)):
         for i in range(20):
             common = {"task": "ad_vs_cn", "judge": "code", "scan": f"s{i}", "subject": f"p{i}"}
             wiggle = 0.1 * (-1) ** i
@@ -359,4 +359,4 @@ def test_off_target_ratio_is_that_of_the_slopes() -> None:
     assert ratio.loc["off_target_ratio_participants", "value"] == pytest.approx(0.8)
     unjudged = scores[scores["attribute"] == "sex"]
     table = tabulate_scores(unjudged, "manipulation", STUDY, cohort="toy", n_bootstrap=200, seed=0)
-    assert set(table["metric"]) == {"response_slope", "people_slope"}, "no ratio to nothing"
+    assert set(table["metric"]) == {"response_slope", "participant_slope"}, "no ratio to nothing"

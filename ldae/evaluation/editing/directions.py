@@ -3,8 +3,8 @@
 The paper moves a code along the weights of a probe. Weights tell what reads an attribute off the
 code, and not how the code changes with it (Haufe et al. 2014, NeuroImage 87:96-110): they point as
 well along what merely has to be subtracted for a clean reading. The targeted direction goes as
-codes change with the attribute between people, and leaves the readings of the others where they
-are.
+codes change with the attribute between participants, and leaves the readings of the others where
+they are.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def targeted_directions(
     targets: Mapping[str, np.ndarray],
     probes: Mapping[str, Probe],
 ) -> dict[str, Direction]:
-    """What each attribute does to people's codes, without what the probes of the others would read.
+    """What each attribute does to codes, without what the probes of the others would read.
 
     The effect β_k of an attribute on the standardised code comes from the regression of codes on
     all attributes. Its direction is the move δ_k that is nearest to β_k, in the covariance Σ of
@@ -91,16 +91,16 @@ def targeted_directions(
     that leave the other probes, with weights W in the same standardisation, where they are
     (Wᵀ δ_k = 0): δ_k = β_k - Σ W (Wᵀ Σ W)⁻¹ Wᵀ β_k.
 
-    Chosen on validation people of the default study over the smallest move that raises the own
-    probe by one and holds the others, Σ V (Vᵀ Σ V)⁻¹ e_k with all weights V: the judges of volumes
-    hardly saw those edits of disease, and with Σ within the groups they saw the opposite.
+    Chosen on validation participants of the default study over the smallest move that raises the
+    own probe by one and holds the others, Σ V (Vᵀ Σ V)⁻¹ e_k with all weights V: the judges of
+    volumes hardly saw those edits of disease, and with Σ within the groups they saw the opposite.
 
     Parameters
     ----------
     codes
-        Codes of the people who gave the probes, (N, dim).
+        Codes of the participants who gave the probes, (N, dim).
     subjects
-        Subject of each row, (N,); each person weighs one in the regression.
+        Subject of each row, (N,); each participant weighs one in the regression.
     targets
         Attribute of each row by name, (N,); NaN where it has none.
     probes
@@ -151,7 +151,7 @@ def _effects(
 ) -> dict[str, np.ndarray]:
     """Change of the standardised code with each attribute, the others as they are, (dim,) each.
 
-    Least squares over people; those without an attribute have a level of their own.
+    Least squares over participants; those without an attribute have a level of their own.
     """
     columns = [np.ones(len(standard))]
     place = {}

@@ -28,7 +28,7 @@ TREND_METRICS = ("ventricle_change_ml", "hippocampus_change_ml", "response")
 """Responses whose dependence on the amount is summed up by rank correlation and monotone share."""
 
 GROUP_DIFFERENCE = "group_difference"
-"""Trivial edit: add a multiple of the training people's mean difference, the same for everyone."""
+"""Trivial edit: add a multiple of the training participants' mean difference to every scan."""
 
 Measures = dict[tuple[str, str, str], np.ndarray]
 """(metric, attribute, judge) to one number per scan."""
@@ -305,7 +305,7 @@ class Gallery:
         self.norms = (self.values**2).sum(1)
 
     def identity_kept(self, x_hat: Tensor, rows: np.ndarray) -> np.ndarray:
-        """1 where the nearest other scan is the same person's, else 0; NaN if alone."""
+        """1 where the nearest other scan is the same participant's, else 0; NaN if alone."""
         values = x_hat[:, 0].numpy()[:, self.inside]
         distance = self.norms - 2 * values @ self.values.T
         distance[self.rows[None, :] == rows[:, None]] = np.inf

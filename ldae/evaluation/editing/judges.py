@@ -1,7 +1,7 @@
-"""Who judges an edit: probes of people whom the edit's direction has not seen.
+"""Who judges an edit: probes of participants whom the edit's direction has not seen.
 
-The training people are halved. The first half gives the directions and weighs the judges, the
-second fits the judges. A judge's score counts in deviations between people, so responses to
+The training participants are halved. The first half gives the directions and weighs the judges, the
+second fits the judges. A judge's score counts in SD between participants, so responses to
 different attributes, and of different judges, can be compared.
 """
 
@@ -69,7 +69,7 @@ class Judge:
     Attributes
     ----------
     probe
-        Fitted on the second half of the training people.
+        Fitted on the second half of the training participants.
     deviation
         Deviation of its score over the first half, whom it has not seen.
     skill
@@ -81,14 +81,14 @@ class Judge:
     skill: float
 
     def score(self, codes: np.ndarray) -> np.ndarray:
-        """Score (N,) in deviations between people."""
+        """Score (N,) in SD between participants."""
         return self.probe.score(codes) / self.deviation
 
     @property
     def note(self) -> str:
         """What the judge is worth, in words."""
         name = "AUC" if is_classification(self.probe.task) else "correlation"
-        return f"judge's own {name} on people it was not fitted on: {self.skill:.2f}"
+        return f"judge's own {name} on participants it was not fitted on: {self.skill:.2f}"
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ class Panel:
         By kind and attribute.
     pca
         Makes the voxel judges' codes of a scan.
-    people
+    participants
         Score of each judge on the first half's scans, in the order of :attr:`Halves.first`.
     """
 
     judges: Judges
     pca: VoxelPCA
-    people: Mapping[tuple[str, str], np.ndarray]
+    participants: Mapping[tuple[str, str], np.ndarray]
 
     @property
     def notes(self) -> dict[tuple[str, str], str]:
@@ -116,7 +116,7 @@ class Panel:
 
 
 class Halves:
-    """The training people in two halves, and the fits on them.
+    """The training participants in two halves, and the fits on them.
 
     Parameters
     ----------
@@ -147,12 +147,14 @@ class Halves:
             VOXEL_JUDGE: (voxels[0], voxels[1]),
             VOLUME_JUDGE: (volumes[self.first], volumes[self.second]),
         }
-        self._judges, self._people = self._fit_judges(self._without_code)
+        self._judges, self._participants = self._fit_judges(self._without_code)
 
     def panel(self, codes: np.ndarray) -> Panel:
         """Judges of a model with these codes of all scans, (N, dim)."""
-        judges, people = self._fit_judges({CODE_JUDGE: (codes[self.first], codes[self.second])})
-        return Panel(judges | self._judges, self._pca, people | self._people)
+        judges, participants = self._fit_judges(
+            {CODE_JUDGE: (codes[self.first], codes[self.second])}
+        )
+        return Panel(judges | self._judges, self._pca, participants | self._participants)
 
     def directing_probes(self, tasks: Sequence[str], codes: np.ndarray) -> dict[str, Probe]:
         """Probes of the first half by attribute, of the codes of all scans (N, dim).
@@ -162,12 +164,12 @@ class Halves:
         known = [a for a in ATTRIBUTES if a in tasks or self._possible(a, self.first)]
         return {a: self._fit(a, self.first, codes[self.first]) for a in known}
 
-    def people_slopes(self, task: str, panel: Panel) -> pd.DataFrame:
-        """Each person's part in the slope of the judges' scores on the target, in the first half.
+    def participant_slopes(self, task: str, panel: Panel) -> pd.DataFrame:
+        """Each participant's part in the slope of the judges' scores on the target; first half.
 
         The mean of the parts is the least-squares slope (of a 0/1 target: the difference of the
-        group means): what an edit that does to a person what the attribute does to people would
-        show.
+        group means): what an edit would show that changes a participant as the
+        attribute changes participants.
         """
         target = self.target[task][self.first]
         known = np.isfinite(target)
@@ -175,12 +177,12 @@ class Halves:
         centred = target[known] - target[known].mean()
         share = centred / np.mean(centred**2)
         parts = []
-        for (kind, attribute), scores in panel.people.items():
+        for (kind, attribute), scores in panel.participants.items():
             score = scores[known]
             part = {
                 "scan": named["scan"].to_numpy(str),
                 "subject": named["subject"].to_numpy(str),
-                "metric": "people_slope",
+                "metric": "participant_slope",
                 "attribute": attribute,
                 "judge": kind,
                 "region": "",
@@ -193,13 +195,15 @@ class Halves:
         return pd.concat(parts, ignore_index=True)
 
     def _possible(self, attribute: str, rows: np.ndarray) -> bool:
-        """Whether the rows hold at least two people of each class, or two ages."""
+        """Whether the rows hold at least two participants of each class, or two ages."""
         target = self.target[attribute][rows]
         known = np.isfinite(target)
         if not is_classification(attribute):
             return len(np.unique(target[known])) > 1
-        people = [len(set(self.subjects[rows][known & (target == label)])) for label in (0, 1)]
-        return min(people) > 1
+        participants = [
+            len(set(self.subjects[rows][known & (target == label)])) for label in (0, 1)
+        ]
+        return min(participants) > 1
 
     def _fit(self, attribute: str, rows: np.ndarray, x: np.ndarray) -> Probe:
         """Probe of an attribute on the codes `x` of `rows`."""
@@ -219,15 +223,15 @@ class Halves:
         An attribute that either half does not know gets no judge.
         """
         judges: Judges = {}
-        people = {}
+        participants = {}
         for kind, (x_first, x_second) in seen.items():
             for attribute in ATTRIBUTES:
                 if not all(self._possible(attribute, rows) for rows in (self.first, self.second)):
                     continue
                 probe = self._fit(attribute, self.second, x_second)
                 judges[kind, attribute] = self._weigh(probe, x_first)
-                people[kind, attribute] = judges[kind, attribute].score(x_first)
-        return judges, people
+                participants[kind, attribute] = judges[kind, attribute].score(x_first)
+        return judges, participants
 
     def _weigh(self, probe: Probe, x: np.ndarray) -> Judge:
         """What a probe is worth on the first half, whose codes are `x`."""
@@ -252,9 +256,11 @@ def halve_subjects(index: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarr
         Seed of the shuffle.
     """
     train = index[index["split"] == "train"]
-    people = train.drop_duplicates("subject")[["subject", "diagnosis"]]
+    participants = train.drop_duplicates("subject")[["subject", "diagnosis"]]
     rng = np.random.default_rng(seed)
-    shuffled = people.iloc[rng.permutation(len(people))].sort_values("diagnosis", kind="stable")
+    shuffled = participants.iloc[rng.permutation(len(participants))].sort_values(
+        "diagnosis", kind="stable"
+    )
     first = set(shuffled["subject"].iloc[::2])
     in_first = train["subject"].isin(first).to_numpy()
     rows = train.index.to_numpy()

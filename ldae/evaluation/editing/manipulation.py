@@ -1,9 +1,10 @@
 """Moving a scan along a direction of an attribute in code space, and measuring what moved.
 
 The protocol keeps apart what gives the direction (:mod:`ldae.evaluation.editing.directions`) and
-what judges the edit: the direction comes from one half of the training people, the judges from the
-other half, and one kind of judge never sees a code (:mod:`ldae.evaluation.editing.judges`). What
-is measured of an edit stands in :mod:`ldae.evaluation.editing.fidelity`.
+what judges the edit: the direction comes from one half of the training participants, the
+judges from the other half, and one kind of judge never sees a code
+(:mod:`ldae.evaluation.editing.judges`). What is measured of an edit stands in
+:mod:`ldae.evaluation.editing.fidelity`.
 """
 
 from __future__ import annotations
@@ -97,20 +98,20 @@ def manipulate_attribute(
     attributes. Metrics of each scan, by edited attribute (`task`) and amount:
 
     * ``ventricle_change_ml``, ``hippocampus_change_ml``, in template space;
-    * ``response`` of each judge to each `attribute`, in deviations of its score between people, and
+    * ``response`` of each judge to each `attribute`, in SD of its score between participants, and
       ``response_years`` of the age judges;
     * ``change`` inside the affected regions and in the rest of the brain, and ``change_ratio``;
-    * ``identity_kept``: the nearest other scan of the split is the same person's;
+    * ``identity_kept``: the nearest other scan of the split is the same participant's;
     * ``map_correlation`` of the difference map with the training participants' own (patients -
       controls, or slope on age), ``truth_correlation`` with the simulated participant's true one,
       and whether that is positive (``truth_agreement``); both inside the mask, and positive when
       the change goes the right way, whatever the sign of a.
 
     Over all amounts: ``*_spearman`` and ``*_monotone`` of the responses, ``response_slope`` (per
-    unit of a), and ``people_slope``: how the judges' scores of real people (first half) go with the
-    target. ``truth_ceiling`` is the correlation that remains of the true map after the scan with
-    the true effect went through the autoencoder. Method ``group_difference`` adds the training
-    people's difference instead.
+    unit of a), and ``participant_slope``: how the judges' scores of real participants (first
+    half) go with the target. ``truth_ceiling`` is the correlation that remains of the
+    true map after the scan with the true effect went through the autoencoder. Method
+    ``group_difference`` adds the training participants' difference instead.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ def manipulate_attribute(
     settings
         By how much scans are edited, and how.
     seed
-        Of the halves of the training people, and of the fits.
+        Of the halves of the training participants, and of the fits.
     methods
         The methods of `models`; those with one network and sampler are edits of one model.
 
@@ -168,15 +169,15 @@ def manipulate_attribute(
         model, of_model = models[edits_of[0].name], codes[str(edits_of[0].network)]
         directions = _find_directions(halves, tasks, edits_of, of_model)
         panel = halves.panel(of_model)
-        people = [
-            halves.people_slopes(task, panel).assign(method=method)
+        slopes = [
+            halves.participant_slopes(task, panel).assign(method=method)
             for method in directions
             for task in tasks
         ]
         edits, examples = _edit_scans(
             store, rows, model, directions, panel, atlas, fidelity, settings
         )
-        parts.append(_complete(pd.concat([*people, *edits], ignore_index=True), panel))
+        parts.append(_complete(pd.concat([*slopes, *edits], ignore_index=True), panel))
         shown = shown or examples
     edited = pd.concat(parts, ignore_index=True).assign(steps=settings.n_steps)
     trivial = _score_trivial_edit(store, rows, fidelity, settings.batch_size)
@@ -269,7 +270,7 @@ def _edit_scans(
 def _score_trivial_edit(
     store: VolumeStore, rows: np.ndarray, fidelity: Fidelity, batch_size: int
 ) -> list[pd.DataFrame]:
-    """Agreement of the training people's difference with the truth; it takes no model."""
+    """Agreement of the training participants' difference with the truth; it takes no model."""
     parts = []
     for piece in batches(rows, batch_size):
         for task, frame in fidelity.trivial(Scans.load(store, piece)).items():

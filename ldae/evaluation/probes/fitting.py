@@ -1,8 +1,9 @@
 """Linear probes: what a code knows of disease and age.
 
-Every statistic (standardisation, hyper-parameter, weights) comes from the training split. A person
-with several scans counts once in the fit and in the choice of the hyper-parameter: each scan weighs
-one over the number of that person's scans. The standardisation is over scans.
+Every statistic (standardisation, hyper-parameter, weights) comes from the training split. A
+participant with several scans counts once in the fit and in the choice of the
+hyper-parameter: each scan weighs one over the number of that participant's scans. The
+standardisation is over scans.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ SEXES = ("F", "M")
 """Labels of targets 0 and 1."""
 
 CROSS_VALIDATED = "cv"
-"""Split of predictions by probes of all people but those predicted."""
+"""Split of predictions by probes of all participants but those predicted."""
 
 MAX_ITERATIONS = 500
 """Bound on Newton steps, far above what standardised codes need."""
@@ -55,7 +56,7 @@ class Probe:
     hyper_parameter
         Chosen C (logistic regression) or alpha (ridge).
     n_subjects, n_scans
-        Training people and scans.
+        Training participants and scans.
     cv_score
         Score of the choice over the folds: ROC-AUC, or minus the mean squared error in years².
     """
@@ -146,7 +147,7 @@ def fit_probe(
 ) -> Probe:
     """Fit one probe on training rows; subject-grouped cross-validation chooses its grid value.
 
-    The people it saw are noted for the job's record.
+    The participants it saw are noted for the job's record.
 
     Parameters
     ----------
@@ -267,7 +268,7 @@ def _solve(
     if not is_classification(task):
         ridge = Ridge(alpha=strength).fit(x, target, sample_weight=weights)
         return ridge.coef_.astype(float), float(ridge.intercept_)
-    # Balanced in people, not in scans: patients often come for fewer visits.
+    # Balanced in participants, not in scans: patients often come for fewer visits.
     for label in (0.0, 1.0):
         weights[target == label] *= 0.5 * len(target) / weights[target == label].sum()
     # Newton steps converge in tens of iterations where codes are correlated; lbfgs takes thousands.
@@ -383,6 +384,6 @@ def _cross_predict(
 
 def _has_both_sexes(index: pd.DataFrame) -> bool:
     """Whether at least two men and two women are among the training participants."""
-    people = index[index["split"] == "train"].drop_duplicates("subject")
-    counts = people["sex"].value_counts() if "sex" in people else pd.Series(dtype=int)
+    participants = index[index["split"] == "train"].drop_duplicates("subject")
+    counts = participants["sex"].value_counts() if "sex" in participants else pd.Series(dtype=int)
     return min(counts.get("F", 0), counts.get("M", 0)) > 1

@@ -95,7 +95,7 @@ class Module:
         Raises
         ------
         CodeError
-            At ``from … import *``, of which nobody can say what it binds.
+            At ``from … import *``, which may bind anything.
         """
         if isinstance(node, ast.Import):
             for alias in node.names:

@@ -85,7 +85,7 @@ class _Line(NamedTuple):
 
 
 def commented(path: Path) -> str:
-    """``config.yaml`` with every comment behind a setting made anew.
+    """``config.yaml`` with every comment behind a setting made again.
 
     Lines that are nothing but a comment are kept.
 
