@@ -136,6 +136,8 @@ class Study:
         # background jobs of a shell ignore SIGINT, and their children inherit that
         signal.signal(signal.SIGINT, signal.default_int_handler)
         path = f"{self.folder / 'bin'}:{environment['PATH']}"
+        if not cluster:  # else every job waits for a controller that is not started yet
+            environment["SLURM_CONF"] = os.devnull
         return subprocess.Popen(
             self.command(*arguments, cluster=cluster),
             cwd=self.folder,
