@@ -19,7 +19,7 @@ include: "rules/report.smk"
 
 
 with launch.one_line_errors():
-    launch.check_profile(workflow)
+    launch.check_profile(workflow, config["gpu"])
 
 
 localrules:

@@ -20,9 +20,8 @@ rule train_autoencoder:
         image("torch")
     threads: TRAINING_THREADS
     resources:
+        **TRAINING,
         mem_mb=memory(32000),
-        runtime=TRAINING_MINUTES,
-        checkpoint_minutes=10,
     params:
         train=not_compared("ldae.training.autoencoder:train_autoencoder"),
         sections=study.section("autoencoder"),
@@ -53,9 +52,9 @@ rule encode_latents:
         image("torch")
     threads: BATCH_THREADS
     resources:
+        **IN_PIECES,
         mem_mb=memory(16000),
         runtime=minutes(15, per_scan=0.02),
-        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         code=code_digest("encode_latents"),
     message:

@@ -43,6 +43,11 @@ plan = study.plan
 results, code_digest = study.results, study.code
 memory, minutes = study.memory, study.minutes
 
+# Resources of rules that use a GPU.
+ON_GPU = launch.gpu_resources(workflow, config["gpu"])
+IN_PIECES = {**ON_GPU, "micro_batch": config["evaluation"]["micro_batch"]}
+TRAINING = {**ON_GPU, "runtime": TRAINING_MINUTES, "checkpoint_minutes": 10}
+
 
 def training_seed(wildcards):
     """Seed of one training: its order of the data, initialisation and noise."""

@@ -48,9 +48,9 @@ rule evaluate_reconstruction:
         image("torch")
     threads: TRAINING_THREADS
     resources:
+        **IN_PIECES,
         mem_mb=memory(32000),
         runtime=minutes(240, per_scan=0.1),
-        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         **study.model_params("reconstruction"),
         settings=lookup(within=config, dpath="evaluation/reconstruction"),
@@ -79,9 +79,9 @@ rule vary_stochastic:
         image("torch")
     threads: TRAINING_THREADS
     resources:
+        **IN_PIECES,
         mem_mb=memory(32000),
         runtime=minutes(120),
-        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         **study.model_params("stochastic"),
         settings=lookup(within=config, dpath="evaluation/stochastic"),
@@ -170,9 +170,9 @@ rule manipulate_attribute:
         image("torch")
     threads: TRAINING_THREADS
     resources:
+        **IN_PIECES,
         mem_mb=memory(32000, scans=0.3),
         runtime=minutes(240, per_scan=0.1),
-        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         **study.probe_params,
         **study.model_params("manipulation"),
@@ -206,9 +206,9 @@ rule interpolate_gaps:
         image("torch")
     threads: TRAINING_THREADS
     resources:
+        **IN_PIECES,
         mem_mb=memory(32000),
         runtime=minutes(240, per_scan=0.1),
-        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         **study.model_params("interpolation"),
         grid=lookup(within=config, dpath="grid"),
@@ -238,6 +238,7 @@ rule measure_throughput:
         image("torch")
     threads: ALL_CORES
     resources:
+        **ON_GPU,
         mem_mb=memory(32000),
         runtime=minutes(120),
     params:

@@ -25,9 +25,8 @@ rule train_network:
         image("torch")
     threads: TRAINING_THREADS
     resources:
+        **TRAINING,
         mem_mb=study.training_memory,
-        runtime=TRAINING_MINUTES,
-        checkpoint_minutes=10,
     params:
         train=study.training,
         sections=study.sections,
@@ -58,9 +57,9 @@ rule encode_semantics:
         image("torch")
     threads: BATCH_THREADS
     resources:
+        **IN_PIECES,
         mem_mb=memory(16000),
         runtime=minutes(15, per_scan=0.02),
-        micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         encoder=study.encoder,
         seed=training_seed,

@@ -23,7 +23,7 @@ from ldae.provenance.code import raw_digest, references_in
 from ldae.provenance.environment import container, locks
 from ldae.provenance.places import Places, study_places
 from ldae.references import resolved
-from ldae.workflow import determinism
+from ldae.workflow import determinism, gpu
 
 if TYPE_CHECKING:
     import torch
@@ -102,6 +102,9 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     run = RuleRun(seed, snakemake.threads, places)
     if rank:
         with _reported(snakemake.rule):
+            gpu.require_gpu(
+                snakemake.rule, snakemake.resources, snakemake.config["gpu"]["required"]
+            )
             yield run
         return
 
@@ -112,6 +115,7 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
 
     problem: BaseException | None = None
     try:
+        gpu.require_gpu(snakemake.rule, snakemake.resources, snakemake.config["gpu"]["required"])
         record["input"] = provenance.describe_files(snakemake.input, places)
         yield run
         require_unseen(results_folder(log_path) / "split" / "split.tsv")

@@ -7,7 +7,7 @@ import difflib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from snakemake.shell import shell
 from ldae import paths, slurm
 from ldae.errors import InputError
 from ldae.provenance.seal import seal_records
-from ldae.workflow import containers
+from ldae.workflow import containers, gpu
 from ldae.workflow.plan import check_disk_space, check_weights, disk_bytes
 from ldae.workflow.progress import (
     PlanHandler,
@@ -39,6 +39,20 @@ NODE_CORES = 16
 def is_submitted(workflow: Workflow) -> bool:
     """Whether jobs are submitted: Snakemake counts nodes then, and cores on this machine."""
     return bool(workflow.remote_exec or workflow.resource_settings.nodes is not None)
+
+
+def gpu_resources(workflow: Workflow, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Resources by which rules ask for a GPU.
+
+    Parameters
+    ----------
+    workflow
+        Snakemake's.
+    settings
+        Section ``gpu``.
+    """
+    counted = "gpu" in workflow.global_resources
+    return gpu.requested_resources(settings, is_submitted(workflow) or counted)
 
 
 def core_count(workflow: Workflow) -> int:
@@ -87,8 +101,17 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(f"Error: {error}")
 
 
-def check_profile(workflow: Workflow) -> None:
+def check_profile(workflow: Workflow, gpus: Mapping[str, Any]) -> None:
     """Stop when a profile or the command line names an unknown rule; Snakemake would ignore it.
+
+    So it does when one takes the GPU from a rule: the job would compute for weeks on a processor.
+
+    Parameters
+    ----------
+    workflow
+        Snakemake's.
+    gpus
+        Section ``gpu``.
 
     Raises
     ------
@@ -101,6 +124,15 @@ def check_profile(workflow: Workflow) -> None:
             near = difflib.get_close_matches(name, [rule.name for rule in workflow.rules], n=1)
             remedy = f"Did you mean {near[0]}?" if near else "Take it out"
             raise InputError("profile or command line", f"there is no rule {name}", remedy)
+    if is_submitted(workflow) and gpus["request"] != "none":
+        for rule in workflow.rules:
+            if "gpu" in rule.resources and not gpu.number_asked(_fixed(rule.resources)):
+                raise InputError(
+                    "profile or command line",
+                    f"rule {rule.name} is submitted without the GPU that it uses",
+                    f"Take gpu and gres of {rule.name} out of set-resources; to compute on "
+                    "processors, set gpu: {request: none}",
+                )
 
 
 def seal(results: Path, logger: logging.Logger) -> None:
@@ -108,6 +140,11 @@ def seal(results: Path, logger: logging.Logger) -> None:
     sealed = seal_records(results)
     if sealed:
         logger.info(f"Records sealed: seal {sealed.number}, sha256 {sealed.digest}")
+
+
+def _fixed(resources: Mapping[str, Resource]) -> dict[str, Any]:
+    """Values of a rule's resources that no job decides."""
+    return {name: r.value for name, r in resources.items() if not r.is_evaluable()}
 
 
 def _uses_containers(workflow: Workflow) -> bool:

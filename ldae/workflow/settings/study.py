@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
@@ -31,6 +31,25 @@ class PathVars(Section):
     results: Words = setting("results", "Folder of everything computed.")
 
 
+class Gpu(Section):
+    """GPUs of submitted jobs: how rules that use one ask for it."""
+
+    request: Literal["gpus", "gres", "none"] = setting(
+        "gpus", "How a GPU is requested. `gpus` is --gpus=1, `gres` is --gres=gpu:1, for clusters "
+        "that want that; with `none` everything is computed on the processor.",
+    )  # fmt: skip
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")] | None = setting(
+        None, "Model of the GPU, as the cluster names it. Null is any."
+    )
+    partition: Words | None = setting(
+        None, "Partition of jobs with a GPU. Null is that of all jobs."
+    )
+    required: bool = setting(
+        True, "Whether a job that was given a GPU stops when torch finds none. False lets it "
+        "compute on the processor.",
+    )  # fmt: skip
+
+
 class StudySettings(Section):
     """Everything that decides what a study computes."""
 
@@ -56,6 +75,7 @@ class StudySettings(Section):
     plugins: list[Words] = setting(
         [], "Modules (mylab.methods) or files (mine.py) that bring methods of one's own."
     )
+    gpu: Gpu = Field(default_factory=Gpu)
     cohort: Cohort = Field(default_factory=Cohort)
     split: Split = Field(default_factory=Split)
     grid: Grid = Field(default_factory=Grid)
