@@ -19,12 +19,11 @@ from pathlib import Path
 import pytest
 import yaml
 from cluster import Cluster, run
-from conftest import ROOT, copy_workflow
+from conftest import ROOT, RULES, copy_workflow
 
 HERE = Path(__file__).resolve().parent
 # Outside /tmp, which every container sees, so that folders that are not mounted are invisible.
 PLACE = Path("/srv")
-RULES = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
 # Profile of the site. Starting Python takes longer than the jobs of the micro study, so each job
 # gets one thread.
 SITE = {
