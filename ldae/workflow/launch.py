@@ -16,6 +16,7 @@ from snakemake.settings.types import DeploymentMethod
 from snakemake.shell import shell
 
 from ldae import paths, slurm
+from ldae.data.pseudonyms import keep_key
 from ldae.errors import InputError
 from ldae.provenance.seal import seal_records
 from ldae.workflow import containers
@@ -66,6 +67,7 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
     paths.prefer_clone()
     if workflow.is_main_process:
         _check_machine(workflow, study, logger)
+        _keep_pseudonyms(workflow, study, logger)
         _prepare_cluster(workflow, logger)
     else:
         _prepare_job(workflow, repository)
@@ -123,6 +125,15 @@ def _check_machine(workflow: Workflow, study: Study, logger: logging.Logger) -> 
         if not workflow.output_settings.dryrun:
             raise
         logger.warning(f"This plan cannot be run here: {error}")
+
+
+def _keep_pseudonyms(workflow: Workflow, study: Study, logger: logging.Logger) -> None:
+    """Keep the key of a restricted cohort's pseudonyms before the first job; a plan writes none."""
+    if study.public or workflow.output_settings.dryrun:
+        return
+    written = keep_key(Path(study.bids_dir(None)))
+    if written is not None:
+        logger.info(f"The key of the participants' pseudonyms is kept in {written}")
 
 
 def _prepare_cluster(workflow: Workflow, logger: logging.Logger) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -138,7 +139,7 @@ def cohort_fingerprint(config: dict[str, Any]) -> str:
     if config["cohort"]["source"] == "bids":
         folder = Path(config["bids_folder"])
         for path in cohort_tables(folder):
-            digest.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
+            digest.update(f"{os.path.relpath(path, folder)}\n".encode() + path.read_bytes())
         for path in sorted(folder.glob("sub-*/**/*_T1w.nii*")):
             digest.update(_describe_file(path, folder))
     return digest.hexdigest()[:16]
@@ -174,10 +175,10 @@ def batch_fingerprint(config: dict[str, Any], batch: str) -> str:
             pattern = config["preprocessing"]["mask_pattern"]
         scans = _listed(folder, config["cohort"]["public"])
         first, last = scans["bits"].searchsorted([batch, f"{batch}2"])  # 2 comes after any bit
-        columns = (scans[name].iloc[first:last] for name in ("scan", "path", "session"))
-        for scan, path, session in zip(*columns, strict=True):
+        columns = (scans[name].iloc[first:last] for name in ("scan", "path"))
+        for scan, path in zip(*columns, strict=True):
             digest.update(f"{scan} ".encode() + _describe_file(folder / path, folder))
-            mask = mask_path(pattern, path, session, folder) if pattern else None
+            mask = mask_path(pattern, path, folder) if pattern else None
             if mask is not None and mask.is_file():
                 digest.update(_describe_file(mask, folder))
     return digest.hexdigest()[:16]

@@ -88,8 +88,8 @@ class Cohort(Section):
     )
     public: bool = setting(
         False, "Whether participants of a real cohort may appear under their own labels. "
-        "If not, they bear pseudonyms in tables, figures, records and the report. A simulated "
-        "cohort is always public.",
+        "If not, participants have pseudonyms in tables, figures, records and the report, and so "
+        "have sessions whose labels may be dates or sites. A simulated cohort is always public.",
     )  # fmt: skip
     diagnoses: Diagnoses = Field(default_factory=Diagnoses)
     simulated: SimulatedCohort = Field(default_factory=SimulatedCohort)
