@@ -185,7 +185,7 @@ def _prepare_settings(results: Path, bids: Path | None, scratch: Path) -> None:
         raise InputError(
             results, "the study needs the raw scans of its cohort", "Name their folder with --bids."
         )
-    if bids is not None:
+    if config["cohort"]["source"] == "bids" and bids is not None:
         config["bids_folder"] = os.path.abspath(bids)
     (scratch / SETTINGS).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 

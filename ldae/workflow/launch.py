@@ -64,7 +64,6 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
     InputError
         If the study cannot be run on this machine.
     """
-    paths.prefer_clone()
     if workflow.is_main_process:
         _check_machine(workflow, study, logger)
         _keep_pseudonyms(workflow, study, logger)

@@ -272,6 +272,11 @@ def test_a_corrected_diagnosis_is_noticed(tmp_path):
             ["--configfile", "studies/ixi.yaml", "--config", "bids_folder=nowhere"],
             ["nowhere"],
         ),
+        (["--config", "bids_folder=2024"], ["command line: bids_folder: 2024 is named, but"]),
+        (
+            ["--configfile", "studies/ixi.yaml", "--config", "bids_folder=~/no/such"],
+            [f"{Path.home()}/no/such: the folder does not exist"],
+        ),
     ],
 )
 def test_a_mistake_is_told_in_one_line(plan_folder, arguments, words):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import string
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
@@ -90,6 +91,11 @@ def _known_fields(pattern: str) -> str:
     return pattern
 
 
+def _spelt(name: object) -> object:
+    """A folder that is called by a number, which YAML and the command line read as one."""
+    return str(name) if isinstance(name, int) and not isinstance(name, bool) else name
+
+
 def _in_braces(names: Iterable[str]) -> str:
     return ", ".join(f"{{{name}}}" for name in names)
 
@@ -105,6 +111,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 Words = Annotated[str, Field(min_length=1)]
 """Text that is not empty."""
+
+Place = Annotated[Words, BeforeValidator(_spelt), AfterValidator(os.path.expanduser)]
+"""Path of a file or folder; ``~`` stands for the user's own."""
 
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 """Seed of a random generator."""
