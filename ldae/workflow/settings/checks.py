@@ -50,13 +50,24 @@ def find_faults(study: StudySettings) -> Iterator[Fault]:
 
 def _sums(study: StudySettings) -> Iterator[Fault]:
     """Shares that do not add up to 1."""
-    total = sum(study.split.model_dump().values())
+    split = study.split
+    total = split.train + split.val + split.test
     if abs(total - 1.0) > 1e-6:
         yield Fault(("split",), f"the shares add up to {total:g}", "Make train + val + test = 1")
     total = sum(study.cohort.simulated.shares.model_dump().values())
     if study.cohort.source == "simulated" and abs(total - 1.0) > 1e-6:
         path = ("cohort", "simulated", "shares")
         yield Fault(path, f"the shares add up to {total:g}", "Make them add up to 1")
+
+
+def _split(study: StudySettings) -> Iterator[Fault]:
+    """A split from a table that other settings would change."""
+    split = study.split
+    if split.file is not None and split.test_sites:
+        problem = "sites are held out of a split that is read from split.file"
+        yield Fault(("split", "test_sites"), problem, "Take one of the two out")
+    if split.strata is not None and len(set(split.strata)) < len(split.strata):
+        yield Fault(("split", "strata"), "a word stands there twice", "Give every word once")
 
 
 def _folders(study: StudySettings) -> Iterator[Fault]:
@@ -267,7 +278,7 @@ def _verdicts(study: StudySettings) -> Iterator[Fault]:
 
 
 CHECKS: tuple[Callable[[StudySettings], Iterator[Fault]], ...] = (
-    _sums, _folders, _diagnoses, _masks, _trainings, _schedule, _grid, _divided, _levels,
+    _sums, _split, _folders, _diagnoses, _masks, _trainings, _schedule, _grid, _divided, _levels,
     _volume_encoder, _verdicts,
 )  # fmt: skip
 """Checks of settings against each other."""

@@ -91,9 +91,11 @@ def _known_fields(pattern: str) -> str:
     return pattern
 
 
-def _spelt(name: object) -> object:
-    """A folder that is called by a number, which YAML and the command line read as one."""
-    return str(name) if isinstance(name, int) and not isinstance(name, bool) else name
+def _as_text(value: Any) -> Any:
+    """A number as text: folders and cells of tables may be called by one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _in_braces(names: Iterable[str]) -> str:
@@ -112,7 +114,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Words = Annotated[str, Field(min_length=1)]
 """Text that is not empty."""
 
-Place = Annotated[Words, BeforeValidator(_spelt), AfterValidator(os.path.expanduser)]
+Cell = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+"""What a cell of a table has: text, or a number that is read as text."""
+
+Place = Annotated[Words, BeforeValidator(_as_text), AfterValidator(os.path.expanduser)]
 """Path of a file or folder; ``~`` stands for the user's own."""
 
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
