@@ -20,7 +20,7 @@ from ldae.data.pseudonyms import keep_key
 from ldae.errors import InputError
 from ldae.provenance.seal import seal_records
 from ldae.workflow import containers
-from ldae.workflow.plan import check_disk_space, check_weights, disk_bytes
+from ldae.workflow.plan import check_disk_space, check_references, check_weights, disk_bytes
 from ldae.workflow.progress import (
     PlanHandler,
     ProgressHandler,
@@ -116,9 +116,10 @@ def _uses_containers(workflow: Workflow) -> bool:
 
 
 def _check_machine(workflow: Workflow, study: Study, logger: logging.Logger) -> None:
-    """Stop when weights are missing or the disk is too small; a plan is shown all the same."""
+    """Stop when named files are missing or the disk is too small; a plan is shown all the same."""
     try:
         check_weights(study.config)
+        check_references(study.config, study.cohort)
         check_disk_space(Path(study.results("")), disk_bytes(study.config, study.cohort))
     except InputError as error:
         if not workflow.output_settings.dryrun:

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from ldae.conclusions.registry import Table
-from ldae.data.addresses import mask_path
+from ldae.data.addresses import mask_path, mask_paths
 from ldae.data.bids import cohort_tables, describe_bids, list_scans
 from ldae.data.diagnoses import Diagnoses
 from ldae.data.manifest import CohortSummary, summarise_scans
@@ -384,6 +384,33 @@ def check_weights(config: dict[str, Any]) -> None:
                 f"there are no weights at {name}",
                 "Fetch them (docs/how-to/paper-sizes.md), or change the setting",
             )
+
+
+def check_references(config: dict[str, Any], cohort: CohortSummary) -> None:
+    """Stop before the work when masks or volumes that the settings name are not in the folder.
+
+    One mask is enough: a scan without its own is left out alone, with the reason.
+
+    Raises
+    ------
+    InputError
+        Naming the setting and a file that was looked for.
+    """
+    if config["cohort"]["source"] != "bids":
+        return
+    folder, preprocessing = Path(config["bids_folder"]), config["preprocessing"]
+    patterns = {"quality.reference_masks": config["quality"]["reference_masks"]}
+    if preprocessing["brain_extraction"] == "precomputed":
+        patterns["preprocessing.mask_pattern"] = preprocessing["mask_pattern"]
+    for key, pattern in patterns.items():
+        paths = mask_paths(pattern, cohort.scans, folder)
+        if paths and not any(path.is_file() for path in paths):
+            problem = f"no scan has such a mask; the first would be {paths[0]}"
+            raise InputError(key, problem, "Correct the pattern, or add the masks")
+    volumes = config["evaluation"]["reference_volumes"]
+    if volumes and not (folder / volumes).is_file():
+        problem = f"there is no file {folder / volumes}"
+        raise InputError("evaluation.reference_volumes", problem, "Correct the setting")
 
 
 def check_disk_space(folder: Path, needed: int) -> None:
