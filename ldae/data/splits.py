@@ -265,7 +265,10 @@ def read_given_split(path: Path, scans: pd.DataFrame) -> pd.DataFrame:
         problem = f"subject {twice.iloc[0]} is in two splits"
         raise InputError(path, problem, "Give each participant one split")
     places = dict(zip(given["label"], given["split"], strict=True))
-    own = {subject: _own_label(rows) for subject, rows in scans.groupby("subject")}
+    own = {
+        name: name if name in places else _own_label(rows)
+        for name, rows in ((str(subject), rows) for subject, rows in scans.groupby("subject"))
+    }
     missing = sorted(label for label in own.values() if label not in places)
     if missing:
         problem = f"{len(missing)} participants have scans and no split, such as {missing[0]}"
@@ -280,7 +283,7 @@ def read_given_split(path: Path, scans: pd.DataFrame) -> pd.DataFrame:
 
 def _own_label(rows: pd.DataFrame) -> str:
     """A subject's label in the cohort, from the path of a scan where the table has paths."""
-    return raw_labels(str(rows["path"].iloc[0]))[0] if "path" in rows else str(rows.name)
+    return raw_labels(str(rows["path" if "path" in rows else "subject"].iloc[0]))[0]
 
 
 def _read_any_table(path: Path) -> pd.DataFrame:

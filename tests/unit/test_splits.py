@@ -211,6 +211,14 @@ def test_a_split_made_elsewhere_is_read(tmp_path: Path, kind: str) -> None:
     }  # fmt: skip
 
 
+def test_a_split_may_call_participants_as_the_table_of_scans_does(tmp_path: Path) -> None:
+    """Whatever the paths are, and where there are none."""
+    (tmp_path / "split.tsv").write_text("subject\tsplit\n0000\ttest\n0001\tval\n0002\ttrain\n")
+    for scans in (coded_scans(), make_scans(3).drop(columns="path")):
+        split = read_given_split(tmp_path / "split.tsv", scans)
+        assert split["split"].tolist() == ["test", "val", "train"]
+
+
 @pytest.mark.parametrize("kind", REFUSED)
 def test_a_split_with_a_leak_or_a_gap_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "split.tsv"
