@@ -59,6 +59,7 @@ rule read_bids:
 rule split_subjects:
     input:
         scans=rules.read_bids.output.scans,
+        given=study.given_split,
     output:
         split="<results>/split/split.tsv",
     log:
@@ -73,8 +74,8 @@ rule split_subjects:
         mem_mb=memory(2000),
         runtime=minutes(10),
     params:
-        fractions=lookup(within=config, dpath="split"),
-        interpolation="interpolation" in plan.tables,
+        settings=study.split,
+        keep=not study.simulated,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("split_subjects"),
     message:

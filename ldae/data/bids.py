@@ -29,7 +29,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ldae.data.addresses import scan_name
+from ldae.data.addresses import labels_of, scan_name
 from ldae.data.bids_tables import (
     AGE_LIMIT,
     Faults,
@@ -39,7 +39,7 @@ from ldae.data.bids_tables import (
     read_sessions,
 )
 from ldae.data.manifest import SCAN_COLUMNS, CohortSummary, summarise_scans
-from ldae.data.pseudonyms import cohort_key, hide_labels, key_file
+from ldae.data.pseudonyms import Pseudonyms, cohort_key, key_file
 from ldae.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -141,15 +141,20 @@ def describe_bids(bids_dir: Path, public: bool) -> CohortSummary:
 
 
 def _name_scans(scans: pd.DataFrame, bids_dir: Path, public: bool) -> None:
-    """Give every row the scan's name; participants become pseudonyms unless they are public."""
+    """Give every row the scan's name, with pseudonyms unless labels are public."""
     if not public:
-        key = cohort_key(bids_dir)
-        shown = {label: hide_labels(label, key) for label in scans["subject"].unique()}
-        scans["subject"] = scans["subject"].map(shown)
-    scans["scan"] = [
-        scan_name(subject, session)
-        for subject, session in zip(scans["subject"], scans["session"], strict=True)
-    ]
+        names = Pseudonyms(cohort_key(bids_dir))
+        for column in ("subject", "session"):
+            scans[column] = scans[column].map(names.show)
+    pairs = list(zip(scans["subject"], scans["session"], strict=True))
+    for subject, session in pairs:
+        if labels_of(scan_name(subject, session)) != (subject, session):
+            raise InputError(
+                Path(bids_dir) / subject,
+                "the label contains _ses-, which begins the session in a scan's name",
+                "Rename the folder; BIDS allows letters and digits in a label",
+            )
+    scans["scan"] = [scan_name(subject, session) for subject, session in pairs]
 
 
 def _checksum(path: Path) -> str:

@@ -21,7 +21,7 @@ import pandas as pd
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
-from ldae.data.addresses import TEMPLATE, Derivative, derivative_address, mask_path
+from ldae.data.addresses import TEMPLATE, Derivative, derivative_address, mask_path, raw_labels
 from ldae.data.partition import BATCH_COLUMNS, FAILED, OK
 from ldae.errors import InputError
 from ldae.preprocessing.bias import correct_bias
@@ -209,9 +209,10 @@ def _failure(
     scan = str(row["scan"])
     _remove_files(scan, task.out_dir)
     # The reason must read the same on every machine, and is shown to others: files below the
-    # cohort's folder, the participant by the name that the table of scans gives.
+    # cohort's folder, participant and session by the names that the table of scans gives.
     reason = str(error).replace(f"{task.bids_dir}/", "").replace("\n", " ")
-    reason = reason.replace(Path(str(row["path"])).parts[0], str(row["subject"]))
+    for own, shown in zip(raw_labels(row["path"]), (row["subject"], row["session"]), strict=True):
+        reason = reason.replace(own, shown) if own else reason
     outcome = {"scan": scan, "status": FAILED, "reason": reason, "sha256": ""}
     return outcome | _columns(seconds or {})
 
@@ -266,8 +267,7 @@ def _find_brain(row: pd.Series, path: Path, task: Task, seconds: dict[str, float
     with _timed(seconds, "brain"):
         given = None
         if method == "precomputed":
-            pattern, raw, session = settings["mask_pattern"], row["path"], row["session"]
-            given = mask_path(pattern, raw, session, task.bids_dir)
+            given = mask_path(settings["mask_pattern"], row["path"], task.bids_dir)
         mask, start = extract_brain(scan, corrected, method, given)
     with _timed(seconds, "register"):
         to_scan, _ = register_brain(corrected, mask, start)

@@ -150,7 +150,7 @@ def dice_against_reference(
     overlaps, n_found = [], 0
     for _, row in scans.iterrows():
         ours = preprocessed / derivative_address(row["scan"], Derivative.NATIVE_MASK)
-        path = mask_path(pattern, row["path"], row["session"], bids_dir)
+        path = mask_path(pattern, row["path"], bids_dir)
         n_found += path.is_file()
         if not ours.is_file() or not path.is_file():
             overlaps.append(math.nan)

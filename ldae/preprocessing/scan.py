@@ -20,6 +20,8 @@ VOXEL_MM = (0.1, 10.0)
 # A head is 100 to 250 mm in every direction; a picture outside this range (mm) does not hold one.
 EXTENT_MM = (80.0, 800.0)
 MIN_VOXELS = 8  # along each axis
+# Fields of a header that any program may fill, with a participant's name for example.
+FREE_TEXT = ("descrip", "aux_file", "db_name", "data_type", "intent_name")
 # Cosine between two axes that counts as sheared: what remains after rounding in float32 headers.
 MAX_AXIS_COSINE = 0.02
 
@@ -74,12 +76,18 @@ def read_scan(path: Path) -> Scan:
 
 
 def to_native(mask: np.ndarray, scan: Scan) -> nib.Nifti1Image:
-    """Mask in RAS order as a uint8 image in the file's own grid and with its header."""
+    """Mask in RAS order as a uint8 image in the file's own grid and with its header.
+
+    Without the header's free text and extensions: they may name the participant.
+    """
     back = nib.orientations.ornt_transform(
         nib.orientations.axcodes2ornt("RAS"), nib.io_orientation(scan.native.affine)
     )
     values = nib.orientations.apply_orientation(mask.astype(np.uint8), back)
     header = scan.native.header.copy()
+    for field in FREE_TEXT:
+        header[field] = b""
+    header.extensions.clear()
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
     header["cal_min"], header["cal_max"] = 0, 1

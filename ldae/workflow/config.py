@@ -13,7 +13,7 @@ from ldae.methods import study_networks
 from ldae.workflow.settings.ablations import find_ablation_faults
 from ldae.workflow.settings.checks import Fault, find_faults
 from ldae.workflow.settings.faults import explain
-from ldae.workflow.settings.files import read_nodes, source_of, spell
+from ldae.workflow.settings.files import read_exponents, read_nodes, source_of, spell
 from ldae.workflow.settings.study import StudySettings, study_model
 
 Config = dict[str, Any]
@@ -44,11 +44,12 @@ def complete_config(config: Config, files: Sequence[Path] = ()) -> Config:
     for file in files:
         read_nodes(file)
     model = study_model(_sections_of_plugins(config))
+    schema = model.model_json_schema()
 
     def check(settings: Config) -> Config:
         """`settings` completed; those of an ablation are its study's with a change."""
         try:
-            study = model.model_validate(settings)
+            study = model.model_validate(read_exponents(settings, schema))
         except ValidationError as error:
             raise explain(error, model, config, files) from error
         for fault in find_faults(study):

@@ -16,10 +16,11 @@ from snakemake.settings.types import DeploymentMethod
 from snakemake.shell import shell
 
 from ldae import paths, slurm
+from ldae.data.pseudonyms import keep_key
 from ldae.errors import InputError
 from ldae.provenance.seal import seal_records
 from ldae.workflow import containers
-from ldae.workflow.plan import check_disk_space, check_weights, disk_bytes
+from ldae.workflow.plan import check_disk_space, check_references, check_weights, disk_bytes
 from ldae.workflow.progress import (
     PlanHandler,
     ProgressHandler,
@@ -63,9 +64,9 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
     InputError
         If the study cannot be run on this machine.
     """
-    paths.prefer_clone()
     if workflow.is_main_process:
         _check_machine(workflow, study, logger)
+        _keep_pseudonyms(workflow, study, logger)
         _prepare_cluster(workflow, logger)
     else:
         _prepare_job(workflow, repository)
@@ -115,14 +116,24 @@ def _uses_containers(workflow: Workflow) -> bool:
 
 
 def _check_machine(workflow: Workflow, study: Study, logger: logging.Logger) -> None:
-    """Stop when weights are missing or the disk is too small; a plan is shown all the same."""
+    """Stop when named files are missing or the disk is too small; a plan is shown all the same."""
     try:
         check_weights(study.config)
+        check_references(study.config, study.cohort)
         check_disk_space(Path(study.results("")), disk_bytes(study.config, study.cohort))
     except InputError as error:
         if not workflow.output_settings.dryrun:
             raise
         logger.warning(f"This plan cannot be run here: {error}")
+
+
+def _keep_pseudonyms(workflow: Workflow, study: Study, logger: logging.Logger) -> None:
+    """Keep the key of a restricted cohort's pseudonyms before the first job; a plan writes none."""
+    if study.public or workflow.output_settings.dryrun:
+        return
+    written = keep_key(Path(study.bids_dir(None)))
+    if written is not None:
+        logger.info(f"The key of the participants' pseudonyms is kept in {written}")
 
 
 def _prepare_cluster(workflow: Workflow, logger: logging.Logger) -> None:

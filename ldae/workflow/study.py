@@ -18,6 +18,7 @@ from ldae.workflow.plan import (
     cohort_fingerprint,
     mask_fingerprint,
     plan_study,
+    split_settings,
     summarize_cohort,
 )
 from ldae.workflow.products import Products
@@ -91,10 +92,20 @@ class Study:
     @property
     def folders(self) -> list[Path]:
         """Folders with data from outside that jobs read."""
-        named = [self.config["bids_folder"], self.config["encoder"]["pretrained"]]
+        named = [self.config["bids_folder"], self.config["split"]["file"]]
+        named.append(self.config["encoder"]["pretrained"])
         named.append(self.config["autoencoder"]["perceptual_weights_file"])
         paths = [Path(name) for name in named if name]
         return [path if path.is_dir() else path.parent for path in paths]
+
+    @property
+    def split(self) -> dict[str, Any]:
+        """Settings of the split, with strata."""
+        return split_settings(self.config)
+
+    def given_split(self, wildcards: Any) -> str | list[str]:
+        """Table of a split that was made elsewhere; none for most."""
+        return self.config["split"]["file"] or []
 
     def reference_volumes(self, wildcards: Any) -> str | list[str]:
         """Table of reference volumes of a real cohort; none if the settings name none."""
@@ -202,8 +213,9 @@ class Study:
 
     @property
     def probe_params(self) -> dict[str, Any]:
-        """Parameters by which a job chooses the strength of its probes."""
-        return {name: self.config["probes"][name] for name in ("c_grid", "alpha_grid", "n_folds")}
+        """Parameters by which a job fits its probes: what of, and how their strength is chosen."""
+        names = ("c_grid", "alpha_grid", "n_folds")
+        return {name: self.config["probes"][name] for name in names} | {"tasks": self.plan.tasks}
 
     def outer_folds(self, wildcards: Any) -> Any:
         """Folds of the probes' cross-validation; None for codes that were learned from labels.

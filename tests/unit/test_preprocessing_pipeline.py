@@ -238,12 +238,13 @@ def test_broken_scan_fails_alone(done: Done) -> None:
 
 def test_the_reason_does_not_tell_who_it_is(tmp_path: Path) -> None:
     """People whose labels must not be shown are called by pseudonyms in the table of scans."""
-    row = {"scan": "sub-p1_ses-1", "subject": "sub-p1", "session": "ses-1"}
-    scans = pd.DataFrame([row | {"path": "sub-ADNI7/ses-1/anat/sub-ADNI7_ses-1_T1w.nii.gz"}])
+    row = {"scan": "sub-p1_ses-p2", "subject": "sub-p1", "session": "ses-p2"}
+    path = "sub-ADNI7/ses-20150312/anat/sub-ADNI7_ses-20150312_T1w.nii.gz"
+    scans = pd.DataFrame([row | {"path": path}])
     table = preprocess_batch(scans, tmp_path, tmp_path / "out", SETTINGS, GRID, n_workers=1)
     reason = table.loc[0, "reason"]
-    assert "ADNI7" not in reason
-    assert reason.startswith("sub-p1/ses-1/anat/sub-p1_ses-1_T1w.nii.gz: there is no such file")
+    assert "ADNI7" not in reason and "2015" not in reason
+    assert reason.startswith("sub-p1/ses-p2/anat/sub-p1_ses-p2_T1w.nii.gz: there is no such file")
 
 
 def test_a_scan_that_kills_its_process_fails_alone(

@@ -84,13 +84,13 @@ def command(folder: Path, *options: str) -> int:
 def test_comments_are_made_and_the_order_is_kept(repository: Path) -> None:
     file = repository / CONFIG
     text = file.read_text(encoding="utf-8")
-    split = next(line for line in text.splitlines() if line.startswith("split:"))
-    moved = text.replace(f"{split}\n", "") + f"\n# the last\n{split.partition('  #')[0]}\n"
+    section = next(line for line in text.splitlines() if line.startswith("ablations:"))
+    moved = text.replace(f"{section}\n", "") + f"\n# the last\n{section.partition('  #')[0]}\n"
     file.write_text(moved.replace("# First β", "# something else"), encoding="utf-8")
     assert command(repository, "--check") == 1
     assert command(repository) == 0
     made = file.read_text(encoding="utf-8")
-    assert made.endswith(f"\n# the last\n{split}\n") and "# First β" in made
+    assert made.endswith(f"\n# the last\n{section}\n") and "# First β" in made
     assert sorted(made.split("\n")) == sorted([*text.split("\n"), "", "# the last"])
     assert command(repository, "--check") == 0
 

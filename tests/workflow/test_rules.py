@@ -43,7 +43,7 @@ RULES = rules()
 SHARED = {"SCANS": {"volumes", "masks", "index"}}
 SHARED["MODEL_FILES"] = SHARED["SCANS"] | {"autoencoder", "scale"}
 SHARED["study.model_params"] = {"methods", "loaders", "diffusion"}
-SHARED["study.probe_params"] = {"c_grid", "alpha_grid", "n_folds"}
+SHARED["study.probe_params"] = {"c_grid", "alpha_grid", "n_folds", "tasks"}
 SCRIPTS = {name: re.search(r'"\.\./scripts/(\w+)\.py"', text)[1] for name, text in RULES.items()}
 # What the rules make that are not named for one thing.
 PRODUCTS = {"tabulate": TABLES, "plot_figure": FIGURES}
@@ -121,6 +121,7 @@ def test_every_setting_reaches_a_rule_and_is_read():
     looked_up["probes/outer_folds"] = {"fit_probe"}
     for key in SHARED["study.probe_params"]:
         looked_up[f"probes/{key}"] = {"fit_probe", "manipulate_attribute"}
+    looked_up["split"] = {"split_subjects"}
     for network in NETWORKS:
         for section in network.sections:
             looked_up.setdefault(section, set()).add("train_network")

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ldae.data.manifest import SPLITS
+from ldae.data.splits import SPLITS
 from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.study import Study
 from ldae.provenance.history import Job

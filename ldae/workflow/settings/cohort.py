@@ -8,9 +8,11 @@ from pydantic import AfterValidator, Field
 
 from ldae.simulation.settings import AGE_RANGE, MAX_MONTHS, SPACING_RANGE_MM
 from ldae.workflow.settings.types import (
+    Cell,
     Count,
     Limits,
     MaskPattern,
+    Place,
     Section,
     Share,
     Words,
@@ -88,19 +90,32 @@ class Cohort(Section):
     )
     public: bool = setting(
         False, "Whether participants of a real cohort may appear under their own labels. "
-        "If not, they bear pseudonyms in tables, figures, records and the report. A simulated "
-        "cohort is always public.",
+        "If not, participants have pseudonyms in tables, figures, records and the report, and so "
+        "have sessions whose labels may be dates or sites. A simulated cohort is always public.",
     )  # fmt: skip
     diagnoses: Diagnoses = Field(default_factory=Diagnoses)
     simulated: SimulatedCohort = Field(default_factory=SimulatedCohort)
 
 
 class Split(Section):
-    """Shares of the participants in each split; they add up to 1."""
+    """How the participants are divided: shares that add up to 1, or a table made elsewhere."""
 
     train: OpenShare = setting(0.7, "Training.")
     val: OpenShare = setting(0.1, "Validation.")
     test: OpenShare = setting(0.2, "Test.")
+    strata: list[Literal["visits", "site"]] | None = setting(
+        None, "What is balanced beside diagnosis, sex and age. `visits`: participants with the "
+        "three visits that an interpolation takes; `site`: sites. Null is [visits] for a real "
+        "cohort and [] for a simulated one.",
+    )  # fmt: skip
+    test_sites: list[Cell] = setting(
+        [], "Sites that are held out: all their participants are in the test split, and nobody "
+        "else. The others are divided by the shares of training and validation.",
+    )  # fmt: skip
+    file: Place | None = setting(
+        None, "Table of a split that was made elsewhere, with columns subject and split. The "
+        "splits are train, val and test, the labels those of the cohort; shares are not read.",
+    )  # fmt: skip
 
 
 class Grid(Section):
