@@ -241,7 +241,7 @@ def _preprocess(
     row = {"scan": name, "subject": name, "session": "", "path": path.name}
     with tempfile.TemporaryDirectory(prefix="ldae-") as folder:
         out, scans = Path(folder), pd.DataFrame([row])
-        outcome = preprocess_batch(scans, path.absolute().parent, out, settings, grid, 1).iloc[0]
+        outcome = preprocess_batch(scans, path.absolute().parent, out, settings, grid, 0).iloc[0]
         if outcome["reason"]:
             problem = f"it cannot be preprocessed ({outcome['reason']})"
             raise InputError(path, problem, "Correct the scan")

@@ -1,14 +1,12 @@
-"""Errors that a user can correct."""
+"""Errors that a user can correct, and those that another attempt may not meet again."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 
-class InputError(Exception):
-    """A file or setting given by the user cannot be used.
-
-    The message is one line: what is wrong, where, and what to do about it.
+class OneLineError(Exception):
+    """An error whose message is one line: what is wrong, where, and what to do about it.
 
     Parameters
     ----------
@@ -28,6 +26,17 @@ class InputError(Exception):
 
     def __str__(self) -> str:
         return f"{self.source}: {self.problem}. {self.remedy}"
+
+
+class InputError(OneLineError):
+    """A file or setting given by the user cannot be used."""
+
+
+class MachineError(OneLineError):
+    """The machine failed: a full disk, too little memory, a file server, or a process killed.
+
+    It says nothing about the data, so the job fails and is tried again.
+    """
 
 
 class Interrupted(Exception):  # noqa: N818  an end on purpose, not an error
