@@ -105,5 +105,7 @@ def describe(error: BaseException) -> str:
     """First line of an error, without the file that it names."""
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno)
+    if isinstance(error, MemoryError):
+        return "out of memory"
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__

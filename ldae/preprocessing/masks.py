@@ -27,11 +27,24 @@ def one_body(mask: Mask) -> Mask:
 
 
 def cut_area(mask: Mask, spacing: Float) -> float:
-    """Area of a mask on the six faces of its picture, cm²; voxel sizes in mm, (3,)."""
+    """Area of a mask just outside the six faces of its picture, cm².
+
+    It is extrapolated from the two slices at each face, so that a mask which ends at a face, as a
+    brain in a picture without a margin, is not cut.
+
+    Parameters
+    ----------
+    mask
+        Shape (H, W, D), at least two voxels along each axis.
+    spacing
+        Voxel sizes, mm, (3,).
+    """
     total = 0.0
     for axis in range(3):
         face = float(np.prod(np.delete(spacing, axis))) / 100.0
-        total += face * (int(mask.take(0, axis).sum()) + int(mask.take(-1, axis).sum()))
+        for first, second in ((0, 1), (-1, -2)):
+            areas = (int(mask.take(i, axis).sum()) for i in (first, second))
+            total += face * max(0, 2 * next(areas) - next(areas))
     return total
 
 

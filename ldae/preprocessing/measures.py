@@ -43,7 +43,7 @@ MEASURES = {
     "tissue_contrast": "(white - grey) / white, medians where the template is pure",
     "signal_to_noise": "mean of the native brain / noise estimated from second differences",
     "cropped_fraction": "share of the native brain mask that the study grid does not cover",
-    "cut_area_cm2": "area of the native brain mask on the border of the picture, cm2",
+    "cut_area_cm2": "area of the native brain mask just outside the picture, extrapolated, cm2",
     "bright_outside": "share of the 4.5 mm around the native mask as bright as brain",
     "scale": "mean stretch of the affine from native to template",
     "rotation_degrees": "rotation of the affine from native to template",
@@ -77,8 +77,6 @@ def measure(
     study_mask: Mask,
     affine: Float,
     to_scan: Float,
-    *,
-    stripped: bool = False,
 ) -> dict[str, float]:
     """Measures of one scan, see ``MEASURES`` (without the bias field's).
 
@@ -90,8 +88,6 @@ def measure(
         The same on the study grid.
     to_scan
         (4, 4) affine from template to scan, RAS mm.
-    stripped
-        Whether the scan holds nothing but its brain, which padding may touch without cutting it.
     """
     template = _on_grid(volume.shape, np.ascontiguousarray(affine, dtype=float).tobytes())
     inside = template["mask"] > 0.5
@@ -112,9 +108,7 @@ def measure(
         "tissue_contrast": contrast,
         "signal_to_noise": signal_to_noise(native.data, mask),
         "cropped_fraction": float(outside.mean()),
-        "cut_area_cm2": cut_area(
-            mask if stripped else mask[picture_box(native.data)], native.spacing
-        ),
+        "cut_area_cm2": cut_area(mask[picture_box(native.data)], native.spacing),
         "bright_outside": bright_outside(native, mask),
         "scale": float(np.cbrt(np.linalg.det(from_scan[:3, :3]))),
         "rotation_degrees": float(

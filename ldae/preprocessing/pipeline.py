@@ -276,15 +276,7 @@ def _process(row: pd.Series, path: Path, task: Task, seconds: dict[str, float]) 
         volume = scale_intensity(head, study_mask, task.settings["intensity_percentiles"])
     with _timed(seconds, "measure"):
         native = Image(brain.corrected.data, brain.scan.image.affine)
-        measures = measure(
-            native,
-            brain.mask,
-            volume,
-            study_mask,
-            task.affine,
-            brain.to_scan,
-            stripped=brain.extraction == SKULL_STRIPPED,
-        )
+        measures = measure(native, brain.mask, volume, study_mask, task.affine, brain.to_scan)
         measures["bias_deviation"] = brain.bias
     with _timed(seconds, "write"):
         scan = str(row["scan"])
