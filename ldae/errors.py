@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -30,6 +31,29 @@ class OneLineError(Exception):
 
 class InputError(OneLineError):
     """A file or setting given by the user cannot be used."""
+
+
+class CohortError(InputError):
+    """A cohort with several faults, of which the message shows the first.
+
+    Parameters
+    ----------
+    source
+        Folder of the cohort.
+    errors
+        All faults.
+    remedy
+        What the user can do about all of them.
+    """
+
+    SHOWN = 10
+
+    def __init__(self, source: str | Path, errors: Sequence[InputError], remedy: str) -> None:
+        shown = [f"({i}) {error}" for i, error in enumerate(errors[: self.SHOWN], 1)]
+        left = len(errors) - len(shown)
+        more = f" and {left} more" if left else ""
+        super().__init__(source, f"{len(errors)} faults: {'; '.join(shown)}{more}", remedy)
+        self.errors = tuple(errors)
 
 
 class MachineError(OneLineError):

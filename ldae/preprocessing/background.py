@@ -34,7 +34,7 @@ MARK_GAP = 0.1
 BACKGROUND_TOLERANCE = 0.002
 BACKGROUND_BORDER = 0.5
 # A brain that was cut out leaves nearly all of the border to the background, and it ends within the
-# picture but for a small area (cm²), whereas a head goes on below the picture. Volumes (ml) are
+# picture but for a small area (cm²), whereas a head continues below the picture. Volumes (ml) are
 # those of brains from infancy to old age; whole heads of adults have 3,400 ml and more.
 STRIPPED_BORDER = 0.95
 STRIPPED_AREA_CM2 = 30.0

@@ -17,11 +17,14 @@ from pathlib import Path
 
 from ldae.errors import InputError, MachineError
 
-SCAN_ERRNOS = frozenset({
+FILE_ERRNOS = frozenset({
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP,
     errno.ENAMETOOLONG, errno.EINVAL,
 })  # fmt: skip
-"""Errors of the system while a scan is read that will be there at the next attempt too."""
+"""Errors of the system, while a file is read, that concern the file and not the machine.
+
+They will be there at the next attempt too.
+"""
 
 SCAN_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE})
 """Signals that a library's own arithmetic or memory access raises.
@@ -36,7 +39,7 @@ OUT_OF_MEMORY = re.compile(
 )
 """Messages of libraries and programs that are short of memory or disk."""
 
-RETRY = "Free what is missing and start again; what is done is kept."
+RETRY = "Free what is missing and start again; finished batches are kept."
 LOOK = "Look at the scan; exclude it if it is no whole T1w head."
 
 
@@ -51,7 +54,7 @@ def reading_error(path: Path, error: OSError) -> InputError | MachineError:
         What the system reported. Libraries raise such errors of their own, without a number, for
         content that they cannot read.
     """
-    if error.errno is not None and error.errno not in SCAN_ERRNOS:
+    if error.errno is not None and error.errno not in FILE_ERRNOS:
         return machine_error(path, error)
     if error.errno in (errno.EACCES, errno.EPERM):
         remedy = "Give the user who runs the workflow permission to read it."
@@ -76,6 +79,15 @@ def machine_error(source: str | Path, error: BaseException) -> MachineError:
 def is_short_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory or disk ran out; many libraries raise RuntimeError."""
     return isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)) is not None
+
+
+def has_files(folder: Path) -> bool:
+    """Whether a folder is there with something in it; the folder of a lost mount is empty."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
 
 
 def killed_by_scan(code: int) -> bool:

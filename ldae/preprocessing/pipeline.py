@@ -26,6 +26,7 @@ from ldae.preprocessing.bias import correct_bias
 from ldae.preprocessing.blame import (
     LOOK,
     describe,
+    has_files,
     is_short_of_memory,
     killed_by_scan,
     machine_error,
@@ -189,6 +190,9 @@ def preprocess_batch(
                 n_failed,
                 (logged - begun) / len(outcomes),
             )
+    if n_failed and not has_files(bids_dir):
+        problem = "the folder of the raw scans is missing or empty"
+        raise MachineError(bids_dir, problem, "Mount it, and start again.")
     columns = [*BATCH_COLUMNS, *(f"seconds_{step}" for step in STEPS)]
     return pd.DataFrame([outcomes[str(row["scan"])] for row in rows], columns=columns)
 

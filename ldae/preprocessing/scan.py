@@ -38,6 +38,7 @@ MAX_SIZE_ERROR = 0.01
 # The qform may take the sform's place if their axes differ by no more than this angle (degrees).
 MAX_FORM_DEGREES = 5.0
 CHUNK = 1 << 22  # bytes read at a time
+HEADER_BYTES = 4096  # more than a header of NIfTI has
 GZIP = b"\x1f\x8b"  # first bytes of a gzip file
 SPATIAL_UNITS = 0b111  # bits of a NIfTI header's unit that concern space
 WRONG_UNITS = {1: "metres", 3: "microns"}
@@ -165,13 +166,14 @@ def _check_file(path: Path) -> None:
         if not path.is_file():
             raise InputError(path, "there is no such file", "Restore it, or remove its row.")
         with path.open("rb") as file:
-            start = file.read(len(GZIP))
+            # All of the header: nibabel takes an error of the system there for another format.
+            start = file.read(HEADER_BYTES)
     except OSError as error:
         raise reading_error(path, error) from error
     if not start:
         raise InputError(path, "the file is empty (0 bytes)", "Copy or convert it again.")
     named = path.suffix.lower() == ".gz"
-    if (start == GZIP) != named:
+    if start.startswith(GZIP) != named:
         problem = (
             "its name ends in .gz, but it is not compressed"
             if named

@@ -44,7 +44,8 @@ def work_in_processes(
     """Results of all items, as they come.
 
     A process that is killed takes the pool with it, and nobody can say which of the items in
-    progress it was. So each of these is tried once more alone, and the others go on in a new pool.
+    progress it was. So each of these is tried once more alone, and the others continue in a new
+    pool.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -32,6 +33,8 @@ from ldae.preprocessing.measures import bright_outside
 from ldae.preprocessing.quality import quality_control
 from ldae.preprocessing.registration import register_brain
 from ldae.preprocessing.scan import read_scan
+from ldae.provenance.places import Places
+from ldae.provenance.record import describe_files
 
 HEAD, BRAIN, TRUTH = make_head(0)
 INTEGERS = np.round(HEAD.data).astype(np.int16)
@@ -285,6 +288,16 @@ def test_what_must_not_be_read_fails_alone(reachable: Path) -> None:
         read_scan(reachable / "closed" / "sub-01_T1w.nii.gz")
 
 
+def test_a_record_leaves_out_what_must_not_be_read(reachable: Path) -> None:
+    for name in ("a", "b"):
+        (reachable / name).write_bytes(b"x")
+    (reachable / "b").chmod(0)
+    places = Places(reachable)
+    with unprivileged():
+        found = describe_files([reachable / "a", reachable / "b"], places)
+    assert [Path(file["path"]).name for file in found] == ["a"]
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_a_header_of_any_bytes_is_read_or_named(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -479,6 +492,17 @@ def test_a_folder_that_must_not_be_written_fails_the_job(reachable: Path) -> Non
     out = reachable / "out"
     with unprivileged(), pytest.raises(MachineError, match="Permission denied"):
         preprocess_batch(scans, reachable / "bids", out, SETTINGS, GRID, n_workers=1)
+
+
+@pytest.mark.parametrize("left", [None, "empty"])
+def test_a_lost_mount_fails_the_job(tmp_path: Path, left: str | None) -> None:
+    """Else every scan would be excluded, because there is no such file."""
+    scans = cohort(tmp_path / "bids", values(INTEGERS))
+    shutil.rmtree(tmp_path / "bids")
+    if left:
+        (tmp_path / "bids").mkdir()
+    with pytest.raises(MachineError, match="missing or empty"):
+        preprocess_batch(scans, tmp_path / "bids", tmp_path / "out", SETTINGS, GRID, n_workers=1)
 
 
 def test_too_little_memory_fails_the_job(tmp_path: Path) -> None:

@@ -239,6 +239,7 @@ def test_broken_scan_fails_alone(done: Done) -> None:
 def test_the_reason_does_not_tell_who_it_is(tmp_path: Path) -> None:
     """People whose labels must not be shown are called by pseudonyms in the table of scans."""
     row = {"scan": "sub-p1_ses-1", "subject": "sub-p1", "session": "ses-1"}
+    (tmp_path / "participants.tsv").touch()
     scans = pd.DataFrame([row | {"path": "sub-ADNI7/ses-1/anat/sub-ADNI7_ses-1_T1w.nii.gz"}])
     table = preprocess_batch(scans, tmp_path, tmp_path / "out", SETTINGS, GRID, n_workers=1)
     reason = table.loc[0, "reason"]
@@ -409,6 +410,18 @@ def test_quality_control(done: Done, tmp_path: Path) -> None:
     assert all(scan in page for scan in scans["scan"])
     assert "http" not in page
     assert len(page) < 10_000 + 4 * 15_000
+
+
+def test_no_label_breaks_the_page(done: Done, tmp_path: Path) -> None:
+    scans, _, out, table = done
+    qc = quality_control(scans, table, out, LIMITS)
+    label = "sub-<!--<script></script>&@ROWS@"
+    qc.loc[2, ["scan", "reason", "notes"]] = label
+    write_quality_page(qc, out, tmp_path / "qc.html")
+    script = (tmp_path / "qc.html").read_text().split("<script>", 1)[1]
+    assert script.count("</script>") == 1 and "<!--" not in script and "<script" not in script
+    rows = script.split(", rows=", 1)[1].split(", units=", 1)[0]
+    assert label in {row["n"] for row in json.loads(rows)}
 
 
 def test_what_was_not_preprocessed_is_named(done: Done, tmp_path: Path) -> None:
