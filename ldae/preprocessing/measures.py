@@ -132,7 +132,8 @@ def bright_outside(native: Image, mask: Mask) -> float:
     box = tuple(slice(a, b, k) for a, b, k in zip(low, high, step, strict=True))
     inside, values = mask[box], native.data[box]
     distance = ndimage.distance_transform_edt(~inside, sampling=native.spacing * step)
-    rim = (distance > 0) & (distance <= RIM_MM)
+    # At least the next voxel, which is further away in a coarse scan.
+    rim = (distance > 0) & (distance <= max(RIM_MM, float((native.spacing * step).min())))
     if not rim.any() or not inside.any():
         return float("nan")
     return float((values[rim] > AS_BRIGHT_AS_BRAIN * np.median(values[inside])).mean())

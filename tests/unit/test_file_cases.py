@@ -448,6 +448,9 @@ def test_bad_masks_have_bright_tissue_around_them() -> None:
     assert bright_outside(HEAD, ndimage.binary_erosion(BRAIN, iterations=2)) > 1.2 * limit
     assert bright_outside(HEAD, ndimage.binary_dilation(BRAIN, iterations=1)) > limit
     assert bright_outside(HEAD, np.roll(BRAIN, 3, axis=2)) > limit
+    coarse = Image(HEAD.data[::2, ::2, ::2], AFFINE @ np.diag([2.0, 2.0, 2.0, 1.0]))
+    small = ndimage.binary_erosion(BRAIN[::2, ::2, ::2])
+    assert bright_outside(coarse, small) > limit, "though the next voxel is 8 mm away"
     alone = Image(np.where(BRAIN, HEAD.data, 0), HEAD.affine)
     assert bright_outside(alone, BRAIN) == 0
 
