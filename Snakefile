@@ -20,7 +20,7 @@ include: "rules/figures.smk"
 include: "rules/report.smk"
 
 
-with launch.one_line_errors():
+with launch.one_line_errors(config):
     launch.check_profile(workflow)
 
 

@@ -34,7 +34,7 @@ def config_files():
     return [Path(os.path.relpath(path)) for path in given if path.is_file()]
 
 
-with launch.one_line_errors():
+with launch.one_line_errors(config):
     config.update(complete_config(config, config_files()))
     study = Study(config, REPOSITORY / "scripts")
     launch.prepare(workflow, study, REPOSITORY, logger)

@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
 
-from ldae.errors import InputError
+from ldae.errors import CohortError, InputError
 
 LABEL_NAMES = ("participant_id",)
 AGE_NAMES = ("age", "age_years", "age_at_scan", "age_at_baseline")
@@ -32,7 +32,6 @@ LABEL_IN_DAYS = re.compile(r"^(?:d|days?)(\d+)$")
 FIRST_LABEL = re.compile(r"^0*[01]?$")
 DAYS_PER_MONTH = 365.25 / 12
 AGE_LIMIT = 120.0
-MAX_FAULTS_SHOWN = 10
 
 
 @dataclass
@@ -51,14 +50,8 @@ class Faults:
             return
         if len(self.found) == 1:
             raise self.found[0]
-        shown = [f"({i}) {fault}" for i, fault in enumerate(self.found[:MAX_FAULTS_SHOWN], 1)]
-        left = len(self.found) - len(shown)
-        more = f" and {left} more" if left else ""
-        raise InputError(
-            bids_dir,
-            f"{len(self.found)} faults in this cohort: {'; '.join(shown)}{more}",
-            "Correct them and start again; nothing has been computed",
-        )
+        remedy = "Correct them and start again; nothing has been computed"
+        raise CohortError(bids_dir, self.found, remedy)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ldae.errors import InputError
 from ldae.methods import study_networks
 from ldae.workflow.settings.ablations import find_ablation_faults
 from ldae.workflow.settings.checks import Fault, find_faults
+from ldae.workflow.settings.cohort import BRAIN_EXTRACTION
 from ldae.workflow.settings.faults import explain
 from ldae.workflow.settings.files import read_exponents, read_nodes, source_of, spell
 from ldae.workflow.settings.study import StudySettings, study_model
@@ -54,7 +55,11 @@ def complete_config(config: Config, files: Sequence[Path] = ()) -> Config:
             raise explain(error, model, config, files) from error
         for fault in find_faults(study):
             raise _input_error(fault, config, files)
-        return study.model_dump()
+        completed = study.model_dump()
+        preprocessing = completed["preprocessing"]
+        if preprocessing["brain_extraction"] == "auto":
+            preprocessing["brain_extraction"] = BRAIN_EXTRACTION[study.cohort.source]
+        return completed
 
     completed = check(config)
     for fault in find_ablation_faults(completed, check):

@@ -7,7 +7,7 @@ import difflib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from snakemake.shell import shell
 
 from ldae import paths, slurm
 from ldae.data.pseudonyms import keep_key
-from ldae.errors import InputError
+from ldae.errors import CohortError, InputError
 from ldae.provenance.seal import seal_records
 from ldae.workflow import containers
 from ldae.workflow.plan import check_disk_space, check_references, check_weights, disk_bytes
@@ -35,6 +35,9 @@ Workflow = Any
 
 NODE_CORES = 16
 """Jobs that are submitted run on nodes of at least so many cores."""
+
+FAULTS = "cohort_faults.tsv"
+"""File in the results folder with the faults of a cohort that cannot be used."""
 
 
 def is_submitted(workflow: Workflow) -> bool:
@@ -80,12 +83,42 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
 
 
 @contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """End the process with the one line of an error that the user can correct, without a trace."""
+def one_line_errors(config: Mapping[str, Any]) -> Iterator[None]:
+    """End the process with the one line of an error that the user can correct, without a trace.
+
+    If there are more faults than a line can show, all of them are written into the results folder,
+    in a file that is removed when there are none left.
+
+    Parameters
+    ----------
+    config
+        Settings, perhaps not yet complete.
+    """
+    folders = config.get("pathvars")
+    results = folders.get("results") if isinstance(folders, Mapping) else None
+    listed = Path(results) / FAULTS if isinstance(results, str) else None
     try:
         yield
     except InputError as error:
-        sys.exit(f"Error: {error}")
+        more = ""
+        if listed is not None and isinstance(error, CohortError):
+            more = f" All of them are listed in {listed}." if _list_faults(error, listed) else ""
+        sys.exit(f"Error: {error}{more}")
+    if listed is not None:
+        with contextlib.suppress(OSError):
+            listed.unlink(missing_ok=True)
+
+
+def _list_faults(error: CohortError, path: Path) -> bool:
+    """Write all faults, one a line; False if that is not possible."""
+    rows = ["source\tproblem\tremedy"]
+    rows += [f"{fault.source}\t{fault.problem}\t{fault.remedy}" for fault in error.errors]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    except OSError:
+        return False
+    return True
 
 
 def check_profile(workflow: Workflow) -> None:

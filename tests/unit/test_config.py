@@ -33,11 +33,32 @@ def merged(*overlays: dict) -> dict:
 
 
 def test_defaults_are_those_of_the_config_file():
-    assert complete_config({}) == DEFAULT
+    assert complete_config({}) == complete_config(DEFAULT)
+    chosen = {"preprocessing": {"brain_extraction": "template"}}
+    assert complete_config({}) == merged(chosen), "nothing but auto is replaced"
 
 
 def test_completing_changes_nothing_in_a_complete_config():
-    assert complete_config(DEFAULT) == DEFAULT
+    complete = complete_config(DEFAULT)
+    assert complete_config(complete) == complete
+
+
+@pytest.mark.parametrize(
+    ("cohort", "given", "expected"),
+    [
+        ("simulated", "auto", "template"),
+        ("bids", "auto", "deepbet"),
+        ("bids", "template", "template"),
+        ("simulated", "deepbet", "deepbet"),
+    ],
+)
+def test_real_heads_get_the_better_brain_extraction(cohort, given, expected):
+    settings = {
+        "cohort": {"source": cohort},
+        "preprocessing": {"brain_extraction": given},
+        "bids_folder": "data",
+    }
+    assert complete_config(settings)["preprocessing"]["brain_extraction"] == expected
 
 
 def test_a_number_is_the_same_setting_however_it_is_written():
@@ -114,7 +135,8 @@ MISTAKES = {
     ),
     "choice": (
         {"preprocessing": {"brain_extraction": "deepbett"}},
-        "must be one of template, deepbet, precomputed, synthstrip, hdbet. Did you mean deepbet?",
+        "must be one of auto, template, deepbet, precomputed, synthstrip, hdbet. "
+        "Did you mean deepbet?",
     ),
     "wrong type": (
         {"cohort": {"public": "yes"}}, "line 2: cohort.public is 'yes' and must be true or false"

@@ -98,7 +98,7 @@ def tiny(path: Path) -> None:
         (text, "cannot be opened"),
         (four_volumes, "(30, 32, 28, 4)"),
         (flat, "fewer than 8 voxels"),
-        (with_nan, "2 voxels are NaN"),
+        (with_nan, "2 voxels inside the head are NaN"),
         (zeros, "every voxel is 0"),
         (no_codes, "sform_code and qform_code"),
         (collapsed_axes, "degenerate"),

@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -18,10 +18,10 @@ from ldae.methods import METHODS, NETWORKS
 from ldae.preprocessing.brain import METHODS as BRAIN_EXTRACTIONS
 from ldae.provenance.code import code_files
 from ldae.workflow.settings.ablations import FOLDERS
-from ldae.workflow.settings.cohort import Preprocessing
+from ldae.workflow.settings.cohort import BRAIN_EXTRACTION, BrainExtraction, Cohort
 from ldae.workflow.settings.command import add_arguments, run
 from ldae.workflow.settings.documents import CONFIG, json_schema, make_documents
-from ldae.workflow.settings.wording import expectation, in_yaml, resolve, schema_at, summary
+from ldae.workflow.settings.wording import expectation, in_yaml, resolve, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA: Mapping[str, Any] = json_schema()
@@ -120,8 +120,8 @@ def test_numbers_are_written_as_yaml_reads_them() -> None:
 
 
 def test_every_method_of_brain_extraction_is_a_choice() -> None:
-    choices = schema_at(["brain_extraction"], Preprocessing.model_json_schema())["enum"]
-    assert tuple(choices) == BRAIN_EXTRACTIONS
+    assert get_args(BrainExtraction) == BRAIN_EXTRACTIONS
+    assert set(BRAIN_EXTRACTION) == set(get_args(Cohort.model_fields["source"].annotation))
 
 
 def test_no_job_needs_the_models() -> None:

@@ -128,16 +128,26 @@ class Grid(Section):
     )  # fmt: skip
 
 
+BrainExtraction = Literal["template", "deepbet", "precomputed", "synthstrip", "hdbet"]
+
+BRAIN_EXTRACTION: dict[str, BrainExtraction] = {"simulated": "template", "bids": "deepbet"}
+"""Default of `preprocessing.brain_extraction` by the source of the cohort.
+
+On real heads deepbet is better than the template, which is fast and needs no network
+(docs/tried/preprocessing.md).
+"""
+
+
 class Preprocessing(Section):
     """From raw heads to brains on the grid."""
 
     batch_size: Count = setting(120, "Scans per job.")
     bias_correction: bool = setting(True, "Whether the bias field is corrected (N4).")
-    brain_extraction: Literal["template", "deepbet", "precomputed", "synthstrip", "hdbet"] = (
-        setting(
-            "template", "How the brain is found. `precomputed` needs mask_pattern; `synthstrip` "
-            "and `hdbet` need the commands mri_synthstrip and hd-bet on the PATH.",
-        )
+    brain_extraction: Literal["auto", BrainExtraction] = setting(
+        "auto", "How the brain is found. `auto` is `template` for a simulated cohort and `deepbet` "
+        "for a real one. `precomputed` needs mask_pattern; `synthstrip` and `hdbet` need the "
+        "commands mri_synthstrip and hd-bet on the PATH. A scan that was skull-stripped before "
+        "keeps its own outline, unless masks are precomputed.",
     )  # fmt: skip
     mask_pattern: MaskPattern | None = setting(
         None, "Path of precomputed masks below the BIDS folder. {subject} stands for sub-01, "
@@ -162,6 +172,10 @@ class Quality(Section):
     max_cut_area_cm2: float = setting(
         20.0, "Largest area of the brain on the border of the image.", unit="cm²", ge=0
     )
+    max_bright_outside: Share = setting(
+        0.4, "Largest share of the 4.5 mm around the brain mask that is as bright as brain. "
+        "More means that the mask is too small, too large or in the wrong place.",
+    )  # fmt: skip
     max_rotation_degrees: float = setting(
         45.0, "Largest rotation to the template.", unit="degrees", ge=0, le=180
     )
