@@ -6,7 +6,7 @@ import string
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
@@ -105,6 +105,16 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 Words = Annotated[str, Field(min_length=1)]
 """Text that is not empty."""
+
+
+def _as_text(value: Any) -> Any:
+    """A number as the text that a table has; ``true`` and everything else stay what they are."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:g}" if is_number else value
+
+
+Cell = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+"""What a cell of a table has: text, or a number that is read as text."""
 
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 """Seed of a random generator."""
