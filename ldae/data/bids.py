@@ -1,8 +1,9 @@
 """Reading a cohort in BIDS: who was scanned, when, and which file it is.
 
-Only names of files and tables are read, and of the images their checksums. Columns and words are
-understood by the names that converters and public data sets use (:mod:`ldae.data.intake.names`) and
-by the study's own settings (:mod:`ldae.data.intake.settings`). Age, sex and diagnosis may be
+Only names of files and tables are read, and of the images their checksums and sizes. Columns and
+words are understood by the names that converters and public data sets use
+(:mod:`ldae.data.intake.names`) and by the study's own settings
+(:mod:`ldae.data.intake.settings`). Age, sex and diagnosis may be
 missing. What is left out or decided is a notice; what contradicts itself is a fault and stops the
 study before anything is computed.
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -291,13 +292,13 @@ def _find_copies(bids_dir: Path, scans: pd.DataFrame, faults: Faults) -> None:
 
     Only files of equal size are read: compressed ones hardly ever have it by chance.
     """
-    packed = scans[scans["path"].str.endswith(".gz")]
-    sizes = pd.Series({path: _size(bids_dir / path) for path in packed["path"]}, dtype=float)
-    for _, paths in sizes[sizes > 0].groupby(sizes):
-        group = scans[scans["path"].isin(paths.index)]
-        if group["subject"].nunique() > 1:
-            sums = [_checksum(bids_dir / path) for path in group["path"]]
-            _add_copies(bids_dir, group.assign(sha256=sums), faults)
+    subjects: defaultdict[float, set[str]] = defaultdict(set)
+    sizes = [_size(bids_dir / path) if path.endswith(".gz") else 0.0 for path in scans["path"]]
+    for size, subject in zip(sizes, scans["subject"], strict=True):
+        subjects[size].add(subject)
+    alike = scans[[size > 0 and len(subjects[size]) > 1 for size in sizes]]
+    sums = [_checksum(bids_dir / path) for path in alike["path"]]
+    _add_copies(bids_dir, alike.assign(sha256=sums), faults)
 
 
 def _size(path: Path) -> float:
