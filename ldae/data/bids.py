@@ -25,8 +25,8 @@ from pathlib import Path
 import pandas as pd
 
 from ldae.data.addresses import scan_name
-from ldae.data.intake.cells import DiagnosisReader
-from ldae.data.intake.images import list_folders
+from ldae.data.intake.cells import AgeReader, DiagnosisReader
+from ldae.data.intake.images import list_folders, natural
 from ldae.data.intake.names import Field, normal_name
 from ldae.data.intake.notices import Faults, Findings, Kind, Notice, paste
 from ldae.data.intake.participants import (
@@ -211,8 +211,8 @@ def _checksum(path: Path) -> str:
 
 def _collect(bids_dir: Path, intake: Intake, findings: Findings) -> pd.DataFrame:
     """All scans without names and checksums; faults are noted."""
-    diagnoses = DiagnosisReader(intake.diagnoses)
-    table = read_participants(bids_dir, intake, diagnoses, findings)
+    ages, diagnoses = AgeReader(intake.ages), DiagnosisReader(intake.diagnoses)
+    table = read_participants(bids_dir, intake, ages, diagnoses, findings)
     folders = list(list_folders(bids_dir, intake, findings))
     if not folders:
         findings.faults.stop(bids_dir)
@@ -223,12 +223,13 @@ def _collect(bids_dir: Path, intake: Intake, findings: Findings) -> pd.DataFrame
         )
     participants = match_folders(table, (folder.subject for folder in folders), intake, findings)
     rated = Field.DIAGNOSIS not in table.table.places
-    reader = SessionReader(bids_dir, intake, diagnoses, rated, findings)
+    reader = SessionReader(bids_dir, intake, ages, diagnoses, rated, findings)
     visits = [
         Visits(folder, reader.read(folder), participants.by_label[folder.subject], intake, findings)
         for folder in folders
         if folder.subject in participants.by_label
     ]
+    ages.check(findings)
     diagnoses.check(bids_dir, findings)
     _check_columns(table, reader.columns, intake, findings.faults)
     if not visits:
@@ -264,6 +265,14 @@ def _note_choices(visits: Iterable[Visits], intake: Intake, findings: Findings) 
         if used[source]:
             text = f"the time of {used[source]} visits is counted by {source}, not by the label"
             findings.note(Kind.TIME, text)
+    untimed = sorted({label for one in visits for label in one.untimed}, key=natural)
+    if untimed:
+        months = {label: 12 * n for n, label in enumerate(untimed)}
+        findings.note(
+            Kind.TIME,
+            "visits are left out, because nothing tells how many months after the first one they "
+            "were; say it in the settings, with the true numbers: " + paste(session_months=months),
+        )
     changes = [change for one in visits if (change := one.note_conversion())]
     if changes:
         rule = "its own diagnosis" if intake.diagnosis_of == VISIT else f"the {intake.diagnosis_of}"

@@ -93,7 +93,8 @@ OUTCOMES = [
         {},
         {"age": "23 41 67 nan 58", "sex": "F M - F M", "diagnosis": "control " * 5},
         (
-            "sub-104: age 89+ is a limit or a range, so it is left out of the age probe",
+            "sub-104: age 89+ is a limit or a range",
+            "ages that are a limit or a range are left out of the age probe (89+ 1)",
             "sub-106 has no T1-weighted scan and is left out",
             "sub-101 ses-wave2 is left out",
             "1 of 5 scans have no known sex",

@@ -17,7 +17,7 @@ from ldae.data.intake.names import (
     SEXES,
 )
 from ldae.data.intake.notices import Findings, Kind, paste
-from ldae.data.intake.settings import Intake, Words
+from ldae.data.intake.settings import Words
 
 BASELINE_LABELS = frozenset({"bl", "baseline", "base", "screening", "sc"})
 # A number with its unit. One without may be months or count the visits, and is not read; but for
@@ -29,6 +29,9 @@ FIRST_LABEL = re.compile(r"^0*[01]?$")
 DAYS_PER_MONTH = 365.25 / 12
 SECONDS_PER_DAY = 86400
 AGE_LIMIT = 120.0
+MAX_WORDS_SHOWN = 10
+# With more words that are no age, the column is taken to be another one.
+MAX_WORDS_PROPOSED = 5
 # Ages that are given as a limit or a range, as releases for the public do above 89 years.
 CENSORED = re.compile(
     r"^(?:(?:[<>]=?|[≤≥]|over|above|under|below)\s*\d+|\d+\s*(?:\+|(?:or|and)\s+\w+)|\d+\s*[-–]\s*\d+)$",
@@ -55,37 +58,6 @@ def read_number(text: str) -> float | None:
         return float(text.replace(",", ".") if text.count(",") == 1 else text)
     except ValueError:
         return None
-
-
-def read_age(text: str, intake: Intake, place: Place, findings: Findings) -> float | None:
-    """Age in years; None where it is not known, with a fault or a notice.
-
-    A censored age (``89+``) or a range (``20-25``) is not known: no probe of age uses it.
-    """
-    word = intake.ages.read(text)
-    if not word:
-        return None
-    if CENSORED.match(word):
-        number = re.sub(r"\D.*", "", re.sub(r"^\D+", "", word))
-        findings.note(
-            Kind.AGE,
-            f"{place.subject}: age {text} is a limit or a range, so it is left out of the age "
-            f"probe; to take it as {number}: {paste(values={'age': {text: number}})}",
-            place.subject,
-            place.session,
-        )
-        return None
-    age = read_number(word)
-    if age is None or not 0 < age < AGE_LIMIT:
-        problem = "is not a number" if age is None else f"is not between 0 and {AGE_LIMIT:.0f}"
-        findings.faults.add(
-            place.path,
-            f"{place}: age {text!r} {problem}",
-            "Correct it to years, or leave it out by the settings: "
-            + paste(values={"age": {text: "n/a"}}),
-        )
-        return None
-    return age
 
 
 def read_time(text: str, per_month: float, place: Place, findings: Findings) -> float | None:
@@ -137,6 +109,69 @@ def months_of_label(session: str) -> float | None:
     if match := LABEL_IN_DAYS.match(label):
         return round(float(match.group(1)) / DAYS_PER_MONTH, 4)
     return None
+
+
+@dataclass
+class AgeReader:
+    """Reads ages in years, and counts the cells that give none.
+
+    Attributes
+    ----------
+    words
+        Words of the settings.
+    censored
+        How often each limit (``89+``) or range (``20-25``) was met. No probe of age uses it.
+    strange
+        How often each word was met that is no age.
+    first
+        Where the first of these stands.
+    """
+
+    words: Words
+    censored: Counter[str] = field(default_factory=Counter)
+    strange: Counter[str] = field(default_factory=Counter)
+    first: Place | None = None
+
+    def read(self, text: str, place: Place, findings: Findings) -> float | None:
+        """Age, or None where it is not known."""
+        word = self.words.read(text)
+        if not word:
+            return None
+        if CENSORED.match(word):
+            self.censored[text] += 1
+            note = f"{place.subject}: age {text} is a limit or a range"
+            findings.note(Kind.AGE, note, place.subject, place.session)
+            return None
+        age = read_number(word)
+        if age is None or not 0 < age < AGE_LIMIT:
+            self.strange[text] += 1
+            self.first = self.first or place
+            return None
+        return age
+
+    def check(self, findings: Findings) -> None:
+        """Note a fault for words that are no age, and a notice for limits and ranges."""
+        if self.censored:
+            numbers = {text: re.findall(r"\d+", text)[0] for text in sorted(self.censored)}
+            findings.note(
+                Kind.AGE,
+                f"ages that are a limit or a range are left out of the age probe "
+                f"({count_words(self.censored)}); to take them as numbers: "
+                f"{paste(values={'age': numbers})}",
+            )
+        if self.first is None:
+            return
+        if len(self.strange) > MAX_WORDS_PROPOSED:
+            remedy = "Name the column that has ages in years: " + paste(columns={"age": "NAME"})
+        else:
+            unknown = dict.fromkeys(sorted(self.strange), "n/a")
+            remedy = "Correct them, or take them as unknown: " + paste(values={"age": unknown})
+        findings.faults.add(
+            self.first.path,
+            f"ages are not between 0 and {AGE_LIMIT:.0f} years ({count_words(self.strange)}), the "
+            f"first in {self.first}",
+            remedy,
+        )
 
 
 class SexReader:
@@ -213,8 +248,10 @@ class DiagnosisReader:
 
 
 def count_words(words: Mapping[str, int]) -> str:
-    """Words with how often each was found, the most frequent first."""
-    return ", ".join(f"{word} {n}" for word, n in sorted(words.items(), key=lambda w: (-w[1], w)))
+    """Words with how often each was found, the most frequent first; of many, the first ones."""
+    order = sorted(words.items(), key=lambda pair: (-pair[1], pair[0]))
+    shown = ", ".join(f"{word} {n}" for word, n in order[:MAX_WORDS_SHOWN])
+    return shown + (f" and {len(order) - MAX_WORDS_SHOWN} more" if order[MAX_WORDS_SHOWN:] else "")
 
 
 def propose(words: Iterable[str], patient: str = "AD", control: str = "CN") -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ldae.data.intake.cells import DiagnosisReader, Place, SexReader, read_age
+from ldae.data.intake.cells import AgeReader, DiagnosisReader, Place, SexReader
 from ldae.data.intake.names import PARTICIPANT_COLUMNS, SCAN_AGES, Field, normal_name
 from ldae.data.intake.notices import Findings, Kind, paste
 from ldae.data.intake.settings import Intake
@@ -57,7 +57,11 @@ def with_prefix(label: str, prefix: str) -> str:
 
 
 def read_participants(
-    bids_dir: Path, intake: Intake, diagnoses: DiagnosisReader, findings: Findings
+    bids_dir: Path,
+    intake: Intake,
+    ages: AgeReader,
+    diagnoses: DiagnosisReader,
+    findings: Findings,
 ) -> Participants:
     """Participants of ``participants.tsv``.
 
@@ -88,7 +92,7 @@ def read_participants(
             continue
         subject = with_prefix(cells[Field.SUBJECT], "sub-")
         place = Place(path, line, subject)
-        one = _read_row(cells, table, place, intake, sexes, diagnoses, findings)
+        one = _read_row(cells, table, place, ages, sexes, diagnoses, findings)
         if subject in participants:
             _compare(participants[subject], one, place, findings)
         else:
@@ -107,7 +111,7 @@ def _read_row(
     cells: dict[Field, str],
     table: Table,
     place: Place,
-    intake: Intake,
+    ages: AgeReader,
     sexes: SexReader,
     diagnoses: DiagnosisReader,
     findings: Findings,
@@ -115,7 +119,7 @@ def _read_row(
     """One row; what is not known or at fault is None or empty."""
     age = diagnosis = None
     if text := cells.get(Field.AGE):
-        age = read_age(text, intake, place, findings)
+        age = ages.read(text, place, findings)
     if text := cells.get(Field.DIAGNOSIS):
         diagnosis = diagnoses.read(text)
     sex = sexes.read(cells[Field.SEX]) if Field.SEX in cells else ""

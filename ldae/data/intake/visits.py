@@ -17,12 +17,12 @@ from pathlib import Path
 from ldae.data.intake.cells import (
     AGE_LIMIT,
     DAYS_PER_MONTH,
+    AgeReader,
     DiagnosisReader,
     Place,
     date_of_label,
     months_between,
     months_of_label,
-    read_age,
     read_date,
     read_time,
 )
@@ -73,8 +73,8 @@ class SessionReader:
         Folder of the cohort.
     intake
         How it is read.
-    diagnoses
-        Reads the words for diagnoses.
+    ages, diagnoses
+        Read ages and the words for diagnoses.
     rated
         Whether the dementia rating is read as a diagnosis.
     findings
@@ -85,12 +85,13 @@ class SessionReader:
         self,
         bids_dir: Path,
         intake: Intake,
+        ages: AgeReader,
         diagnoses: DiagnosisReader,
         rated: bool,
         findings: Findings,
     ) -> None:
         self.bids_dir, self.intake, self.findings = bids_dir, intake, findings
-        self.diagnoses = diagnoses
+        self.ages, self.diagnoses = ages, diagnoses
         self.names = dict(SESSION_COLUMNS)
         if rated:
             self.names[Field.DIAGNOSIS] = (*self.names[Field.DIAGNOSIS], DEMENTIA_RATING)
@@ -153,7 +154,7 @@ class SessionReader:
                 note = f"{place.subject} {place.session}: {text!r} is no date in ISO 8601"
                 self.findings.note(Kind.TIME, note, place.subject, place.session)
         if text := cells.get(Field.AGE):
-            session.age = read_age(text, self.intake, place, self.findings)
+            session.age = self.ages.read(text, place, self.findings)
         if text := cells.get(Field.DIAGNOSIS):
             session.diagnosis = self.diagnoses.read(text)
         return session
@@ -224,6 +225,8 @@ class Visits:
         self.intake, self.findings = intake, findings
         self.sources: Counter[Source] = Counter()
         """Visits whose time the label gives too, by the source that counts."""
+        self.untimed: list[str] = []
+        """Sessions whose time is not known, where one of them is left out; without ``ses-``."""
         self.images = sorted(self._timed(folder.images), key=lambda found: found[0])
 
     def rows(self) -> list[dict[str, object]]:
@@ -261,7 +264,11 @@ class Visits:
         unknown.sort(key=lambda image: natural(image.session))
         if unknown and not found:
             found[0.0] = unknown[0]
-        self._note_unknown(unknown, list(found.values()))
+        for image in unknown:
+            if image not in found.values():
+                self.untimed = [one.session.removeprefix("ses-") for one in unknown]
+                note = f"{self.subject} {image.session} is left out: its time is not known"
+                self.findings.note(Kind.TIME, note, self.subject, image.session)
         return list(found.items())
 
     def _compare_times(self, label: str, session: Session) -> None:
@@ -290,21 +297,6 @@ class Visits:
             f"Correct the table, or give their months in the settings: "
             f"{paste(session_months=given)} (with the true numbers)",
         )
-
-    def _note_unknown(self, unknown: list[Image], taken: list[Image]) -> None:
-        """Note scans that are left out because nothing tells when they were made."""
-        labels = [image.session.removeprefix("ses-") for image in unknown]
-        given = paste(session_months={label: 12 * n for n, label in enumerate(labels)})
-        for image in unknown:
-            if image not in taken:
-                self.findings.note(
-                    Kind.TIME,
-                    f"{self.subject} {image.session} is left out, because nothing tells how many "
-                    f"months after {taken[0].session or 'the first visit'} it was; give the months "
-                    f"in the settings: {given} (with the true numbers)",
-                    self.subject,
-                    image.session,
-                )
 
     def _ages(self) -> list[float | None]:
         """Age at every scan, None where it is not known."""
