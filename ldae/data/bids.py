@@ -14,9 +14,8 @@ is the age at the first one. A diagnosis belongs to a visit where ``*_sessions.t
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import pandas as pd
 
 from ldae.data.addresses import scan_name
 from ldae.data.intake.cells import AgeReader, DiagnosisReader
+from ldae.data.intake.copies import checksum, compare_contents, find_copies
 from ldae.data.intake.images import list_folders, natural
 from ldae.data.intake.names import Field, normal_name
 from ldae.data.intake.notices import Faults, Findings, Kind, Notice, paste
@@ -87,14 +87,14 @@ def read_cohort(bids_dir: Path, public: bool, intake: Intake = AS_IT_COMES) -> C
         between 0 and 120; a sex that is not known; diagnoses that are numbers; rows of one
         participant or session that contradict each other; labels that match folders but for leading
         zeros; a file that names another participant or session than its folder; one file under two
-        participants; two sessions in the same month; a file that is a link to nothing; no scan.
+        participants; two sessions in the same month; no scan.
     """
     bids_dir = Path(bids_dir)
     if not bids_dir.is_dir():
         raise InputError(bids_dir, "the folder does not exist", "Correct bids_folder")
     findings = Findings()
     scans = _collect(bids_dir, intake, findings)
-    _find_copies(bids_dir, scans, findings.faults)
+    find_copies(bids_dir, scans, findings.faults)
     findings.faults.stop(bids_dir)
     _name_scans(scans, bids_dir, public)
     return Cohort(scans, findings.notices)
@@ -120,8 +120,8 @@ def read_bids(bids_dir: Path, n_workers: int, public: bool, intake: Intake = AS_
     cohort = read_cohort(bids_dir, public, intake)
     scans, root, findings = cohort.scans, Path(bids_dir), Findings()
     with ThreadPoolExecutor(max_workers=max(1, n_workers)) as pool:
-        scans["sha256"] = list(pool.map(_checksum, (root / path for path in scans["path"])))
-    _compare_contents(root, scans, findings)
+        scans["sha256"] = list(pool.map(checksum, (root / path for path in scans["path"])))
+    compare_contents(root, scans, findings)
     findings.faults.stop(root)
     logger.info("Found %d scans of %d participants", len(scans), scans["subject"].nunique())
     columns = [*SCAN_COLUMNS, REPEATS]
@@ -199,16 +199,6 @@ def _name_scans(scans: pd.DataFrame, bids_dir: Path, public: bool) -> None:
     ]
 
 
-def _checksum(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(
-            path, f"the file cannot be read ({error.strerror})", "Check its permissions"
-        ) from error
-
-
 def _collect(bids_dir: Path, intake: Intake, findings: Findings) -> pd.DataFrame:
     """All scans without names and checksums; faults are noted."""
     ages, diagnoses = AgeReader(intake.ages), DiagnosisReader(intake.diagnoses)
@@ -216,9 +206,11 @@ def _collect(bids_dir: Path, intake: Intake, findings: Findings) -> pd.DataFrame
     folders = list(list_folders(bids_dir, intake, findings))
     if not folders:
         findings.faults.stop(bids_dir)
+        lost = [n.text for n in findings.notices if n.kind is Kind.UNREADABLE]
+        why = f": of {len(lost)} files the first, {lost[0]}" if lost else ""
         raise InputError(
             bids_dir,
-            "there is no T1-weighted scan",
+            f"there is no T1-weighted scan that can be read{why}",
             "Expected sub-*/[ses-*/]anat/*_T1w.nii.gz; check the folder",
         )
     participants = match_folders(table, (folder.subject for folder in folders), intake, findings)
@@ -294,50 +286,3 @@ def _note_missing(scans: pd.DataFrame, findings: Findings) -> None:
         elif missing:
             text = f"{missing} of {len(scans)} scans have no known {kind}; no probe of it uses them"
             findings.note(kind, text)
-
-
-def _find_copies(bids_dir: Path, scans: pd.DataFrame, faults: Faults) -> None:
-    """Note compressed scans of two participants with the same bytes, before any work.
-
-    Only files of equal size are read: compressed ones hardly ever have it by chance.
-    """
-    subjects: defaultdict[float, set[str]] = defaultdict(set)
-    sizes = [_size(bids_dir / path) if path.endswith(".gz") else 0.0 for path in scans["path"]]
-    for size, subject in zip(sizes, scans["subject"], strict=True):
-        subjects[size].add(subject)
-    alike = scans[[size > 0 and len(subjects[size]) > 1 for size in sizes]]
-    sums = [_checksum(bids_dir / path) for path in alike["path"]]
-    _add_copies(bids_dir, alike.assign(sha256=sums), faults)
-
-
-def _size(path: Path) -> float:
-    try:
-        return path.stat().st_size
-    except OSError:  # a link to nothing has its own fault
-        return 0.0
-
-
-def _add_copies(bids_dir: Path, scans: pd.DataFrame, faults: Faults) -> None:
-    """Note a fault for each content that two participants have."""
-    for _, group in scans.groupby("sha256", sort=False):
-        firsts = group.drop_duplicates("subject")["path"].tolist()
-        if len(firsts) > 1:
-            more = f" (and {len(firsts) - 2} more)" if len(firsts) > 2 else ""
-            faults.add(
-                bids_dir,
-                f"{firsts[0]} and {firsts[1]}{more} are the same file under different participants",
-                "Find out whose scan it is, and take the others out of the data set",
-            )
-
-
-def _compare_contents(bids_dir: Path, scans: pd.DataFrame, findings: Findings) -> None:
-    """Note a fault for a scan of two participants, and a notice for one of two visits.
-
-    Empty files are alike, and preprocessing excludes each.
-    """
-    full = scans[[_size(bids_dir / path) > 0 for path in scans["path"]]]
-    _add_copies(bids_dir, full, findings.faults)
-    for _, group in full.groupby(["subject", "sha256"], sort=False):
-        if len(group) > 1:
-            text = f"{' and '.join(group['path'])} are the same file"
-            findings.note(Kind.IDENTICAL, text, Path(group["path"].iloc[0]).parts[0])

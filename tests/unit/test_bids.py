@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 from collections.abc import Callable
@@ -196,7 +197,6 @@ VISITS = "sub-01/sub-01_sessions.tsv"
         (edit(VISITS, "session_id", "visit"), r"sessions.tsv: no column is known to be the sessi"),
         (edit(VISITS, "71.6", "119.9"), None),
         (edit(VISITS, "71.6", "n/a"), None),
-        (link_to_nothing, r"the file is a link to nothing.*Fetch its content"),
     ],
 )
 def test_each_fault_names_file_and_remedy(
@@ -257,6 +257,7 @@ def test_each_fault_names_file_and_remedy(
             r"age is 79 in the table of sessions.* 71.6 by that",
         ),
         (lambda f: touch(f, "sub-03", "ses-late"), Kind.TIME, r"sub-03 ses-late is left out"),
+        (link_to_nothing, Kind.UNREADABLE, r"sub-03_T1w.nii.gz is left out: it is a link to noth"),
     ],
 )
 def test_what_is_left_out_or_decided_is_noted(
@@ -278,8 +279,15 @@ def test_notices_of_a_restricted_cohort_show_no_label(cohort: Path) -> None:
 def test_a_file_of_two_participants_is_a_fault_and_of_two_visits_a_notice(cohort: Path) -> None:
     for name in ("sub-03", "sub-01/ses-M000"):
         next((cohort / name).glob("anat/*")).write_bytes(b"head")
-    with pytest.raises(InputError, match=r"sub-01_ses-M000_.* and sub-03/.* are the same file"):
+    with pytest.raises(InputError, match=r"sub-01_ses-M000_.* and sub-03/.* are the same scan"):
         describe_bids(cohort, public=True)
+    for level in (1, 9):
+        name = ("sub-03", "sub-01/ses-M000")[level == 9]
+        packed = gzip.compress(bytes(range(200)) * 9, level, mtime=level)
+        next((cohort / name).glob("anat/*")).write_bytes(packed)
+    with pytest.raises(InputError, match=r"sub-01_ses-M000_.* and sub-03/.* are the same scan"):
+        read_bids(cohort, 1, public=True)
+    next((cohort / "sub-01/ses-M000").glob("anat/*")).write_bytes(b"head")
     next((cohort / "sub-03").glob("anat/*")).write_bytes(b"other")
     next((cohort / "sub-01/ses-M012").glob("anat/*")).write_bytes(b"head")
     notices = read_bids(cohort, 1, public=True).notices
@@ -366,5 +374,5 @@ def test_empty_folders(cohort: Path, tmp_path: Path) -> None:
         describe_bids(cohort, public=True)
     empty = tmp_path / "empty"
     write(empty / TABLE, "participant_id\tage\tsex\tdiagnosis")
-    with pytest.raises(InputError, match="there is no T1-weighted scan"):
+    with pytest.raises(InputError, match="there is no T1-weighted scan that can be read"):
         describe_bids(empty, public=True)

@@ -149,7 +149,7 @@ FAULTS = {
     "strangers": (
         "sub-05 is listed twice, in lines 7 and 8, with age 65.0 and 66.0",
         "sub-03/anat/sub-04_T1w.nii.gz: the file's name says sub-04 and its folder sub-03",
-        "sub-00/anat/sub-00_T1w.nii.gz and sub-05/anat/sub-05_T1w.nii.gz are the same file",
+        "sub-00/anat/sub-00_T1w.nii.gz and sub-05/anat/sub-05_T1w.nii.gz are the same scan",
     ),
 }
 

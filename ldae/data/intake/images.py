@@ -112,13 +112,11 @@ def _images_of(
             text = f"{path} is a derivative ({', '.join(derived)}), not a raw scan"
             findings.note(Kind.IGNORED, text, subject, session)
         elif _belongs(name, subject, session, bids_dir / folder, findings):
-            raw.append(name)
-            if not (bids_dir / path).exists():
-                findings.faults.add(
-                    path,
-                    "the file is a link to nothing",
-                    "Fetch its content (e.g. git annex get) or remove the link",
-                )
+            if os.access(bids_dir / path, os.R_OK):
+                raw.append(name)
+            else:
+                text = f"{path} is left out: {_why_unreadable(bids_dir / path)}"
+                findings.note(Kind.UNREADABLE, text, subject, session)
     if not raw:
         return []
     taken = min(raw, key=lambda name: _rank(name, intake))
@@ -127,6 +125,12 @@ def _images_of(
         text = f"{folder}: {taken} is taken, not {', '.join(others)}"
         findings.note(Kind.REPEAT, text, subject, session)
     return [Image(session, f"{folder}/{taken}", others)]
+
+
+def _why_unreadable(path: Path) -> str:
+    if path.exists():
+        return "its permissions do not allow to read it"
+    return "it is a link to nothing, whose content must be fetched first (e.g. git annex get)"
 
 
 def _belongs(name: str, subject: str, session: str, folder: Path, findings: Findings) -> bool:

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     NO_SCAN = "participant without a scan"
     NO_ROW = "scan without a participant"
     SESSION = "session without a scan"
+    UNREADABLE = "file that cannot be read"
     IGNORED = "file ignored"
     REPEAT = "repeated scan"
     IDENTICAL = "identical scans"
