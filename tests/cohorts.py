@@ -190,7 +190,40 @@ def times(root: Path) -> None:
             write_t1(root, f"sub-{letter}", f"ses-{label}")
 
 
+def plain_csv(root: Path) -> None:
+    """No BIDS: a table of paths with blanks, one twice, one to nothing."""
+    rows: list[Row] = []
+    for i in range(6):
+        path = root / "scans of 2019" / f"Patient {i} T1.nii.gz"
+        write_image(path)
+        rows.append(
+            {"subject": f"P {i}", "visit_months": 0, "age": 61 + i, "sex": "FM"[i % 2]}
+            | {"diagnosis": DIAGNOSES[i], "path": str(path.relative_to(root))}
+        )
+    second = root / "scans of 2019" / "Patient 0 again.nii.gz"
+    write_image(second)
+    later = root / "scans of 2021" / "Patient 0 T1.nii.gz"
+    write_image(later)
+    common = {"subject": "P 0", "sex": "F"}
+    rows += [
+        common | {"visit_months": 0, "age": 61, "path": str(second.relative_to(root))},
+        common | {"visit_months": 24, "age": 63, "path": str(later.relative_to(root))}
+        | {"diagnosis": "MCI"},
+        {"subject": "P 6", "visit_months": 0, "age": 70, "sex": "M", "path": "nowhere.nii.gz"},
+    ]  # fmt: skip
+    write_table(root / "scans.csv", rows, ",")
+
+
 COHORTS: dict[str, Callable[[Path], None]] = {
     make.__name__: make
-    for make in (clinica_adni, clinica_oasis3, lifespan, coded, shadows, strangers, times)
+    for make in (
+        clinica_adni,
+        clinica_oasis3,
+        lifespan,
+        coded,
+        shadows,
+        strangers,
+        times,
+        plain_csv,
+    )
 }

@@ -20,13 +20,15 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from ldae.data.addresses import scan_name
 from ldae.data.intake.cells import AgeReader, DiagnosisReader
 from ldae.data.intake.copies import checksum, compare_contents, find_copies
-from ldae.data.intake.images import list_folders, natural
+from ldae.data.intake.images import Folder, list_folders, natural
+from ldae.data.intake.listing import ListingReader
 from ldae.data.intake.names import Field, normal_name
 from ldae.data.intake.notices import Faults, Findings, Kind, Notice, paste
 from ldae.data.intake.participants import (
@@ -36,9 +38,9 @@ from ldae.data.intake.participants import (
     read_participants,
 )
 from ldae.data.intake.settings import VISIT, Intake
-from ldae.data.intake.visits import SessionReader, Source, Visits
+from ldae.data.intake.visits import Session, SessionReader, Source, Visits
 from ldae.data.manifest import REPEATS, SCAN_COLUMNS, CohortSummary, summarise_scans
-from ldae.data.pseudonyms import cohort_key, hide_labels, key_file
+from ldae.data.pseudonyms import KEY_FILE, cohort_key, hide_labels, key_file
 from ldae.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -92,6 +94,12 @@ def read_cohort(bids_dir: Path, public: bool, intake: Intake = AS_IT_COMES) -> C
     bids_dir = Path(bids_dir)
     if not bids_dir.is_dir():
         raise InputError(bids_dir, "the folder does not exist", "Correct bids_folder")
+    if intake.table is not None and not public and not key_file(bids_dir).is_file():
+        raise InputError(
+            bids_dir / KEY_FILE,
+            "there is no key for the pseudonyms of the participants",
+            f"Write one (openssl rand -hex 32), or show the labels: {paste(public=True)}",
+        )
     findings = Findings()
     scans = _collect(bids_dir, intake, findings)
     find_copies(bids_dir, scans, findings.faults)
@@ -151,8 +159,19 @@ def list_scans(bids_dir: Path, public: bool, intake: Intake = AS_IT_COMES) -> pd
     return read_cohort(bids_dir, public, intake).scans[["scan", "subject", "session", "path"]]
 
 
-def cohort_tables(bids_dir: Path) -> list[Path]:
-    """Files of a BIDS folder that `read_bids` reads, beside the images."""
+def cohort_tables(bids_dir: Path, table: str | None = None) -> list[Path]:
+    """Files of a cohort that `read_bids` reads, beside the images.
+
+    Parameters
+    ----------
+    bids_dir
+        Folder of the cohort.
+    table
+        Table of its scans below the folder; None for a BIDS folder.
+    """
+    if table is not None:
+        key = key_file(bids_dir)
+        return [bids_dir / table, *([key] if key.is_file() else [])]
     tables = [bids_dir / "participants.tsv", *sorted(bids_dir.glob("sub-*/sub-*_sessions.tsv"))]
     key = key_file(bids_dir)
     return tables if key in tables else [*tables, key]
@@ -199,39 +218,85 @@ def _name_scans(scans: pd.DataFrame, bids_dir: Path, public: bool) -> None:
     ]
 
 
+class _Source(NamedTuple):
+    """What the tables and folders of a cohort give."""
+
+    participants: Participants
+    folders: list[Folder]
+    sessions: dict[str, dict[str, Session]]
+    columns: set[str]
+    """Names of the columns of all tables of sessions."""
+
+
 def _collect(bids_dir: Path, intake: Intake, findings: Findings) -> pd.DataFrame:
     """All scans without names and checksums; faults are noted."""
     ages, diagnoses = AgeReader(intake.ages), DiagnosisReader(intake.diagnoses)
-    table = read_participants(bids_dir, intake, ages, diagnoses, findings)
-    folders = list(list_folders(bids_dir, intake, findings))
-    if not folders:
-        findings.faults.stop(bids_dir)
-        lost = [n.text for n in findings.notices if n.kind is Kind.UNREADABLE]
-        why = f": of {len(lost)} files the first, {lost[0]}" if lost else ""
-        raise InputError(
-            bids_dir,
-            f"there is no T1-weighted scan that can be read{why}",
-            "Expected sub-*/[ses-*/]anat/*_T1w.nii.gz; check the folder",
-        )
-    participants = match_folders(table, (folder.subject for folder in folders), intake, findings)
-    rated = Field.DIAGNOSIS not in table.table.places
-    reader = SessionReader(bids_dir, intake, ages, diagnoses, rated, findings)
+    read = _read_folders if intake.table is None else _read_listing
+    found = read(bids_dir, intake, ages, diagnoses, findings)
+    participants = found.participants.by_label
     visits = [
-        Visits(folder, reader.read(folder), participants.by_label[folder.subject], intake, findings)
-        for folder in folders
-        if folder.subject in participants.by_label
+        Visits(one, found.sessions[one.subject], participants[one.subject], intake, findings)
+        for one in found.folders
+        if one.subject in participants
     ]
     ages.check(findings)
     diagnoses.check(bids_dir, findings)
-    _check_columns(table, reader.columns, intake, findings.faults)
+    _check_columns(found.participants, found.columns, intake, findings.faults)
     if not visits:
         findings.faults.stop(bids_dir)
-        raise nobody(table, (folder.subject for folder in folders))
+        raise nobody(found.participants, (folder.subject for folder in found.folders))
     _note_choices(visits, intake, findings)
     scans = pd.DataFrame([row for visit in visits for row in visit.rows()])
     scans["age"] = scans["age"].astype(float)
     _note_missing(scans, findings)
     return scans.sort_values(["subject", "months", "session"], ignore_index=True)
+
+
+def _read_folders(
+    bids_dir: Path,
+    intake: Intake,
+    ages: AgeReader,
+    diagnoses: DiagnosisReader,
+    findings: Findings,
+) -> _Source:
+    """Tables and images of a BIDS folder."""
+    table = read_participants(bids_dir, intake, ages, diagnoses, findings)
+    folders = list(list_folders(bids_dir, intake, findings))
+    if not folders:
+        raise _no_scan(bids_dir, "Expected sub-*/[ses-*/]anat/*_T1w.nii.gz", findings)
+    participants = match_folders(table, (folder.subject for folder in folders), intake, findings)
+    rated = Field.DIAGNOSIS not in table.table.places
+    reader = SessionReader(bids_dir, intake, ages, diagnoses, rated, findings)
+    sessions = {
+        folder.subject: reader.read(folder)
+        for folder in folders
+        if folder.subject in participants.by_label
+    }
+    return _Source(participants, folders, sessions, reader.columns)
+
+
+def _read_listing(
+    bids_dir: Path,
+    intake: Intake,
+    ages: AgeReader,
+    diagnoses: DiagnosisReader,
+    findings: Findings,
+) -> _Source:
+    """A table of scans."""
+    reader = ListingReader(bids_dir, intake, ages, diagnoses, findings)
+    if not reader.folders:
+        raise _no_scan(bids_dir, "Correct the column of paths", findings)
+    match_folders(reader.everybody, reader.images, intake, findings)  # notes who has no scan
+    return _Source(reader.everybody, reader.folders, reader.sessions, set())
+
+
+def _no_scan(bids_dir: Path, remedy: str, findings: Findings) -> InputError:
+    """The error of a cohort without a scan, or the faults that explain it."""
+    findings.faults.stop(bids_dir)
+    lost = [notice.text for notice in findings.notices if notice.kind is Kind.UNREADABLE]
+    why = f": of {len(lost)} files the first, {lost[0]}" if lost else ""
+    problem = f"there is no T1-weighted scan that can be read{why}"
+    return InputError(bids_dir, problem, f"{remedy}; check the folder")
 
 
 def _check_columns(

@@ -139,6 +139,23 @@ OUTCOMES = [
         ),
         ("nobody in the cohort is diagnosed AD",),
     ),
+    Outcome(
+        "plain_csv",
+        {"table": "scans.csv"},
+        {
+            "scan": "sub-P0_ses-M000 sub-P0_ses-M024 sub-P1_ses-M000 sub-P2_ses-M000 "
+            "sub-P3_ses-M000 sub-P4_ses-M000 sub-P5_ses-M000",
+            "diagnosis": "CN MCI CN AD AD CN AD",
+            "age": "61 63 62 63 64 65 66",
+        },
+        (
+            "scans of 2019/Patient 0 T1.nii.gz is taken, not scans of 2019/Patient 0 again.nii.gz",
+            "line 10: nowhere.nii.gz is left out: there is no such file",
+            "sub-P6 has no T1-weighted scan and is left out",
+            "sub-P0: CN at first, MCI from month 24",
+        ),
+        (),
+    ),
 ]
 FAULTS = {
     "coded": (
@@ -306,3 +323,39 @@ def test_a_damaged_table_is_read_or_refused_and_never_ends_in_a_trace(
             assert (
                 set(scans["sex"]) <= {"F", "M", ""} and scans["age"].dropna().between(0, 120).all()
             )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (",path\n", ",where\n", r"no column is known to be the path .*columns: \{path: NAME\}"),
+        ("P 1,0", "P-0,0", r"line 3: P 0 and P-0 would both be sub-P0"),
+        ("P 0,24,63,F", "P 0,24,63,M", r"lines 2 and 9 give sub-P0 different values: sex F and M"),
+        ("nowhere", "../nowhere", r"line 10: the file ../nowhere.nii.gz lies outside"),
+    ],
+)
+def test_a_table_of_scans_that_cannot_be_used_is_refused(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    COHORTS["plain_csv"](tmp_path)
+    table = tmp_path / "scans.csv"
+    text = table.read_text()
+    assert old in text
+    table.write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=message):
+        read_cohort(tmp_path, True, Intake(table="scans.csv"))
+
+
+def test_a_table_of_scans_is_noticed_when_it_or_a_scan_changes(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    for change in ("scans.csv", "scans of 2021/Patient 0 T1.nii.gz"):
+        root = shutil.copytree(folders["plain_csv"], tmp_path / change.partition(".")[0])
+        cohort = {"source": "bids", "public": True, "table": "scans.csv"}
+        config = {"cohort": cohort, "bids_folder": str(root)}
+        before = cohort_fingerprint(config)
+        with (root / change).open("ab") as file:
+            file.write(b"\n")
+        assert cohort_fingerprint(config) != before
+    with pytest.raises(InputError, match="there is no key for the pseudonyms"):
+        read_cohort(root, False, Intake(table="scans.csv"))

@@ -115,7 +115,7 @@ def _images_of(
             if os.access(bids_dir / path, os.R_OK):
                 raw.append(name)
             else:
-                text = f"{path} is left out: {_why_unreadable(bids_dir / path)}"
+                text = f"{path} is left out: {why_unreadable(bids_dir / path)}"
                 findings.note(Kind.UNREADABLE, text, subject, session)
     if not raw:
         return []
@@ -127,9 +127,12 @@ def _images_of(
     return [Image(session, f"{folder}/{taken}", others)]
 
 
-def _why_unreadable(path: Path) -> str:
+def why_unreadable(path: Path) -> str:
+    """Why a file cannot be read, and what to do about it."""
     if path.exists():
         return "its permissions do not allow to read it"
+    if not path.is_symlink():
+        return "there is no such file"
     return "it is a link to nothing, whose content must be fetched first (e.g. git annex get)"
 
 

@@ -23,12 +23,18 @@ class Field(StrEnum):
     MONTHS = "months"
     DAYS = "days"
     DATE = "date"
+    PATH = "path"
 
 
-MONTH_ZERO_AGES = (
-    "age", "age_years", "age_(years)", "age_in_years", "age_bl", "age_baseline", "age_at_baseline",
-    "baseline_age", "ageatentry", "age_at_entry",
+BASELINE_AGES = (
+    "age_bl", "age_baseline", "age_at_baseline", "baseline_age", "ageatentry", "age_at_entry",
 )  # fmt: skip
+"""Ages at month 0, by their names."""
+
+AGES = ("age", "age_years", "age_(years)", "age_in_years")
+"""Ages at a visit in a table of visits, and at month 0 in the table of participants."""
+
+MONTH_ZERO_AGES = (*AGES, *BASELINE_AGES)
 """Ages in the table of participants that are those at month 0."""
 
 SCAN_AGES = ("age_at_scan", "age_at_visit", "age_at_session", "age_at_mri", "scan_age")
@@ -47,7 +53,7 @@ PARTICIPANT_COLUMNS: dict[Field, tuple[str, ...]] = {
 
 SESSION_COLUMNS: dict[Field, tuple[str, ...]] = {
     Field.SESSION: ("session_id", "session"),
-    Field.AGE: ("age", "age_years", "age_(years)", "age_in_years", *SCAN_AGES),
+    Field.AGE: (*AGES, *SCAN_AGES),
     Field.DIAGNOSIS: ("diagnosis", "dx", "dx1"),
     Field.MONTHS: ("months", "session_months", "visit_months", "month", "months_since_baseline"),
     Field.DAYS: ("days", "days_since_baseline", "days_to_visit"),
@@ -56,6 +62,15 @@ SESSION_COLUMNS: dict[Field, tuple[str, ...]] = {
         "study_date", "date",
     ),
 }  # fmt: skip
+
+LISTING_COLUMNS: dict[Field, tuple[str, ...]] = {
+    **PARTICIPANT_COLUMNS,
+    **SESSION_COLUMNS,
+    Field.DIAGNOSIS: PARTICIPANT_COLUMNS[Field.DIAGNOSIS],
+    Field.AGE: (*AGES, *SCAN_AGES, *BASELINE_AGES),
+    Field.PATH: ("path", "file", "filename", "file_name", "image", "image_path", "t1w", "t1"),
+}
+"""Columns of a table with a row for each scan."""
 
 DEMENTIA_RATING = "cdr"
 """Read as the diagnosis of a visit where no column of either table gives a diagnosis."""

@@ -82,7 +82,7 @@ def read_participants(
     if Field.SUBJECT not in table.places:
         missing_column(table, Field.SUBJECT, findings.faults)
         findings.faults.stop(bids_dir)
-    _note_table(table, findings)
+    note_encoding(table, findings)
     sexes = SexReader(intake.sexes, (table.cells(r).get(Field.SEX, "") for _, r in table.rows))
     participants: dict[str, Participant] = {}
     for line, row in table.rows:
@@ -101,10 +101,10 @@ def read_participants(
     return Participants(participants, table)
 
 
-def _note_table(table: Table, findings: Findings) -> None:
-    """Note how the table was read."""
+def note_encoding(table: Table, findings: Findings) -> None:
+    """Note that a table is not in Unicode."""
     if table.encoding == "latin-1":
-        findings.note(Kind.TABLE, f"{TABLE} is not in Unicode; it is read as Latin-1")
+        findings.note(Kind.TABLE, f"{table.path.name} is not in Unicode; it is read as Latin-1")
 
 
 def _read_row(

@@ -63,6 +63,8 @@ class Intake:
         Parts of file names, such as ``acq-MPRAGE``, that come before this rule, best first.
     ignore_leading_zeros
         Whether ``sub-1`` of a table and the folder ``sub-0001`` are one participant.
+    table
+        Table with a row for each scan, below the cohort's folder; None for a BIDS folder.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -74,6 +76,7 @@ class Intake:
     repeats: str = FIRST
     prefer: tuple[str, ...] = ()
     ignore_leading_zeros: bool = False
+    table: str | None = None
 
     @classmethod
     def from_settings(cls, cohort: Mapping[str, Any]) -> Intake:
@@ -91,12 +94,13 @@ class Intake:
             },
             prefer=tuple(cohort.get("prefer", ())),
             ignore_leading_zeros=bool(cohort.get("ignore_leading_zeros", False)),
+            table=cohort.get("table"),
             **given,
         )
 
 
 SETTINGS = (
     "columns", "values", "session_months", "diagnosis_of", "repeats", "prefer",
-    "ignore_leading_zeros",
+    "ignore_leading_zeros", "table",
 )  # fmt: skip
 """Keys of the section ``cohort`` that decide how tables and folders are read."""

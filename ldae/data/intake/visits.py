@@ -112,7 +112,7 @@ class SessionReader:
             self._compare(sessions, folder, path.name)
         for image in folder.images:
             sessions.setdefault(image.session, Session())
-        self._tell_times(sessions)
+        self.tell_times(sessions)
         return sessions
 
     def _read_rows(self, table: Table, subject: str) -> dict[str, Session]:
@@ -124,7 +124,7 @@ class SessionReader:
                 self.findings.note(Kind.TABLE, f"{table.path.name}: line {line} names no session")
                 continue
             label = with_prefix(cells[Field.SESSION], "ses-")
-            session = self._read_row(cells, Place(table.path, line, subject, label))
+            session = self.read_row(cells, Place(table.path, line, subject, label))
             if label not in sessions:
                 sessions[label] = session
             elif session == sessions[label]:
@@ -138,7 +138,8 @@ class SessionReader:
                 )
         return sessions
 
-    def _read_row(self, cells: Mapping[Field, str], place: Place) -> Session:
+    def read_row(self, cells: Mapping[Field, str], place: Place) -> Session:
+        """What a row tells of a session."""
         session = Session()
         for source, column, per_month in (
             (Source.MONTHS, Field.MONTHS, 1.0),
@@ -169,7 +170,7 @@ class SessionReader:
             text = f"{folder.subject} {label} has a scan but no row in {table}"
             self.findings.note(Kind.NO_ROW, text, folder.subject, label)
 
-    def _tell_times(self, sessions: Mapping[str, Session]) -> None:
+    def tell_times(self, sessions: Mapping[str, Session]) -> None:
         """Add the times that settings, labels and dates give."""
         for label, session in sessions.items():
             own = self.intake.session_months.get(label.removeprefix("ses-"))

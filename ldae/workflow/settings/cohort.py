@@ -90,6 +90,7 @@ class Columns(Section):
     sex: Words | None = setting(None, "Sex.")
     diagnosis: Words | None = setting(None, "Diagnosis.")
     site: Words | None = setting(None, "Site or scanner.")
+    path: Words | None = setting(None, "File of the scan, in the table of cohort.table.")
     months: Words | None = setting(None, "Time since the first visit in months.")
     days: Words | None = setting(None, "Time since the first visit in days.")
     date: Words | None = setting(None, "Date of the visit (ISO 8601).")
@@ -127,6 +128,10 @@ class Cohort(Section):
         "cohort is always public.",
     )  # fmt: skip
     diagnoses: Diagnoses = Field(default_factory=Diagnoses)
+    table: Words | None = setting(
+        None, "Table with a row for each scan, where the cohort is no BIDS folder. Its path below "
+        "bids_folder; its column of paths is below the folder of the table.",
+    )  # fmt: skip
     columns: Columns = Field(default_factory=Columns)
     values: Values = Field(default_factory=Values)
     session_months: dict[Cell, Annotated[float, Field(ge=0)]] = setting(
