@@ -168,6 +168,10 @@ def link_to_nothing(folder: Path) -> None:
     path.symlink_to(folder / "nowhere")
 
 
+def link_a_session_to_nothing(folder: Path) -> None:
+    (folder / "sub-02/ses-M036").symlink_to(folder / "nowhere")
+
+
 TABLE = "participants.tsv"
 VISITS = "sub-01/sub-01_sessions.tsv"
 
@@ -257,6 +261,7 @@ def test_each_fault_names_file_and_remedy(
             r"age is 79 in the table of sessions.* 71.6 by that",
         ),
         (lambda f: touch(f, "sub-03", "ses-late"), Kind.TIME, r"sub-03 ses-late is left out"),
+        (link_a_session_to_nothing, Kind.UNREADABLE, r"ses-M036 is left out: it is a link to noth"),
         (link_to_nothing, Kind.UNREADABLE, r"sub-03_T1w.nii.gz is left out: it is a link to noth"),
     ],
 )

@@ -94,5 +94,7 @@ def compare_contents(bids_dir: Path, scans: pd.DataFrame, findings: Findings) ->
     _add_copies(bids_dir, again.assign(sha256=sums), findings.faults)
     for _, group in full.groupby(["subject", "sha256"], sort=False):
         if len(group) > 1:
-            text = f"{' and '.join(group['path'])} are the same scan"
-            findings.note(Kind.IDENTICAL, text, Path(group["path"].iloc[0]).parts[0])
+            first, second, *others = group["path"]
+            more = f" (and {len(others)} more)" if others else ""
+            text = f"{first} and {second}{more} are the same scan"
+            findings.note(Kind.IDENTICAL, text, Path(first).parts[0])

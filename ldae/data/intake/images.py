@@ -44,7 +44,7 @@ class Folder(NamedTuple):
 def list_folders(bids_dir: Path, intake: Intake, findings: Findings) -> Iterator[Folder]:
     """Participants with at least one image, by label."""
     for subject in _entries(bids_dir, findings):
-        if not subject.startswith("sub-") or not (bids_dir / subject).is_dir():
+        if not subject.startswith("sub-"):
             continue
         images: list[Image] = []
         has_table = False
@@ -87,12 +87,20 @@ def _entries(folder: Path, findings: Findings) -> list[str]:
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
+        links = (path for path in (folder, folder.parent) if path.is_symlink())
+        for broken in (path for path in links if not path.exists()):
+            text = f"{broken.name} is left out: {why_unreadable(broken)}"
+            findings.note(Kind.UNREADABLE, text, next(_subjects(broken), ""))
         return []
     except OSError as error:
         problem = f"the folder cannot be read ({error.strerror})"
         findings.faults.add(folder, problem, "Check its permissions")
         return []
     return sorted(name for name in names if not name.startswith("."))
+
+
+def _subjects(path: Path) -> Iterator[str]:
+    return (part for part in path.parts if part.startswith("sub-"))
 
 
 def _t1_names(folder: Path, findings: Findings) -> list[str]:

@@ -72,11 +72,13 @@ def read_participants(
     """
     path = bids_dir / TABLE
     if not path.is_file():
+        tables = sorted(one.name for one in bids_dir.glob("*.[ct]sv"))
         raise InputError(
             path,
             "the table of participants does not exist",
             "Add one with the column participant_id and, as far as they are known, age, sex and "
-            "diagnosis",
+            "diagnosis; or name a table with a row for each scan and a column of paths: "
+            + paste(table=tables[0] if tables else "scans.csv"),
         )
     table = read_table(path, PARTICIPANT_COLUMNS, intake.columns, findings)
     if Field.SUBJECT not in table.places:

@@ -290,7 +290,7 @@ class Visits:
 
     def _add_same_time(self, first: Image, second: Image, months: float) -> None:
         labels = [image.session for image in (first, second)]
-        given = {label.removeprefix("ses-"): 12 * n for n, label in enumerate(labels)}
+        given = {label.removeprefix("ses-"): 12 * n for n, label in enumerate(labels) if label}
         self.findings.faults.add(
             self.subject,
             f"{labels[0] or 'the scan without a session'} and {labels[1]} are both at month "
