@@ -214,6 +214,18 @@ def plain_csv(root: Path) -> None:
     write_table(root / "scans.csv", rows, ",")
 
 
+def ixi_download(root: Path) -> None:
+    """A flat folder, numbers in its names, and a table with a double row, no age and age 0."""
+    sexes, dates = (2, 1, 1, 1, 2), ("2005-07-27", *["2005-06-01"] * 3, "2005-06-08")
+    rows = [
+        {"IXI_ID": n, "SEX_ID (1=m, 2=f)": sexes[i], "STUDY_DATE": dates[i], "AGE": age}
+        for i, (n, age) in enumerate(((2, 37.4), (12, 38.8), (12, 38.8), (13, ""), (14, 0.0)))
+    ]
+    write_table(root / "IXI.csv", rows, ",")
+    for name in ("IXI002-Guys-0828", "IXI012-HH-1211", "IXI013-HH-1212", "IXI014-HH-1236"):
+        write_image(root / f"{name}-T1.nii.gz")
+
+
 COHORTS: dict[str, Callable[[Path], None]] = {
     make.__name__: make
     for make in (
@@ -225,5 +237,6 @@ COHORTS: dict[str, Callable[[Path], None]] = {
         strangers,
         times,
         plain_csv,
+        ixi_download,
     )
 }

@@ -305,7 +305,7 @@ def _check_columns(
     """Note columns of the settings that no table has."""
     there = {normal_name(name) for name in (*table.table.columns, *of_sessions)}
     for field, name in intake.columns.items():
-        if normal_name(name) not in there:
+        if normal_name(name) not in there and "{" not in name:
             faults.add(
                 table.table.path,
                 f"no table has the column {name} of the setting cohort.columns.{field} (columns: "

@@ -157,6 +157,10 @@ OUTCOMES = [
         (),
     ),
 ]
+IXI = {
+    "table": "IXI.csv",
+    "columns": {"subject": "IXI_ID", "path": "IXI{IXI_ID:0>3}-*-T1.nii.gz"},
+}
 FAULTS = {
     "coded": (
         "words for sex are not known (0 3, 1 3)",
@@ -344,6 +348,26 @@ def test_a_table_of_scans_that_cannot_be_used_is_refused(
     table.write_text(text.replace(old, new))
     with pytest.raises(InputError, match=message):
         read_cohort(tmp_path, True, Intake(table="scans.csv"))
+
+
+def test_a_pattern_finds_the_files_of_a_table(folders: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match=r"ages are not between 0 and 120 .*\(0.0 1\)") as caught:
+        read_cohort(folders["ixi_download"], True, Intake.from_settings(IXI))
+    settings = IXI | pasted(str(caught.value))
+    cohort = read_cohort(folders["ixi_download"], True, Intake.from_settings(settings))
+    scans = cohort.scans.set_index("subject").loc[["sub-2", "sub-12", "sub-13", "sub-14"]]
+    assert scans["path"].iloc[0] == "IXI002-Guys-0828-T1.nii.gz"
+    assert scans["sex"].tolist() == list("FMMF")
+    assert scans["age"].isna().tolist() == [False, False, True, True]
+    texts = "\n".join(notice.text for notice in cohort.notices)
+    assert "IXI.csv: sub-12 is listed twice with the same values" in texts
+    assert "2 of 4 scans have no known age" in texts
+    wrong = {"columns": {"subject": "IXI_ID", "path": "IXI{ID}.nii.gz"}}
+    with pytest.raises(InputError, match=r"cannot be filled in \('ID'\).*IXI_ID, SEX_ID"):
+        read_cohort(folders["ixi_download"], True, Intake.from_settings(IXI | wrong))
+    many = {"columns": {"subject": "IXI_ID", "path": "IXI*-T1.nii.gz{IXI_ID:.0}"}}
+    with pytest.raises(InputError, match=r"line 2: 4 files are called IXI\*-T1.nii.gz"):
+        read_cohort(folders["ixi_download"], True, Intake.from_settings(IXI | many))
 
 
 def test_a_table_of_scans_is_noticed_when_it_or_a_scan_changes(

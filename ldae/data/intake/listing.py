@@ -50,6 +50,8 @@ class ListingReader:
     ) -> None:
         self.bids_dir, self.intake, self.findings = bids_dir, intake, findings
         self.path = bids_dir / str(intake.table)
+        self.pattern = next((p for p in (intake.columns.get(Field.PATH, ""),) if "{" in p), "")
+        """Names of the files, with columns in braces and wildcards; empty for a column of paths."""
         if not self.path.is_file():
             raise InputError(self.path, "there is no such table", "Correct cohort.table")
         self.rows = SessionReader(bids_dir, intake, ages, diagnoses, False, findings)
@@ -59,7 +61,7 @@ class ListingReader:
         """Name in the table of each participant."""
         self.sessions: dict[str, dict[str, Session]] = {}
         self.images: dict[str, dict[str, Image]] = {}
-        cells = [(line, self.table.cells(row)) for line, row in self.table.rows]
+        cells = [(line, self._cells(line, row)) for line, row in self.table.rows]
         sexes = SexReader(intake.sexes, (one.get(Field.SEX, "") for _, one in cells))
         for line, one in cells:
             self._read_row(line, one, sexes)
@@ -83,11 +85,34 @@ class ListingReader:
     def _read_table(self) -> Table:
         table = read_table(self.path, LISTING_COLUMNS, self.intake.columns, self.findings)
         for needed in (Field.SUBJECT, Field.PATH):
-            if needed not in table.places:
+            if needed not in table.places and not (needed is Field.PATH and self.pattern):
                 missing_column(table, needed, self.findings.faults)
         self.findings.faults.stop(self.bids_dir)
         note_encoding(table, self.findings)
         return table
+
+    def _cells(self, line: int, row: Mapping[str, str]) -> dict[Field, str]:
+        """Known cells of a row, with the path that the pattern gives."""
+        cells = self.table.cells(row)
+        if not self.pattern:
+            return cells
+        try:
+            name = self.pattern.format_map(row)
+        except (KeyError, ValueError, IndexError) as error:
+            raise InputError(
+                self.path,
+                f"the pattern {self.pattern} of cohort.columns.path cannot be filled in ({error})",
+                f"Use columns of the table in braces: {', '.join(self.table.columns)}",
+            ) from error
+        found = sorted(self.path.parent.glob(name))
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found[:3])
+            self.findings.faults.add(
+                self.path,
+                f"line {line}: {len(found)} files are called {name} ({names})",
+                "Make the pattern of cohort.columns.path stricter",
+            )
+        return cells | {Field.PATH: str(found[0].relative_to(self.path.parent)) if found else name}
 
     def _read_row(self, line: int, cells: dict[Field, str], sexes: SexReader) -> None:
         """Add the scan of one row, unless its file cannot be read."""
@@ -150,6 +175,10 @@ class ListingReader:
         before = images.get(label)
         if before is None:
             images[label], sessions[label] = Image(label, path, ()), session
+            return
+        if before.path == path and sessions[label] == session:
+            text = f"{self.path.name}: {subject} is listed twice with the same values ({path})"
+            self.findings.note(Kind.TABLE, text, subject, label)
             return
         if self.intake.repeats == LAST:
             images[label] = Image(label, path, (*before.repeats, before.path))

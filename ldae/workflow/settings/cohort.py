@@ -90,7 +90,10 @@ class Columns(Section):
     sex: Words | None = setting(None, "Sex.")
     diagnosis: Words | None = setting(None, "Diagnosis.")
     site: Words | None = setting(None, "Site or scanner.")
-    path: Words | None = setting(None, "File of the scan, in the table of cohort.table.")
+    path: Words | None = setting(
+        None, "File of the scan, in the table of cohort.table. Or a pattern with columns in "
+        "braces: IXI{IXI_ID:0>3}-*-T1.nii.gz is IXI002-Guys-0828-T1.nii.gz for IXI_ID 2.",
+    )  # fmt: skip
     months: Words | None = setting(None, "Time since the first visit in months.")
     days: Words | None = setting(None, "Time since the first visit in days.")
     date: Words | None = setting(None, "Date of the visit (ISO 8601).")
