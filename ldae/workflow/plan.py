@@ -297,7 +297,7 @@ def _plan_tasks(cohort: CohortSummary, diagnoses: Diagnoses, left_out: dict[str,
 
 
 def _without_group(cohort: CohortSummary, diagnoses: Diagnoses, missing: list[str]) -> str:
-    """Why patients cannot be told from controls, and the setting that may change it."""
+    """Why there are no patients or no controls, and the setting that may change it."""
     reason = f"nobody in the cohort is diagnosed {' or '.join(missing)}"
     if not cohort.words:
         return f"{reason}: its tables give no diagnoses"
