@@ -323,7 +323,7 @@ def test_a_rule_of_the_settings_chooses_among_repeats(
         touch(cohort, "sub-03", extra=extra)
     row = read_bids(cohort, 1, True, intake).scans.iloc[-1]
     assert row["path"].endswith(f"/{taken}")
-    assert len(row["repeats"].split()) == 4 and taken not in row["repeats"]
+    assert len(row["repeats"].split("; ")) == 4 and taken not in row["repeats"]
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,7 @@ class Visits:
                 "diagnosis": diagnosis,
                 "site": self.participant.site,
                 "path": image.path,
-                "repeats": " ".join(image.repeats),
+                "repeats": "; ".join(image.repeats),
             }
             for (months, image), age, diagnosis in zip(self.images, ages, diagnoses, strict=True)
         ]
