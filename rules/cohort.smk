@@ -32,6 +32,7 @@ rule read_bids:
         bids=branch(study.simulated, then=rules.simulate_cohort.output.bids, otherwise=[]),
     output:
         scans="<results>/manifest/scans.tsv",
+        notices="<results>/manifest/notices.tsv",
     log:
         text="<results>/logs/read_bids.log",
     benchmark:
@@ -47,7 +48,7 @@ rule read_bids:
     params:
         bids_dir=study.bids_dir,
         public=study.public,
-        diagnoses=lookup(within=config, dpath="cohort/diagnoses"),
+        intake=study.intake,
         fingerprint=study.cohort_fingerprint,
         code=code_digest("read_bids"),
     message:

@@ -15,6 +15,8 @@ SCAN_COLUMNS: tuple[str, ...] = (
     "scan", "subject", "session", "months", "age", "sex", "diagnosis", "site", "path", "sha256",
 )  # fmt: skip
 NUMBER_COLUMNS = ("months", "age")
+# Names of repeated scans that were not taken; a column only of cohorts that have some.
+REPEATS = "repeats"
 # Visits that a participant needs for an interpolation: one before, one between, one after.
 VISITS_FOR_INTERPOLATION = 3
 
@@ -27,18 +29,23 @@ class CohortSummary:
     ----------
     visits
         Number of scans of each participant, by the label in the table of scans.
-    diagnoses
-        Diagnoses that occur, sorted.
+    words
+        Number of scans with each diagnosis; scans without one are not counted.
     has_age
-        Whether ages are known.
+        Whether any age is known.
     scans
         The table that was summarised; what it allows depends on the split of its participants.
     """
 
     visits: Mapping[str, int]
-    diagnoses: tuple[str, ...]
+    words: Mapping[str, int]
     has_age: bool
     scans: pd.DataFrame = field(compare=False, repr=False)
+
+    @property
+    def diagnoses(self) -> tuple[str, ...]:
+        """Diagnoses that occur, sorted."""
+        return tuple(sorted(self.words))
 
     @property
     def n_subjects(self) -> int:
@@ -64,16 +71,19 @@ class CohortSummary:
 def summarise_scans(scans: pd.DataFrame) -> CohortSummary:
     """Summary of a table with at least the columns subject, diagnosis and age."""
     visits = scans.groupby("subject").size()
+    words = scans.loc[scans["diagnosis"] != "", "diagnosis"].value_counts()
     return CohortSummary(
         visits={str(subject): int(n) for subject, n in visits.items()},
-        diagnoses=tuple(sorted(scans["diagnosis"].unique())),
-        has_age=bool(len(scans)) and bool(scans["age"].notna().all()),
+        words={str(word): int(n) for word, n in words.items()},
+        has_age=bool(scans["age"].notna().any()),
         scans=scans,
     )
 
 
 def read_scans(path: Path) -> pd.DataFrame:
-    """Table of scans with typed columns; an empty session or site stays an empty string.
+    """Table of scans with typed columns.
+
+    An empty session, sex, diagnosis or site stays an empty string, and an empty age is NaN.
 
     Raises
     ------
@@ -91,8 +101,9 @@ def read_scans(path: Path) -> pd.DataFrame:
         )
     for name in NUMBER_COLUMNS:
         numbers = pd.to_numeric(table[name], errors="coerce")
-        if numbers.isna().any():
-            row = int(np.flatnonzero(numbers.isna())[0])
+        wrong = numbers.isna() & ((table[name] != "") | (name != "age"))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
             raise InputError(
                 path,
                 f"row {row + 2}: {name} {table[name].iloc[row]!r} is not a number",
@@ -106,6 +117,8 @@ def read_scans(path: Path) -> pd.DataFrame:
 def write_scans(scans: pd.DataFrame, path: Path) -> None:
     """Write a table of scans, sorted by subject and months.
 
+    A column ``repeats`` is written where a scan has some.
+
     Raises
     ------
     InputError
@@ -117,7 +130,10 @@ def write_scans(scans: pd.DataFrame, path: Path) -> None:
     _check_scans(scans, path)
     ordered = scans.sort_values(["subject", "months", "scan"], kind="stable")
     path.parent.mkdir(parents=True, exist_ok=True)
-    ordered[list(SCAN_COLUMNS)].to_csv(path, sep="\t", index=False, lineterminator="\n")
+    columns = list(SCAN_COLUMNS)
+    if REPEATS in scans.columns and scans[REPEATS].any():
+        columns.append(REPEATS)
+    ordered[columns].to_csv(path, sep="\t", index=False, lineterminator="\n")
 
 
 def _check_scans(scans: pd.DataFrame, path: Path) -> None:
@@ -126,10 +142,10 @@ def _check_scans(scans: pd.DataFrame, path: Path) -> None:
     twice = scans["scan"][scans["scan"].duplicated()]
     if len(twice):
         raise InputError(path, f"scan {twice.iloc[0]} occurs twice", "Keep one row per scan")
-    unknown = scans.loc[~scans["sex"].isin(["F", "M"])]
+    unknown = scans.loc[~scans["sex"].isin(["F", "M", ""])]
     if len(unknown):
         row = unknown.iloc[0]
-        raise InputError(path, f"scan {row.scan} has sex {row.sex!r}", "Use F or M")
+        raise InputError(path, f"scan {row.scan} has sex {row.sex!r}", "Use F or M, or nothing")
 
 
 def read_strings(path: Path) -> pd.DataFrame:

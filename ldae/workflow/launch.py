@@ -206,6 +206,8 @@ def _report_plan(
     workflow: Workflow, study: Study, repository: Path, logger: logging.Logger
 ) -> None:
     """Say what is left out, and show the state of the run on standard error."""
+    for line in study.notices:
+        logger.info(line)
     for target, reason in {**study.plan.left_out, **study.plan.not_made}.items():
         logger.info(f"Left out: {target}, because {reason}.")
     if not workflow.output_settings.dryrun:

@@ -6,12 +6,13 @@ Everything here is cheap: it runs each time the workflow is read.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,13 @@ import pandas as pd
 
 from ldae.conclusions.registry import Table
 from ldae.data.addresses import mask_path, mask_paths
-from ldae.data.bids import cohort_tables, describe_bids, list_scans
+from ldae.data.bids import Cohort, cohort_tables, read_cohort
 from ldae.data.diagnoses import Diagnoses
+from ldae.data.intake.cells import count_words, propose
+from ldae.data.intake.images import image_files
+from ldae.data.intake.notices import paste, summarise_notices
+from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
+from ldae.data.intake.settings import Intake
 from ldae.data.manifest import CohortSummary, summarise_scans
 from ldae.data.partition import batch_bits, divide_subjects
 from ldae.data.splits import SPLITS, VISITS, make_split, places_key, read_places
@@ -111,13 +117,28 @@ def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
         If the cohort's folder cannot be used.
     """
     if config["cohort"]["source"] == "simulated":
-        summary = simulated_summary(config["cohort"]["simulated"], config["seed"])
-    else:
-        summary = describe_bids(Path(config["bids_folder"]), config["cohort"]["public"])
-    rename = Diagnoses(**config["cohort"]["diagnoses"]).rename
-    words = rename(pd.Series(summary.diagnoses))
-    scans = summary.scans.assign(diagnosis=rename(summary.scans["diagnosis"]))
-    return replace(summary, diagnoses=tuple(sorted(set(words))), scans=scans)
+        return simulated_summary(config["cohort"]["simulated"], config["seed"])
+    return summarise_scans(_read(*_reading(config)).scans)
+
+
+def read_notices(config: dict[str, Any]) -> list[str]:
+    """What was left out or decided when a real cohort was read, as lines to print."""
+    if config["cohort"]["source"] == "simulated":
+        return []
+    return summarise_notices(_read(*_reading(config)).notices)
+
+
+def _reading(config: dict[str, Any]) -> tuple[Path, bool, str]:
+    """What decides how a real cohort is read: arguments of `_read`."""
+    cohort = config["cohort"]
+    settings = {name: cohort[name] for name in INTAKE_SETTINGS if name in cohort}
+    return Path(config["bids_folder"]), cohort.get("public", False), json.dumps(settings)
+
+
+@cache
+def _read(bids_dir: Path, public: bool, settings: str) -> Cohort:
+    """A real cohort, read once for all that a plan asks of it; `settings` are JSON."""
+    return read_cohort(bids_dir, public, Intake.from_settings(json.loads(settings)))
 
 
 def simulated_summary(settings: Mapping[str, Any], seed: int = 0) -> CohortSummary:
@@ -143,18 +164,20 @@ def cohort_fingerprint(config: dict[str, Any]) -> str:
     digest = hashlib.sha256()
     if config["cohort"]["source"] == "bids":
         folder = Path(config["bids_folder"])
-        for path in cohort_tables(folder):
+        table = config["cohort"].get("table")
+        for path in cohort_tables(folder, table):
             digest.update(f"{os.path.relpath(path, folder)}\n".encode() + path.read_bytes())
-        for path in sorted(folder.glob("sub-*/**/*_T1w.nii*")):
+        paths = _read(*_reading(config)).scans["path"] if table else ()
+        for path in map(folder.joinpath, paths) if table else image_files(folder):
             digest.update(_describe_file(path, folder))
     return digest.hexdigest()[:16]
 
 
 @cache
-def _listed(bids_dir: Path, public: bool) -> pd.DataFrame:
+def _listed(bids_dir: Path, public: bool, settings: str) -> pd.DataFrame:
     """Scans of a real cohort in the order of their participants' bits, for all batches."""
-    scans = list_scans(bids_dir, public)
-    scans["bits"] = scans["subject"].map(batch_bits)
+    scans = _read(bids_dir, public, settings).scans
+    scans = scans.assign(bits=scans["subject"].map(batch_bits))
     return scans.sort_values(["bits", "scan"], ignore_index=True)
 
 
@@ -178,7 +201,7 @@ def batch_fingerprint(config: dict[str, Any], batch: str) -> str:
         folder, pattern = Path(config["bids_folder"]), None
         if config["preprocessing"]["brain_extraction"] == "precomputed":
             pattern = config["preprocessing"]["mask_pattern"]
-        scans = _listed(folder, config["cohort"]["public"])
+        scans = _listed(*_reading(config))
         first, last = scans["bits"].searchsorted([batch, f"{batch}2"])  # 2 comes after any bit
         columns = (scans[name].iloc[first:last] for name in ("scan", "path"))
         for scan, path in zip(*columns, strict=True):
@@ -298,10 +321,7 @@ def _plan_tasks(
         tasks += [] if reason else ["ad_vs_cn"]
         left_out |= {"task ad_vs_cn": reason} if reason else {}
     else:
-        left_out["task ad_vs_cn"] = (
-            f"nobody in the cohort is diagnosed {' or '.join(missing)} (cohort.diagnoses; its "
-            f"tables have {', '.join(cohort.diagnoses)})"
-        )
+        left_out["task ad_vs_cn"] = _without_group(cohort, diagnoses, missing)
     if cohort.has_age:
         reason = divided.why_no_ages()
         tasks += [] if reason else ["age"]
@@ -309,6 +329,20 @@ def _plan_tasks(
     else:
         left_out["task age"] = "the cohort gives no ages"
     return tasks
+
+
+def _without_group(cohort: CohortSummary, diagnoses: Diagnoses, missing: list[str]) -> str:
+    """Why there are no patients or no controls, and the setting that may change it."""
+    reason = f"nobody in the cohort is diagnosed {' or '.join(missing)}"
+    if not cohort.words:
+        return f"{reason}: its tables give no diagnoses"
+    groups = {diagnoses.patient, diagnoses.control}
+    words = propose(sorted(set(cohort.words) - groups), diagnoses.patient, diagnoses.control)
+    reason += f"; its tables have, with numbers of scans, {count_words(cohort.words)}"
+    if not words:
+        return reason
+    example = paste(values={"diagnosis": words})
+    return f"{reason}. If some of these words mean the same, say so in the settings: {example}"
 
 
 def _lacking(config: dict[str, Any], divided: Divided, tasks: list[str]) -> dict[Need | None, str]:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
 from ldae.methods import Methods, Need, Variant, study_networks, study_variants
 from ldae.provenance import code
 from ldae.workflow.plan import (
@@ -18,6 +19,7 @@ from ldae.workflow.plan import (
     cohort_fingerprint,
     mask_fingerprint,
     plan_study,
+    read_notices,
     split_settings,
     summarize_cohort,
 )
@@ -41,6 +43,8 @@ class Study:
     ----------
     cohort, plan
         First look at the cohort, and the targets that it allows.
+    notices
+        What was left out or decided when a real cohort was read, as lines to print.
     variants
         Every network that is trained, by name.
     networks
@@ -53,11 +57,26 @@ class Study:
         self.config = dict(config)
         self.scripts = scripts
         self.cohort = summarize_cohort(self.config)
+        self.notices = read_notices(self.config)
         self.plan = plan_study(self.config, self.cohort)
         known = study_variants(config)
         self.variants: dict[str, Variant] = {name: known[name] for name in self.plan.networks}
         self.networks = study_networks(config)
         self.products = Products(self.plan, self.networks, self.config)
+
+    # how the cohort is read
+
+    @property
+    def intake(self) -> dict[str, Any]:
+        """Settings by which tables and folders of a cohort are read."""
+        return {name: self.config["cohort"][name] for name in INTAKE_SETTINGS}
+
+    def reading(self, wildcards: Any, input: object = None) -> dict[str, Any]:
+        """All that decides which scans there are, not compared (:func:`not_compared`).
+
+        The digest of a batch's files notices what it changes.
+        """
+        return {"public": self.public, "intake": self.intake}
 
     # files
 

@@ -217,11 +217,11 @@ MISTAKES = {
         {"cohort": {"diagnoses": {"patient": "CN"}}}, "patients and controls are both called CN"
     ),
     "synonym of a group": (
-        {"cohort": {"diagnoses": {"synonyms": {"AD": "CN"}}}},
-        "cohort.diagnoses.synonyms.AD: AD is itself the diagnosis of a group",
+        {"cohort": {"values": {"diagnosis": {"AD": "CN"}}}},
+        "cohort.values.diagnosis.AD: AD is itself the diagnosis of a group",
     ),
     "YAML's no": (
-        {"cohort": {"diagnoses": {"synonyms": {False: "CN"}}}}, "Put it in quotes: YAML reads it"
+        {"cohort": {"values": {"diagnosis": {False: "CN"}}}}, "Put it in quotes: YAML reads it"
     ),
     "shares": ({"split": {"train": 0.9}}, "split: the shares add up to 1.2. Make train + val + "),
     "simulated shares": (

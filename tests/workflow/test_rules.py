@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from ldae.conclusions.registry import TABLES
+from ldae.data.intake.settings import SETTINGS as INTAKE
 from ldae.diffusion.sampler import Sampler
 from ldae.figures.registry import FIGURES
 from ldae.methods import METHODS, NETWORKS
@@ -122,6 +123,8 @@ def test_every_setting_reaches_a_rule_and_is_read():
     for key in SHARED["study.probe_params"]:
         looked_up[f"probes/{key}"] = {"fit_probe", "manipulate_attribute"}
     looked_up["split"] = {"split_subjects"}
+    for key in INTAKE:
+        looked_up[f"cohort/{key}"] = {"read_bids"}
     for network in NETWORKS:
         for section in network.sections:
             looked_up.setdefault(section, set()).add("train_network")

@@ -116,12 +116,14 @@ def _diagnoses(study: StudySettings) -> Iterator[Fault]:
     if words.patient == words.control:
         problem = f"patients and controls are both called {words.patient}"
         yield Fault((*path, "control"), problem, "Give the diagnosis of each group")
-    for word in {words.patient, words.control} & set(words.synonyms):
-        yield Fault(
-            (*path, "synonyms", word),
-            f"{word} is itself the diagnosis of a group",
-            "Take it out of the synonyms, or name the group differently",
-        )
+    meanings = study.cohort.values.diagnosis
+    for word in {words.patient, words.control} & set(meanings):
+        if meanings[word] != word:
+            yield Fault(
+                ("cohort", "values", "diagnosis", word),
+                f"{word} is itself the diagnosis of a group",
+                "Take it out, or name the group differently",
+            )
 
 
 def _masks(study: StudySettings) -> Iterator[Fault]:
