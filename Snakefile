@@ -1,7 +1,9 @@
 # The study from raw heads to the report; what each part does is told in rules/.
+from ldae.paths import leave_python_path
 from snakemake.utils import min_version
 
 min_version("9.27")
+leave_python_path()
 
 
 configfile: f"{workflow.basedir}/config.yaml"
@@ -18,7 +20,7 @@ include: "rules/figures.smk"
 include: "rules/report.smk"
 
 
-with launch.one_line_errors():
+with launch.one_line_errors(config):
     launch.check_profile(workflow, config["gpu"])
 
 

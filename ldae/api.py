@@ -123,6 +123,8 @@ class Model:
         InputError
             If the scan cannot be preprocessed or exceeds a limit of the study's quality control, or
             if the study took its brain masks from elsewhere.
+        MachineError
+            If the machine failed, for want of memory or disk.
         """
         settings = self.config["preprocessing"]
         if settings["brain_extraction"] == "precomputed":
@@ -131,6 +133,9 @@ class Model:
                 "the study's brain masks were not made by its preprocessing",
                 "Preprocess it with a study of its own, and encode what that makes",
             )
+        if not Path(path).is_file():
+            problem = "it cannot be preprocessed: there is no such file"
+            raise InputError(path, problem, "Name a NIfTI file")
         image, measures = _preprocess(Path(path), settings, self.config["grid"])
         exceeded = exceeded_limits(measures, self.config["quality"])
         if exceeded:
@@ -241,7 +246,7 @@ def _preprocess(
     row = {"scan": name, "subject": name, "session": "", "path": path.name}
     with tempfile.TemporaryDirectory(prefix="ldae-") as folder:
         out, scans = Path(folder), pd.DataFrame([row])
-        outcome = preprocess_batch(scans, path.absolute().parent, out, settings, grid, 1).iloc[0]
+        outcome = preprocess_batch(scans, path.absolute().parent, out, settings, grid, 0).iloc[0]
         if outcome["reason"]:
             problem = f"it cannot be preprocessed ({outcome['reason']})"
             raise InputError(path, problem, "Correct the scan")

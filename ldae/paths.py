@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from ldae.errors import InputError
@@ -26,16 +28,27 @@ SCHEMAS = WORKFLOW / "schemas"
 RESOURCES = WORKFLOW / "resources"
 
 
-def prefer_clone() -> None:
-    """Let child processes of a clone import the clone's package, even if another is installed.
+def leave_python_path() -> None:
+    """Let this process and those that it starts import nothing from PYTHONPATH but this package.
 
-    Snakemake puts the workflow's folder behind ``site-packages`` on the path of a script: without
-    this, a script of the clone would run the installed package's code.
+    Cluster modules put packages there that would take the place of the environment's. The package
+    itself stays: Snakemake puts the workflow's folder behind ``site-packages`` on the path of a
+    script, so that a script of a clone would run the code of an installed package.
     """
-    if IS_CLONE:
-        present = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        wanted = [str(SOURCE), *(entry for entry in present if entry not in ("", str(SOURCE)))]
-        os.environ["PYTHONPATH"] = os.pathsep.join(wanted)
+    entries = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    own = [SOURCE, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()]
+    foreign = {os.path.abspath(entry) for entry in entries if not _lies_in(entry, own)}
+    sys.path[:] = [
+        entry for entry in sys.path if not entry or os.path.abspath(entry) not in foreign
+    ]
+    if IS_CLONE or any(Path(entry).resolve() == SOURCE for entry in entries):
+        os.environ["PYTHONPATH"] = str(SOURCE)
+    else:
+        os.environ.pop("PYTHONPATH", None)
+
+
+def _lies_in(entry: str, folders: Iterable[Path]) -> bool:
+    return any(Path(entry).resolve().is_relative_to(folder) for folder in folders)
 
 
 def require_clone(what: str) -> None:

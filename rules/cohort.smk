@@ -32,6 +32,7 @@ rule read_bids:
         bids=branch(study.simulated, then=rules.simulate_cohort.output.bids, otherwise=[]),
     output:
         scans="<results>/manifest/scans.tsv",
+        notices="<results>/manifest/notices.tsv",
     log:
         text="<results>/logs/read_bids.log",
     benchmark:
@@ -47,7 +48,7 @@ rule read_bids:
     params:
         bids_dir=study.bids_dir,
         public=study.public,
-        diagnoses=lookup(within=config, dpath="cohort/diagnoses"),
+        intake=study.intake,
         fingerprint=study.cohort_fingerprint,
         code=code_digest("read_bids"),
     message:
@@ -59,6 +60,7 @@ rule read_bids:
 rule split_subjects:
     input:
         scans=rules.read_bids.output.scans,
+        given=study.given_split,
     output:
         split="<results>/split/split.tsv",
     log:
@@ -73,8 +75,8 @@ rule split_subjects:
         mem_mb=memory(2000),
         runtime=minutes(10),
     params:
-        fractions=lookup(within=config, dpath="split"),
-        interpolation="interpolation" in plan.tables,
+        settings=study.split,
+        keep=not study.simulated,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("split_subjects"),
     message:

@@ -1,5 +1,4 @@
 # What the rules share: the study, and how much of the machine its jobs take.
-import os
 from pathlib import Path
 
 from ldae.training.checkpoints import remove_checkpoints
@@ -27,15 +26,8 @@ TRAINING_MINUTES = 1440
 SUBMITTED = launch.is_submitted(workflow)
 TRAINING_RETRIES = 20 if SUBMITTED and workflow.is_main_process else None
 
-
-def config_files():
-    """Files that the settings were read from, in that order."""
-    given = [Path(name) for name in workflow.configfiles]
-    return [Path(os.path.relpath(path)) for path in given if path.is_file()]
-
-
-with launch.one_line_errors():
-    config.update(complete_config(config, config_files()))
+with launch.one_line_errors(config):
+    config.update(complete_config(config, launch.config_files(workflow)))
     study = Study(config, REPOSITORY / "scripts")
     launch.prepare(workflow, study, REPOSITORY, logger)
 

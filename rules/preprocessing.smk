@@ -21,7 +21,7 @@ rule preprocess_scan:
         runtime=minutes(30, per_scan=0.5, n_scans=plan.scans_per_batch),
     params:
         bids_dir=study.bids_dir,
-        public=study.public,
+        reading=study.reading,
         preprocessed=study.preprocessed,
         settings=lookup(within=config, dpath="preprocessing"),
         fingerprint=study.batch_files,

@@ -30,6 +30,7 @@ rule build_report:
         data=expand("<results>/figures/{name}.tsv", name=plan.drawn),
         tables=expand("<results>/tables/{name}.tsv", name=plan.tables),
         config=rules.write_config.output.config,
+        notices=rules.read_bids.output.notices,
     output:
         page="<results>/report.html",
     log:

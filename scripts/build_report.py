@@ -6,6 +6,7 @@ import pandas as pd
 import yaml
 
 from ldae.conclusions.sources import call
+from ldae.data.intake.notices import read_notices
 from ldae.methods import Look, Methods
 from ldae.provenance.audit import audit_study
 from ldae.provenance.history import load_history
@@ -51,6 +52,7 @@ with rule_entry(snakemake) as run:
         },
         methods=methods,
         left_out=snakemake.params.left_out,
+        notices=read_notices(Path(snakemake.input.notices)),
         config=config,
         provenance={
             **describe_run(config["study"]),

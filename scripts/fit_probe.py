@@ -21,6 +21,7 @@ with rule_entry(snakemake) as run:
         n_folds=snakemake.params.n_folds,
         outer_folds=snakemake.params.outer_folds,
         seed=run.seed,
+        tasks=snakemake.params.tasks,
     )
     Path(snakemake.output.weights).write_text(json.dumps(probes, indent=1) + "\n")
     seed = snakemake.wildcards.run.removeprefix("seed-")

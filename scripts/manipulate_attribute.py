@@ -48,6 +48,7 @@ with rule_entry(snakemake) as run:
             n_folds=snakemake.params.n_folds,
             pca_components=snakemake.params.pca_components,
             diagnoses=Diagnoses(**snakemake.params.diagnoses),
+            tasks=snakemake.params.tasks,
         ),
         settings=EditSettings(
             amounts=snakemake.params.amounts,

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from ldae.data.addresses import Derivative, derivative_paths
-from ldae.data.manifest import read_scans, read_split
+from ldae.data.manifest import read_scans
+from ldae.data.splits import read_split
 from ldae.data.volumes import pack_volumes
 from ldae.workflow.entry import rule_entry
 

@@ -1,6 +1,7 @@
 """Helpers for tests that run the workflow."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,11 @@ def commit_workflow(folder: Path) -> None:
 
 
 # Starting Python takes longer than the jobs of the micro study: run two at a time, one thread each.
-RULES = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
+RULES = sorted(
+    name
+    for path in (ROOT / "rules").glob("*.smk")
+    for name in re.findall(r"^rule (\w+):", path.read_text(), re.MULTILINE)
+)
 MICRO = ("--configfile", "micro.yaml", "--set-threads", *[f"{rule}=1" for rule in RULES], "--")
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ldae.errors import InputError
-from ldae.paths import WORKFLOW
+from ldae.paths import WORKFLOW, leave_python_path
 
 STUDIES = WORKFLOW / "studies"
 
@@ -45,7 +45,12 @@ def run(options: argparse.Namespace) -> int:
     """Replace this process by Snakemake."""
     if importlib.util.find_spec("snakemake") is None:
         raise InputError("ldae run", "Snakemake is not installed", "pip install 'ldae[workflow]'")
+    from ldae.workflow.settings.files import read_nodes
+
+    for study in options.studies:
+        read_nodes(find_study(study))  # names file and line of a fault, which Snakemake does not
     command = snakemake_command(options.studies, options.settings, options.passed_on)
+    leave_python_path()
     logger.info("%s", shlex.join(command))
     os.execv(sys.executable, [sys.executable, "-m", *command])  # noqa: S606  without a shell
 

@@ -66,6 +66,15 @@ def labels_of(scan: str) -> tuple[str, str]:
     return subject, separator.removeprefix("_") + label
 
 
+def raw_labels(raw: str) -> tuple[str, str]:
+    """Labels that the path of a raw scan has, the session's empty where there is none.
+
+    In a restricted cohort they are not those of the scan's name.
+    """
+    subject, second, *_ = (*Path(raw).parts, "")
+    return subject, second if second.startswith("ses-") else ""
+
+
 def raw_address(scan: str, extension: str = "nii.gz") -> Path:
     """File of a raw scan, relative to its data set, as the simulation writes it.
 
@@ -126,7 +135,7 @@ def find_derivative(preprocessed: Path, scan: str, kind: Derivative) -> Path:
     return path
 
 
-def mask_path(pattern: str, raw: str, session: str, bids_dir: Path) -> Path:
+def mask_path(pattern: str, raw: str, bids_dir: Path) -> Path:
     """File of a mask that a cohort has of one of its raw scans.
 
     Parameters
@@ -136,14 +145,12 @@ def mask_path(pattern: str, raw: str, session: str, bids_dir: Path) -> Path:
         path of the raw scan has them, because the table of scans may hold pseudonyms.
     raw
         Path of the raw scan under the BIDS folder.
-    session
-        Label of its session, empty where there is none.
     bids_dir
         Folder of the raw scans.
     """
-    path = Path(raw)
-    scan = path.name.partition("_T1w.")[0]
-    filled = pattern.format(scan=scan, subject=path.parts[0], session=session)
+    subject, session = raw_labels(raw)
+    scan = Path(raw).name.partition("_T1w.")[0]
+    filled = pattern.format(scan=scan, subject=subject, session=session)
     return bids_dir / Path(filled)  # Path drops the empty part that a missing session leaves
 
 
@@ -151,5 +158,4 @@ def mask_paths(pattern: str | None, scans: pd.DataFrame, bids_dir: Path) -> list
     """Files of the masks of all scans; empty without a pattern."""
     if pattern is None:
         return []
-    pairs = zip(scans["path"], scans["session"], strict=True)
-    return [mask_path(pattern, path, session, bids_dir) for path, session in pairs]
+    return [mask_path(pattern, path, bids_dir) for path in scans["path"]]

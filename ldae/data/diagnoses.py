@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,17 +17,10 @@ class Diagnoses:
     patient, control
         Diagnosis of the patients and of the controls: the positive and the negative class, so that
         sensitivity is the share of patients found.
-    synonyms
-        Other words of the cohort's tables, and the diagnosis that each stands for.
     """
 
     patient: str
     control: str
-    synonyms: Mapping[str, str] = field(default_factory=dict)
-
-    def rename(self, diagnosis: pd.Series) -> pd.Series:
-        """Diagnoses with every synonym replaced by what it stands for."""
-        return diagnosis.replace(dict(self.synonyms))
 
     def target(self, diagnosis: pd.Series) -> np.ndarray:
         """1 for patients, 0 for controls, NaN for other diagnoses, (N,)."""

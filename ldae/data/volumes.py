@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ldae.data.addresses import Derivative, find_derivative
-from ldae.data.manifest import check_split
+from ldae.data.splits import check_split
 from ldae.errors import InputError
 
 if TYPE_CHECKING:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ldae.errors import InputError
+from ldae.preprocessing.blame import is_short_of_memory, killed_by_scan, machine_error, name_end
 from ldae.preprocessing.grid import Image, resample_affine
+from ldae.preprocessing.masks import one_body
 from ldae.preprocessing.registration import register_head
-from ldae.preprocessing.scan import Scan, read_scan
+from ldae.preprocessing.scan import Scan, read_image
 from ldae.preprocessing.template import load_template
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def read_mask(path: Path, scan: Scan) -> Mask:
     InputError
         If it cannot be read, or its shape or position differs from the scan's.
     """
-    mask = read_scan(path)
+    mask = read_image(path)
     if mask.native.shape != scan.native.shape:
         raise InputError(
             path,
@@ -181,6 +182,8 @@ def external_mask(scan: Scan, method: str) -> Mask:
     ------
     InputError
         If the command fails or leaves no mask.
+    MachineError
+        If it ran out of memory or was killed.
     """
     command = COMMANDS[method]
     with tempfile.TemporaryDirectory() as folder:
@@ -194,24 +197,9 @@ def external_mask(scan: Scan, method: str) -> Mask:
         # HD-BET 2 writes the mask beside its output, as brain_bet.nii.gz.
         found = target if method == "synthstrip" else target.with_name("brain_bet.nii.gz")
         if done.returncode != 0 or not found.is_file():
-            lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-            raise InputError(
-                command, f"it failed ({lines[-1][:200]})", "Run it by hand on this scan."
-            )
+            lines = (done.stderr or done.stdout).strip().splitlines()
+            problem = RuntimeError(lines[-1][:200] if lines else name_end(done.returncode))
+            if is_short_of_memory(problem) or not killed_by_scan(done.returncode):
+                raise machine_error(command, problem)
+            raise InputError(command, f"it failed ({problem})", "Run it by hand on this scan.")
         return read_mask(found, scan)
-
-
-def one_body(mask: Mask) -> Mask:
-    """Largest connected part of a mask, its holes filled.
-
-    Raises
-    ------
-    ValueError
-        If the mask is empty.
-    """
-    labels, count = ndimage.label(mask)
-    if count == 0:
-        raise ValueError("the brain mask is empty")
-    largest = labels == np.bincount(labels.ravel())[1:].argmax() + 1
-    filled: Mask = ndimage.binary_fill_holes(largest)
-    return filled

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import multiprocessing
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,19 @@ import pandas as pd
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
-from ldae.data.addresses import TEMPLATE, Derivative, derivative_address, mask_path
+from ldae.data.addresses import TEMPLATE, Derivative, derivative_address, mask_path, raw_labels
 from ldae.data.partition import BATCH_COLUMNS, FAILED, OK
-from ldae.errors import InputError
+from ldae.errors import InputError, MachineError
 from ldae.preprocessing.bias import correct_bias
+from ldae.preprocessing.blame import (
+    LOOK,
+    describe,
+    has_files,
+    is_short_of_memory,
+    killed_by_scan,
+    machine_error,
+    name_end,
+)
 from ldae.preprocessing.brain import check_method, extract_brain
 from ldae.preprocessing.grid import (
     Image,
@@ -40,16 +47,17 @@ from ldae.preprocessing.preview import draw_preview
 from ldae.preprocessing.registration import register_brain, register_deformable
 from ldae.preprocessing.scan import Scan, read_scan, to_native
 from ldae.preprocessing.template import brain_box_mm, load_template
+from ldae.preprocessing.workers import Killed, work_in_processes
 
 log = logging.getLogger(__name__)
 
 REGISTRATIONS = ("affine", "demons")
+SKULL_STRIPPED = "skull-stripped before"  # brain extraction of a scan that needs none
 STEPS = ("read", "bias", "brain", "register", "resample", "measure", "write")
 LOG_EVERY_SECONDS = 30.0
-LOOK = "Look at the scan; exclude it if it is no whole T1w head."
 # numpy's, ITK's and torch's own errors: the scan is readable but cannot be processed.
 CANNOT_BE_PROCESSED = (
-    ValueError, ArithmeticError, RuntimeError, OSError, LookupError, AssertionError, MemoryError,
+    ValueError, ArithmeticError, RuntimeError, LookupError, AssertionError,
 )  # fmt: skip
 # Room around the native brain that cubic interpolation reads (voxels).
 CUBIC_MARGIN = 4
@@ -100,6 +108,8 @@ class Brain:
         The same, bias-corrected.
     bias
         SD of the logarithm of the bias field inside the head; NaN without a correction.
+    extraction
+        How the mask was made.
     mask
         Brain mask on the grid of `corrected`.
     to_scan
@@ -111,6 +121,7 @@ class Brain:
     scan: Scan
     corrected: Image
     bias: float
+    extraction: str
     mask: NDArray[np.bool_]
     to_scan: NDArray[np.floating]
     warp: Image | None
@@ -139,7 +150,7 @@ def preprocess_batch(
     grid
         Section ``grid``: spacing_mm and shape.
     n_workers
-        Processes; each uses one thread. 1 works in this process.
+        Processes; each uses one thread. 0 works in this process, which a scan may then kill.
 
     Returns
     -------
@@ -152,6 +163,8 @@ def preprocess_batch(
     ------
     InputError
         If a setting is wrong, or the brain extraction cannot run here; before any work.
+    MachineError
+        If the machine failed, see `ldae.preprocessing.blame`: no scan is to blame for that.
     """
     _check_settings(settings)
     shape = (int(grid["shape"][0]), int(grid["shape"][1]), int(grid["shape"][2]))
@@ -177,6 +190,9 @@ def preprocess_batch(
                 n_failed,
                 (logged - begun) / len(outcomes),
             )
+    if n_failed and not has_files(bids_dir):
+        problem = "the folder of the raw scans is missing or empty"
+        raise MachineError(bids_dir, problem, "Mount it, and start again.")
     columns = [*BATCH_COLUMNS, *(f"seconds_{step}" for step in STEPS)]
     return pd.DataFrame([outcomes[str(row["scan"])] for row in rows], columns=columns)
 
@@ -187,18 +203,37 @@ def grid_affine(spacing_mm: float, shape: tuple[int, int, int]) -> NDArray[np.fl
 
 
 def preprocess_scan(row: pd.Series, task: Task) -> Outcome:
-    """Preprocess one scan and write its files; none of a scan that fails."""
+    """Preprocess one scan and write its files; none of a scan that fails.
+
+    Raises
+    ------
+    MachineError
+        If the machine failed and not the scan.
+    """
     scan, path = str(row["scan"]), task.bids_dir / str(row["path"])
-    _remove_files(scan, task.out_dir)
     seconds: dict[str, float] = {}
     try:
+        _remove_files(scan, task.out_dir)
         _process(row, path, task, seconds)
+        digest = _digest_files(scan, task.out_dir)
     except InputError as error:
         return _failure(row, error, task, seconds)
+    except MachineError as error:
+        with suppress(OSError):
+            _remove_files(scan, task.out_dir)
+        # The scan by the name that may be shown, not by its path.
+        raise MachineError(scan, error.problem, error.remedy) from error
+    except (OSError, MemoryError) as error:
+        # The scan's own file is read by `read_scan`, which tells whose fault an error is.
+        with suppress(OSError):
+            _remove_files(scan, task.out_dir)
+        raise machine_error(scan, error) from error
     except CANNOT_BE_PROCESSED as error:
-        problem = str(error).strip().split("\n")[-1].rstrip(".") or type(error).__name__
+        if is_short_of_memory(error):
+            raise machine_error(scan, error) from error
+        lines = str(error).strip().splitlines()
+        problem = lines[-1].rstrip(".") if lines else describe(error)
         return _failure(row, InputError(path, problem, LOOK), task, seconds)
-    digest = _digest_files(scan, task.out_dir)
     return {"scan": scan, "status": OK, "reason": "", "sha256": digest} | _columns(seconds)
 
 
@@ -209,9 +244,10 @@ def _failure(
     scan = str(row["scan"])
     _remove_files(scan, task.out_dir)
     # The reason must read the same on every machine, and is shown to others: files below the
-    # cohort's folder, the participant by the name that the table of scans gives.
+    # cohort's folder, participant and session by the names that the table of scans gives.
     reason = str(error).replace(f"{task.bids_dir}/", "").replace("\n", " ")
-    reason = reason.replace(Path(str(row["path"])).parts[0], str(row["subject"]))
+    for own, shown in zip(raw_labels(row["path"]), (row["subject"], row["session"]), strict=True):
+        reason = reason.replace(own, shown) if own else reason
     outcome = {"scan": scan, "status": FAILED, "reason": reason, "sha256": ""}
     return outcome | _columns(seconds or {})
 
@@ -264,17 +300,19 @@ def _find_brain(row: pd.Series, path: Path, task: Task, seconds: dict[str, float
         with _timed(seconds, "bias"):
             corrected, bias = correct_bias(scan.image)
     with _timed(seconds, "brain"):
-        given = None
+        given, start = None, None
         if method == "precomputed":
-            pattern, raw, session = settings["mask_pattern"], row["path"], row["session"]
-            given = mask_path(pattern, raw, session, task.bids_dir)
-        mask, start = extract_brain(scan, corrected, method, given)
+            given = mask_path(settings["mask_pattern"], row["path"], task.bids_dir)
+        if scan.brain is not None and given is None:
+            method, mask = SKULL_STRIPPED, scan.brain
+        else:
+            mask, start = extract_brain(scan, corrected, method, given)
     with _timed(seconds, "register"):
         to_scan, _ = register_brain(corrected, mask, start)
         warp = None
         if settings["registration"] == "demons":
             warp = register_deformable(corrected, mask, to_scan, task.spacing_mm)
-    return Brain(scan, corrected, bias, mask, to_scan, warp)
+    return Brain(scan, corrected, bias, method, mask, to_scan, warp)
 
 
 def _new_file(scan: str, kind: Derivative, task: Task) -> Path:
@@ -323,7 +361,7 @@ def _write_sidecar(scan: str, brain: Brain, measures: dict[str, float], task: Ta
     native = brain.scan.native
     sidecar = {
         "SkullStripped": True,
-        "brain_extraction": task.settings["brain_extraction"],
+        "brain_extraction": brain.extraction,
         "registration": task.settings["registration"],
         "native": {
             "shape": list(native.shape),
@@ -331,6 +369,7 @@ def _write_sidecar(scan: str, brain: Brain, measures: dict[str, float], task: Ta
             "orientation": "".join(str(c) for c in nib.aff2axcodes(native.affine)),
             "affine": np.asarray(native.affine).tolist(),
         },
+        "notes": list(brain.scan.notes),
         "measures": {k: round(v, 4) if np.isfinite(v) else None for k, v in measures.items()},
     }
     _write_json(sidecar, _new_file(scan, Derivative.SIDECAR, task))
@@ -421,47 +460,31 @@ def _check_settings(settings: dict[str, Any]) -> None:
 
 def _run(rows: list[pd.Series], task: Task, n_workers: int) -> Iterator[Outcome]:
     """Outcomes of all rows, as they finish."""
-    if n_workers <= 1:
+    if n_workers == 0:
         _one_thread()
         for row in rows:
             yield preprocess_scan(row, task)
         return
-    left = {str(row["scan"]): row for row in rows}
-    try:
-        for outcome in _run_in_workers(rows, task, n_workers):
-            del left[outcome["scan"]]
-            yield outcome
-    except BrokenProcessPool:  # a worker was killed, and took the others' jobs with it
-        for row in left.values():
-            yield _run_alone(row, task)
+    work = partial(preprocess_scan, task=task)
+    for outcome in work_in_processes(work, rows, n_workers, _one_thread):
+        yield _killed(outcome, task) if isinstance(outcome, Killed) else outcome
 
 
-def _run_in_workers(rows: list[pd.Series], task: Task, n_workers: int) -> Iterator[Outcome]:
-    """As :func:`_run`, in processes of their own.
+def _killed(killed: Killed[pd.Series], task: Task) -> Outcome:
+    """Outcome of a scan whose process was killed twice, the second time while it was alone.
 
     Raises
     ------
-    BrokenProcessPool
-        If the system killed one, for want of memory or a fault in a library.
+    MachineError
+        If something else killed the process.
     """
-    # Fork: a spawned worker would run the calling script again, which a Snakemake script
-    # does not survive.
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_one_thread) as pool:
-        jobs = [pool.submit(preprocess_scan, row, task) for row in rows]
-        for job in as_completed(jobs):
-            yield job.result()
-
-
-def _run_alone(row: pd.Series, task: Task) -> Outcome:
-    """Outcome of one scan that may kill its process."""
-    try:
-        (outcome,) = _run_in_workers([row], task, 1)
-    except BrokenProcessPool:
-        path = task.bids_dir / str(row["path"])
-        killed = InputError(path, "the process that worked on it was killed", LOOK)
-        return _failure(row, killed, task)
-    return outcome
+    row, end = killed.item, name_end(killed.code)
+    if not killed_by_scan(killed.code):
+        problem = f"the process that worked on this scan alone was killed ({end})"
+        remedy = "Give the job more memory or time, and start again."
+        raise MachineError(str(row["scan"]), problem, remedy)
+    problem = f"the process that worked on it was killed twice ({end})"
+    return _failure(row, InputError(task.bids_dir / str(row["path"]), problem, LOOK), task)
 
 
 def _one_thread() -> None:

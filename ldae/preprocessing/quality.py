@@ -22,7 +22,7 @@ from ldae.errors import InputError
 from ldae.preprocessing.grid import dice
 from ldae.preprocessing.measures import MEASURES
 
-QC_COLUMNS = ("scan", "status", "reason", *MEASURES)
+QC_COLUMNS = ("scan", "status", "reason", *MEASURES, "notes")
 
 # Which limit applies to which measure, and how an excess is put in words.
 _LOWER = {
@@ -34,6 +34,7 @@ _LOWER = {
 _UPPER = {
     "max_cropped_fraction": "cropped_fraction",
     "max_cut_area_cm2": "cut_area_cm2",
+    "max_bright_outside": "bright_outside",
     "max_rotation_degrees": "rotation_degrees",
 }
 _RANGE = {"brain_volume_ml": "brain_volume_ml", "scale": "scale"}
@@ -84,14 +85,17 @@ def quality_control(
     rows = []
     for scan in scans["scan"]:
         measures: dict[str, float | None] = {}
+        notes: list[str] = []
         if scan in failures.index:
             reasons = [failures[scan]]
         else:
             sidecar = find_derivative(preprocessed, scan, Derivative.SIDECAR)
-            measures = json.loads(sidecar.read_text(encoding="utf-8"))["measures"]
+            made = json.loads(sidecar.read_text(encoding="utf-8"))
+            measures, notes = made["measures"], made["notes"]
             reasons = exceeded_limits(measures, limits)
         decision = {"status": "excluded" if reasons else "pass", "reason": "; ".join(reasons)}
-        rows.append({"scan": scan} | decision | {key: measures.get(key) for key in MEASURES})
+        numbers = {key: measures.get(key) for key in MEASURES}
+        rows.append({"scan": scan} | decision | numbers | {"notes": "; ".join(notes)})
     qc = pd.DataFrame(rows, columns=list(QC_COLUMNS))
     if limits["reference_masks"] is not None:
         if bids_dir is None:
@@ -150,7 +154,7 @@ def dice_against_reference(
     overlaps, n_found = [], 0
     for _, row in scans.iterrows():
         ours = preprocessed / derivative_address(row["scan"], Derivative.NATIVE_MASK)
-        path = mask_path(pattern, row["path"], row["session"], bids_dir)
+        path = mask_path(pattern, row["path"], bids_dir)
         n_found += path.is_file()
         if not ours.is_file() or not path.is_file():
             overlaps.append(math.nan)

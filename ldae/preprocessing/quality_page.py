@@ -61,6 +61,7 @@ function draw(){const n=Math.max(1,Math.ceil(list.length/PER));page=Math.min(Mat
   else f.append(text("div","no picture","none"));
   const c=document.createElement("figcaption");c.append(text("b",r.n)," "+r.s);
   if(r.r)c.append(text("div",r.r,"reason"));
+  if(r.o)c.append(text("div",r.o,"m"));
   c.append(text("div",names.map((n,i)=>r.m[i]===null?null:n+" "+r.m[i])
    .filter(x=>x).join(" \\u00b7 "),"m"));
   f.append(c);return f}));scrollTo(0,0)}
@@ -86,7 +87,7 @@ def write_quality_page(qc: pd.DataFrame, preprocessed: Path, path: Path) -> None
         File to write (.html), about 13 kB per scan.
     """
     ranked = rank_suspects(qc)
-    names = [c for c in qc.columns if c not in ("scan", "status", "reason")]
+    names = [c for c in qc.columns if c not in ("scan", "status", "reason", "notes")]
     rows = []
     for i, (_, row) in enumerate(ranked.iterrows()):
         picture = preview_of(preprocessed, row["scan"])
@@ -96,6 +97,7 @@ def write_quality_page(qc: pd.DataFrame, preprocessed: Path, path: Path) -> None
                 "n": row["scan"],
                 "s": row["status"],
                 "r": row["reason"],
+                "o": row["notes"],
                 "m": [_short(row[name]) for name in names],
                 "p": base64.b64encode(picture.read_bytes()).decode() if picture else "",
             }
@@ -104,9 +106,17 @@ def write_quality_page(qc: pd.DataFrame, preprocessed: Path, path: Path) -> None
     title = f"{len(qc)} scans, {n_pass} passed, {len(qc) - n_pass} excluded"
     page = _PAGE.replace("@TITLE@", html.escape(title))
     for key, value in (("NAMES", names), ("UNITS", MEASURES), ("ROWS", rows)):
-        # A name or reason cannot end the script element.
-        page = page.replace(f"@{key}@", json.dumps(value).replace("</", "<\\/"))
+        page = page.replace(f"@{key}@", _in_script(value))
     path.write_text(page, encoding="utf-8")
+
+
+def _in_script(value: Any) -> str:
+    r"""JSON of a value that can stand in a script element, whatever texts it holds.
+
+    A label with ``<!--<script`` would otherwise hide the end of the script from the browser, and
+    one with ``</script`` end it. In a text of JavaScript, ``\u003c`` is the same sign.
+    """
+    return json.dumps(value).replace("<", "\\u003c")
 
 
 def _short(value: Any) -> float | None:

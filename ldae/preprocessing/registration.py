@@ -254,6 +254,12 @@ def register_brain(
     Returns
     -------
     (4, 4) affine from template to scan (RAS mm), and the correlation reached, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If the affine is a mirror image: the template is symmetric, so left and right could be
+        swapped without any cost.
     """
     brain = downsample(Image(np.where(mask, image.data, 0.0), image.affine), WORKING_MM)
     inside = image.data[mask]
@@ -273,7 +279,10 @@ def register_brain(
             rotation = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
             fits.append(fit_affine(coarse, rough, np.c_[rotation * size * RADIUS_MM, middle]))
         fit = fit_affine(blurred, points, min(fits, key=lambda f: f.cost).parameters)
-    return to_matrix(fit.parameters, points.centre), float(np.sqrt(max(0.0, 1.0 - fit.cost)))
+    matrix = to_matrix(fit.parameters, points.centre)
+    if not np.linalg.det(matrix[:3, :3]) > 0:
+        raise ValueError("the registration is a mirror image of the brain")
+    return matrix, float(np.sqrt(max(0.0, 1.0 - fit.cost)))
 
 
 @lru_cache(maxsize=1)

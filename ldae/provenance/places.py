@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ldae.data.pseudonyms import cohort_key, hide_labels
+from ldae.data.pseudonyms import Pseudonyms, cohort_pseudonyms
 from ldae.paths import WORKFLOW
 
 RESULTS = "<results>"
@@ -52,11 +52,11 @@ class Places:
         return ((_absolute(self.results), RESULTS), *bids, (os.getcwd(), ""))
 
     @cached_property
-    def _key(self) -> bytes | None:
-        """Key of the cohort's pseudonyms; None if they are not needed or cannot be made."""
+    def _pseudonyms(self) -> Pseudonyms | None:
+        """The cohort's pseudonyms; None if they are not needed or cannot be made."""
         if not self.restricted or self.bids is None:
             return None
-        return cohort_key(self.bids)
+        return cohort_pseudonyms(self.bids)
 
     def name(self, path: str | Path) -> str:
         """Name of a file in records."""
@@ -77,7 +77,7 @@ class Places:
         if anchor == BIDS:
             if self.bids is None:
                 return None
-            return self._raw.get(name) if self._key else self.bids / inside
+            return self._raw.get(name) if self._pseudonyms else self.bids / inside
         return None if anchor == EXTERNAL else Path(name)
 
     @cached_property
@@ -87,8 +87,8 @@ class Places:
         return {self.name(path): path for path in files}
 
     def hide(self, text: str) -> str:
-        """`text` with subject labels of a restricted cohort replaced by pseudonyms."""
-        return text if self._key is None else hide_labels(text, self._key)
+        """`text` with the labels of a restricted cohort replaced by pseudonyms."""
+        return text if self._pseudonyms is None else self._pseudonyms.hide(text)
 
     def scrub(self, text: str) -> str:
         """`text` for a record, without paths of this machine and without restricted labels."""

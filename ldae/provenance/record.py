@@ -8,6 +8,7 @@ are described in ``schemas/record.schema.yaml``.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -82,21 +83,28 @@ def write_record(folder: Path, name: str, record: Record) -> Path:
 
 
 def describe_files(paths: Iterable[str | Path], places: Places) -> list[Record]:
-    """Name, size in bytes and SHA-256 of all files, also those inside folders; sorted by name."""
+    """Name, size in bytes and SHA-256 of all files, also those inside folders; sorted by name.
+
+    Files that are missing or must not be read are left out: nothing was made of them.
+    """
     files: set[Path] = set()
     for path in map(Path, paths):
-        if path.is_dir():
-            files.update(p for p in path.rglob("*") if p.is_file() and p.name != TIMESTAMP_FILE)
-        elif path.is_file():
-            files.add(path)
+        with contextlib.suppress(PermissionError):
+            if path.is_dir():
+                files.update(p for p in path.rglob("*") if p.is_file() and p.name != TIMESTAMP_FILE)
+            elif path.is_file():
+                files.add(path)
     with ThreadPoolExecutor(HASH_THREADS) as pool:
         found = pool.map(lambda path: _describe_file(path, places), files)
-        return sorted(found, key=lambda file: str(file["path"]))
+        return sorted(filter(None, found), key=lambda file: str(file["path"]))
 
 
-def _describe_file(path: Path, places: Places) -> Record:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+def _describe_file(path: Path, places: Places) -> Record | None:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except PermissionError:
+        return None
     return {"path": places.name(path), "size": path.stat().st_size, "sha256": digest}
 
 

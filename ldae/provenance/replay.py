@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from ldae.data.pseudonyms import KEPT_KEYS
 from ldae.errors import InputError
 from ldae.paths import CARRIED, PACKAGE, WORKFLOW
 from ldae.provenance.audit import study_places
@@ -121,6 +122,7 @@ def replay_target(
     _check_inputs(inputs, places)
     code = _prepare_code(job, scratch, repository)
     _prepare_settings(results, bids, scratch)
+    _link(KEPT_KEYS if KEPT_KEYS.is_dir() else None, scratch / KEPT_KEYS)
     for file in inputs:
         if not file.path.startswith(f"{BIDS}/"):
             _link(places.find(file.path), scratch / _inside(file.path))
@@ -183,7 +185,7 @@ def _prepare_settings(results: Path, bids: Path | None, scratch: Path) -> None:
         raise InputError(
             results, "the study needs the raw scans of its cohort", "Name their folder with --bids."
         )
-    if bids is not None:
+    if config["cohort"]["source"] == "bids" and bids is not None:
         config["bids_folder"] = os.path.abspath(bids)
     (scratch / SETTINGS).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 

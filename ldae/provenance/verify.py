@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ldae.data.pseudonyms import LABEL, hide_labels, key_file, key_of
+from ldae.data.pseudonyms import LABEL, Pseudonyms, key_file, key_of
 from ldae.errors import InputError
 from ldae.provenance.hashing import hash_files
 from ldae.provenance.payload import IMAGE_SUFFIXES, SCANS
@@ -97,8 +97,8 @@ def compare_scans(table: Path, bids_dir: Path, participants: Path) -> Comparison
         raise InputError(bids_dir, "the folder contains no images", "Name a BIDS folder.")
     names = {name: name for name in held}
     if not any(LABEL.search(name) for name in wanted):  # the crate uses pseudonyms
-        key = key_of(participants)
-        names = {name: hide_labels(name, key) for name in held}
+        pseudonyms = Pseudonyms(key_of(participants), {Path(name).parts[0] for name in held})
+        names = {name: pseudonyms.hide(name) for name in held}
     sizes = {size for size, _ in wanted.values()}
     likely = {
         own: path

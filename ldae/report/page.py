@@ -128,6 +128,7 @@ def build_report(
     tables: Mapping[str, TableFile],
     methods: Methods,
     left_out: Mapping[str, str],
+    notices: pd.DataFrame,
     config: Mapping[str, Any],
     provenance: Mapping[str, str],
     audit: Verdict,
@@ -143,6 +144,8 @@ def build_report(
         The study's methods, for their names.
     left_out
         What the plan left out, and why.
+    notices
+        What was left out or decided when the cohort was read: kind, subject, session, notice.
     config
         The resolved configuration; its ``title`` heads the report.
     provenance
@@ -168,6 +171,7 @@ def build_report(
         headline={k: v for k, v in provenance.items() if k in ("commit", "made", "study")},
         sections=_sections(figures, tables, methods),
         left_out=dict(left_out),
+        notices=notices[["kind", "notice"]].to_numpy().tolist(),
         provenance=dict(provenance),
         audit=_audit(audit),
         config=json.dumps(config, indent=2, ensure_ascii=False, default=str),

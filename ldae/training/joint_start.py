@@ -107,7 +107,7 @@ def fit_temporal_scores(histograms: np.ndarray, index: pd.DataFrame) -> np.ndarr
     Returns
     -------
     numpy.ndarray
-        Weights, (n_places, n_bins) float32.
+        Weights, (n_places, n_bins) float32; 0 in a window where no visit differs from another.
     """
     pairs = visit_pairs(index)
     note_fitted("temporal scores", index["subject"].iloc[pairs["earlier"]])
@@ -117,6 +117,9 @@ def fit_temporal_scores(histograms: np.ndarray, index: pd.DataFrame) -> np.ndarr
     for place in range(len(weights)):
         d = later[:, place] - earlier[:, place]
         rate = years @ d / (years @ years)
+        if not rate.any():  # every visit is like the one before, and nothing tells them apart
+            weights[place] = 0
+            continue
         covariance, _ = ledoit_wolf(d - years[:, None] * rate, assume_centered=True)
         weight = np.linalg.solve(covariance, rate)
         score = np.concatenate([earlier[:, place], later[:, place]]) @ weight

@@ -12,8 +12,9 @@ from ldae.errors import InputError
 from ldae.methods import study_networks
 from ldae.workflow.settings.ablations import find_ablation_faults
 from ldae.workflow.settings.checks import Fault, find_faults
+from ldae.workflow.settings.cohort import BRAIN_EXTRACTION
 from ldae.workflow.settings.faults import explain
-from ldae.workflow.settings.files import read_nodes, source_of, spell
+from ldae.workflow.settings.files import read_exponents, read_nodes, source_of, spell
 from ldae.workflow.settings.study import StudySettings, study_model
 
 Config = dict[str, Any]
@@ -44,16 +45,21 @@ def complete_config(config: Config, files: Sequence[Path] = ()) -> Config:
     for file in files:
         read_nodes(file)
     model = study_model(_sections_of_plugins(config))
+    schema = model.model_json_schema()
 
     def check(settings: Config) -> Config:
         """`settings` completed; those of an ablation are its study's with a change."""
         try:
-            study = model.model_validate(settings)
+            study = model.model_validate(read_exponents(settings, schema))
         except ValidationError as error:
             raise explain(error, model, config, files) from error
         for fault in find_faults(study):
             raise _input_error(fault, config, files)
-        return study.model_dump()
+        completed = study.model_dump()
+        preprocessing = completed["preprocessing"]
+        if preprocessing["brain_extraction"] == "auto":
+            preprocessing["brain_extraction"] = BRAIN_EXTRACTION[study.cohort.source]
+        return completed
 
     completed = check(config)
     for fault in find_ablation_faults(completed, check):

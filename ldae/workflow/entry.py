@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ldae import slurm
-from ldae.errors import InputError, Interrupted
+from ldae.errors import Interrupted, OneLineError
 from ldae.leakage import fitted_on, require_unseen
 from ldae.paths import WORKFLOW
 from ldae.provenance import record as provenance
@@ -221,7 +221,7 @@ def _report_problem(rule: str, problem: BaseException) -> None:
     The workflow's main process reads that line and shows it
     (:func:`ldae.workflow.progress.last_error`): it does so for jobs on other machines too.
     """
-    foreseen = isinstance(problem, (InputError, Interrupted))
+    foreseen = isinstance(problem, (OneLineError, Interrupted))
     if not foreseen:
         logger.error("rule %s failed", rule, exc_info=problem)
     if foreseen:

@@ -16,10 +16,11 @@ from snakemake.settings.types import DeploymentMethod
 from snakemake.shell import shell
 
 from ldae import paths, slurm
-from ldae.errors import InputError
+from ldae.data.pseudonyms import keep_key
+from ldae.errors import CohortError, InputError
 from ldae.provenance.seal import seal_records
 from ldae.workflow import containers, gpu
-from ldae.workflow.plan import check_disk_space, check_weights, disk_bytes
+from ldae.workflow.plan import check_disk_space, check_references, check_weights, disk_bytes
 from ldae.workflow.progress import (
     PlanHandler,
     ProgressHandler,
@@ -35,10 +36,19 @@ Workflow = Any
 NODE_CORES = 16
 """Jobs that are submitted run on nodes of at least so many cores."""
 
+FAULTS = "cohort_faults.tsv"
+"""File in the results folder with the faults of a cohort that cannot be used."""
+
 
 def is_submitted(workflow: Workflow) -> bool:
     """Whether jobs are submitted: Snakemake counts nodes then, and cores on this machine."""
     return bool(workflow.remote_exec or workflow.resource_settings.nodes is not None)
+
+
+def config_files(workflow: Workflow) -> list[Path]:
+    """Files that the settings were read from, in that order."""
+    given = [Path(name) for name in workflow.configfiles]
+    return [Path(os.path.relpath(path)) for path in given if path.is_file()]
 
 
 def gpu_resources(workflow: Workflow, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,9 +87,9 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
     InputError
         If the study cannot be run on this machine.
     """
-    paths.prefer_clone()
     if workflow.is_main_process:
         _check_machine(workflow, study, logger)
+        _keep_pseudonyms(workflow, study, logger)
         _prepare_cluster(workflow, logger)
     else:
         _prepare_job(workflow, repository)
@@ -93,12 +103,42 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
 
 
 @contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """End the process with the one line of an error that the user can correct, without a trace."""
+def one_line_errors(config: Mapping[str, Any]) -> Iterator[None]:
+    """End the process with the one line of an error that the user can correct, without a trace.
+
+    If there are more faults than a line can show, all of them are written into the results folder,
+    in a file that is removed when there are none left.
+
+    Parameters
+    ----------
+    config
+        Settings, perhaps not yet complete.
+    """
+    folders = config.get("pathvars")
+    results = folders.get("results") if isinstance(folders, Mapping) else None
+    listed = Path(results) / FAULTS if isinstance(results, str) else None
     try:
         yield
     except InputError as error:
-        sys.exit(f"Error: {error}")
+        more = ""
+        if listed is not None and isinstance(error, CohortError):
+            more = f" All of them are listed in {listed}." if _list_faults(error, listed) else ""
+        sys.exit(f"Error: {error}{more}")
+    if listed is not None:
+        with contextlib.suppress(OSError):
+            listed.unlink(missing_ok=True)
+
+
+def _list_faults(error: CohortError, path: Path) -> bool:
+    """Write all faults, one a line; False if that is not possible."""
+    rows = ["source\tproblem\tremedy"]
+    rows += [f"{fault.source}\t{fault.problem}\t{fault.remedy}" for fault in error.errors]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    except OSError:
+        return False
+    return True
 
 
 def check_profile(workflow: Workflow, gpus: Mapping[str, Any]) -> None:
@@ -152,14 +192,24 @@ def _uses_containers(workflow: Workflow) -> bool:
 
 
 def _check_machine(workflow: Workflow, study: Study, logger: logging.Logger) -> None:
-    """Stop when weights are missing or the disk is too small; a plan is shown all the same."""
+    """Stop when named files are missing or the disk is too small; a plan is shown all the same."""
     try:
         check_weights(study.config)
+        check_references(study.config, study.cohort)
         check_disk_space(Path(study.results("")), disk_bytes(study.config, study.cohort))
     except InputError as error:
         if not workflow.output_settings.dryrun:
             raise
         logger.warning(f"This plan cannot be run here: {error}")
+
+
+def _keep_pseudonyms(workflow: Workflow, study: Study, logger: logging.Logger) -> None:
+    """Keep the key of a restricted cohort's pseudonyms before the first job; a plan writes none."""
+    if study.public or workflow.output_settings.dryrun:
+        return
+    written = keep_key(Path(study.bids_dir(None)))
+    if written is not None:
+        logger.info(f"The key of the participants' pseudonyms is kept in {written}")
 
 
 def _prepare_cluster(workflow: Workflow, logger: logging.Logger) -> None:
@@ -199,6 +249,8 @@ def _report_plan(
     workflow: Workflow, study: Study, repository: Path, logger: logging.Logger
 ) -> None:
     """Say what is left out, and show the state of the run on standard error."""
+    for line in study.notices:
+        logger.info(line)
     for target, reason in {**study.plan.left_out, **study.plan.not_made}.items():
         logger.info(f"Left out: {target}, because {reason}.")
     if not workflow.output_settings.dryrun:

@@ -6,11 +6,13 @@ Everything here is cheap: it runs each time the workflow is read.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
+import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,15 +20,22 @@ from typing import Any
 import pandas as pd
 
 from ldae.conclusions.registry import Table
-from ldae.data.addresses import mask_path
-from ldae.data.bids import cohort_tables, describe_bids, list_scans
+from ldae.data.addresses import mask_path, mask_paths
+from ldae.data.bids import Cohort, cohort_tables, read_cohort
 from ldae.data.diagnoses import Diagnoses
-from ldae.data.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, summarise_scans
+from ldae.data.intake.cells import count_words, propose
+from ldae.data.intake.images import image_files
+from ldae.data.intake.notices import paste, summarise_notices
+from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
+from ldae.data.intake.settings import Intake
+from ldae.data.manifest import CohortSummary, summarise_scans
 from ldae.data.partition import batch_bits, divide_subjects
+from ldae.data.splits import SPLITS, VISITS, make_split, places_key, read_places
 from ldae.errors import InputError
 from ldae.figures.registry import Figure
 from ldae.methods import Codes, Methods, Need, study_methods, study_variants
 from ldae.statistics.predictions import SHARED
+from ldae.workflow.divided import Divided
 from ldae.workflow.products import choose_products
 
 # Bytes per voxel of a preprocessed scan: float32 image, two masks and their packed copies,
@@ -34,6 +43,7 @@ from ldae.workflow.products import choose_products
 BYTES_PER_VOXEL = 12
 # Models, checkpoints (weights, optimizer and average), tables and figures of one training seed.
 FIXED_BYTES = 2 * 1024**3
+NO_TASK = "there is neither a diagnosis nor an age to predict"
 
 
 @dataclass(frozen=True)
@@ -107,11 +117,28 @@ def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
         If the cohort's folder cannot be used.
     """
     if config["cohort"]["source"] == "simulated":
-        summary = simulated_summary(config["cohort"]["simulated"], config["seed"])
-    else:
-        summary = describe_bids(Path(config["bids_folder"]), config["cohort"]["public"])
-    words = Diagnoses(**config["cohort"]["diagnoses"]).rename(pd.Series(summary.diagnoses))
-    return replace(summary, diagnoses=tuple(sorted(set(words))))
+        return simulated_summary(config["cohort"]["simulated"], config["seed"])
+    return summarise_scans(_read(*_reading(config)).scans)
+
+
+def read_notices(config: dict[str, Any]) -> list[str]:
+    """What was left out or decided when a real cohort was read, as lines to print."""
+    if config["cohort"]["source"] == "simulated":
+        return []
+    return summarise_notices(_read(*_reading(config)).notices)
+
+
+def _reading(config: dict[str, Any]) -> tuple[Path, bool, str]:
+    """What decides how a real cohort is read: arguments of `_read`."""
+    cohort = config["cohort"]
+    settings = {name: cohort[name] for name in INTAKE_SETTINGS if name in cohort}
+    return Path(config["bids_folder"]), cohort.get("public", False), json.dumps(settings)
+
+
+@cache
+def _read(bids_dir: Path, public: bool, settings: str) -> Cohort:
+    """A real cohort, read once for all that a plan asks of it; `settings` are JSON."""
+    return read_cohort(bids_dir, public, Intake.from_settings(json.loads(settings)))
 
 
 def simulated_summary(settings: Mapping[str, Any], seed: int = 0) -> CohortSummary:
@@ -137,18 +164,20 @@ def cohort_fingerprint(config: dict[str, Any]) -> str:
     digest = hashlib.sha256()
     if config["cohort"]["source"] == "bids":
         folder = Path(config["bids_folder"])
-        for path in cohort_tables(folder):
-            digest.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
-        for path in sorted(folder.glob("sub-*/**/*_T1w.nii*")):
+        table = config["cohort"].get("table")
+        for path in cohort_tables(folder, table):
+            digest.update(f"{os.path.relpath(path, folder)}\n".encode() + path.read_bytes())
+        paths = _read(*_reading(config)).scans["path"] if table else ()
+        for path in map(folder.joinpath, paths) if table else image_files(folder):
             digest.update(_describe_file(path, folder))
     return digest.hexdigest()[:16]
 
 
 @cache
-def _listed(bids_dir: Path, public: bool) -> pd.DataFrame:
+def _listed(bids_dir: Path, public: bool, settings: str) -> pd.DataFrame:
     """Scans of a real cohort in the order of their participants' bits, for all batches."""
-    scans = list_scans(bids_dir, public)
-    scans["bits"] = scans["subject"].map(batch_bits)
+    scans = _read(bids_dir, public, settings).scans
+    scans = scans.assign(bits=scans["subject"].map(batch_bits))
     return scans.sort_values(["bits", "scan"], ignore_index=True)
 
 
@@ -172,12 +201,12 @@ def batch_fingerprint(config: dict[str, Any], batch: str) -> str:
         folder, pattern = Path(config["bids_folder"]), None
         if config["preprocessing"]["brain_extraction"] == "precomputed":
             pattern = config["preprocessing"]["mask_pattern"]
-        scans = _listed(folder, config["cohort"]["public"])
+        scans = _listed(*_reading(config))
         first, last = scans["bits"].searchsorted([batch, f"{batch}2"])  # 2 comes after any bit
-        columns = (scans[name].iloc[first:last] for name in ("scan", "path", "session"))
-        for scan, path, session in zip(*columns, strict=True):
+        columns = (scans[name].iloc[first:last] for name in ("scan", "path"))
+        for scan, path in zip(*columns, strict=True):
             digest.update(f"{scan} ".encode() + _describe_file(folder / path, folder))
-            mask = mask_path(pattern, path, session, folder) if pattern else None
+            mask = mask_path(pattern, path, folder) if pattern else None
             if mask is not None and mask.is_file():
                 digest.update(_describe_file(mask, folder))
     return digest.hexdigest()[:16]
@@ -226,17 +255,18 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     InputError
         If the cohort is too small to be split by subject.
     """
-    if cohort.n_subjects < len(config["split"]):
+    if cohort.n_subjects < len(SPLITS):
         raise InputError(
             config["bids_folder"] or "cohort.simulated.n_subjects",
             f"{cohort.n_subjects} subjects cannot be split into training, validation and test",
             "Give a larger cohort.",
         )
     left_out: dict[str, str] = {}
-    tasks = _plan_tasks(cohort, Diagnoses(**config["cohort"]["diagnoses"]), left_out)
-    lacking = _lacking(config, cohort, tasks)
+    divided = Divided(cohort.scans, plan_split(config, cohort))
+    tasks = _plan_tasks(cohort, divided, Diagnoses(**config["cohort"]["diagnoses"]), left_out)
+    lacking = _lacking(config, divided, tasks)
     methods = _plan_methods(config, lacking, left_out)
-    parts = [*_plan_evaluations(config, cohort, tasks, left_out), *(f"task {t}" for t in tasks)]
+    parts = [*_plan_evaluations(config, divided, tasks, left_out), *(f"task {t}" for t in tasks)]
     chosen = choose_products(config, parts, tasks, left_out)
     variants = study_variants(config).values()
     batches = divide_subjects(cohort.visits, config["preprocessing"]["batch_size"])
@@ -256,39 +286,74 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     )
 
 
-def _plan_tasks(cohort: CohortSummary, diagnoses: Diagnoses, left_out: dict[str, str]) -> list[str]:
+def split_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Section ``split`` with the strata that null stands for."""
+    settings = dict(config["split"])
+    if settings["strata"] is None:
+        settings["strata"] = [VISITS] if config["cohort"]["source"] == "bids" else []
+    return settings
+
+
+def plan_split(config: Mapping[str, Any], cohort: CohortSummary) -> pd.DataFrame:
+    """The split that the job will make of the same cohort: subject, split.
+
+    Raises
+    ------
+    InputError
+        If the cohort cannot be split as the settings say.
+    """
+    settings, seed = split_settings(config), config["seed"]
+    kept: dict[str, str] = {}
+    if config["cohort"]["source"] == "bids":
+        folder = Path(config["pathvars"]["results"]) / "split"
+        kept, _ = read_places(folder, places_key(settings, seed))
+    return make_split(cohort.scans, settings, seed, kept)
+
+
+def _plan_tasks(
+    cohort: CohortSummary, divided: Divided, diagnoses: Diagnoses, left_out: dict[str, str]
+) -> list[str]:
     """What probes can predict of these participants; adds to `left_out` what they cannot."""
     tasks = []
     missing = diagnoses.missing(pd.Series(cohort.diagnoses))
     if not missing:
-        tasks.append("ad_vs_cn")
+        reason = divided.why_no_groups(diagnoses)
+        tasks += [] if reason else ["ad_vs_cn"]
+        left_out |= {"task ad_vs_cn": reason} if reason else {}
     else:
-        left_out["task ad_vs_cn"] = (
-            f"nobody in the cohort is diagnosed {' or '.join(missing)} (cohort.diagnoses; its "
-            f"tables have {', '.join(cohort.diagnoses)})"
-        )
+        left_out["task ad_vs_cn"] = _without_group(cohort, diagnoses, missing)
     if cohort.has_age:
-        tasks.append("age")
+        reason = divided.why_no_ages()
+        tasks += [] if reason else ["age"]
+        left_out |= {"task age": reason} if reason else {}
     else:
         left_out["task age"] = "the cohort gives no ages"
     return tasks
 
 
-def _lacking(
-    config: dict[str, Any], cohort: CohortSummary, tasks: list[str]
-) -> dict[Need | None, str]:
+def _without_group(cohort: CohortSummary, diagnoses: Diagnoses, missing: list[str]) -> str:
+    """Why there are no patients or no controls, and the setting that may change it."""
+    reason = f"nobody in the cohort is diagnosed {' or '.join(missing)}"
+    if not cohort.words:
+        return f"{reason}: its tables give no diagnoses"
+    groups = {diagnoses.patient, diagnoses.control}
+    words = propose(sorted(set(cohort.words) - groups), diagnoses.patient, diagnoses.control)
+    reason += f"; its tables have, with numbers of scans, {count_words(cohort.words)}"
+    if not words:
+        return reason
+    example = paste(values={"diagnosis": words})
+    return f"{reason}. If some of these words mean the same, say so in the settings: {example}"
+
+
+def _lacking(config: dict[str, Any], divided: Divided, tasks: list[str]) -> dict[Need | None, str]:
     """What the cohort does not have, and why that is so."""
     lacking: dict[Need | None, str] = {}
     if not tasks:
-        lacking[Need.LABELS] = "there is neither a diagnosis nor an age to learn"
+        lacking[Need.LABELS] = NO_TASK
     if config["cohort"]["source"] != "simulated":
         lacking[Need.TRUTH] = "true volumes are known of simulated participants only"
-    if cohort.n_longitudinal < 2:
-        who = "only one participant has" if cohort.n_longitudinal else "nobody has"
-        lacking[Need.TRIPLES] = (
-            f"{who} {VISITS_FOR_INTERPOLATION} visits, and it takes one participant to learn from "
-            "and another one to test on"
-        )
+    if reason := divided.why_no_residual():
+        lacking[Need.TRIPLES] = reason
     return lacking
 
 
@@ -304,21 +369,18 @@ def _plan_methods(
 
 
 def _plan_evaluations(
-    config: dict[str, Any], cohort: CohortSummary, tasks: list[str], left_out: dict[str, str]
+    config: dict[str, Any], divided: Divided, tasks: list[str], left_out: dict[str, str]
 ) -> list[str]:
     """What is measured of methods and scans; adds to `left_out` what cannot be."""
     evaluations = ["reconstruction", "stochastic", "throughput"]
     if tasks:
         evaluations += ["probes", "manipulation"]
     else:
-        reason = "there is neither a diagnosis nor an age to predict"
-        left_out |= {"probes": reason, "manipulation": reason}
-    if cohort.n_longitudinal:
-        evaluations.append("interpolation")
+        left_out |= {"probes": NO_TASK, "manipulation": NO_TASK}
+    if reason := divided.why_no_interpolation():
+        left_out["interpolation"] = reason
     else:
-        left_out["interpolation"] = (
-            f"nobody has {VISITS_FOR_INTERPOLATION} visits, so none lies between two others"
-        )
+        evaluations.append("interpolation")
     if config["cohort"]["source"] == "simulated" or config["evaluation"]["reference_volumes"]:
         evaluations.append("volumes")
     else:
@@ -356,6 +418,33 @@ def check_weights(config: dict[str, Any]) -> None:
                 f"there are no weights at {name}",
                 "Fetch them (docs/how-to/paper-sizes.md), or change the setting",
             )
+
+
+def check_references(config: dict[str, Any], cohort: CohortSummary) -> None:
+    """Stop before the work when masks or volumes that the settings name are not in the folder.
+
+    One mask is enough: a scan without its own is left out alone, with the reason.
+
+    Raises
+    ------
+    InputError
+        Naming the setting and a file that was looked for.
+    """
+    if config["cohort"]["source"] != "bids":
+        return
+    folder, preprocessing = Path(config["bids_folder"]), config["preprocessing"]
+    patterns = {"quality.reference_masks": config["quality"]["reference_masks"]}
+    if preprocessing["brain_extraction"] == "precomputed":
+        patterns["preprocessing.mask_pattern"] = preprocessing["mask_pattern"]
+    for key, pattern in patterns.items():
+        paths = mask_paths(pattern, cohort.scans, folder)
+        if paths and not any(path.is_file() for path in paths):
+            problem = f"no scan has such a mask; the first would be {paths[0]}"
+            raise InputError(key, problem, "Correct the pattern, or add the masks")
+    volumes = config["evaluation"]["reference_volumes"]
+    if volumes and not (folder / volumes).is_file():
+        problem = f"there is no file {folder / volumes}"
+        raise InputError("evaluation.reference_volumes", problem, "Correct the setting")
 
 
 def check_disk_space(folder: Path, needed: int) -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
 from ldae.methods import Methods, Need, Variant, study_networks, study_variants
 from ldae.provenance import code
 from ldae.workflow.plan import (
@@ -18,6 +19,8 @@ from ldae.workflow.plan import (
     cohort_fingerprint,
     mask_fingerprint,
     plan_study,
+    read_notices,
+    split_settings,
     summarize_cohort,
 )
 from ldae.workflow.products import Products
@@ -40,6 +43,8 @@ class Study:
     ----------
     cohort, plan
         First look at the cohort, and the targets that it allows.
+    notices
+        What was left out or decided when a real cohort was read, as lines to print.
     variants
         Every network that is trained, by name.
     networks
@@ -52,11 +57,26 @@ class Study:
         self.config = dict(config)
         self.scripts = scripts
         self.cohort = summarize_cohort(self.config)
+        self.notices = read_notices(self.config)
         self.plan = plan_study(self.config, self.cohort)
         known = study_variants(config)
         self.variants: dict[str, Variant] = {name: known[name] for name in self.plan.networks}
         self.networks = study_networks(config)
         self.products = Products(self.plan, self.networks, self.config)
+
+    # how the cohort is read
+
+    @property
+    def intake(self) -> dict[str, Any]:
+        """Settings by which tables and folders of a cohort are read."""
+        return {name: self.config["cohort"][name] for name in INTAKE_SETTINGS}
+
+    def reading(self, wildcards: Any, input: object = None) -> dict[str, Any]:
+        """All that decides which scans there are, not compared (:func:`not_compared`).
+
+        The digest of a batch's files notices what it changes.
+        """
+        return {"public": self.public, "intake": self.intake}
 
     # files
 
@@ -91,10 +111,20 @@ class Study:
     @property
     def folders(self) -> list[Path]:
         """Folders with data from outside that jobs read."""
-        named = [self.config["bids_folder"], self.config["encoder"]["pretrained"]]
+        named = [self.config["bids_folder"], self.config["split"]["file"]]
+        named.append(self.config["encoder"]["pretrained"])
         named.append(self.config["autoencoder"]["perceptual_weights_file"])
         paths = [Path(name) for name in named if name]
         return [path if path.is_dir() else path.parent for path in paths]
+
+    @property
+    def split(self) -> dict[str, Any]:
+        """Settings of the split, with strata."""
+        return split_settings(self.config)
+
+    def given_split(self, wildcards: Any) -> str | list[str]:
+        """Table of a split that was made elsewhere; none for most."""
+        return self.config["split"]["file"] or []
 
     def reference_volumes(self, wildcards: Any) -> str | list[str]:
         """Table of reference volumes of a real cohort; none if the settings name none."""
@@ -202,8 +232,9 @@ class Study:
 
     @property
     def probe_params(self) -> dict[str, Any]:
-        """Parameters by which a job chooses the strength of its probes."""
-        return {name: self.config["probes"][name] for name in ("c_grid", "alpha_grid", "n_folds")}
+        """Parameters by which a job fits its probes: what of, and how their strength is chosen."""
+        names = ("c_grid", "alpha_grid", "n_folds")
+        return {name: self.config["probes"][name] for name in names} | {"tasks": self.plan.tasks}
 
     def outer_folds(self, wildcards: Any) -> Any:
         """Folds of the probes' cross-validation; None for codes that were learned from labels.

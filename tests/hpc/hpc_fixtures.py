@@ -19,12 +19,11 @@ from pathlib import Path
 import pytest
 import yaml
 from cluster import Cluster, run
-from conftest import ROOT, copy_workflow
+from conftest import ROOT, RULES, copy_workflow
 
 HERE = Path(__file__).resolve().parent
 # Outside /tmp, which every container sees, so that folders that are not mounted are invisible.
 PLACE = Path("/srv")
-RULES = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
 # Profile of the site. Starting Python takes longer than the jobs of the micro study, so each job
 # gets one thread.
 SITE = {
@@ -94,6 +93,8 @@ class Study:
         shutil.copy2(images / "digests.tsv", folder / "containers")
         for path in images.glob("*.sif"):
             (folder / "containers" / path.name).symlink_to(path)
+        with (folder / "micro.yaml").open("a") as file:  # its GPUs are files: torch sees none
+            file.write("\ngpu: {required: false}\n")
         (folder / "site").mkdir()
         (folder / "site/profile.v9+.yaml").write_text(yaml.safe_dump(SITE))
         (folder / ".gitignore").write_text("/results/\n/.snakemake/\n*.sif\ndigests.tsv\n*.log\n")

@@ -75,7 +75,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_mask_is_found_by_the_labels_of_the_raw_scan(session: str) -> None:
     raw = raw_address(scan_name("sub-Anna", session))
     pattern = "masks/{subject}/{session}/{scan}_mask.nii.gz"
-    found = mask_path(pattern, str(raw), session, Path("/data"))
+    found = mask_path(pattern, str(raw), Path("/data"))
     assert found == Path("/data/masks", raw.parent.parent, raw.name.replace("T1w", "mask"))
 
 

@@ -97,7 +97,7 @@ def test_what_is_not_on_the_grid_is_refused(model: ldae.Model, image: object, wo
 def test_raw_heads_are_preprocessed_only_as_the_study_did(
     toy: Path, model: ldae.Model, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"cannot be preprocessed .*there is no such file"):
+    with pytest.raises(InputError, match=r"cannot be preprocessed: there is no such file"):
         model.preprocess(tmp_path / "missing.nii.gz")
     config = dict(model.config) | {
         "preprocessing": model.config["preprocessing"] | {"brain_extraction": "precomputed"}

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from ldae.data.bids import cohort_tables, describe_bids, list_scans, read_bids
-from ldae.data.bids_tables import months_of_label
+from ldae.data.bids import (
+    cohort_tables,
+    describe_bids,
+    list_scans,
+    read_bids,
+    read_cohort,
+    tabulate_notices,
+)
+from ldae.data.intake.cells import months_of_label
+from ldae.data.intake.notices import Kind
+from ldae.data.intake.settings import Intake
 from ldae.data.pseudonyms import KEY_FILE
 from ldae.errors import InputError
 
@@ -54,7 +65,7 @@ def cohort(tmp_path: Path) -> Path:
 
 
 def test_scans_are_found(cohort: Path) -> None:
-    scans = read_bids(cohort, 2, public=True)
+    scans = read_bids(cohort, 2, public=True).scans
     assert list(scans["scan"]) == [
         "sub-01_ses-M000", "sub-01_ses-M012", "sub-02_ses-M000", "sub-02_ses-M012", "sub-03",
     ]  # fmt: skip
@@ -69,31 +80,30 @@ def test_scans_are_found(cohort: Path) -> None:
     assert summary.diagnoses == ("AD", "CN")
 
 
-def test_names_and_files_alone_give_the_same_scans(cohort: Path) -> None:
+def test_preprocessing_sees_the_same_scans_whatever_age_and_diagnosis_are(cohort: Path) -> None:
     columns = ["scan", "subject", "session", "path"]
+    (cohort / KEY_FILE).parent.mkdir()
+    (cohort / KEY_FILE).write_bytes(b"key")
     for public in (True, False):
-        expected = read_bids(cohort, 1, public=public)[columns]
-        (cohort / "participants.tsv").rename(cohort / "kept.tsv")
-        (cohort / KEY_FILE).parent.mkdir(exist_ok=True)
-        (cohort / KEY_FILE).write_bytes((cohort / "kept.tsv").read_bytes())
+        expected = read_bids(cohort, 1, public=public).scans[columns]
+        edit(TABLE, "60\tM\tCN", "61\tM\tAD")(cohort)
         pd.testing.assert_frame_equal(list_scans(cohort, public), expected)
-        (cohort / "kept.tsv").rename(cohort / "participants.tsv")
-        (cohort / KEY_FILE).unlink()
+        edit(TABLE, "61\tM\tAD", "60\tM\tCN")(cohort)
 
 
 def test_a_key_file_keeps_the_names_when_the_table_changes(cohort: Path) -> None:
     table = cohort / "participants.tsv"
-    before = read_bids(cohort, 1, public=False)["scan"].tolist()
+    before = read_bids(cohort, 1, public=False).scans["scan"].tolist()
     (cohort / KEY_FILE).parent.mkdir()
     (cohort / KEY_FILE).write_bytes(table.read_bytes())
     assert cohort_tables(cohort)[-1] == cohort / KEY_FILE, "it is noticed when it changes"
     table.write_text(table.read_text().replace("60", "61"))
-    assert read_bids(cohort, 1, public=False)["scan"].tolist() == before
+    assert read_bids(cohort, 1, public=False).scans["scan"].tolist() == before
     (cohort / KEY_FILE).write_bytes(b"")
     with pytest.raises(InputError, match="the file is empty"):
         read_bids(cohort, 1, public=False)
     (cohort / KEY_FILE).unlink()
-    assert set(read_bids(cohort, 1, public=False)["scan"]).isdisjoint(before)
+    assert set(read_bids(cohort, 1, public=False).scans["scan"]).isdisjoint(before)
 
 
 def test_other_spellings_are_understood(cohort: Path) -> None:
@@ -110,11 +120,11 @@ def test_other_spellings_are_understood(cohort: Path) -> None:
         "ses-M000\t2020-01-01T10:00:00",
         "ses-M012\t2021-01-01T10:00:00",
     )
-    scans = read_bids(cohort, 1, public=True).set_index("scan")
+    scans = read_bids(cohort, 1, public=True).scans.set_index("scan")
     assert list(scans["sex"]) == ["F", "F", "M", "M", "F"]
     assert scans.loc["sub-02_ses-M012", "months"] == pytest.approx(12, abs=0.05)
     write(cohort / "sub-02" / "sub-02_sessions.tsv", "session_id\tdays", "M000\t0", "M012\t730.5")
-    scans = read_bids(cohort, 1, public=True).set_index("scan")
+    scans = read_bids(cohort, 1, public=True).scans.set_index("scan")
     assert scans.loc["sub-02_ses-M012", "months"] == 24
 
 
@@ -125,7 +135,7 @@ def test_months_that_some_rows_lack_are_counted_from_those_that_have_them(cohort
         "ses-M000\t6\t2020-01-01T10:00:00",
         "ses-M012\tn/a\t2021-01-01T10:00:00",
     )
-    scans = read_bids(cohort, 1, public=True).set_index("scan")
+    scans = read_bids(cohort, 1, public=True).scans.set_index("scan")
     assert scans.loc["sub-02_ses-M000", "months"] == 6
     assert scans.loc["sub-02_ses-M012", "months"] == pytest.approx(18, abs=0.05)
 
@@ -158,6 +168,10 @@ def link_to_nothing(folder: Path) -> None:
     path.symlink_to(folder / "nowhere")
 
 
+def link_a_session_to_nothing(folder: Path) -> None:
+    (folder / "sub-02/ses-M036").symlink_to(folder / "nowhere")
+
+
 TABLE = "participants.tsv"
 VISITS = "sub-01/sub-01_sessions.tsv"
 
@@ -166,33 +180,36 @@ VISITS = "sub-01/sub-01_sessions.tsv"
     ("change", "message"),
     [
         (lambda f: (f / TABLE).unlink(), r"participants.tsv: the table of participants does not"),
-        (edit(TABLE, "\tsex", "\tx"), r"participants.tsv: column sex .* is missing"),
-        (edit(TABLE, "\tdiagnosis", "\tx"), r"participants.tsv: column diagnosis .* is missing"),
-        (edit(TABLE, "\tage", "\tx"), r"2 faults.*the age of sub-02 is missing"),
-        (edit(TABLE, "\t65\t", "\tn/a\t"), r"the age of sub-03 is missing"),
-        (edit(TABLE, "\t65\t", "\told\t"), r"line 4, sub-03: age 'old' is not a number"),
-        (edit(TABLE, "\t65\t", "\t650\t"), r"line 4, sub-03: age 650 is not between"),
-        (edit(TABLE, "\t65\tF\tCN", "\t65\tF\t"), r"line 4, sub-03: the diagnosis is missing"),
-        (edit(TABLE, "65\tF", "65\tX"), r"line 4, sub-03: sex 'X' is not known.*Use F or M"),
+        (edit(TABLE, "participant_id", "x"), r"no column is known to be the subject .*columns: x"),
+        (
+            edit(TABLE, "\t65\t", "\told\t"),
+            r"ages are not between 0 and 120.*\(old 1\), the first in line 4, sub-03",
+        ),
+        (
+            edit(TABLE, "\t65\t", "\t650\t"),
+            r'\(650 1\), the first in line 4.*\{age: \{"650": n/a\}\}',
+        ),
+        (edit(TABLE, "65\tF", "65\tQ"), r"words for sex are not known \(Q 1\).*\{Q: n/a\}"),
         (edit(TABLE, "CN\tb", "CN\tb\tc"), r"participants.tsv: line 4 has more cells than"),
-        (edit(TABLE, "sub-03\t", "sub-02\t"), r"sub-02 is listed twice"),
-        (edit(TABLE, "sub-03\t", "sub-04\t"), r"sub-03 has a scan.*sub-04 has no T1"),
-        (lambda f: touch(f, "sub-03", extra="run-2"), r"2 T1-weighted images of one session"),
-        (edit(VISITS, "ses-M012\t", "ses-M024\t"), r"sessions.tsv: ses-M012 has a scan .* no row"),
+        (
+            edit(TABLE, "sub-03\t", "sub-02\t"),
+            r"sub-02 is listed twice, in lines 3 and 4, with age",
+        ),
         (edit(VISITS, "\t13", "\t0"), r"ses-M000 and ses-M012 are both at month 0"),
         (edit(VISITS, "\t13", "\t-3"), r"line 3, ses-M012: the time since the first visit"),
-        (edit(VISITS, "ses-M012\t", "n/a\t"), r"sessions.tsv: line 3 has no session_id"),
-        (lambda f: write(f / VISITS, "age\tsession_id", "70"), r"line 2 has no session_id"),
-        (edit(VISITS, "session_id", "visit"), r"sessions.tsv: column session_id is missing"),
-        (lambda f: touch(f, "sub-03", "ses-late"), r"months since the first visit of sub-03 ses-l"),
-        (lambda f: (f / "sub-03/anat/sub-03_T1w.nii.gz").unlink(), r"sub-03 has no T1-weighted"),
-        (link_to_nothing, r"the file is a link to nothing.*Fetch its content"),
+        (edit(VISITS, "ses-M012\t", "ses-M000\t"), r"line 3: ses-M000 is listed twice, with diff"),
+        (edit(VISITS, "session_id", "visit"), r"sessions.tsv: no column is known to be the sessi"),
+        (edit(VISITS, "71.6", "119.9"), None),
+        (edit(VISITS, "71.6", "n/a"), None),
     ],
 )
-def test_each_fault_names_file_and_mend(
-    cohort: Path, change: Callable[[Path], object], message: str
+def test_each_fault_names_file_and_remedy(
+    cohort: Path, change: Callable[[Path], object], message: str | None
 ) -> None:
     change(cohort)
+    if message is None:
+        read_bids(cohort, 1, public=True)
+        return
     with pytest.raises(InputError, match=message) as caught:
         describe_bids(cohort, public=True)
     assert "\n" not in str(caught.value)
@@ -200,18 +217,167 @@ def test_each_fault_names_file_and_mend(
         read_bids(cohort, 1, public=True)
 
 
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (edit(TABLE, "\tsex", "\tx"), Kind.SEX, r"no known column gives the sex.*columns: \{sex:"),
+        (edit(TABLE, "\tdiagnosis", "\tx"), Kind.DIAGNOSIS, r"no known column gives the diagnosis"),
+        (edit(TABLE, "\t65\t", "\tn/a\t"), Kind.AGE, r"1 of 5 scans have no known age"),
+        (
+            edit(TABLE, "\t65\t", "\t89+\t"),
+            Kind.AGE,
+            r"are a limit or a range.*\(89\+ 1\).*\{\"89\+\": \"89\"\}",
+        ),
+        (edit(TABLE, "65\tF\tCN", "65\tF\t"), Kind.DIAGNOSIS, r"1 of 5 scans have no known diagn"),
+        (edit(TABLE, "65\tF", "65\tother"), Kind.SEX, r"1 of 5 scans have no known sex"),
+        (edit(TABLE, "sub-03\t", "sub-04\t"), Kind.NO_ROW, r"sub-03 has scans but no row"),
+        (edit(TABLE, "sub-03\t", "sub-04\t"), Kind.NO_SCAN, r"sub-04 has no T1-weighted scan"),
+        (
+            edit(TABLE, "\tsite", "\tage"),
+            Kind.TABLE,
+            r"2 columns are called age; the first is read",
+        ),
+        (
+            lambda f: touch(f, "sub-03", extra="run-2"),
+            Kind.REPEAT,
+            r"sub-03_T1w.nii.gz is taken, n",
+        ),
+        (edit(VISITS, "ses-M012\t", "ses-M024\t"), Kind.NO_ROW, r"ses-M012 has a scan but no row"),
+        (
+            edit(VISITS, "ses-M012\t", "ses-M024\t"),
+            Kind.SESSION,
+            r"ses-M024 has no T1-weighted sca",
+        ),
+        (edit(VISITS, "ses-M012\t", "n/a\t"), Kind.TABLE, r"line 3 names no session"),
+        (
+            edit(VISITS, "\t13", "\t24"),
+            Kind.TIME,
+            r"at month 24 by the months and at month 12 by t",
+        ),
+        (edit(VISITS, "71.6", "69"), Kind.AGE, r"the age falls from 70.5 at ses-M000 to 69"),
+        (
+            edit(VISITS, "71.6", "79"),
+            Kind.AGE,
+            r"age is 79 in the table of sessions.* 71.6 by that",
+        ),
+        (lambda f: touch(f, "sub-03", "ses-late"), Kind.TIME, r"sub-03 ses-late is left out"),
+        (link_a_session_to_nothing, Kind.UNREADABLE, r"ses-M036 is left out: it is a link to noth"),
+        (link_to_nothing, Kind.UNREADABLE, r"sub-03_T1w.nii.gz is left out: it is a link to noth"),
+    ],
+)
+def test_what_is_left_out_or_decided_is_noted(
+    cohort: Path, change: Callable[[Path], object], kind: Kind, message: str
+) -> None:
+    change(cohort)
+    notices = read_bids(cohort, 1, public=True).notices
+    assert any(n.kind is kind and re.search(message, n.text) for n in notices), notices
+
+
+def test_notices_of_a_restricted_cohort_show_no_label(cohort: Path) -> None:
+    touch(cohort, "sub-03", extra="run-2")
+    notices = read_cohort(cohort, public=False).notices
+    (row,) = tabulate_notices(notices, cohort, public=False).to_dict("records")
+    assert "sub-03" not in str(row) and row["subject"].startswith("sub-p")
+    assert tabulate_notices(notices, cohort, public=True)["subject"].item() == "sub-03"
+
+
+def test_a_file_of_two_participants_is_a_fault_and_of_two_visits_a_notice(cohort: Path) -> None:
+    for name in ("sub-03", "sub-01/ses-M000"):
+        next((cohort / name).glob("anat/*")).write_bytes(b"head")
+    with pytest.raises(InputError, match=r"sub-01_ses-M000_.* and sub-03/.* are the same scan"):
+        describe_bids(cohort, public=True)
+    for level in (1, 9):
+        name = ("sub-03", "sub-01/ses-M000")[level == 9]
+        packed = gzip.compress(bytes(range(200)) * 9, level, mtime=level)
+        next((cohort / name).glob("anat/*")).write_bytes(packed)
+    with pytest.raises(InputError, match=r"sub-01_ses-M000_.* and sub-03/.* are the same scan"):
+        read_bids(cohort, 1, public=True)
+    next((cohort / "sub-01/ses-M000").glob("anat/*")).write_bytes(b"head")
+    next((cohort / "sub-03").glob("anat/*")).write_bytes(b"other")
+    next((cohort / "sub-01/ses-M012").glob("anat/*")).write_bytes(b"head")
+    notices = read_bids(cohort, 1, public=True).notices
+    assert [notice.kind for notice in notices] == [Kind.IDENTICAL]
+
+
+def test_an_age_at_the_scan_is_not_one_of_month_0(cohort: Path) -> None:
+    for path in (cohort / "sub-02/ses-M000").glob("anat/*"):
+        path.unlink()
+    for name, age in (("age", 61), ("age_at_baseline", 61), ("age_at_scan", 60)):
+        edit(TABLE, cohort.joinpath(TABLE).read_text().split("\t")[1], name)(cohort)
+        scans = read_bids(cohort, 1, public=True).scans.set_index("scan")
+        assert scans.loc["sub-02_ses-M012", "age"] == age
+
+
+@pytest.mark.parametrize(
+    ("intake", "taken"),
+    [
+        (Intake(), "sub-03_T1w.nii.gz"),
+        (Intake(repeats="last"), "sub-03_run-10_T1w.nii.gz"),
+        (Intake(prefer=("acq-b", "acq-a")), "sub-03_acq-b_T1w.nii.gz"),
+    ],
+)
+def test_a_rule_of_the_settings_chooses_among_repeats(
+    cohort: Path, intake: Intake, taken: str
+) -> None:
+    for extra in ("run-2", "run-10", "acq-a", "acq-b"):
+        touch(cohort, "sub-03", extra=extra)
+    row = read_bids(cohort, 1, True, intake).scans.iloc[-1]
+    assert row["path"].endswith(f"/{taken}")
+    assert len(row["repeats"].split("; ")) == 4 and taken not in row["repeats"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [("visit", ["CN", "", "AD"]), ("baseline", ["CN"] * 3), ("last", ["AD"] * 3)],
+)
+def test_a_diagnosis_belongs_to_a_visit_where_the_tables_say_so(
+    cohort: Path, rule: str, expected: list[str]
+) -> None:
+    touch(cohort, "sub-02", "ses-M024")
+    write(
+        cohort / "sub-02/sub-02_sessions.tsv",
+        "session_id\tdiagnosis",
+        "M000\tCN",
+        "M012\tn/a",
+        "M024\tDementia",
+    )
+    settings = {"diagnosis_of": rule, "values": {"diagnosis": {"dementia": "AD"}}}
+    read = read_bids(cohort, 1, True, Intake.from_settings(settings))
+    scans = read.scans[read.scans["subject"] == "sub-02"]
+    assert list(scans["diagnosis"]) == expected
+    assert any("CN at first, AD from month 24" in notice.text for notice in read.notices)
+
+
+def test_settings_name_columns_and_words_and_a_wrong_name_is_a_fault(cohort: Path) -> None:
+    edit(TABLE, "\tage\tsex\tdiagnosis", "\tJahre\tG\tBefund")(cohort)
+    settings = {
+        "columns": {"age": "jahre", "sex": "G", "diagnosis": "Befund"},
+        "values": {"sex": {"f": "M", "M": "n/a"}},
+    }
+    scans = read_bids(cohort, 1, True, Intake.from_settings(settings)).scans
+    assert list(scans["sex"]) == ["M", "M", "", "", "M"]
+    assert list(scans["age"])[-1] == 65 and set(scans["diagnosis"]) == {"AD", "CN"}
+    with pytest.raises(InputError, match=r"no table has the column Geschlecht .*columns.sex"):
+        read_bids(cohort, 1, True, Intake(columns={"sex": "Geschlecht"}))
+
+
 def test_many_faults_are_reported_together(tmp_path: Path) -> None:
-    rows = [f"sub-{i:02d}\t\tF\tCN" for i in range(20)]
-    write(tmp_path / "participants.tsv", "participant_id\tage\tsex\tdiagnosis", *rows)
+    write(tmp_path / "participants.tsv", "participant_id", *(f"sub-{i:02d}" for i in range(20)))
     for i in range(20):
-        touch(tmp_path, f"sub-{i:02d}")
+        path = touch(tmp_path, f"sub-{i:02d}")
+        path.rename(path.with_name("sub-99_T1w.nii.gz"))
     with pytest.raises(InputError, match=r"20 faults.*\(10\).* and 10 more"):
         describe_bids(tmp_path, public=True)
 
 
-def test_empty_folders(tmp_path: Path) -> None:
+def test_empty_folders(cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the folder does not exist"):
         describe_bids(tmp_path / "none", public=True)
-    write(tmp_path / "participants.tsv", "participant_id\tage\tsex\tdiagnosis")
-    with pytest.raises(InputError, match="there is no T1-weighted scan"):
-        describe_bids(tmp_path, public=True)
+    table = cohort / TABLE
+    table.write_text(table.read_text().replace("sub-0", "x"))
+    with pytest.raises(InputError, match=r"no participant of column participant_id \(sub-x1,"):
+        describe_bids(cohort, public=True)
+    empty = tmp_path / "empty"
+    write(empty / TABLE, "participant_id\tage\tsex\tdiagnosis")
+    with pytest.raises(InputError, match="there is no T1-weighted scan that can be read"):
+        describe_bids(empty, public=True)

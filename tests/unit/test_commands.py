@@ -92,6 +92,18 @@ def test_a_file_comes_before_a_study_of_the_same_name(
         find_study("ixi.yaml")
 
 
+def test_a_broken_file_of_settings_is_named_with_its_line(tmp_path: Path) -> None:
+    """Snakemake, which reads it next, names neither."""
+    broken = tmp_path / "mine.yaml"
+    broken.write_text("prior:\n  dropout: [0.1\nldae: 3\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "ldae", "run", "-n", "--study", broken],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: {broken}, line 3: it is not YAML")
+
+
 def command_of(*arguments: str, folder: Path) -> str:
     """The command line of Snakemake that ``ldae run`` writes, and its plan."""
     done = subprocess.run(

@@ -33,11 +33,32 @@ def merged(*overlays: dict) -> dict:
 
 
 def test_defaults_are_those_of_the_config_file():
-    assert complete_config({}) == DEFAULT
+    assert complete_config({}) == complete_config(DEFAULT)
+    chosen = {"preprocessing": {"brain_extraction": "template"}}
+    assert complete_config({}) == merged(chosen), "nothing but auto is replaced"
 
 
 def test_completing_changes_nothing_in_a_complete_config():
-    assert complete_config(DEFAULT) == DEFAULT
+    complete = complete_config(DEFAULT)
+    assert complete_config(complete) == complete
+
+
+@pytest.mark.parametrize(
+    ("cohort", "given", "expected"),
+    [
+        ("simulated", "auto", "template"),
+        ("bids", "auto", "deepbet"),
+        ("bids", "template", "template"),
+        ("simulated", "deepbet", "deepbet"),
+    ],
+)
+def test_real_heads_get_the_better_brain_extraction(cohort, given, expected):
+    settings = {
+        "cohort": {"source": cohort},
+        "preprocessing": {"brain_extraction": given},
+        "bids_folder": "data",
+    }
+    assert complete_config(settings)["preprocessing"]["brain_extraction"] == expected
 
 
 def test_a_number_is_the_same_setting_however_it_is_written():
@@ -54,7 +75,9 @@ def test_the_given_config_is_not_changed():
 
 @pytest.mark.parametrize("study", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda p: p.stem)
 def test_studies_are_valid(study):
-    config = merged(yaml.safe_load(study.read_text()), {"bids_folder": "data"})
+    overlay = yaml.safe_load(study.read_text())
+    real = overlay.get("cohort", {}).get("source") == "bids"
+    config = merged(overlay, {"bids_folder": "data" if real else None})
     assert complete_config(config, [ROOT / "config.yaml", study])["study"] == study.stem
 
 
@@ -112,18 +135,23 @@ MISTAKES = {
     ),
     "choice": (
         {"preprocessing": {"brain_extraction": "deepbett"}},
-        "must be one of template, deepbet, precomputed, synthstrip, hdbet. Did you mean deepbet?",
+        "must be one of auto, template, deepbet, precomputed, synthstrip, hdbet. "
+        "Did you mean deepbet?",
     ),
     "wrong type": (
         {"cohort": {"public": "yes"}}, "line 2: cohort.public is 'yes' and must be true or false"
     ),
     "nothing": ({"prior": {"learning_rate": None}}, "prior.learning_rate is null and must be a"),
-    "text that YAML does not read as a number": (
-        {"prior": {"learning_rate": "1e-7"}},
-        "line 2: prior.learning_rate: '1e-7' is text, and must be a number: above 0. Write "
-        "1.0e-07 (YAML reads",
+    "quoted number": (
+        {"prior": {"learning_rate": "0.0000001"}},
+        "line 2: prior.learning_rate: '0.0000001' is text, and must be a number: above 0. Write "
+        "1.0e-07, without quotes",
     ),
-    "quoted number": ({"seed": "7"}, "seed: '7' is text, and must be a whole number: 0 to 4294967"),
+    "quoted whole number": (
+        {"seed": "7"}, "seed: '7' is text, and must be a whole number: 0 to 4294967295. Write 7, "
+    ),
+    "exponent out of range": ({"prior": {"dropout": "2e1"}}, "prior.dropout is 20.0 and must be"),
+    "exponent of a count": ({"prior": {"n_steps": "5e-1"}}, "prior.n_steps is 0.5 and must be"),
     "no whole number": ({"prior": {"n_steps": 1000.0}}, "prior.n_steps is 1000.0 and must be"),
     "one for true": ({"prior": {"v_prediction": 1}}, "prior.v_prediction is 1 and must be true"),
     "not a section": ({"split": 3}, "split is 3 and must be a section"),
@@ -169,15 +197,31 @@ MISTAKES = {
         "pathvars.results: the results would lie inside the cohort's folder. Choose a folder "
         "outside it, or one below its derivatives/",
     ),
+    "results in the workflow": (
+        {"pathvars": {"results": str(ROOT / "rules/mine")}},
+        "line 2: pathvars.results: the results would lie among the workflow's own files in",
+    ),
+    "results in place of the workflow": (
+        {"pathvars": {"results": str(ROOT)}}, "Choose another folder, such as results/mine"
+    ),
+    "results at home": (
+        {"pathvars": {"results": "~/mine"}}, f"Write the whole path: {Path.home()}/mine"
+    ),
+    "a folder that is not read": (
+        {"bids_folder": "data/adni"},
+        "line 1: bids_folder: data/adni is named, but cohort.source is simulated: it would not be "
+        "read. Add the settings of a study of real scans (--configfile studies/adni.yaml, or",
+    ),
+    "a folder that is no text": ({**BIDS, "bids_folder": True}, "bids_folder is true and must be"),
     "one word for both groups": (
         {"cohort": {"diagnoses": {"patient": "CN"}}}, "patients and controls are both called CN"
     ),
     "synonym of a group": (
-        {"cohort": {"diagnoses": {"synonyms": {"AD": "CN"}}}},
-        "cohort.diagnoses.synonyms.AD: AD is itself the diagnosis of a group",
+        {"cohort": {"values": {"diagnosis": {"AD": "CN"}}}},
+        "cohort.values.diagnosis.AD: AD is itself the diagnosis of a group",
     ),
     "YAML's no": (
-        {"cohort": {"diagnoses": {"synonyms": {False: "CN"}}}}, "Put it in quotes: YAML reads it"
+        {"cohort": {"values": {"diagnosis": {False: "CN"}}}}, "Put it in quotes: YAML reads it"
     ),
     "shares": ({"split": {"train": 0.9}}, "split: the shares add up to 1.2. Make train + val + "),
     "simulated shares": (
@@ -276,8 +320,33 @@ def test_results_may_lie_below_the_derivatives_of_a_cohort():
 
 def test_results_cannot_lie_in_the_code():
     where = str(Path(importlib.util.find_spec("ldae").origin).parent / "results")
-    with pytest.raises(InputError, match="inside the package's code"):
+    with pytest.raises(InputError, match="among the workflow's own files"):
         complete_config(merged({"pathvars": {"results": where}}))
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [(2024, "2024"), ("~/data", str(Path.home() / "data")), ("a ~ b", "a ~ b"), ("é, ü", "é, ü")],
+)
+def test_folders_may_be_numbers_or_begin_at_home(given, read):
+    assert complete_config(merged(BIDS, {"bids_folder": given}))["bids_folder"] == read
+
+
+@pytest.mark.parametrize("text", ["1e-4", "1E-4", "1.e-4", "+.1e-3", "100e-6"])
+def test_a_number_with_an_exponent_may_be_text(text):
+    """YAML 1.1, which Snakemake reads, takes most of these for text, and its --config all."""
+    rate = {"prior": {"learning_rate": text}}
+    config = complete_config(merged(rate))
+    assert config["prior"]["learning_rate"] == pytest.approx(1e-4)
+
+
+def test_an_exponent_is_read_where_a_number_stands():
+    wanted = {"prior": {"n_steps": "1e3"}, "probes": {"c_grid": ["1e-2", 1.0]}, "title": "1e3"}
+    overlay = merged(wanted, ablation("fast", "prior", {"learning_rate": "3e-3"}))
+    config = complete_config(overlay)
+    assert config["prior"]["n_steps"] == 1000 and isinstance(config["prior"]["n_steps"], int)
+    assert config["probes"]["c_grid"] == [0.01, 1.0] and config["title"] == "1e3"
+    assert config["ablations"]["fast"]["change"] == {"prior": {"learning_rate": 0.003}}
 
 
 def test_value_from_the_command_line_is_not_blamed_on_a_file():

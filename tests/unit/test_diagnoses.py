@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from ldae.data.diagnoses import Diagnoses
 from ldae.evaluation.probes.fitting import fit_probes, probe_tasks
@@ -14,15 +15,13 @@ from ldae.statistics.measures import AD_VS_CN
 from ldae.workflow.config import complete_config
 from ldae.workflow.plan import plan_study, summarize_cohort
 
-WORDS = Diagnoses("dementia", "healthy", {"AD": "dementia", "NL": "healthy"})
+WORDS = Diagnoses("dementia", "healthy")
 
 
-def test_synonyms_stand_for_a_group_and_other_diagnoses_for_none() -> None:
-    told = pd.Series(["AD", "dementia", "NL", "healthy", "MCI"])
-    known = WORDS.rename(told)
-    assert known.tolist() == ["dementia", "dementia", "healthy", "healthy", "MCI"]
-    np.testing.assert_array_equal(WORDS.target(known), [1, 1, 0, 0, np.nan])
-    assert WORDS.missing(known) == [] and WORDS.missing(told[:2]) == ["healthy"]
+def test_other_diagnoses_stand_for_no_group() -> None:
+    known = pd.Series(["dementia", "healthy", "MCI", ""])
+    np.testing.assert_array_equal(WORDS.target(known), [1, 0, np.nan, np.nan])
+    assert WORDS.missing(known) == [] and WORDS.missing(known[:1]) == ["healthy"]
 
 
 def test_probes_read_the_studys_words() -> None:
@@ -54,13 +53,13 @@ def cohort(tmp_path: Path) -> Path:
         name = f"sub-{i:02d}"
         image = tmp_path / name / "anat" / f"{name}_T1w.nii.gz"
         image.parent.mkdir(parents=True)
-        image.write_bytes(b"head")
+        image.write_bytes(name.encode())
         rows.append(f"{name}\t{60 + i}\t{'FM'[i % 2]}\t{('Dementia', 'NL')[i % 2]}")
     (tmp_path / "participants.tsv").write_text("\n".join(rows) + "\n")
     return tmp_path
 
 
-def test_a_plan_finds_the_groups_by_their_synonyms_and_says_which_words_there_are(
+def test_a_plan_finds_the_groups_by_a_map_and_says_which_words_there_are(
     cohort: Path,
 ) -> None:
     given = {"cohort": {"source": "bids"}, "bids_folder": str(cohort)}
@@ -68,9 +67,10 @@ def test_a_plan_finds_the_groups_by_their_synonyms_and_says_which_words_there_ar
     config = complete_config(given)
     plan = plan_study(config, summarize_cohort(config))
     assert plan.tasks == ("age",)
-    assert "diagnosed AD or CN (cohort.diagnoses; its tables have Dementia, NL)" in str(
-        plan.left_out["task ad_vs_cn"]
-    )
-    words = {"diagnoses": {"synonyms": {"Dementia": "AD", "NL": "CN"}}}
+    reason = str(plan.left_out["task ad_vs_cn"])
+    assert "diagnosed AD or CN; its tables have, with numbers of scans, Dementia 6, NL 6" in reason
+    proposal = yaml.safe_load(reason.rpartition("in the settings: ")[2])
+    words = {"values": {"diagnosis": {"Dementia": "AD", "NL": "CN"}}}
+    assert proposal == {"cohort": words}
     config = complete_config({**given, "cohort": {"source": "bids", **words}})
     assert plan_study(config, summarize_cohort(config)).tasks == (AD_VS_CN, "age")

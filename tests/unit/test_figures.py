@@ -335,7 +335,7 @@ def test_captions_tell_which_trainings_are_shown(tmp_path: Path) -> None:
 
 
 def test_diagnoses_are_called_as_the_study_calls_them() -> None:
-    words = {"patient": "dementia", "control": "healthy", "synonyms": {}}
+    words = {"patient": "dementia", "control": "healthy"}
     by_method, table = predictions()
     figure, _ = plot_roc(by_method, table, STUDY, words)
     assert figure.axes[0].get_ylabel() == "sensitivity (dementia detected)"

@@ -162,6 +162,14 @@ def test_components_beyond_those_of_the_data_are_zero(ageing: tuple[LatentStore,
     assert (y[:, 24:30] == 0).all() and (y[:, :24].std(0) > 0.5).all()
 
 
+def test_visits_that_do_not_differ_have_no_temporal_score(
+    ageing: tuple[LatentStore, Tensor],
+) -> None:
+    index = ageing[0].index
+    alike = np.ones((len(index), N_PLACES, N_BINS), np.float32)
+    assert not fit_temporal_scores(alike, index).any()
+
+
 def test_without_second_visits_there_are_no_temporal_scores(
     ageing: tuple[LatentStore, Tensor],
 ) -> None:

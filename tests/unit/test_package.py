@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import ldae
+from ldae import paths
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -129,6 +131,22 @@ def test_the_installed_package_plans_a_study(wheel: Path, tmp_path: Path) -> Non
     assert "results/fine_latents/report.html" in done.stdout
     done = run("run", "--software-deployment-method", "conda", "--cores", "1")
     assert done.returncode == 1 and "built from a clone of the repository" in done.stderr
+
+
+def test_packages_of_a_cluster_module_do_not_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "module"
+    inside = Path(sys.prefix) / "lib"
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(module), "", str(inside), "."]))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(module), str(inside), str(Path.cwd())])
+    paths.leave_python_path()
+    assert os.environ["PYTHONPATH"] == str(paths.SOURCE)
+    assert str(module) not in sys.path and str(inside) in sys.path
+    monkeypatch.setattr(paths, "IS_CLONE", False)
+    monkeypatch.setenv("PYTHONPATH", str(module))
+    paths.leave_python_path()
+    assert "PYTHONPATH" not in os.environ
 
 
 @pytest.mark.workflow

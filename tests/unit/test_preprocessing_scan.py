@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ldae.errors import InputError
-from ldae.preprocessing.scan import read_scan, to_native
+from ldae.preprocessing.scan import FREE_TEXT, read_scan, to_native
 
 SHAPE = (30, 32, 28)
 
@@ -98,7 +98,7 @@ def tiny(path: Path) -> None:
         (text, "cannot be opened"),
         (four_volumes, "(30, 32, 28, 4)"),
         (flat, "fewer than 8 voxels"),
-        (with_nan, "2 voxels are NaN"),
+        (with_nan, "2 voxels inside the head are NaN"),
         (zeros, "every voxel is 0"),
         (no_codes, "sform_code and qform_code"),
         (collapsed_axes, "degenerate"),
@@ -142,3 +142,17 @@ def test_orientation_goes_to_ras_and_back(tmp_path: Path, codes: str) -> None:
     assert back.shape == scan.native.shape
     assert back.get_data_dtype() == np.uint8
     np.testing.assert_array_equal(np.asarray(back.dataobj) > 0, scan.native.get_fdata() > 50)
+
+
+def test_free_text_of_a_header_is_not_copied(tmp_path: Path) -> None:
+    raw = image()
+    for field in FREE_TEXT:
+        raw.header[field] = b"DOE^JANE"
+    note = nib.nifti1.Nifti1Extension("comment", b"DOE^JANE 1950-02-03")
+    raw.header.extensions.append(note)
+    nib.save(raw, tmp_path / "raw.nii")
+    scan = read_scan(tmp_path / "raw.nii")
+    nib.save(to_native(head() > 50, scan), tmp_path / "mask.nii")
+    content = (tmp_path / "mask.nii").read_bytes()
+    assert b"DOE" not in content and b"1950" not in content
+    assert b"DOE" in (tmp_path / "raw.nii").read_bytes()

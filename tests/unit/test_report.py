@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ldae.errors import InputError
@@ -40,6 +41,7 @@ def build(folder: Path, **changes: object) -> str:
         "tables": {"probes": TableFile(folder / "p.tsv", "probes", "Linear probes of every code")},
         "methods": Methods(METHODS),
         "left_out": {"interpolation": "nobody has three visits"},
+        "notices": pd.DataFrame({"kind": ["age"], "notice": ["sub-01: age <89+> is a limit"]}),
         "config": {"title": "Toy study", "seed": 1},
         "provenance": {"commit": "abc123", "made": "today", "python": "3.11"},
         "audit": VERDICT,
@@ -51,7 +53,13 @@ def build(folder: Path, **changes: object) -> str:
 
 def test_one_file_with_everything(tmp_path: Path) -> None:
     page = build(tmp_path)
-    texts = ["Toy study", "abc123", "Ages of 3 &lt;subjects&gt;", "nobody has three visits"]
+    texts = [
+        "Toy study",
+        "abc123",
+        "Ages of 3 &lt;subjects&gt;",
+        "nobody has three visits",
+        "age &lt;89+&gt; is",
+    ]
     for text in [*texts, "4.500", "years &lt;b&gt;", "Edits.", "Quality control"]:
         assert text in page, text
     for text in ["From 7 scans.", "From 9.", "FAILED: 1 error", "12 files", "sha256 &lt;5678&gt;"]:

@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -18,10 +18,10 @@ from ldae.methods import METHODS, NETWORKS
 from ldae.preprocessing.brain import METHODS as BRAIN_EXTRACTIONS
 from ldae.provenance.code import code_files
 from ldae.workflow.settings.ablations import FOLDERS
-from ldae.workflow.settings.cohort import Preprocessing
+from ldae.workflow.settings.cohort import BRAIN_EXTRACTION, BrainExtraction, Cohort
 from ldae.workflow.settings.command import add_arguments, run
 from ldae.workflow.settings.documents import CONFIG, json_schema, make_documents
-from ldae.workflow.settings.wording import expectation, in_yaml, resolve, schema_at, summary
+from ldae.workflow.settings.wording import expectation, in_yaml, resolve, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA: Mapping[str, Any] = json_schema()
@@ -84,13 +84,13 @@ def command(folder: Path, *options: str) -> int:
 def test_comments_are_made_and_the_order_is_kept(repository: Path) -> None:
     file = repository / CONFIG
     text = file.read_text(encoding="utf-8")
-    split = next(line for line in text.splitlines() if line.startswith("split:"))
-    moved = text.replace(f"{split}\n", "") + f"\n# the last\n{split.partition('  #')[0]}\n"
+    section = next(line for line in text.splitlines() if line.startswith("ablations:"))
+    moved = text.replace(f"{section}\n", "") + f"\n# the last\n{section.partition('  #')[0]}\n"
     file.write_text(moved.replace("# First β", "# something else"), encoding="utf-8")
     assert command(repository, "--check") == 1
     assert command(repository) == 0
     made = file.read_text(encoding="utf-8")
-    assert made.endswith(f"\n# the last\n{split}\n") and "# First β" in made
+    assert made.endswith(f"\n# the last\n{section}\n") and "# First β" in made
     assert sorted(made.split("\n")) == sorted([*text.split("\n"), "", "# the last"])
     assert command(repository, "--check") == 0
 
@@ -120,8 +120,8 @@ def test_numbers_are_written_as_yaml_reads_them() -> None:
 
 
 def test_every_method_of_brain_extraction_is_a_choice() -> None:
-    choices = schema_at(["brain_extraction"], Preprocessing.model_json_schema())["enum"]
-    assert tuple(choices) == BRAIN_EXTRACTIONS
+    assert get_args(BrainExtraction) == BRAIN_EXTRACTIONS
+    assert set(BRAIN_EXTRACTION) == set(get_args(Cohort.model_fields["source"].annotation))
 
 
 def test_no_job_needs_the_models() -> None:

@@ -71,7 +71,9 @@ def test_files_do_not_depend_on_workers(cohort: Path, tmp_path: Path) -> None:
 
 
 def test_cohort_is_read_back(cohort: Path, truth: pd.DataFrame) -> None:
-    scans = read_bids(cohort / "bids", 1, public=True)
+    read = read_bids(cohort / "bids", 1, public=True)
+    scans = read.scans
+    assert not read.notices
     assert list(scans["scan"]) == list(truth["scan"])
     assert describe_bids(cohort / "bids", public=True) == simulated_summary(SETTINGS, 3)
     assert set(scans["site"]) == {"site-01", "site-02", "site-03"}

@@ -241,6 +241,36 @@ def test_a_mask_concerns_the_batch_of_its_scan_where_it_is_used(tmp_path, method
     assert batch_fingerprint(simulated, "0") == batch_fingerprint(simulated, "1")
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"preprocessing": {"brain_extraction": "precomputed", "mask_pattern": "m/{scan}.nii"}},
+            "preprocessing.mask_pattern: no scan has such a mask; the first would be",
+        ),
+        ({"quality": {"reference_masks": "m/{scan}.nii"}}, "quality.reference_masks: no scan has"),
+        ({"evaluation": {"reference_volumes": "v.tsv"}}, "reference_volumes: there is no file"),
+        ({}, None),
+    ],
+)
+def test_masks_and_volumes_that_are_nowhere_stop_before_the_work(tmp_path, settings, words):
+    from ldae.errors import InputError
+    from ldae.workflow.config import complete_config
+    from ldae.workflow.plan import check_references, summarize_cohort
+
+    bids = make_bids(tmp_path / "bids", [""], ["CN"])
+    given = {"cohort": {"source": "bids", "public": True}, "bids_folder": str(bids), **settings}
+    config = complete_config(given)
+    cohort = summarize_cohort(config)
+    if words is not None:
+        with pytest.raises(InputError, match=words):
+            check_references(config, cohort)
+    (bids / "m").mkdir()
+    (bids / "m/sub-003.nii").touch()
+    (bids / "v.tsv").touch()
+    check_references(config, cohort)
+
+
 def test_missing_weights_stop_a_run_and_not_a_plan(plan_folder, tmp_path):
     bids = make_bids(tmp_path, [""], ["CN"])
     study = ("--configfile", "studies/adni.yaml", "--config", f"bids_folder={bids}")
@@ -271,6 +301,11 @@ def test_a_corrected_diagnosis_is_noticed(tmp_path):
         (
             ["--configfile", "studies/ixi.yaml", "--config", "bids_folder=nowhere"],
             ["nowhere"],
+        ),
+        (["--config", "bids_folder=2024"], ["command line: bids_folder: 2024 is named, but"]),
+        (
+            ["--configfile", "studies/ixi.yaml", "--config", "bids_folder=~/no/such"],
+            [f"{Path.home()}/no/such: the folder does not exist"],
         ),
     ],
 )
@@ -308,13 +343,29 @@ def test_slurm_profile_shows_the_plan_with_resources_on_any_machine(plan_folder,
         assert re.search(r"mem_mb=\d+, runtime=\d+", asked), asked
 
 
-def test_gpus_can_be_asked_for_as_gres(plan_folder, bare_path):
-    done = run_snakemake(
-        plan_folder, "-n", "--profile", "slurm", "--profile", "profiles/slurm-gres"
-    )
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (("--config", "gpu={request: gres, model: a100, partition: gpu}"),
+         {"gpu=0", "gres=gpu:a100:1", "slurm_partition=gpu"}),
+        (("--config", "gpu={request: none}"), {"gpu=0"}),
+        (("--set-resources", "train_network:runtime=240"), {"gpu=1", "runtime=240"}),
+        (("--set-resources", "train_network:gpu=4"), {"gpu=4"}),
+    ],
+)  # fmt: skip
+def test_a_training_asks_for_its_gpu(plan_folder, bare_path, arguments, asked):
+    done = run_snakemake(plan_folder, "-n", "--profile", "slurm", *arguments)
     assert done.returncode == 0, done.stderr
     lines = dict(re.findall(r"^(\w+): (threads=.*)$", done.stdout, re.M))
-    assert "gres=gpu:1" in lines["train_network"] and "gpu=1" not in lines["train_network"]
+    assert asked <= set(lines["train_network"].split(", ")), lines["train_network"]
+    assert not asked & {"gpu=1"} or "gpu=1" in lines["evaluate_reconstruction"]
+
+
+def test_a_rule_without_its_gpu_is_not_submitted(plan_folder, bare_path):
+    taken = ("--set-resources", "train_network:gpu=0")
+    done = run_snakemake(plan_folder, "-n", "--profile", "slurm", *taken)
+    assert done.returncode == 1
+    assert "rule train_network is submitted without the GPU that it uses" in done.stderr
 
 
 def test_memory_grows_with_the_number_of_scans(plan_folder, tmp_path, bare_path):

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from ldae.conclusions.registry import TABLES
+from ldae.data.intake.settings import SETTINGS as INTAKE
 from ldae.diffusion.sampler import Sampler
 from ldae.figures.registry import FIGURES
 from ldae.methods import METHODS, NETWORKS
@@ -23,7 +24,7 @@ WITHOUT_OUTPUT = {"audit"}
 # Settings that decide the plan or the places, read where the workflow is read.
 PLAN_KEYS = {
     "ablations", "bids_folder", "pathvars/results", "plugins", "training_seeds", "cohort/source",
-    "cohort/public", "preprocessing/batch_size", "evaluation/reference_volumes",
+    "cohort/public", "gpu", "preprocessing/batch_size", "evaluation/reference_volumes",
 }  # fmt: skip
 # Shown by the report, which reads the settings as they were written down.
 REPORT_KEYS = {"title"}
@@ -43,7 +44,7 @@ RULES = rules()
 SHARED = {"SCANS": {"volumes", "masks", "index"}}
 SHARED["MODEL_FILES"] = SHARED["SCANS"] | {"autoencoder", "scale"}
 SHARED["study.model_params"] = {"methods", "loaders", "diffusion"}
-SHARED["study.probe_params"] = {"c_grid", "alpha_grid", "n_folds"}
+SHARED["study.probe_params"] = {"c_grid", "alpha_grid", "n_folds", "tasks"}
 SCRIPTS = {name: re.search(r'"\.\./scripts/(\w+)\.py"', text)[1] for name, text in RULES.items()}
 # What the rules make that are not named for one thing.
 PRODUCTS = {"tabulate": TABLES, "plot_figure": FIGURES}
@@ -121,6 +122,9 @@ def test_every_setting_reaches_a_rule_and_is_read():
     looked_up["probes/outer_folds"] = {"fit_probe"}
     for key in SHARED["study.probe_params"]:
         looked_up[f"probes/{key}"] = {"fit_probe", "manipulate_attribute"}
+    looked_up["split"] = {"split_subjects"}
+    for key in INTAKE:
+        looked_up[f"cohort/{key}"] = {"read_bids"}
     for network in NETWORKS:
         for section in network.sections:
             looked_up.setdefault(section, set()).add("train_network")
@@ -129,7 +133,7 @@ def test_every_setting_reaches_a_rule_and_is_read():
             looked_up.setdefault(path, set()).add(name)
     for leaf in leaves(config):
         path = "/".join(leaf)
-        if path in PLAN_KEYS | REPORT_KEYS:
+        if {path, leaf[0]} & (PLAN_KEYS | REPORT_KEYS):
             continue
         takers = [n for p, n in looked_up.items() if path == p or path.startswith(f"{p}/")]
         assert takers, f"no rule takes {path}"
@@ -212,13 +216,15 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def test_gpu_profiles_ask_for_the_same_rules():
-    profiles = [ROOT / "profiles" / name / "profile.v9+.yaml" for name in ("slurm", "slurm-gres")]
-    asked = [set(yaml.safe_load(path.read_text())["set-resources"]) for path in profiles]
-    assert asked[0] == asked[1]
+def test_rules_that_use_a_device_ask_for_a_gpu():
+    asking = {
+        name
+        for name, text in RULES.items()
+        if re.search(r"^        \*\*(ON_GPU|IN_PIECES|TRAINING),$", text, re.M)
+    }
     on_torch = {name for name, text in RULES.items() if "envs/torch.yaml" in text}
     without = {"measure_latent_scale", "render_true_effects", "fit_histogram_pca"}
-    assert on_torch - asked[0] <= without
+    assert on_torch - asking == without
 
 
 def test_no_place_of_a_machine_in_the_locks():

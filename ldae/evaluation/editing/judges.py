@@ -20,6 +20,7 @@ from ldae.evaluation.probes.fitting import (
     Probe,
     fit_probe,
     is_classification,
+    probe_tasks,
     subject_weights,
     task_target,
 )
@@ -53,6 +54,8 @@ class ProbeSettings:
         Of the voxel judge.
     diagnoses
         Words for patients and controls.
+    tasks
+        Attributes that are edited.
     """
 
     c_grid: Sequence[float]
@@ -60,6 +63,7 @@ class ProbeSettings:
     n_folds: int
     pca_components: int
     diagnoses: Diagnoses
+    tasks: Sequence[str] = (AD_VS_CN, AGE)
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,15 @@ class Halves:
         """
         known = [a for a in ATTRIBUTES if a in tasks or self._possible(a, self.first)]
         return {a: self._fit(a, self.first, codes[self.first]) for a in known}
+
+    def editable(self) -> list[str]:
+        """Attributes that are edited and that both halves know."""
+        return [
+            task
+            for task in probe_tasks(self.index, self.settings.diagnoses)
+            if task in self.settings.tasks
+            and all(self._possible(task, rows) for rows in (self.first, self.second))
+        ]
 
     def participant_slopes(self, task: str, panel: Panel) -> pd.DataFrame:
         """Each participant's part in the slope of the judges' scores on the target; first half.

@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 
 from ldae.data.volumes import batches
+from ldae.errors import InputError
 from ldae.evaluation.editing.directions import Direction, manipulated_code, targeted_directions
 from ldae.evaluation.editing.fidelity import (
     GROUP_DIFFERENCE,
@@ -29,7 +30,6 @@ from ldae.evaluation.editing.fidelity import (
     summarise_trends,
 )
 from ldae.evaluation.editing.judges import Halves, Panel, ProbeSettings
-from ldae.evaluation.probes.fitting import probe_tasks
 from ldae.evaluation.reconstruction import with_scans
 from ldae.evaluation.regions import RegionAtlas
 from ldae.evaluation.selection import rows_of
@@ -150,11 +150,10 @@ def manipulate_attribute(
     Raises
     ------
     ValueError
-        If there is nothing to edit, or codes, volumes and scans differ in number.
+        If codes, volumes and scans differ in number.
+    InputError
+        If the halves of the training participants know no attribute that is to be edited.
     """
-    tasks = probe_tasks(store.index, probing.diagnoses)
-    if not tasks:
-        raise ValueError("there is neither a diagnosis nor an age to edit")
     for name in codes:
         if not len(codes[name]) == len(volumes) == len(store.index):
             raise ValueError(
@@ -162,6 +161,13 @@ def manipulate_attribute(
             )
     rows = rows_of(store.index, scans)
     halves = Halves(store, volumes, probing, seed)
+    tasks = halves.editable()
+    if not tasks:
+        raise InputError(
+            "volumes/index.tsv",
+            "too few training participants passed quality control to edit diagnosis or age",
+            "Look through qc/qc.html",
+        )
     fidelity = Fidelity(store, atlas.affected, effects, tasks, probing.diagnoses, settings.split)
     parts: list[pd.DataFrame] = []
     shown: dict[str, np.ndarray] = {}

@@ -287,6 +287,7 @@ def fit_probes(
     n_folds: int,
     outer_folds: int | None,
     seed: int,
+    tasks: Sequence[str] = (AD_VS_CN, AGE),
 ) -> tuple[dict[str, dict[str, Any]], pd.DataFrame]:
     """Fit a probe for every task the data allow, and predict every scan.
 
@@ -310,6 +311,8 @@ def fit_probes(
         codes that were learned without labels: others have seen the training labels.
     seed
         Seed of the folds.
+    tasks
+        Those of the study; one that the training split does not allow is left out.
 
     Returns
     -------
@@ -330,7 +333,8 @@ def fit_probes(
     probes: dict[str, dict[str, Any]] = {}
     parts = []
     subjects = index["subject"].to_numpy(str)
-    for task in [*probe_tasks(index, diagnoses), *([SEX] if _has_both_sexes(index) else [])]:
+    possible = [task for task in probe_tasks(index, diagnoses) if task in tasks]
+    for task in [*possible, *([SEX] if _has_both_sexes(index) else [])]:
         target = task_target(index, task, diagnoses)
         known = np.isfinite(target)
         train = known & (index["split"] == "train").to_numpy()

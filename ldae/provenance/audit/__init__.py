@@ -103,15 +103,15 @@ def study_places(history: History, bids: Path | None) -> Places:
     Raises
     ------
     InputError
-        If `bids` is not a BIDS folder.
+        If `bids` is not the folder of a cohort.
     """
-    if bids is not None and not (bids / "participants.tsv").is_file():
-        raise InputError(
-            bids,
-            "the folder contains no participants.tsv",
-            "Name the folder of the cohort with --bids.",
-        )
     readers = [job for job in history.current if job.rule == "read_bids"]
+    intake = readers[-1].record["params"].get("intake", {}) if readers else {}
+    table = intake.get("table") or "participants.tsv"
+    if bids is not None and not (bids / table).is_file():
+        raise InputError(
+            bids, f"the folder contains no {table}", "Name the folder of the cohort with --bids."
+        )
     restricted = bool(readers) and not readers[-1].record["params"].get("public", True)
     return Places(history.results, bids, restricted)
 

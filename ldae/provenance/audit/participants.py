@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ldae.data.manifest import SPLITS
+from ldae.data.splits import SPLITS
 from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.study import Study
 from ldae.provenance.history import Job
@@ -19,6 +20,8 @@ SCANS = f"{RESULTS}/manifest/scans.tsv"
 TEST = "test"
 # Rules with these prefixes fit something and must record on which participants.
 FITTING = ("train_", "fit_", "measure_latent_scale")
+# Checksum that all empty files have in common; they are no copies.
+EMPTY = hashlib.sha256(b"").hexdigest()
 
 Split = dict[str, str]
 
@@ -74,7 +77,8 @@ def _check_scans(study: Study, split: Split) -> Iterator[Finding]:
         yield Finding(Level.ERROR, SCANS, f"{subject} in the split", "not in it", affected)
     by_content: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        by_content[row["sha256"]].add(row["subject"])
+        if row["sha256"] != EMPTY:
+            by_content[row["sha256"]].add(row["subject"])
     for sha256, subjects in sorted(by_content.items()):
         if len({split.get(subject) for subject in subjects}) > 1:
             yield Finding(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import ldae
+from ldae.paths import PACKAGE, WORKFLOW
 from ldae.workflow.settings.files import Key, spell
 from ldae.workflow.settings.networks import Training, UNet
 from ldae.workflow.settings.study import StudySettings
 
-PACKAGE = Path(ldae.__file__).resolve().parent
+SOURCES = (
+    ".ci", ".git", ".github", ".snakemake", "benchmarks", "containers", "docs", "envs", "profiles",
+    "resources", "rules", "schemas", "scripts", "slurm", "studies", "tests",
+)  # fmt: skip
+"""Folders of the workflow that results may not lie in."""
 
 TRAININGS = tuple(
     name
@@ -45,13 +50,24 @@ def find_faults(study: StudySettings) -> Iterator[Fault]:
 
 def _sums(study: StudySettings) -> Iterator[Fault]:
     """Shares that do not add up to 1."""
-    total = sum(study.split.model_dump().values())
+    split = study.split
+    total = split.train + split.val + split.test
     if abs(total - 1.0) > 1e-6:
         yield Fault(("split",), f"the shares add up to {total:g}", "Make train + val + test = 1")
     total = sum(study.cohort.simulated.shares.model_dump().values())
     if study.cohort.source == "simulated" and abs(total - 1.0) > 1e-6:
         path = ("cohort", "simulated", "shares")
         yield Fault(path, f"the shares add up to {total:g}", "Make them add up to 1")
+
+
+def _split(study: StudySettings) -> Iterator[Fault]:
+    """A split from a table that other settings would change."""
+    split = study.split
+    if split.file is not None and split.test_sites:
+        problem = "sites are held out of a split that is read from split.file"
+        yield Fault(("split", "test_sites"), problem, "Take one of the two out")
+    if split.strata is not None and len(set(split.strata)) < len(split.strata):
+        yield Fault(("split", "strata"), "a word stands there twice", "Give every word once")
 
 
 def _folders(study: StudySettings) -> Iterator[Fault]:
@@ -63,17 +79,35 @@ def _folders(study: StudySettings) -> Iterator[Fault]:
             "no folder is given for a cohort from BIDS",
             "Add --config bids_folder=FOLDER to the command",
         )
-    results = Path(study.pathvars.results).resolve()
-    named = {PACKAGE: "the package's code"}
-    if source is not None:
-        named[Path(source).resolve()] = "the cohort's folder"
-    for folder, name in named.items():
-        # BIDS keeps what was computed from a cohort below its folder derivatives
-        allowed = results.is_relative_to(folder / "derivatives") and folder != PACKAGE
-        if results.is_relative_to(folder) and not allowed:
-            remedy = "Choose a folder outside it"
-            remedy += "" if folder == PACKAGE else ", or one below its derivatives/"
-            yield Fault(("pathvars", "results"), f"the results would lie inside {name}", remedy)
+    if study.cohort.source == "simulated" and study.bids_folder is not None:
+        yield Fault(
+            ("bids_folder",),
+            f"{study.bids_folder} is named, but cohort.source is simulated: it would not be read",
+            "Add the settings of a study of real scans (--configfile studies/adni.yaml, or a file "
+            "of your own with cohort: {source: bids}), or take bids_folder out",
+        )
+    yield from _results(study.pathvars.results, None if source is None else Path(source))
+
+
+def _results(folder: str, cohort: Path | None) -> Iterator[Fault]:
+    """Results that would be written among sources or scans."""
+    path = ("pathvars", "results")
+    if folder.startswith("~"):
+        home = os.path.expanduser(folder)
+        yield Fault(path, f"{folder}: ~ is not replaced here", f"Write the whole path: {home}")
+    results = Path(folder).resolve()
+    sources = (PACKAGE, *(WORKFLOW / name for name in SOURCES))
+    if results == WORKFLOW or any(results.is_relative_to(place) for place in sources):
+        problem = f"the results would lie among the workflow's own files in {WORKFLOW}"
+        yield Fault(path, problem, "Choose another folder, such as results/mine")
+    if cohort is None:
+        return
+    # BIDS keeps what was computed from a cohort below its folder derivatives
+    if results.is_relative_to(cohort.resolve()) and not results.is_relative_to(
+        cohort.resolve() / "derivatives"
+    ):
+        remedy = "Choose a folder outside it, or one below its derivatives/"
+        yield Fault(path, "the results would lie inside the cohort's folder", remedy)
 
 
 def _diagnoses(study: StudySettings) -> Iterator[Fault]:
@@ -82,12 +116,14 @@ def _diagnoses(study: StudySettings) -> Iterator[Fault]:
     if words.patient == words.control:
         problem = f"patients and controls are both called {words.patient}"
         yield Fault((*path, "control"), problem, "Give the diagnosis of each group")
-    for word in {words.patient, words.control} & set(words.synonyms):
-        yield Fault(
-            (*path, "synonyms", word),
-            f"{word} is itself the diagnosis of a group",
-            "Take it out of the synonyms, or name the group differently",
-        )
+    meanings = study.cohort.values.diagnosis
+    for word in {words.patient, words.control} & set(meanings):
+        if meanings[word] != word:
+            yield Fault(
+                ("cohort", "values", "diagnosis", word),
+                f"{word} is itself the diagnosis of a group",
+                "Take it out, or name the group differently",
+            )
 
 
 def _masks(study: StudySettings) -> Iterator[Fault]:
@@ -244,7 +280,7 @@ def _verdicts(study: StudySettings) -> Iterator[Fault]:
 
 
 CHECKS: tuple[Callable[[StudySettings], Iterator[Fault]], ...] = (
-    _sums, _folders, _diagnoses, _masks, _trainings, _schedule, _grid, _divided, _levels,
+    _sums, _split, _folders, _diagnoses, _masks, _trainings, _schedule, _grid, _divided, _levels,
     _volume_encoder, _verdicts,
 )  # fmt: skip
 """Checks of settings against each other."""

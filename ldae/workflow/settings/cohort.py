@@ -8,9 +8,11 @@ from pydantic import AfterValidator, Field
 
 from ldae.simulation.settings import AGE_RANGE, MAX_MONTHS, SPACING_RANGE_MM
 from ldae.workflow.settings.types import (
+    Cell,
     Count,
     Limits,
     MaskPattern,
+    Place,
     Section,
     Share,
     Words,
@@ -73,10 +75,48 @@ class Diagnoses(Section):
         "AD", "Diagnosis of the patients. They are the positive class of the task `ad_vs_cn`."
     )
     control: Words = setting("CN", "Diagnosis of the controls, the negative class.")
-    synonyms: dict[str, Words] = setting(
-        {}, "Other words in the tables, each with the diagnosis that it stands for. "
-        "For example {Dementia: AD, NL: CN}; a diagnosis that is neither patient nor control is "
-        "left out of the task.",
+
+
+class Columns(Section):
+    """Columns of the cohort's tables, where their names are not known beforehand.
+
+    Known are those of BIDS, Clinica's converters, ADNI, OASIS and IXI (docs/how-to/bids-cohort.md).
+    """
+
+    subject: Words | None = setting(None, "Label of the participant.")
+    session: Words | None = setting(None, "Label of the session.")
+    age: Words | None = setting(
+        None, "Age in years: of participants at month 0, of sessions at the visit."
+    )
+    sex: Words | None = setting(None, "Sex.")
+    diagnosis: Words | None = setting(None, "Diagnosis.")
+    site: Words | None = setting(None, "Site or scanner.")
+    path: Words | None = setting(
+        None, "File of the scan, in the table of cohort.table. Or a pattern with columns in "
+        "braces: IXI{IXI_ID:0>3}-*-T1.nii.gz is IXI002-Guys-0828-T1.nii.gz for IXI_ID 2.",
+    )  # fmt: skip
+    months: Words | None = setting(None, "Time since the first visit in months.")
+    days: Words | None = setting(None, "Time since the first visit in days.")
+    date: Words | None = setting(None, "Date of the visit (ISO 8601).")
+
+
+class Values(Section):
+    """Words of the cohort's tables and what they stand for; n/a stands for no value.
+
+    Case does not count, and 0 and 0.0 are one word. Entries of one's own are added to the default.
+    """
+
+    diagnosis: dict[Cell, Cell] = setting(
+        {"EMCI": "MCI", "LMCI": "MCI"}, "Diagnosis that a word stands for. For example "
+        "{Dementia: AD, NL: CN}; a diagnosis that is neither patient nor control is left out of "
+        "the task.",
+    )  # fmt: skip
+    sex: dict[Cell, Literal["F", "M", "n/a"]] = setting(
+        {}, 'Sex that a word stands for. For example {"0": F, "1": M}.'
+    )
+    age: dict[Cell, Cell] = setting(
+        {}, "Age that a word stands for. For example {89+: 89}; without an entry, a limit or a "
+        "range is not known, and no probe of age uses it.",
     )  # fmt: skip
 
 
@@ -88,19 +128,57 @@ class Cohort(Section):
     )
     public: bool = setting(
         False, "Whether participants of a real cohort may appear under their own labels. "
-        "If not, they bear pseudonyms in tables, figures, records and the report. A simulated "
-        "cohort is always public.",
+        "If not, participants have pseudonyms in tables, figures, records and the report, and so "
+        "have sessions whose labels may be dates or sites. A simulated cohort is always public.",
     )  # fmt: skip
     diagnoses: Diagnoses = Field(default_factory=Diagnoses)
+    table: Words | None = setting(
+        None, "Table with a row for each scan, where the cohort is no BIDS folder. Its path below "
+        "bids_folder; its column of paths is below the folder of the table.",
+    )  # fmt: skip
+    columns: Columns = Field(default_factory=Columns)
+    values: Values = Field(default_factory=Values)
+    session_months: dict[Cell, Annotated[float, Field(ge=0)]] = setting(
+        {}, "Months since the first visit, by session. For example {wave1: 0, wave2: 48}. They "
+        "count before columns, dates and labels; visits of unknown time are left out, but for a "
+        "participant's first.",
+    )  # fmt: skip
+    diagnosis_of: Literal["visit", "baseline", "last"] = setting(
+        "visit", "Which of a participant's diagnoses a scan has. That of its visit, the first or "
+        "the last one, where the tables give one for each visit.",
+    )  # fmt: skip
+    repeats: Literal["first", "last"] = setting(
+        "first", "Which of a session's repeated scans is taken. By the number of the run; a scan "
+        "without acq-, rec- and other entities comes before one with them.",
+    )  # fmt: skip
+    prefer: list[Words] = setting(
+        [], "Parts of file names that count before this rule, best first. For example [acq-MPRAGE]."
+    )
+    ignore_leading_zeros: bool = setting(
+        False, "Whether sub-1 in the table is the folder sub-0001."
+    )
     simulated: SimulatedCohort = Field(default_factory=SimulatedCohort)
 
 
 class Split(Section):
-    """Shares of the participants in each split; they add up to 1."""
+    """How the participants are divided: shares that add up to 1, or a table made elsewhere."""
 
     train: OpenShare = setting(0.7, "Training.")
     val: OpenShare = setting(0.1, "Validation.")
     test: OpenShare = setting(0.2, "Test.")
+    strata: list[Literal["visits", "site"]] | None = setting(
+        None, "What is balanced beside diagnosis, sex and age. `visits`: participants with the "
+        "three visits that an interpolation takes; `site`: sites. Null is [visits] for a real "
+        "cohort and [] for a simulated one.",
+    )  # fmt: skip
+    test_sites: list[Cell] = setting(
+        [], "Sites that are held out: all their participants are in the test split, and nobody "
+        "else. The others are divided by the shares of training and validation.",
+    )  # fmt: skip
+    file: Place | None = setting(
+        None, "Table of a split that was made elsewhere, with columns subject and split. The "
+        "splits are train, val and test, the labels those of the cohort; shares are not read.",
+    )  # fmt: skip
 
 
 class Grid(Section):
@@ -113,16 +191,26 @@ class Grid(Section):
     )  # fmt: skip
 
 
+BrainExtraction = Literal["template", "deepbet", "precomputed", "synthstrip", "hdbet"]
+
+BRAIN_EXTRACTION: dict[str, BrainExtraction] = {"simulated": "template", "bids": "deepbet"}
+"""Default of `preprocessing.brain_extraction` by the source of the cohort.
+
+On real heads deepbet is better than the template, which is fast and needs no network
+(docs/tried/preprocessing.md).
+"""
+
+
 class Preprocessing(Section):
     """From raw heads to brains on the grid."""
 
     batch_size: Count = setting(120, "Scans per job.")
     bias_correction: bool = setting(True, "Whether the bias field is corrected (N4).")
-    brain_extraction: Literal["template", "deepbet", "precomputed", "synthstrip", "hdbet"] = (
-        setting(
-            "template", "How the brain is found. `precomputed` needs mask_pattern; `synthstrip` "
-            "and `hdbet` need the commands mri_synthstrip and hd-bet on the PATH.",
-        )
+    brain_extraction: Literal["auto", BrainExtraction] = setting(
+        "auto", "How the brain is found. `auto` is `template` for a simulated cohort and `deepbet` "
+        "for a real one. `precomputed` needs mask_pattern; `synthstrip` and `hdbet` need the "
+        "commands mri_synthstrip and hd-bet on the PATH. A scan that was skull-stripped before "
+        "keeps its own outline, unless masks are precomputed.",
     )  # fmt: skip
     mask_pattern: MaskPattern | None = setting(
         None, "Path of precomputed masks below the BIDS folder. {subject} stands for sub-01, "
@@ -147,6 +235,10 @@ class Quality(Section):
     max_cut_area_cm2: float = setting(
         20.0, "Largest area of the brain on the border of the image.", unit="cm²", ge=0
     )
+    max_bright_outside: Share = setting(
+        0.4, "Largest share of the 4.5 mm around the brain mask that is as bright as brain. "
+        "More means that the mask is too small, too large or in the wrong place.",
+    )  # fmt: skip
     max_rotation_degrees: float = setting(
         45.0, "Largest rotation to the template.", unit="degrees", ge=0, le=180
     )

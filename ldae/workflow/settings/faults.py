@@ -86,7 +86,7 @@ def _problem(
         problem = f"{name}: {value!r} is text, and must be {expectation(schema)}"
         if source == COMMAND_LINE and len(path) > 1:
             return problem, "Nested values of --config are text: use a file and --configfile"
-        return problem, f"Write {number} (YAML reads a number such as 1e-4 or '7' as text)"
+        return problem, f"Write {number}, without quotes"
     if details["type"] == "int_type" and isinstance(value, float) and value.is_integer():
         return problem, f"Write {value:.0f}"
     choices = [str(choice) for choice in schema.get("enum", ())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import yaml
 
 from ldae.errors import InputError
+from ldae.workflow.settings.wording import Schema, schema_at, type_in_words
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """LibYAML's loader where it is built in: it is ten times faster and reads the same."""
@@ -16,6 +18,9 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COMMAND_LINE = "command line"
 ABSENT = object()
 """Value of a key that is not there."""
+
+EXPONENT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
+"""A number with an exponent, of which YAML 1.1 reads only some as a number."""
 
 Key = str | int
 KeyPath = Sequence[Key]
@@ -120,3 +125,34 @@ def source_of(path: KeyPath, config: Mapping[str, Any], files: Sequence[Path]) -
         return COMMAND_LINE if path and files else "settings"
     line = line_at(read_nodes(same[0]), path)
     return str(same[0]) if line is None else f"{same[0]}, line {line}"
+
+
+def read_exponents(value: Any, root: Schema, path: tuple[Key, ...] = ()) -> Any:
+    """`value` with texts such as ``1e-4`` read as numbers where a number must stand.
+
+    YAML 1.1 reads ``1e-4`` as text, and ``1.0e-4`` as a number. Whoever writes the first means the
+    second. Other texts, such as a number in quotes, stay texts.
+
+    Parameters
+    ----------
+    value
+        A setting, or sections of settings.
+    root
+        JSON schema of the settings.
+    path
+        Keys of `value` from the top.
+    """
+    if isinstance(value, Mapping):
+        # what an ablation changes has the types of the settings that it changes
+        if len(path) == 3 and path[0] == "ablations" and path[2] == "change":
+            path = ()
+        return {k: read_exponents(v, root, (*path, str(k))) for k, v in value.items()}
+    if isinstance(value, list):
+        return [read_exponents(item, root, (*path, i)) for i, item in enumerate(value)]
+    if not isinstance(value, str) or not EXPONENT.fullmatch(value):
+        return value
+    kinds = type_in_words(schema_at(path, root))
+    number = float(value)
+    if "whole number" in kinds:
+        return int(number) if number.is_integer() else number
+    return number if "number" in kinds else value

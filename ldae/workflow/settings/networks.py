@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ldae.workflow.settings.types import Count, Positive, Section, Words, setting
+from ldae.workflow.settings.types import Count, Place, Positive, Section, setting
 
 Widths = Annotated[
     list[Count],
@@ -129,7 +129,7 @@ class Autoencoder(Training):
     perceptual_weight: float = setting(
         0.0, "Weight of the perceptual loss. Above 0 it needs perceptual_weights_file.", ge=0
     )
-    perceptual_weights_file: Words | None = setting(
+    perceptual_weights_file: Place | None = setting(
         None, "State dict of torchvision's ResNet-50 (.pth). Null without the perceptual loss."
     )
     adversarial_weight: float = setting(0.002, "Weight of the adversarial loss.", ge=0)
@@ -180,7 +180,7 @@ class Encoder(Section):
     n_heads: Count = setting(4, "Heads of the attention over slices.")
     dim_y: Count = setting(96, "Length of the semantic code y.")
     z_score_input: ZScoreInput = True
-    pretrained: Words | None = setting(
+    pretrained: Place | None = setting(
         None, "File of a ConvNeXt trained on ImageNet. It is model.safetensors of a Hugging Face "
         "model, for the backbone of slices; null starts from random weights.",
     )  # fmt: skip

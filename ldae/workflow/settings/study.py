@@ -20,7 +20,7 @@ from ldae.workflow.settings.networks import (
     Supervised,
     VoxelDae,
 )
-from ldae.workflow.settings.types import Section, Seed, Seeds, Words, setting
+from ldae.workflow.settings.types import Place, Section, Seed, Seeds, Words, setting
 
 AblationName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -68,7 +68,7 @@ class StudySettings(Section):
         "order of the data, the initialisation and the noise. The autoencoder is trained once. "
         "Tables are over all seeds; figures of single scans show the first.",
     )  # fmt: skip
-    bids_folder: Words | None = setting(
+    bids_folder: Place | None = setting(
         None, "BIDS folder of a real cohort; --config bids_folder=FOLDER. It holds "
         "participants.tsv. Null for a simulated cohort.",
     )  # fmt: skip

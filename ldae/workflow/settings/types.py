@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import string
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
@@ -90,6 +91,13 @@ def _known_fields(pattern: str) -> str:
     return pattern
 
 
+def _as_text(value: Any) -> Any:
+    """A number as text: folders and cells of tables may be called by one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _in_braces(names: Iterable[str]) -> str:
     return ", ".join(f"{{{name}}}" for name in names)
 
@@ -105,6 +113,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 Words = Annotated[str, Field(min_length=1)]
 """Text that is not empty."""
+
+Cell = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+"""What a cell of a table has: text, or a number that is read as text."""
+
+Place = Annotated[Words, BeforeValidator(_as_text), AfterValidator(os.path.expanduser)]
+"""Path of a file or folder; ``~`` stands for the user's own."""
 
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 """Seed of a random generator."""

@@ -1,0 +1,106 @@
+"""A study's own names and rules for reading its cohort (section ``cohort`` of the settings)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ldae.data.intake.names import UNKNOWN
+
+VISIT, BASELINE, LAST = "visit", "baseline", "last"
+FIRST = "first"
+
+
+class Words:
+    """Words of tables and what they stand for, compared without case and by the number.
+
+    Parameters
+    ----------
+    meanings
+        Meaning of each word; one that is not known, such as ``n/a``, stands for no value.
+    """
+
+    def __init__(self, meanings: Mapping[str, str] | None = None) -> None:
+        self._meanings = {_key(word): meaning for word, meaning in (meanings or {}).items()}
+
+    def read(self, word: str) -> str:
+        """What a word stands for; itself where nothing is said of it."""
+        meaning = self._meanings.get(_key(word), word)
+        return "" if meaning.strip().lower() in UNKNOWN else meaning
+
+    def __contains__(self, word: str) -> bool:
+        return _key(word) in self._meanings
+
+
+def _key(word: str) -> str:
+    """``0`` and ``0.0`` are one word, and so are ``Dementia`` and ``dementia``."""
+    try:
+        return f"{float(word):g}"
+    except ValueError:
+        return " ".join(word.split()).casefold()
+
+
+@dataclass(frozen=True)
+class Intake:
+    """How a cohort is read.
+
+    Attributes
+    ----------
+    columns
+        Name of the column for fields (:class:`ldae.data.intake.names.Field`) whose names are not
+        known beforehand.
+    diagnoses, sexes, ages
+        Words of the tables.
+    session_months
+        Months since the first visit by session, without ``ses-``.
+    diagnosis_of
+        Which diagnosis a scan has: its ``visit``'s, the participant's at ``baseline`` or the
+        ``last`` one.
+    repeats
+        Whether the ``first`` or the ``last`` of repeated scans is taken.
+    prefer
+        Parts of file names, such as ``acq-MPRAGE``, that come before this rule, best first.
+    ignore_leading_zeros
+        Whether ``sub-1`` of a table and the folder ``sub-0001`` are one participant.
+    table
+        Table with a row for each scan, below the cohort's folder; None for a BIDS folder.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    diagnoses: Words = field(default_factory=Words)
+    sexes: Words = field(default_factory=Words)
+    ages: Words = field(default_factory=Words)
+    session_months: Mapping[str, float] = field(default_factory=dict)
+    diagnosis_of: str = VISIT
+    repeats: str = FIRST
+    prefer: tuple[str, ...] = ()
+    ignore_leading_zeros: bool = False
+    table: str | None = None
+
+    @classmethod
+    def from_settings(cls, cohort: Mapping[str, Any]) -> Intake:
+        """From the section ``cohort`` of the settings; keys of other things are not read."""
+        values = cohort.get("values", {})
+        given = {name: cohort[name] for name in ("diagnosis_of", "repeats") if name in cohort}
+        return cls(
+            columns={k: v for k, v in cohort.get("columns", {}).items() if v is not None},
+            diagnoses=Words(values.get("diagnosis")),
+            sexes=Words(values.get("sex")),
+            ages=Words(values.get("age")),
+            session_months={
+                name.removeprefix("ses-"): months
+                for name, months in cohort.get("session_months", {}).items()
+            },
+            prefer=tuple(cohort.get("prefer", ())),
+            ignore_leading_zeros=bool(cohort.get("ignore_leading_zeros", False)),
+            table=cohort.get("table"),
+            **given,
+        )
+
+
+SETTINGS = (
+    "columns", "values", "session_months", "diagnosis_of", "repeats", "prefer",
+    "ignore_leading_zeros", "table",
+)  # fmt: skip
+"""Keys of the section ``cohort`` that decide how tables and folders are read."""

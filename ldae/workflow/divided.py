@@ -1,0 +1,105 @@
+"""What the split of a cohort allows, known before any work."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ldae.data.diagnoses import Diagnoses
+from ldae.data.manifest import VISITS_FOR_INTERPOLATION
+
+LEAST_TO_LEARN = 4
+"""Training participants of each group, or with an age: edits are judged by halves of the training
+participants (:mod:`ldae.evaluation.editing.judges`), and each half needs two."""
+
+
+class Divided:
+    """A cohort with its split.
+
+    Methods that begin with ``why_no`` give the reason why something cannot be computed, or nothing
+    if it can. They look at all scans: which of them pass quality control is not known yet.
+
+    Parameters
+    ----------
+    scans
+        Table of scans: subject, age, diagnosis.
+    split
+        Split of each subject: subject, split.
+    """
+
+    def __init__(self, scans: pd.DataFrame, split: pd.DataFrame) -> None:
+        places = dict(zip(split["subject"], split["split"], strict=True))
+        self._scans = scans.assign(split=scans["subject"].map(places))
+
+    def why_no_groups(self, diagnoses: Diagnoses) -> str:
+        """Of telling patients from controls, both of whom the cohort has."""
+        target = diagnoses.target(self._scans["diagnosis"])
+        for split, least in (("train", LEAST_TO_LEARN), ("test", 1)):
+            for value, word in ((1, diagnoses.patient), (0, diagnoses.control)):
+                members = self._scans[target == value]
+                found = members["subject"][members["split"] == split].nunique()
+                if found < least:
+                    return (
+                        f"it takes {_participants(least)} diagnosed {word} in the {_NAMES[split]} "
+                        f"split, which has {found} of the cohort's {members['subject'].nunique()}"
+                    )
+        return ""
+
+    def why_no_ages(self) -> str:
+        """Of predicting an age, which some of the participants have."""
+        first = self._scans[self._scans["age"].notna()].drop_duplicates("subject")
+        if first["age"].nunique() < 2:
+            return "all participants have the same age"
+        for split, least in (("train", LEAST_TO_LEARN), ("test", 1)):
+            found = int((first["split"] == split).sum())
+            if found < least:
+                return (
+                    f"it takes {_participants(least)} with an age in the {_NAMES[split]} split, "
+                    f"which has {found}"
+                )
+        train = first["age"][first["split"] == "train"]
+        # else one half of them could have no other age
+        if train.value_counts().max() >= len(train) // 2:
+            return "half of the training participants or more have the same age"
+        return ""
+
+    def why_no_interpolation(self) -> str:
+        """Of comparing an interpolated visit with a real one."""
+        n_cohort = self._n_longitudinal("train", "val", "test")
+        if not n_cohort:
+            return f"nobody has {VISITS_FOR_INTERPOLATION} visits, so none lies between two others"
+        if not self._n_longitudinal("test"):
+            return (
+                f"no participant of the test split has {VISITS_FOR_INTERPOLATION} visits, and "
+                f"{n_cohort} of the cohort have; set split.strata to [visits], or correct "
+                "split.file"
+            )
+        return ""
+
+    def why_no_residual(self) -> str:
+        """Of learning how visits between two others differ from their average."""
+        n_cohort = self._n_longitudinal("train", "val", "test")
+        if n_cohort < 2:
+            who = "only one participant has" if n_cohort else "nobody has"
+            return (
+                f"{who} {VISITS_FOR_INTERPOLATION} visits, and it takes one participant to learn "
+                "from and another one to test on"
+            )
+        for split in ("train", "test"):
+            if not self._n_longitudinal(split):
+                return (
+                    f"no participant of the {_NAMES[split]} split has {VISITS_FOR_INTERPOLATION} "
+                    "visits"
+                )
+        return ""
+
+    def _n_longitudinal(self, *splits: str) -> int:
+        """Participants of these splits with the visits for an interpolation."""
+        visits = self._scans[self._scans["split"].isin(splits)].groupby("subject").size()
+        return int((visits >= VISITS_FOR_INTERPOLATION).sum())
+
+
+_NAMES = {"train": "training", "val": "validation", "test": "test"}
+
+
+def _participants(number: int) -> str:
+    return "one participant" if number == 1 else f"{number} participants"

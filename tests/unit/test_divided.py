@@ -1,0 +1,89 @@
+"""What the split of a cohort allows is known before any work, with the reason."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from test_manifest import make_scans
+from test_splits import FRACTIONS, visited
+
+from ldae.data.diagnoses import Diagnoses
+from ldae.data.splits import split_subjects
+from ldae.workflow.divided import Divided
+
+WORDS = Diagnoses("AD", "CN")
+
+
+def divided(scans: pd.DataFrame, **options: object) -> Divided:
+    return Divided(scans, split_subjects(scans, FRACTIONS, 0, **options))  # type: ignore[arg-type]
+
+
+def with_patients(n: int, n_patients: int) -> pd.DataFrame:
+    scans = make_scans(n, visits=1)
+    return scans.assign(diagnosis=["AD"] * n_patients + ["CN"] * (n - n_patients))
+
+
+@pytest.mark.parametrize(
+    ("n", "n_patients", "reason"),
+    [
+        (20, 0, "it takes 4 participants diagnosed AD in the training split, which has 0"),
+        (20, 2, "in the training split, which has 2 of the cohort's 2"),
+        (20, 4, "in the training split, which has 3 of the cohort's 4"),
+        (20, 10, ""),
+        (8, 1, "it takes 4 participants diagnosed AD in the training split, which has 1"),
+    ],
+)
+def test_groups(n: int, n_patients: int, reason: str) -> None:
+    found = divided(with_patients(n, n_patients)).why_no_groups(WORDS)
+    assert (reason in found) if reason else not found
+
+
+def test_a_group_that_the_test_split_lacks_is_named() -> None:
+    scans = with_patients(20, 10)
+    split = split_subjects(scans, FRACTIONS, 0)
+    patients = set(scans["subject"][scans["diagnosis"] == "AD"])
+    split.loc[split["subject"].isin(patients), "split"] = "train"
+    assert Divided(scans, split).why_no_groups(WORDS) == (
+        "it takes one participant diagnosed AD in the test split, which has 0 of the cohort's 10"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ages", "reason"),
+    [
+        ([70.0] * 12, "all participants have the same age"),
+        ([70.0] * 10 + [71.0, 72.0], "half of the training participants or more have the same age"),
+        ([*range(60, 72)], ""),
+        ([None] * 9 + [70.0, 71.0, 72.0], "with an age in the training split, which has"),
+    ],
+)
+def test_ages(ages: list[float], reason: str) -> None:
+    scans = make_scans(12, visits=1).assign(age=ages, diagnosis="CN", sex="F")
+    found = divided(scans).why_no_ages()
+    assert (reason in found) if reason else not found
+
+
+@pytest.mark.parametrize(
+    ("longitudinal", "interpolation", "residual"),
+    [
+        (0, "nobody has 3 visits", "nobody has 3 visits, and it takes one participant to learn"),
+        (1, "", "only one participant has 3 visits"),
+        (2, "", ""),
+    ],
+)
+def test_visits(longitudinal: int, interpolation: str, residual: str) -> None:
+    found = divided(visited(20, longitudinal), strata=["visits"])
+    for given, wanted in (
+        (found.why_no_interpolation(), interpolation), (found.why_no_residual(), residual),
+    ):  # fmt: skip
+        assert given.startswith(wanted) if wanted else not given
+
+
+def test_a_split_without_visits_to_test_on_is_told() -> None:
+    scans = visited(20, 3)
+    split = split_subjects(scans, FRACTIONS, 0)
+    able = scans["subject"][scans["months"] > 0].unique()
+    split.loc[split["subject"].isin(able), "split"] = "train"
+    found = Divided(scans, split)
+    assert "no participant of the test split has 3 visits, and 3" in found.why_no_interpolation()
+    assert found.why_no_residual() == "no participant of the test split has 3 visits"

@@ -1,0 +1,44 @@
+"""Errors before the first job: one line, and all faults of a cohort in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ldae.errors import CohortError, InputError
+from ldae.workflow.launch import FAULTS, one_line_errors
+
+
+def test_all_faults_of_a_cohort_are_written(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    config = {"pathvars": {"results": str(results)}}
+    found = [InputError("participants.tsv", f"line {i} is wrong", "Correct it") for i in range(300)]
+    with pytest.raises(SystemExit) as caught, one_line_errors(config):
+        raise CohortError(tmp_path, found, "Correct them")
+    message = str(caught.value)
+    assert "300 faults" in message and "and 290 more" in message and "\n" not in message
+    assert message.endswith(f"All of them are listed in {results / FAULTS}.")
+    lines = (results / FAULTS).read_text().splitlines()
+    assert len(lines) == 301
+    assert lines[300].split("\t") == ["participants.tsv", "line 299 is wrong", "Correct it"]
+
+    with one_line_errors(config):
+        pass
+    assert not (results / FAULTS).exists(), "there are none left"
+
+
+@pytest.mark.parametrize("config", [{}, {"pathvars": 3}, {"pathvars": {"results": 3}}])
+def test_an_error_is_one_line_whatever_the_settings_are(config: dict[str, object]) -> None:
+    with pytest.raises(SystemExit, match=r"^Error: seed: it is wrong\. Correct it$"):
+        with one_line_errors(config):
+            raise InputError("seed", "it is wrong", "Correct it")
+
+
+def test_faults_that_cannot_be_written_are_shown_in_part(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file is in the way")
+    found = [InputError("a", "b", "c")] * 20
+    config = {"pathvars": {"results": str(tmp_path / "results")}}
+    with pytest.raises(SystemExit, match=r"20 faults.* and 10 more\. Correct them$"):
+        with one_line_errors(config):
+            raise CohortError("cohort", found, "Correct them")
