@@ -60,7 +60,7 @@ def test_people_with_one_scan_go_by_their_name(tmp_path: Path) -> None:
     reference.iloc[3:].to_csv(tmp_path / "reference.tsv", sep="\t", index=False)
     pairs = pair_volumes(table, tmp_path / "reference.tsv")
     assert set(pairs["structure"]) == {"grey", "head"} and pairs["scan"].nunique() == 9
-    with pytest.raises(InputError, match="one row per person"):
+    with pytest.raises(InputError, match="one row per subject"):
         pair_volumes(measured(), tmp_path / "reference.tsv")
 
 

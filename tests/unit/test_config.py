@@ -56,7 +56,7 @@ def test_real_heads_get_the_better_brain_extraction(cohort, given, expected):
     settings = {
         "cohort": {"source": cohort},
         "preprocessing": {"brain_extraction": given},
-        "bids_folder": "data",
+        "bids_folder": "data" if cohort == "bids" else None,
     }
     assert complete_config(settings)["preprocessing"]["brain_extraction"] == expected
 

@@ -77,7 +77,7 @@ def test_a_fit_on_a_test_person_fails_the_job(tmp_path):
     assert run(tmp_path, body.format(people=["sub-a"])).returncode == 0
     assert run(tmp_path, body.format(people=["sub-a", "sub-b"])).returncode == 1
     log = (tmp_path / "results/logs/make_it/a.log").read_text()
-    assert "the mean was fitted on 1 people of the test split, such as sub-b" in log
+    assert "the mean was fitted on 1 participants of the test split, such as sub-b" in log
     (failed,) = [r for r in records(tmp_path)[1] if r["status"] == "FailedActionStatus"]
     assert failed["fitted_on"] == {"the mean": ["sub-a", "sub-b"]}
 

@@ -146,6 +146,8 @@ def why_unreadable(path: Path) -> str:
 
 def _belongs(name: str, subject: str, session: str, folder: Path, findings: Findings) -> bool:
     """Whether a file's name does not contradict its folder; else a fault is noted."""
+    if name.startswith("_".join((*filter(None, (subject, session)), ""))):
+        return True  # whatever characters the labels have
     entities = _entities(name)
     named = [(key, f"{key}-{entities[key]}") for key in ("sub", "ses") if key in entities]
     for key, label in named:
