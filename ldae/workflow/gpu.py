@@ -112,7 +112,8 @@ def require_gpu(rule: str, resources: Mapping[str, Any], required: bool) -> None
 def driver_version() -> str:
     """Version of the NVIDIA driver, such as ``580.65.06``; empty without one."""
     if DRIVER_FILE.is_file():
-        found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", DRIVER_FILE.read_text(errors="replace"))
+        text = DRIVER_FILE.read_text(errors="replace")
+        found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", text)
         if found:
             return found[1]
     if shutil.which("nvidia-smi"):
