@@ -46,7 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == __package__:
             raise
-        return _refuse(f"the package {error.name} is not installed: pip install 'ldae[workflow]'")
+        return _refuse(
+            f"the package {error.name} is not installed. Install it from a clone of the "
+            "repository: pip install '.[workflow]'"
+        )
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:

@@ -64,6 +64,10 @@ class Model:
         self.device = device
         self._encoder = encoder
 
+    def __repr__(self) -> str:
+        name, device = self.method.name, str(self.device)
+        return f"{type(self).__name__}(method={name!r}, shape={self.shape}, device={device!r})"
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Grid (H, W, D) of the scans, voxels to the right, to the front and upwards."""

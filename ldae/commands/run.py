@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Replace this process by Snakemake."""
     if importlib.util.find_spec("snakemake") is None:
-        raise InputError("ldae run", "Snakemake is not installed", "pip install 'ldae[workflow]'")
+        remedy = "Install it from a clone of the repository: pip install '.[workflow]'"
+        raise InputError("ldae run", "Snakemake is not installed", remedy)
     from ldae.workflow.settings.files import read_nodes
 
     for study in options.studies:

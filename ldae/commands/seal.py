@@ -6,6 +6,8 @@ import argparse
 import logging
 from pathlib import Path
 
+from ldae.errors import InputError
+
 logger = logging.getLogger(__name__)
 
 
@@ -15,12 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Seal all unsealed records and print the digest of the seal; return 1 without records."""
+    """Seal all unsealed records and print the digest of the seal."""
     from ldae.provenance.seal import seal_records
 
     seal = seal_records(options.results)
     if seal is None:
-        logger.error("%s contains no records", options.results)
-        return 1
+        remedy = "Name the folder of results with --results"
+        raise InputError(options.results, "the folder contains no records of jobs", remedy)
     logger.info("seal %d, sha256 %s", seal.number, seal.digest)
     return 0

@@ -18,7 +18,7 @@ import pandas as pd
 
 from ldae.errors import InputError
 
-# Table of a batch, one row per scan: what became of it, why it failed, and a digest of its files.
+# Table of a batch, one row per scan: its result, why it failed, and a digest of its files.
 BATCH_COLUMNS = ("scan", "status", "reason", "sha256")
 OK, FAILED = "ok", "failed"  # what can become of a scan
 

@@ -57,13 +57,13 @@ STEPS = ("read", "bias", "brain", "register", "resample", "measure", "write")
 LOG_EVERY_SECONDS = 30.0
 # numpy's, ITK's and torch's own errors: the scan is readable but cannot be processed.
 CANNOT_BE_PROCESSED = (
-    ValueError, ArithmeticError, RuntimeError, LookupError, AssertionError,
+    ValueError, ArithmeticError, RuntimeError, IndexError, AssertionError,
 )  # fmt: skip
 # Room around the native brain that cubic interpolation reads (voxels).
 CUBIC_MARGIN = 4
 
 Outcome = dict[str, Any]
-"""Row of a batch's table: what became of one scan."""
+"""Row of a batch's table: the result for one scan."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pandas as pd
 from ldae.errors import InputError
 from ldae.methods import Methods, Role
 from ldae.statistics.bootstrap import subject_bootstrap, summarise_scores, weighted_mean
-from ldae.statistics.tables import CONDITION_COLUMNS, tidy
+from ldae.statistics.tables import SCORE_CONDITIONS, tidy
 
 SCORED_TABLES = ("reconstruction", "stochastic", "manipulation", "interpolation")
 """Tables that are computed from scores."""
@@ -47,7 +47,7 @@ slope is per amount of the edit, or per unit of the attribute between real parti
 def score_columns(table: str) -> list[str]:
     """Columns of a file of scores; `table` is one of ``SCORED_TABLES``."""
     extra = EXTRA_COLUMNS.get(table, ())
-    return [*SCAN_COLUMNS, *CONDITION_COLUMNS[table], *extra, "metric", "value", "note"]
+    return [*SCAN_COLUMNS, *SCORE_CONDITIONS[table], *extra, "metric", "value", "note"]
 
 
 def write_scores(scores: pd.DataFrame, table: str, seed: int, split: str, path: Path) -> None:
@@ -154,7 +154,7 @@ def tabulate_scores(
         trivial = list(methods.select(Role.TRIVIAL, evaluation=table))
         rows = _tabulate_interpolation(scores, trivial, n_bootstrap, seed)
     else:
-        conditions = ["split", "method", *CONDITION_COLUMNS[table]]
+        conditions = ["split", "method", *SCORE_CONDITIONS[table]]
         rows = summarise_scores(scores, conditions, n_bootstrap, seed, SHARES)
         if table == "manipulation":
             edits = scores[scores["metric"].isin(OVERALL_METRICS) & (scores["amount"] != 0)]

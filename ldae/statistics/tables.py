@@ -14,12 +14,18 @@ from ldae.statistics.predictions import SHARED
 
 IDENTITY_COLUMNS = ("cohort", "split", "method")
 RESULT_COLUMNS = ("seed", "metric", "value", "ci_low", "ci_high", "n_subjects", "n_scans", "note")
-CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
+SCORE_CONDITIONS: dict[str, tuple[str, ...]] = {
     "reconstruction": ("steps", "region", "window"),
     "stochastic": ("steps", "region", "window"),
-    "probes": ("task",),
     "manipulation": ("task", "attribute", "judge", "steps", "amount", "region"),
     "interpolation": ("steps", "target", "region", "window", "gap_months", "nearest_months"),
+}
+"""Condition columns of the tables that are made from scores. They are apart from the others, so
+that a new table re-runs no evaluation."""
+
+CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
+    **SCORE_CONDITIONS,
+    "probes": ("task",),
     "throughput": ("operation", "steps", "batch_size", "device"),
     "volumes": ("structure",),
     "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
@@ -273,7 +279,8 @@ def write_table(df: pd.DataFrame, tsv: Path, md: Path) -> None:
         File to write, with cells ``value [low, high]`` and the notes below the table.
     """
     df.to_csv(tsv, sep="\t", index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
-    lines = [f"# {Path(md).stem.capitalize()}", "", caption_facts(df)]
+    title = Path(md).stem.replace("_", " ").capitalize()
+    lines = [f"# {title}", "", caption_facts(df)]
     for name, part in blocks(df):
         wide = readable(part)
         lines += ["", f"## {name[:1].upper()}{name[1:]}"] if name else []

@@ -67,7 +67,7 @@ def test_a_missing_package_is_named(tmp_path: Path) -> None:
         [sys.executable, "-c", other], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "the package yaml is not installed: pip install 'ldae[workflow]'" in done.stderr
+    assert "the package yaml is not installed. Install it from a clone" in done.stderr
 
 
 def test_studies_and_settings_reach_snakemake() -> None:
