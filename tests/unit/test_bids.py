@@ -261,8 +261,8 @@ def test_each_fault_names_file_and_remedy(
             r"age is 79 in the table of sessions.* 71.6 by that",
         ),
         (lambda f: touch(f, "sub-03", "ses-late"), Kind.TIME, r"sub-03 ses-late is left out"),
-        (link_a_session_to_nothing, Kind.UNREADABLE, r"ses-M036 is left out: it is a link to noth"),
-        (link_to_nothing, Kind.UNREADABLE, r"sub-03_T1w.nii.gz is left out: it is a link to noth"),
+        (link_a_session_to_nothing, Kind.UNREADABLE, r"ses-M036 is left out: it is a link"),
+        (link_to_nothing, Kind.UNREADABLE, r"sub-03_T1w.nii.gz is left out: it is a link"),
     ],
 )
 def test_what_is_left_out_or_decided_is_noted(
