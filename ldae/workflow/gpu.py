@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import re
@@ -68,7 +69,8 @@ def number_asked(resources: Mapping[str, Any]) -> int:
 def require_gpu(rule: str, resources: Mapping[str, Any], required: bool) -> None:
     """Check that torch finds a GPU in a job that was given one, and log the device.
 
-    A job without resource ``gpu`` has no use for one and is not checked.
+    A job without resource ``gpu``, or without torch in its environment, has no use for one and is
+    not checked.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def require_gpu(rule: str, resources: Mapping[str, Any], required: bool) -> None
     InputError
         Naming the versions of torch, CUDA and driver, and what to do.
     """
-    if "gpu" not in resources:
+    if "gpu" not in resources or importlib.util.find_spec("torch") is None:
         return
     import torch
 
