@@ -102,9 +102,7 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     run = RuleRun(seed, snakemake.threads, places)
     if rank:
         with _reported(snakemake.rule):
-            gpu.require_gpu(
-                snakemake.rule, snakemake.resources, snakemake.config["gpu"]["required"]
-            )
+            gpu.require_gpu(snakemake.rule, snakemake.resources, snakemake.config)
             yield run
         return
 
@@ -115,7 +113,7 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
 
     problem: BaseException | None = None
     try:
-        gpu.require_gpu(snakemake.rule, snakemake.resources, snakemake.config["gpu"]["required"])
+        gpu.require_gpu(snakemake.rule, snakemake.resources, snakemake.config)
         record["input"] = provenance.describe_files(snakemake.input, places)
         yield run
         require_unseen(results_folder(log_path) / "split" / "split.tsv")

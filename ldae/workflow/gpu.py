@@ -66,7 +66,7 @@ def number_asked(resources: Mapping[str, Any]) -> int:
     return int(resources.get("gpu", 0)) or (int(gres[1] or 1) if gres else 0)
 
 
-def require_gpu(rule: str, resources: Mapping[str, Any], required: bool) -> None:
+def require_gpu(rule: str, resources: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Check that torch finds a GPU in a job that was given one, and log the device.
 
     A job without resource ``gpu``, or without torch in its environment, has no use for one and is
@@ -78,8 +78,8 @@ def require_gpu(rule: str, resources: Mapping[str, Any], required: bool) -> None
         Name of the rule.
     resources
         The job's resources.
-    required
-        Setting ``gpu.required``.
+    config
+        The study's settings, of which ``gpu.required`` is read.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def require_gpu(rule: str, resources: Mapping[str, Any], required: bool) -> None
         )
         return
     given = _given(resources)
-    if given and required:
+    if given and config["gpu"]["required"]:
         driver, cuda = driver_version(), torch.version.cuda
         built = f"is built for CUDA {cuda}" if cuda else "is a build without CUDA"
         raise InputError(

@@ -75,12 +75,12 @@ def test_a_job_that_was_given_a_gpu_and_finds_none_stops(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError) as caught:
-        gpu.require_gpu("train_network", resources, required=True)
+        gpu.require_gpu("train_network", resources, {"gpu": {"required": True}})
     message = str(caught.value)
     assert message.startswith("train_network: the job was given a GPU (" + given)
     assert "gpu: {required: false}" in message and "driver of" in message
     with caplog.at_level(logging.INFO):
-        gpu.require_gpu("train_network", resources, required=False)
+        gpu.require_gpu("train_network", resources, {"gpu": {"required": False}})
     assert "Device: the processor" in caplog.text
 
 
@@ -99,7 +99,7 @@ def test_other_jobs_compute_on_the_processor(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    gpu.require_gpu("train_network", resources, required=True)
+    gpu.require_gpu("train_network", resources, {"gpu": {"required": True}})
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,4 @@ def test_the_remedy_fits_build_and_driver(
         text = f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {driver}  Release Build\n"
         gpu.DRIVER_FILE.write_text(text)
     with pytest.raises(InputError, match=remedy):
-        gpu.require_gpu("train_network", {"gpu": 1}, required=True)
+        gpu.require_gpu("train_network", {"gpu": 1}, {"gpu": {"required": True}})
