@@ -133,7 +133,9 @@ class Study:
 
     def start(self, *arguments: str, cluster: bool = True) -> subprocess.Popen[str]:
         """Start ``snakemake``."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+        # Containers do not see the host's choice of BLAS kernels, each of which rounds differently.
+        hidden = ("PYTEST", "OPENBLAS_", "MKL_")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
         # background jobs of a shell ignore SIGINT, and their children inherit that
         signal.signal(signal.SIGINT, signal.default_int_handler)
         path = f"{self.folder / 'bin'}:{environment['PATH']}"
