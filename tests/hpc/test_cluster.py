@@ -38,6 +38,8 @@ pytestmark = [
 
 TABLES = ["reconstruction", "stochastic", "probes", "manipulation", "interpolation"]
 LOCAL_RULES = {"write_config"}
+# Several trainings at a time, more than the cluster has GPUs.
+NO_GPU = "gpu: {request: none}\n"
 
 
 def records(study: Study, rule: str = "*") -> list[dict[str, Any]]:
@@ -223,7 +225,7 @@ def test_a_training_of_two_tasks_gives_the_result_of_one(
     study = Study(place / "pair", images)
     shutil.copytree(local.results, study.results)
     shutil.copytree(local.folder / ".snakemake", study.folder / ".snakemake")
-    (study.folder / "even.yaml").write_text("prior: {dropout: 0.0}\n")
+    (study.folder / "even.yaml").write_text(f"prior: {{dropout: 0.0}}\n{NO_GPU}")
     arguments = ("micro.yaml", "even.yaml", "--rerun-triggers", "params", "--allowed-rules",
                  "train_network")  # fmt: skip
     model = study.results / "prior/seed-0/model.safetensors"
@@ -329,9 +331,10 @@ def training(place: Path, local: Study, images: Path, cluster: Cluster) -> Train
     shutil.copytree(local.results, study.results)
     shutil.copytree(local.folder / ".snakemake", study.folder / ".snakemake")
     long = study.folder / "long.yaml"
-    long.write_text(f"prior: {{n_steps: {TRIAL_STEPS}}}\n")
-    rules = study.folder / "rules/diffusion.smk"
-    rules.write_text(rules.read_text().replace("checkpoint_minutes=10", "checkpoint_minutes=0.05"))
+    long.write_text(f"prior: {{n_steps: {TRIAL_STEPS}}}\n{NO_GPU}")
+    rules, often = study.folder / "rules/common.smk", '"checkpoint_minutes": 0.05'
+    assert '"checkpoint_minutes": 10' in rules.read_text()
+    rules.write_text(rules.read_text().replace('"checkpoint_minutes": 10', often))
     training = Training(study)
     start = time.monotonic()
     study.run(*training.arguments, "--", PRIOR, cluster=False)
@@ -340,7 +343,7 @@ def training(place: Path, local: Study, images: Path, cluster: Cluster) -> Train
     per_step = float(rows["seconds"].diff().iloc[-1] / rows["step"].diff().iloc[-1])
     training.limit = 1 + int((trial - TRIAL_STEPS * per_step) / BEGINNING_SECONDS)
     n_steps = math.ceil(STEPS_PER_LIMIT * training.limit * 60 / per_step)
-    long.write_text(f"prior: {{n_steps: {n_steps}}}\n")
+    long.write_text(f"prior: {{n_steps: {n_steps}}}\n{NO_GPU}")
     study.run(*training.arguments, "--", PRIOR, cluster=False)
     (study.results / "prior/seed-0").rename(study.folder / "straight")
     return training
