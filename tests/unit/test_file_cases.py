@@ -482,7 +482,7 @@ def test_a_full_disk_fails_the_job(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(tmp_path / "out")]
     if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only the superuser can mount a small disk")
+        pytest.skip("a real full disk is a small tmpfs, which only root may mount")
     try:
         with pytest.raises(MachineError, match="No space left on device"):
             preprocessed(tmp_path, values(INTEGERS), n_workers=1)

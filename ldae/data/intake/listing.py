@@ -50,7 +50,8 @@ class ListingReader:
     ) -> None:
         self.bids_dir, self.intake, self.findings = bids_dir, intake, findings
         self.path = bids_dir / str(intake.table)
-        self.pattern = next((p for p in (intake.columns.get(Field.PATH, ""),) if "{" in p), "")
+        path = intake.columns.get(Field.PATH, "")
+        self.pattern = path if "{" in path else ""
         """Names of the files, with columns in braces and wildcards; empty for a column of paths."""
         if not self.path.is_file():
             raise InputError(self.path, "there is no such table", "Correct cohort.table")
