@@ -25,7 +25,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ldae.data.addresses import labels_of, scan_name
-from ldae.data.intake.cells import AgeReader, DiagnosisReader
+from ldae.data.intake.cells import Reading
 from ldae.data.intake.copies import checksum, compare_contents, find_copies
 from ldae.data.intake.images import Folder, list_folders, natural
 from ldae.data.intake.listing import ListingReader
@@ -235,17 +235,16 @@ class _Source(NamedTuple):
 
 def _collect(bids_dir: Path, intake: Intake, findings: Findings) -> pd.DataFrame:
     """All scans without names and checksums; faults are noted."""
-    ages, diagnoses = AgeReader(intake.ages), DiagnosisReader(intake.diagnoses)
-    read = _read_folders if intake.table is None else _read_listing
-    found = read(bids_dir, intake, ages, diagnoses, findings)
+    reading = Reading(bids_dir, intake, findings)
+    found = _read_folders(reading) if intake.table is None else _read_listing(reading)
     participants = found.participants.by_label
     visits = [
         Visits(one, found.sessions[one.subject], participants[one.subject], intake, findings)
         for one in found.folders
         if one.subject in participants
     ]
-    ages.check(findings)
-    diagnoses.check(bids_dir, findings)
+    reading.ages.check(findings)
+    reading.diagnoses.check(bids_dir, findings)
     _check_columns(found.participants, found.columns, intake, findings.faults)
     if not visits:
         findings.faults.stop(bids_dir)
@@ -257,21 +256,16 @@ def _collect(bids_dir: Path, intake: Intake, findings: Findings) -> pd.DataFrame
     return scans.sort_values(["subject", "months", "session"], ignore_index=True)
 
 
-def _read_folders(
-    bids_dir: Path,
-    intake: Intake,
-    ages: AgeReader,
-    diagnoses: DiagnosisReader,
-    findings: Findings,
-) -> _Source:
+def _read_folders(reading: Reading) -> _Source:
     """Tables and images of a BIDS folder."""
-    table = read_participants(bids_dir, intake, ages, diagnoses, findings)
+    bids_dir, intake, findings = reading.bids_dir, reading.intake, reading.findings
+    table = read_participants(reading)
     folders = list(list_folders(bids_dir, intake, findings))
     if not folders:
         raise _no_scan(bids_dir, "Expected sub-*/[ses-*/]anat/*_T1w.nii.gz", findings)
     participants = match_folders(table, (folder.subject for folder in folders), intake, findings)
     rated = Field.DIAGNOSIS not in table.table.places
-    reader = SessionReader(bids_dir, intake, ages, diagnoses, rated, findings)
+    reader = SessionReader(reading, rated)
     sessions = {
         folder.subject: reader.read(folder)
         for folder in folders
@@ -280,18 +274,14 @@ def _read_folders(
     return _Source(participants, folders, sessions, reader.columns)
 
 
-def _read_listing(
-    bids_dir: Path,
-    intake: Intake,
-    ages: AgeReader,
-    diagnoses: DiagnosisReader,
-    findings: Findings,
-) -> _Source:
+def _read_listing(reading: Reading) -> _Source:
     """A table of scans."""
-    reader = ListingReader(bids_dir, intake, ages, diagnoses, findings)
+    findings = reading.findings
+    reader = ListingReader(reading)
     if not reader.folders:
-        raise _no_scan(bids_dir, "Correct the column of paths", findings)
-    match_folders(reader.everybody, reader.images, intake, findings)  # notes who has no scan
+        raise _no_scan(reading.bids_dir, "Correct the column of paths", findings)
+    # notes who has no scan
+    match_folders(reader.everybody, reader.images, reading.intake, findings)
     return _Source(reader.everybody, reader.folders, reader.sessions, set())
 
 

@@ -17,7 +17,7 @@ from ldae.data.intake.names import (
     SEXES,
 )
 from ldae.data.intake.notices import Findings, Kind, paste
-from ldae.data.intake.settings import Words
+from ldae.data.intake.settings import Intake, Words
 
 BASELINE_LABELS = frozenset({"bl", "baseline", "base", "screening", "sc"})
 # A number with its unit. One without may be months or count the visits, and is not read; but for
@@ -274,3 +274,30 @@ def propose(words: Iterable[str], patient: str = "AD", control: str = "CN") -> d
 def _plain(word: str) -> str:
     number = read_number(word)
     return word.strip().lower() if number is None else f"{number:g}"
+
+
+@dataclass
+class Reading:
+    """The reading of one cohort: what every table of it is read with.
+
+    Attributes
+    ----------
+    bids_dir
+        Folder of the cohort.
+    intake
+        How it is read.
+    findings
+        Faults and notices are added here.
+    ages, diagnoses
+        Read ages and the words for diagnoses.
+    """
+
+    bids_dir: Path
+    intake: Intake
+    findings: Findings
+    ages: AgeReader = field(init=False)
+    diagnoses: DiagnosisReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ages = AgeReader(self.intake.ages)
+        self.diagnoses = DiagnosisReader(self.intake.diagnoses)

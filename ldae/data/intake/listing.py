@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ldae.data.intake.cells import AgeReader, DiagnosisReader, Place, SexReader
+from ldae.data.intake.cells import Place, Reading, SexReader
 from ldae.data.intake.images import Folder, Image, why_unreadable
 from ldae.data.intake.names import BASELINE_AGES, LISTING_COLUMNS, Field, normal_name
-from ldae.data.intake.notices import Findings, Kind
+from ldae.data.intake.notices import Kind
 from ldae.data.intake.participants import Participant, Participants, note_encoding
-from ldae.data.intake.settings import LAST, Intake
+from ldae.data.intake.settings import LAST
 from ldae.data.intake.tables import Table, missing_column, read_table
 from ldae.data.intake.visits import Session, SessionReader, Source
 from ldae.errors import InputError
@@ -25,14 +25,8 @@ class ListingReader:
 
     Parameters
     ----------
-    bids_dir
-        Folder of the cohort, below which the scans lie.
-    intake
-        How it is read; `table` is the path of the table below the folder.
-    ages, diagnoses
-        Read ages and the words for diagnoses.
-    findings
-        Faults and notices are added here.
+    reading
+        Of the cohort, below whose folder the scans and the table lie.
 
     Raises
     ------
@@ -40,14 +34,8 @@ class ListingReader:
         If there is no table, or it has no column of participants or paths.
     """
 
-    def __init__(
-        self,
-        bids_dir: Path,
-        intake: Intake,
-        ages: AgeReader,
-        diagnoses: DiagnosisReader,
-        findings: Findings,
-    ) -> None:
+    def __init__(self, reading: Reading) -> None:
+        bids_dir, intake, findings = reading.bids_dir, reading.intake, reading.findings
         self.bids_dir, self.intake, self.findings = bids_dir, intake, findings
         self.path = bids_dir / str(intake.table)
         path = intake.columns.get(Field.PATH, "")
@@ -55,7 +43,7 @@ class ListingReader:
         """Names of the files, with columns in braces and wildcards; empty for a column of paths."""
         if not self.path.is_file():
             raise InputError(self.path, "there is no such table", "Correct cohort.table")
-        self.rows = SessionReader(bids_dir, intake, ages, diagnoses, False, findings)
+        self.rows = SessionReader(reading, rated=False)
         self.table = self._read_table()
         self.participants: dict[str, Participant] = {}
         self.names: dict[str, str] = {}

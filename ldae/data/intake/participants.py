@@ -6,9 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from ldae.data.intake.cells import AgeReader, DiagnosisReader, Place, SexReader
+from ldae.data.intake.cells import Place, Reading, SexReader
 from ldae.data.intake.names import PARTICIPANT_COLUMNS, SCAN_AGES, Field, normal_name
 from ldae.data.intake.notices import Findings, Kind, paste
 from ldae.data.intake.settings import Intake
@@ -56,13 +55,7 @@ def with_prefix(label: str, prefix: str) -> str:
     return label if label.startswith(prefix) else prefix + label
 
 
-def read_participants(
-    bids_dir: Path,
-    intake: Intake,
-    ages: AgeReader,
-    diagnoses: DiagnosisReader,
-    findings: Findings,
-) -> Participants:
+def read_participants(reading: Reading) -> Participants:
     """Participants of ``participants.tsv``.
 
     Raises
@@ -70,6 +63,7 @@ def read_participants(
     InputError
         If the table is missing, is no table, or has no column of participants.
     """
+    bids_dir, intake, findings = reading.bids_dir, reading.intake, reading.findings
     path = bids_dir / TABLE
     if not path.is_file():
         tables = sorted(one.name for one in bids_dir.glob("*.[ct]sv"))
@@ -94,7 +88,7 @@ def read_participants(
             continue
         subject = with_prefix(cells[Field.SUBJECT], "sub-")
         place = Place(path, line, subject)
-        one = _read_row(cells, table, place, ages, sexes, diagnoses, findings)
+        one = _read_row(cells, table, place, sexes, reading)
         if subject in participants:
             _compare(participants[subject], one, place, findings)
         else:
@@ -113,17 +107,15 @@ def _read_row(
     cells: dict[Field, str],
     table: Table,
     place: Place,
-    ages: AgeReader,
     sexes: SexReader,
-    diagnoses: DiagnosisReader,
-    findings: Findings,
+    reading: Reading,
 ) -> Participant:
     """One row; what is not known or at fault is None or empty."""
     age = diagnosis = None
     if text := cells.get(Field.AGE):
-        age = ages.read(text, place, findings)
+        age = reading.ages.read(text, place, reading.findings)
     if text := cells.get(Field.DIAGNOSIS):
-        diagnosis = diagnoses.read(text)
+        diagnosis = reading.diagnoses.read(text)
     sex = sexes.read(cells[Field.SEX]) if Field.SEX in cells else ""
     at_scan = normal_name(table.places.get(Field.AGE, "")) in SCAN_AGES
     site = cells.get(Field.SITE, "")

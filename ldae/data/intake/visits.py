@@ -12,14 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 
 from ldae.data.intake.cells import (
     AGE_LIMIT,
     DAYS_PER_MONTH,
-    AgeReader,
-    DiagnosisReader,
     Place,
+    Reading,
     date_of_label,
     months_between,
     months_of_label,
@@ -69,29 +67,16 @@ class SessionReader:
 
     Parameters
     ----------
-    bids_dir
-        Folder of the cohort.
-    intake
-        How it is read.
-    ages, diagnoses
-        Read ages and the words for diagnoses.
+    reading
+        Of the cohort.
     rated
         Whether the dementia rating is read as a diagnosis.
-    findings
-        Faults and notices are added here.
     """
 
-    def __init__(
-        self,
-        bids_dir: Path,
-        intake: Intake,
-        ages: AgeReader,
-        diagnoses: DiagnosisReader,
-        rated: bool,
-        findings: Findings,
-    ) -> None:
-        self.bids_dir, self.intake, self.findings = bids_dir, intake, findings
-        self.ages, self.diagnoses = ages, diagnoses
+    def __init__(self, reading: Reading, rated: bool) -> None:
+        self.bids_dir, self.intake = reading.bids_dir, reading.intake
+        self.findings = reading.findings
+        self.ages, self.diagnoses = reading.ages, reading.diagnoses
         self.names = dict(SESSION_COLUMNS)
         if rated:
             self.names[Field.DIAGNOSIS] = (*self.names[Field.DIAGNOSIS], DEMENTIA_RATING)
