@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,11 @@ from ldae.errors import InputError
 
 # Timeout for queries to the scheduler, seconds.
 QUERY_SECONDS = 60.0
+
+# A cancelled job is listed as "completing" until its processes have ended and the epilog has run:
+# KillWait (30 seconds by default) and some more.
+COMPLETING_SECONDS = 120.0
+POLL_SECONDS = 2.0
 
 
 def process_rank() -> int:
@@ -117,6 +123,29 @@ def left_jobs(folder: Path) -> list[LeftJob]:
     return found
 
 
+def remaining_jobs(folder: Path, patience: float = COMPLETING_SECONDS) -> list[LeftJob]:
+    """Jobs that run the workflow in `folder` and do not end by themselves in a short time.
+
+    Parameters
+    ----------
+    folder
+        Working folder of the workflow.
+    patience
+        Seconds to wait for jobs that are only completing.
+
+    Raises
+    ------
+    InputError
+        If SLURM does not answer.
+    """
+    end = time.monotonic() + patience
+    jobs = left_jobs(folder)
+    while jobs and all(job.state == "completing" for job in jobs) and time.monotonic() < end:
+        time.sleep(POLL_SECONDS)
+        jobs = left_jobs(folder)
+    return jobs
+
+
 def check_cluster(folder: Path) -> None:
     """Check before a run that SLURM is available and has no jobs of an earlier run.
 
@@ -137,7 +166,7 @@ def check_cluster(folder: Path) -> None:
             f"{' and '.join(missing)} cannot be found on this machine",
             "Run this command on a login node of the cluster, or leave out --profile slurm.",
         )
-    jobs = left_jobs(folder)
+    jobs = remaining_jobs(folder)
     if jobs:
         numbers = " ".join(job.number for job in jobs)
         names = ", ".join(f"{job.rule} ({job.number}, {job.state})" for job in jobs)

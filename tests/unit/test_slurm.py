@@ -42,6 +42,24 @@ def test_scheduler_without_an_answer_is_an_error(
     assert slurm.end_time() is None, "without an answer the job has no end time"
 
 
+def test_completing_job_is_waited_for(
+    squeue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.01)
+    asked = tmp_path / "asked"
+    line = f"5|COMPLETING|{tmp_path}|rule_train_prior"
+    answer(squeue, f"test -e {asked} || echo '{line}'; touch {asked}")
+    assert slurm.remaining_jobs(tmp_path) == []
+
+
+def test_job_that_does_not_end_is_reported(squeue: Path, tmp_path: Path) -> None:
+    place = f"{tmp_path}|rule_train_prior"
+    answer(squeue, f"echo '5|COMPLETING|{place}'; echo '6|RUNNING|{place}'")
+    assert [job.number for job in slurm.remaining_jobs(tmp_path)] == ["5", "6"]
+    answer(squeue, f"echo '5|COMPLETING|{place}'")
+    assert [job.number for job in slurm.remaining_jobs(tmp_path, patience=0)] == ["5"]
+
+
 def test_end_time_is_read_from_squeue(squeue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_END_TIME", "")
     answer(squeue, "echo 2024-05-31T10:00:00")
