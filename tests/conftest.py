@@ -1,5 +1,6 @@
 """Helpers for tests that run the workflow."""
 
+import json
 import os
 import re
 import shutil
@@ -9,8 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from filelock import FileLock
 from tiny_study import TinyStudy
+
+from ldae.methods import NETWORKS
 
 # A GPU rounds differently from the processor on which reference results were computed.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -21,6 +25,8 @@ PARTS = ["ldae", "rules", "scripts", "schemas", "envs", "profiles", "resources",
 BUILT = ("__pycache__", "*.sif", "*.log", "digests.tsv")
 
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+# Training of networks that the micro study does not name.
+BRIEF = {"batch_size": 4, "n_steps": 4, "n_validations": 2}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,13 +38,22 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["SLURM_CONF"] = os.devnull
 
 
+def micro_settings() -> str:
+    """Settings of the micro study; networks that it does not name are trained as shortly."""
+    text = (ROOT / "tests/workflow/micro.yaml").read_text(encoding="utf-8")
+    others = sorted(
+        {network.name for network in NETWORKS if network.look} - set(yaml.safe_load(text))
+    )
+    return text + "".join(f"{name}: {json.dumps(BRIEF)}\n" for name in others)
+
+
 def copy_workflow(folder: Path) -> Path:
     """Copy the workflow without results into a folder, to be run and changed."""
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns(*BUILT))
     for name in ("Snakefile", "config.yaml", "CITATION.cff"):
         shutil.copy(ROOT / name, folder / name)
-    shutil.copy(ROOT / "tests/workflow/micro.yaml", folder / "micro.yaml")
+    (folder / "micro.yaml").write_text(micro_settings(), encoding="utf-8")
     (folder / "slurm").symlink_to("profiles/slurm")
     return folder
 

@@ -693,8 +693,9 @@ def test_a_moved_module_re_runs_nothing(old: str, new: str, tmp_path: Path) -> N
     assert repository.digests() == before
 
 
-TRAININGS = {"train_autoencoder", "train_prior", "train_ldae", "train_ldae_joint",
-             "train_voxel_dae", "train_supervised", "train_residual"}  # fmt: skip
+TRAININGS = {
+    "train_autoencoder", *(f"train_{network.name}" for network in NETWORKS if network.look),
+}  # fmt: skip
 SLICED = {"figure_cohort", "figure_edit_maps", "figure_interpolation_sequence",
           "figure_manipulation", "figure_reconstruction", "figure_stochastic"}  # fmt: skip
 MULTISTEP = {"evaluate_reconstruction", "interpolate_gaps", "manipulate_attribute",

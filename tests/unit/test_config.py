@@ -234,7 +234,7 @@ MISTAKES = {
         {"prior": {"channels": [48, 48], "attention_levels": [False, True]}},
         "not a multiple of the prior's reduction 16",
     ),
-    "grid, voxel DAE": ({"voxel_dae": {"patch_size": 3}}, "voxel DAE's reduction 6"),
+    "grid, voxel DAE": ({"voxel_dae": {"patch_size": 3}}, "voxel dae's reduction 6"),
     "grid, discriminator": (
         {"autoencoder": {"discriminator_patch_size": 3}}, "discriminator's patch size 3"
     ),

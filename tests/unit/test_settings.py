@@ -96,11 +96,42 @@ def test_comments_are_made_and_the_order_is_kept(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "gone",
+    [
+        r"  ema_decay.*\n",
+        r"residual: (.*\n)(  .*\n)+",
+        r"prior: (.*\n)(  .*\n)+",
+        r", interpolation: 4",
+        r"  paper_windows:.*\n(    .*\n)*",
+        r"ablations: .*\n",
+    ],
+)
+def test_a_setting_that_config_lacks_is_added_where_it_belongs(repository: Path, gone: str) -> None:
+    file = repository / CONFIG
+    text = file.read_text(encoding="utf-8")
+    shorter, n = re.subn(gone, "", text, count=1)
+    assert n == 1
+    file.write_text(shorter, encoding="utf-8")
+    assert command(repository, "--check") == 1
+    assert command(repository) == 0
+    made = file.read_text(encoding="utf-8")
+    assert yaml.safe_load(made) == yaml.safe_load(text)
+    lines = iter(made.splitlines())
+    kept = [line for line in shorter.splitlines() if "{reconstruction" not in line]
+    assert all(line in lines for line in kept), "other lines stay as they are"
+    assert command(repository, "--check") == 0
+
+
+@pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (r"  ema_decay.*\n", "", r"prior.ema_decay is missing. Add the line ema_decay: 0.99"),
+        (
+            r"  n_timesteps.*\n",
+            "",
+            r"diffusion.n_timesteps is missing. Add the line n_timesteps: 1000",
+        ),
         (r"dropout: 0.1", "dropout: 0.2", r"prior.dropout is 0.2, and the default is 0.1"),
-        (r"  n_res_blocks: 1", "  n_blocks: 1", r"autoencoder.n_res_blocks is missing"),
+        (r"  n_res_blocks: 1", "  n_blocks: 1", r"unknown key autoencoder.n_blocks"),
         (r"^study: ", "mine: 3\nstudy: ", r"unknown key mine. Take it out"),
     ],
 )

@@ -21,32 +21,28 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ldae.data.volumes import VolumeStore
+from ldae.methods import NETWORKS
 from ldae.models.latents import encode_latents, measure_latent_scale
 from ldae.networks.autoencoder import Autoencoder
-from ldae.training.autoencoder import train_autoencoder
-from ldae.training.diffusion import train_ldae, train_prior, train_voxel_dae
+from ldae.references import resolve
 from ldae.training.job import TrainingData, TrainingJob
-from ldae.training.joint import train_ldae_joint
-from ldae.training.residual import train_residual
-from ldae.training.supervised import train_supervised
+from ldae.workflow.settings.study import StudySettings
 
-TRAININGS = {
-    "autoencoder": train_autoencoder, "prior": train_prior, "ldae": train_ldae,
-    "ldae_joint": train_ldae_joint, "voxel_dae": train_voxel_dae, "supervised": train_supervised,
-    "residual": train_residual,
-}  # fmt: skip
+TRAININGS = {"autoencoder": "ldae.training.autoencoder:train_autoencoder"} | {
+    network.name: network.train for network in NETWORKS if network.look
+}
 STAGES = tuple(TRAININGS)
 DIFFUSION = {"n_timesteps": 50, "beta_start": 1e-4, "beta_end": 0.2}
-COMMON: dict[str, Any] = {
-    "learning_rate": 1e-3, "n_steps": 6, "n_validations": 3, "batch_size": 4, "micro_batch": None,
-}  # fmt: skip
-AUTOENCODER: dict[str, Any] = COMMON | {
+AUTOENCODER: dict[str, Any] = {
     "patch_size": 2, "channels": [8, 16], "n_res_blocks": 1, "latent_channels": 3,
     "norm_groups": 4,
     "kl_weight": 1e-6, "spectral_weight": 0.1, "perceptual_weight": 0.0,
     "perceptual_weights_file": None, "adversarial_weight": 0.05, "adversarial_start": 2,
     "discriminator_patch_size": 1, "discriminator_channels": 8, "discriminator_layers": 1,
     "discriminator_learning_rate": 1e-3, "z_score_input": True, "pca_initialisation": False,
+}  # fmt: skip
+AVERAGED: dict[str, Any] = {
+    "learning_rate": 1e-3, "n_steps": 6, "n_validations": 3, "batch_size": 4, "ema_decay": 0.9,
 }  # fmt: skip
 UNET: dict[str, Any] = {
     "channels": [8, 16], "attention_levels": [False, True], "n_res_blocks": 1, "dropout": 0.0,
@@ -56,8 +52,12 @@ JOINT: dict[str, Any] = {
     "n_components": 6, "temporal_scores": True, "other_visit": True, "encoder_width": 8,
     "window_mm": 4, "stride_mm": 2, "n_bins": 4,
 }  # fmt: skip
-AVERAGED: dict[str, Any] = COMMON | {"ema_decay": 0.9}
 RESIDUAL = {"patch_size": 2, "channels": 8, "n_blocks": 1}
+OWN: dict[str, dict[str, Any]] = {
+    "autoencoder": AUTOENCODER, "ldae_joint": JOINT, "voxel_dae": {"patch_size": 2},
+    "residual": RESIDUAL,
+}  # fmt: skip
+"""What else a section has on toy data; others have their defaults."""
 ENCODER: dict[str, Any] = {
     "backbone": "slices", "slab": 4, "dim_y": 8, "depths": [1], "widths": [8], "patch_size": 4,
     "n_heads": 2, "pretrained": None, "z_score_input": True,
@@ -97,16 +97,9 @@ def read_store(folder: Path) -> VolumeStore:
 
 def sections_of(stage: str, **changes: Any) -> dict[str, dict[str, Any]]:
     """Settings that the training of a stage reads, by section."""
-    averaged = AVERAGED | changes
-    own = {
-        "autoencoder": AUTOENCODER | changes,
-        "prior": UNET | averaged,
-        "ldae": averaged | {"snr_gamma": 0.1},
-        "ldae_joint": UNET | averaged | JOINT,
-        "voxel_dae": UNET | averaged | {"patch_size": 2},
-        "residual": RESIDUAL | averaged,
-        "supervised": averaged,
-    }[stage]
+    defaults = getattr(StudySettings(), stage).model_dump()
+    small = {key: value for key, value in (UNET | AVERAGED).items() if key in defaults}
+    own = defaults | small | OWN.get(stage, {}) | changes
     cohort = {"diagnoses": {"patient": "AD", "control": "CN"}}
     common = {"encoder": ENCODER, "diffusion": DIFFUSION, "grid": {"spacing_mm": 1.0}}
     return common | {"cohort": cohort, stage: own}
@@ -127,7 +120,7 @@ def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
         checkpoint_minutes=changes.pop("checkpoint_minutes", 60),
         code="toy",
     )
-    training = TRAININGS[stage]
+    training = resolve(TRAININGS[stage])
     training(data, sections_of(stage, **changes), job)
 
 

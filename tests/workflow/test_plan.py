@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from conftest import run_snakemake
 
+from ldae.conclusions.registry import TABLES
+from ldae.figures.registry import FIGURES
+from ldae.methods import METHODS, NETWORKS, Codes, Methods
+
 pytestmark = pytest.mark.workflow
 
 
@@ -49,18 +53,21 @@ def tabulated(output: str) -> set[str]:
     return set(re.findall(r"Making the table (\w+)", output))
 
 
-SCORED = {"reconstruction", "stochastic", "manipulation", "interpolation"}
-CONCLUDED = {"probes", "comparisons", "claims", "verdicts"}
+MEASURED = {"volumes", "throughput"}
+"""Tables that the rules of their measurements make."""
+ALL_TABLES = {table.name for table in TABLES if not table.asked_by} - MEASURED
+CODED = Methods(METHODS).coded()
+ENCODERS = [network.name for network in NETWORKS if network.encoder]
 
 
 def test_default_study(plan_folder):
     done = run_snakemake(plan_folder, "-n")
     jobs = planned(done.stdout)
     assert done.returncode == 0, done.stderr
-    assert jobs["fit_probe"] == 10 and jobs["render_true_effects"] == 1
-    assert jobs["plot_figure"] == len(drawn(done.stdout)) == 18
+    assert jobs["fit_probe"] == len(CODED) and jobs["render_true_effects"] == 1
+    assert jobs["plot_figure"] == len(drawn(done.stdout)) == len(FIGURES)
     assert {"manipulation_age", "manipulation_ad_vs_cn", "roc", "age"} <= drawn(done.stdout)
-    assert tabulated(done.stdout) == SCORED | CONCLUDED
+    assert tabulated(done.stdout) == ALL_TABLES
     assert "Left out" not in done.stdout
 
 
@@ -80,15 +87,16 @@ def test_what_is_trained_is_trained_once_per_seed_and_shared_where_it_is_the_sam
     jobs = planned(done.stdout)
     assert jobs["simulate_cohort"] == jobs["split_subjects"] == 1
     assert jobs["train_autoencoder"] == jobs["encode_latents"] == jobs["fit_voxel_pca"] == 1
-    # Seven networks, three ablations, and one more prior for the ablation that changes it.
-    assert jobs["train_network"] == 3 * (7 + 3 + 1)
-    assert jobs["encode_semantics"] == 3 * 8
-    assert jobs["fit_probe"] == 3 * 8 + 5
+    # All networks, three ablations, and one more prior for the ablation that changes it.
+    assert jobs["train_network"] == 3 * (len(NETWORKS) + 3 + 1)
+    assert jobs["encode_semantics"] == 3 * (len(ENCODERS) + 3)
+    seeded, shared = (len(CODED.coded(codes)) for codes in (Codes.SEEDED, Codes.SHARED))
+    assert jobs["fit_probe"] == 3 * (seeded + 3) + shared
     for rule in ("reconstruction", "gaps", "attribute"):
         (name,) = [job for job in jobs if job.endswith(f"_{rule}")]
         assert jobs[name] == 3, name
     assert jobs["vary_stochastic"] == 3 and jobs["measure_throughput"] == 1
-    assert tabulated(done.stdout) == SCORED | CONCLUDED | {"ablations"}
+    assert tabulated(done.stdout) == ALL_TABLES | {"ablations"}
     assert "results/prior_of_ldae_plain_prior/seed-4/model.safetensors" in done.stdout
     assert "results/prior_of_ldae_small_code" not in done.stdout
     assert "results/codes/voxel_pca/shared.npy" in done.stdout

@@ -180,28 +180,17 @@ def _sampler_steps(study: StudySettings) -> Iterator[tuple[tuple[Key, ...], int]
 
 def _grid(study: StudySettings) -> Iterator[Fault]:
     """Axes of the grid that a network cannot divide."""
-    for name, factor in _reductions(study).items():
+    latent = study.autoencoder.reduction(1)
+    factors = {
+        f"{name.replace('_', ' ')}'s reduction": getattr(study, name).reduction(latent)
+        for name in TRAININGS
+    }
+    factors["discriminator's patch size"] = study.autoencoder.discriminator_patch_size
+    for name, factor in factors.items():
         for size in study.grid.shape:
             if size % factor:
                 problem = f"{size} is not a multiple of the {name} {factor}"
                 yield Fault(("grid", "shape"), problem, f"Choose multiples of {factor}")
-
-
-def _reductions(study: StudySettings) -> dict[str, int]:
-    """By how much each network shrinks an axis of the grid: every axis must be a multiple of it."""
-
-    def halvings(channels: Sequence[int]) -> int:
-        return int(2 ** (len(channels) - 1))
-
-    latent = study.autoencoder.patch_size * halvings(study.autoencoder.channels)
-    return {
-        "autoencoder's reduction": latent,
-        "discriminator's patch size": study.autoencoder.discriminator_patch_size,
-        "prior's reduction": latent * halvings(study.prior.channels),
-        "joint LDAE's reduction": latent * halvings(study.ldae_joint.channels),
-        "voxel DAE's reduction": study.voxel_dae.patch_size * halvings(study.voxel_dae.channels),
-        "residual's patch size": study.residual.patch_size,
-    }
 
 
 def _divided(study: StudySettings) -> Iterator[Fault]:

@@ -250,3 +250,13 @@ class Quality(Section):
         None, "Path of masks to compare with, written like preprocessing.mask_pattern. "
         "Their Dice overlap with the study's masks is reported and excludes nothing.",
     )  # fmt: skip
+
+
+class CohortSections(Section):
+    """The sections of the scans: who they are of, and how they are prepared."""
+
+    cohort: Cohort = Field(default_factory=Cohort)
+    split: Split = Field(default_factory=Split)
+    grid: Grid = Field(default_factory=Grid)
+    preprocessing: Preprocessing = Field(default_factory=Preprocessing)
+    quality: Quality = Field(default_factory=Quality)

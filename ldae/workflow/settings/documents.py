@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, cast
 import yaml
 
 from ldae.errors import InputError
-from ldae.workflow.settings.files import read_nodes, spell
+from ldae.workflow.settings.completion import completed
+from ldae.workflow.settings.files import LOADER, read_nodes, spell
 from ldae.workflow.settings.study import StudySettings
 from ldae.workflow.settings.wording import (
     Schema,
@@ -47,7 +48,7 @@ def make_documents(folder: Path) -> dict[Path, str]:
     Raises
     ------
     InputError
-        If a setting is missing in ``config.yaml``, is unknown, or has not its default.
+        If ``config.yaml`` has an unknown setting, or one that has not its default.
     """
     return {SCHEMA: schema_text(), CONFIG: commented(folder / CONFIG), PAGE: reference_page()}
 
@@ -85,18 +86,21 @@ class _Line(NamedTuple):
 
 
 def commented(path: Path) -> str:
-    """``config.yaml`` with every comment behind a setting made again.
+    """``config.yaml`` with the settings that it lacks, and with all comments made again.
 
     Lines that are nothing but a comment are kept.
 
     Raises
     ------
     InputError
-        If a setting is missing, is unknown, or has not its default, or a comment is too long.
+        If the file is not YAML, a setting is unknown or has not its default, the first setting of a
+        section is missing, or a comment is too long.
     """
-    root = read_nodes(path)
-    text = path.read_text(encoding="utf-8")
-    _check_values(path, yaml.safe_load(text), StudySettings().model_dump(), ())
+    read_nodes(path)
+    defaults = StudySettings().model_dump()
+    text = completed(path.read_text(encoding="utf-8"), defaults)
+    _check_values(path, yaml.safe_load(text), defaults, ())
+    root = yaml.compose(text, LOADER)
     lines = text.splitlines()
     for line in _commented_lines(root, json_schema(), ()):
         setting = lines[line.number][: line.column]

@@ -17,6 +17,7 @@ from ldae.workflow.settings.types import (
     setting,
 )
 
+AblationName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Window = Annotated[int, Field(ge=2)]
 SamplerSteps = Annotated[Count, Field(description="Sampler steps, each way.")]
 ScansMeasured = Annotated[
@@ -204,3 +205,15 @@ class Ablation(Section):
     label: Words | None = setting(
         None, "Name in figures. Null makes one of the network's name and the ablation's."
     )
+
+
+class EvaluationSections(Section):
+    """The sections of what trained networks are asked."""
+
+    probes: Probes = Field(default_factory=Probes)
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+    verdicts: Verdicts = Field(default_factory=Verdicts)
+    ablations: dict[AblationName, Ablation] = setting(
+        {}, "Further trainings by name, each with some changed settings. Each gets codes, probes "
+        "and rows in the tables of probes, comparisons and ablations; see studies/ablation.yaml.",
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -84,6 +85,11 @@ class Diffusion(Section):
     beta_end: float = setting(0.02, "Last β.", gt=0, lt=1)
 
 
+def _halvings(widths: Sequence[int]) -> int:
+    """By how much resolution levels shrink an axis: every level but the last halves it."""
+    return int(2 ** (len(widths) - 1))
+
+
 class Training(Section):
     """What every training has; its length is given in steps or in epochs."""
 
@@ -93,6 +99,16 @@ class Training(Section):
     n_steps: Steps
     n_epochs: Epochs = None
     n_validations: Validations = 8
+
+    def reduction(self, latent: int) -> int:
+        """Factor by which the network shrinks an axis of the grid.
+
+        Parameters
+        ----------
+        latent
+            That of the autoencoder's latents.
+        """
+        return 1
 
 
 class AveragedTraining(Training):
@@ -109,6 +125,18 @@ class UNet(Section):
     n_res_blocks: ResBlocks = 1
     norm_groups: NormGroups
     dropout: Dropout = 0.1
+
+    def halvings(self) -> int:
+        """Factor by which its levels shrink an axis."""
+        return _halvings(self.channels)
+
+
+class LatentDiffusion(AveragedTraining, UNet):
+    """A diffusion U-Net in latent space."""
+
+    def reduction(self, latent: int) -> int:
+        """Factor by which latent and levels shrink an axis of the grid."""
+        return latent * self.halvings()
 
 
 class Autoencoder(Training):
@@ -149,8 +177,12 @@ class Autoencoder(Training):
     batch_size: BatchSize = 4
     n_steps: Steps = 60
 
+    def reduction(self, latent: int) -> int:
+        """Factor by which it shrinks an axis of the grid: that of its latents."""
+        return self.patch_size * _halvings(self.channels)
 
-class Prior(AveragedTraining, UNet):
+
+class Prior(LatentDiffusion):
     """Unconditional diffusion prior in the latent space."""
 
     channels: Widths = [48]
@@ -210,7 +242,7 @@ class Ldae(AveragedTraining):
     )
 
 
-class LdaeJoint(AveragedTraining, UNet):
+class LdaeJoint(LatentDiffusion):
     """LDAE with encoder and denoiser trained together in latent space; not the paper's."""
 
     window_mm: Positive = setting(
@@ -250,6 +282,10 @@ class VoxelDae(AveragedTraining, UNet):
     n_steps: Steps = 100
     ema_decay: EmaDecay = 0.98
 
+    def reduction(self, latent: int) -> int:
+        """Factor by which patches and levels shrink an axis of the grid."""
+        return self.patch_size * self.halvings()
+
 
 class Supervised(AveragedTraining):
     """The LDAE's encoder, trained with labels."""
@@ -273,3 +309,21 @@ class Residual(AveragedTraining):
     )
     n_steps: Steps = 300
     ema_decay: EmaDecay = 0.98
+
+    def reduction(self, latent: int) -> int:
+        """Factor by which its patches shrink an axis of the grid."""
+        return self.patch_size
+
+
+class NetworkSections(Section):
+    """The sections of the diffusion, the autoencoder and the networks."""
+
+    diffusion: Diffusion = Field(default_factory=Diffusion)
+    autoencoder: Autoencoder = Field(default_factory=Autoencoder)
+    prior: Prior = Field(default_factory=Prior)
+    encoder: Encoder = Field(default_factory=Encoder)
+    ldae: Ldae = Field(default_factory=Ldae)
+    ldae_joint: LdaeJoint = Field(default_factory=LdaeJoint)
+    voxel_dae: VoxelDae = Field(default_factory=VoxelDae)
+    supervised: Supervised = Field(default_factory=Supervised)
+    residual: Residual = Field(default_factory=Residual)

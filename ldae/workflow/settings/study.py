@@ -7,22 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
-from ldae.workflow.settings.cohort import Cohort, Grid, Preprocessing, Quality, Split
-from ldae.workflow.settings.evaluation import Ablation, Evaluation, Probes, Verdicts
-from ldae.workflow.settings.networks import (
-    Autoencoder,
-    Diffusion,
-    Encoder,
-    Ldae,
-    LdaeJoint,
-    Prior,
-    Residual,
-    Supervised,
-    VoxelDae,
-)
+from ldae.workflow.settings.cohort import CohortSections
+from ldae.workflow.settings.evaluation import EvaluationSections
+from ldae.workflow.settings.networks import NetworkSections
 from ldae.workflow.settings.types import Place, Section, Seed, Seeds, Words, setting
-
-AblationName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class PathVars(Section):
@@ -50,8 +38,8 @@ class Gpu(Section):
     )  # fmt: skip
 
 
-class StudySettings(Section):
-    """Everything that decides what a study computes."""
+class General(Section):
+    """What the study is, and where it runs."""
 
     study: str = setting(
         "simulated", "Short name of the study, in tables and the report.", pattern="^[a-z0-9_-]+$"
@@ -76,27 +64,13 @@ class StudySettings(Section):
         [], "Modules (mylab.methods) or files (mine.py) that bring methods of one's own."
     )
     gpu: Gpu = Field(default_factory=Gpu)
-    cohort: Cohort = Field(default_factory=Cohort)
-    split: Split = Field(default_factory=Split)
-    grid: Grid = Field(default_factory=Grid)
-    preprocessing: Preprocessing = Field(default_factory=Preprocessing)
-    quality: Quality = Field(default_factory=Quality)
-    diffusion: Diffusion = Field(default_factory=Diffusion)
-    autoencoder: Autoencoder = Field(default_factory=Autoencoder)
-    prior: Prior = Field(default_factory=Prior)
-    encoder: Encoder = Field(default_factory=Encoder)
-    ldae: Ldae = Field(default_factory=Ldae)
-    ldae_joint: LdaeJoint = Field(default_factory=LdaeJoint)
-    voxel_dae: VoxelDae = Field(default_factory=VoxelDae)
-    supervised: Supervised = Field(default_factory=Supervised)
-    residual: Residual = Field(default_factory=Residual)
-    probes: Probes = Field(default_factory=Probes)
-    evaluation: Evaluation = Field(default_factory=Evaluation)
-    verdicts: Verdicts = Field(default_factory=Verdicts)
-    ablations: dict[AblationName, Ablation] = setting(
-        {}, "Further trainings by name, each with some changed settings. Each gets codes, probes "
-        "and rows in the tables of probes, comparisons and ablations; see studies/ablation.yaml.",
-    )  # fmt: skip
+
+
+class StudySettings(EvaluationSections, NetworkSections, CohortSections, General):
+    """Everything that decides what a study computes.
+
+    Sections are in the order of the bases, from the last to the first.
+    """
 
 
 def study_model(sections: Iterable[str]) -> type[StudySettings]:
