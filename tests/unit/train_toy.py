@@ -50,7 +50,7 @@ UNET: dict[str, Any] = {
 }  # fmt: skip
 JOINT: dict[str, Any] = {
     "n_components": 6, "temporal_scores": True, "other_visit": True, "encoder_width": 8,
-    "window_mm": 4, "stride_mm": 2, "n_bins": 4,
+    "window_mm": 32, "stride_mm": 16, "n_bins": 4,
 }  # fmt: skip
 RESIDUAL = {"patch_size": 2, "channels": 8, "n_blocks": 1}
 OWN: dict[str, dict[str, Any]] = {
@@ -101,7 +101,7 @@ def sections_of(stage: str, **changes: Any) -> dict[str, dict[str, Any]]:
     small = {key: value for key, value in (UNET | AVERAGED).items() if key in defaults}
     own = defaults | small | OWN.get(stage, {}) | changes
     cohort = {"diagnoses": {"patient": "AD", "control": "CN"}}
-    common = {"encoder": ENCODER, "diffusion": DIFFUSION, "grid": {"spacing_mm": 1.0}}
+    common = {"encoder": ENCODER, "diffusion": DIFFUSION, "grid": {"spacing_mm": 8.0}}
     return common | {"cohort": cohort, stage: own}
 
 
