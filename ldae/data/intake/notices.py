@@ -62,7 +62,7 @@ class Faults:
             return
         if len(self.found) == 1:
             raise self.found[0]
-        remedy = "Correct them and start again; nothing has been computed"
+        remedy = "Correct them and start again; nothing has been computed."
         raise CohortError(bids_dir, self.found, remedy)
 
 
