@@ -31,6 +31,8 @@ localrules:
 
 
 onstart:
+    with launch.one_line_errors(config):
+        launch.check_scheduler(workflow)
     launch.seal(Path(results("")), logger)
 
 

@@ -84,6 +84,10 @@ def _squeue(*arguments: str) -> str:
     ).stdout
 
 
+class NoAnswerError(InputError):
+    """SLURM does not answer."""
+
+
 @dataclass(frozen=True)
 class LeftJob:
     """SLURM job of an earlier run that has not ended."""
@@ -103,14 +107,14 @@ def left_jobs(folder: Path) -> list[LeftJob]:
 
     Raises
     ------
-    InputError
+    NoAnswerError
         If SLURM does not answer.
     """
     try:
         answer = _squeue("--me", "--format=%i|%T|%Z|%k")
-    except subprocess.SubprocessError as error:
+    except (OSError, subprocess.SubprocessError) as error:
         reason = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
-        raise InputError(
+        raise NoAnswerError(
             "SLURM",
             f"squeue did not list the running jobs ({reason})",
             "Try again when squeue works.",
@@ -135,7 +139,7 @@ def remaining_jobs(folder: Path, patience: float = COMPLETING_SECONDS) -> list[L
 
     Raises
     ------
-    InputError
+    NoAnswerError
         If SLURM does not answer.
     """
     end = time.monotonic() + patience
@@ -146,8 +150,26 @@ def remaining_jobs(folder: Path, patience: float = COMPLETING_SECONDS) -> list[L
     return jobs
 
 
-def check_cluster(folder: Path) -> None:
-    """Check before a run that SLURM is available and has no jobs of an earlier run.
+def check_commands() -> None:
+    """Check before a run on SLURM that its commands are there.
+
+    Raises
+    ------
+    InputError
+        If one is missing.
+    """
+    missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
+    if missing:
+        raise InputError(
+            "SLURM",
+            f"{' and '.join(missing)} cannot be found on this machine",
+            "Run this command on a login node of the cluster, leave out --profile slurm, or name "
+            "another scheduler's plugin (--executor)",
+        )
+
+
+def check_left_jobs(folder: Path) -> None:
+    """Check before a run that SLURM has no jobs of an earlier run.
 
     Parameters
     ----------
@@ -156,16 +178,11 @@ def check_cluster(folder: Path) -> None:
 
     Raises
     ------
+    NoAnswerError
+        If SLURM does not answer.
     InputError
-        If ``sbatch`` is missing, SLURM does not answer, or jobs of an earlier run have not ended.
+        If jobs of an earlier run have not ended.
     """
-    missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
-    if missing:
-        raise InputError(
-            "SLURM",
-            f"{' and '.join(missing)} cannot be found on this machine",
-            "Run this command on a login node of the cluster, or leave out --profile slurm.",
-        )
     jobs = remaining_jobs(folder)
     if jobs:
         numbers = " ".join(job.number for job in jobs)

@@ -59,10 +59,12 @@ rule read_bids:
 
 rule split_subjects:
     input:
-        scans=rules.read_bids.output.scans,
+        # A real cohort is there: it is split again when the planned split changes.
+        scans=branch(study.simulated, then=rules.read_bids.output.scans, otherwise=[]),
         given=study.given_split,
     output:
         split="<results>/split/split.tsv",
+        visits="<results>/manifest/visits.tsv",
     log:
         text="<results>/logs/split_subjects.log",
     benchmark:
@@ -75,8 +77,10 @@ rule split_subjects:
         mem_mb=memory(2000),
         runtime=minutes(10),
     params:
+        bids_dir=study.bids_dir,
+        reading=study.reading,
+        planned=study.planned_split,
         settings=study.split,
-        keep=not study.simulated,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("split_subjects"),
     message:

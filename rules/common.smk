@@ -41,11 +41,6 @@ IN_PIECES = {**ON_GPU, "micro_batch": config["evaluation"]["micro_batch"]}
 TRAINING = {**ON_GPU, "runtime": TRAINING_MINUTES, "checkpoint_minutes": 10}
 
 
-def training_seed(wildcards):
-    """Seed of one training: its order of the data, initialisation and noise."""
-    return int(wildcards.seed)
-
-
 wildcard_constraints:
     batch="[01]+",
     figure=one_of(plan.drawn),

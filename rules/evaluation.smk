@@ -5,6 +5,7 @@ rule fit_probe:
     input:
         codes="<results>/codes/{method}/{run}.npy",
         index=rules.pack_volumes.output.index,
+        scans=rules.read_bids.output.scans,
     output:
         weights="<results>/probes/{method}/{run}.json",
         predictions="<results>/probes/{method}/{run}.tsv",
@@ -154,6 +155,7 @@ rule manipulate_attribute:
         unpack(study.models("manipulation")),
         unpack(study.edited_codes),
         **MODEL_FILES,
+        scans=rules.read_bids.output.scans,
         regions=rules.measure_region_volumes.output.table,
         edited=rules.choose_edited.output.edited,
         effects=branch(study.simulated, then=rules.render_true_effects.output.effects, otherwise=[]),

@@ -10,6 +10,7 @@ rule train_network:
         sigma=branch(study.in_latents, then=rules.encode_latents.output.sigma, otherwise=[]),
         scale=branch(study.in_latents, then=rules.measure_latent_scale.output.scale, otherwise=[]),
         stands_on=study.stands_on,
+        scans=study.labels,
     output:
         model="<results>/{network}/seed-{seed}/model.safetensors",
         metrics="<results>/{network}/seed-{seed}/metrics.csv",
@@ -31,7 +32,7 @@ rule train_network:
         train=study.training,
         sections=study.sections,
         work_dir=study.checkpoints,
-        seed=training_seed,
+        seed=study.training_seed,
         code=study.training_code,
     message:
         "Training {wildcards.network}, seed {wildcards.seed}"
@@ -62,7 +63,7 @@ rule encode_semantics:
         runtime=minutes(15, per_scan=0.02),
     params:
         encoder=study.encoder,
-        seed=training_seed,
+        seed=study.training_seed,
         code=study.encoder_code,
     message:
         "Encoding every scan into its semantic code ({wildcards.network}, seed {wildcards.seed})"

@@ -35,7 +35,7 @@ rule preprocess_scan:
 
 rule quality_control:
     input:
-        scans=rules.read_bids.output.scans,
+        scans=study.checked_scans,
         batches=expand(rules.preprocess_scan.output.batch, batch=plan.batches),
     output:
         table="<results>/qc/qc.tsv",
@@ -70,7 +70,7 @@ rule quality_control:
 
 rule pack_volumes:
     input:
-        scans=rules.read_bids.output.scans,
+        visits=rules.split_subjects.output.visits,
         split=rules.split_subjects.output.split,
         qc=rules.quality_control.output.table,
         batches=rules.quality_control.input.batches,

@@ -14,7 +14,7 @@ from ldae.workflow.entry import rule_entry
 with rule_entry(snakemake) as run:
     probes, predictions = fit_probes(
         codes=np.load(snakemake.input.codes),
-        index=read_index(Path(snakemake.input.index)),
+        index=read_index(Path(snakemake.input.index), Path(snakemake.input.scans)),
         diagnoses=Diagnoses(**snakemake.params.diagnoses),
         c_grid=snakemake.params.c_grid,
         alpha_grid=snakemake.params.alpha_grid,

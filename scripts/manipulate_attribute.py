@@ -20,7 +20,8 @@ from ldae.statistics.scores import write_scores
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
-    store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
+    files = snakemake.input
+    store = VolumeStore(files.volumes, files.masks, files.index, files.scans)
     methods = Methods.from_params(snakemake.params.methods)
     models = load_models(
         methods=methods.models("manipulation"),

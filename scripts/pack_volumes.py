@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from ldae.data.addresses import Derivative, derivative_paths
-from ldae.data.manifest import read_scans
+from ldae.data.manifest import read_visits
 from ldae.data.splits import read_split
 from ldae.data.volumes import pack_volumes
 from ldae.workflow.entry import rule_entry
@@ -16,7 +16,7 @@ with rule_entry(snakemake) as run:
     passed = qc.loc[qc["status"] == "pass", "scan"]
     run.add_inputs(derivative_paths(preprocessed, passed, Derivative.VOLUME, Derivative.MASK))
     pack_volumes(
-        scans=read_scans(Path(snakemake.input.scans)),
+        scans=read_visits(Path(snakemake.input.visits)),
         split=read_split(Path(snakemake.input.split)),
         qc=qc,
         preprocessed=preprocessed,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ldae.data.addresses import Derivative, derivative_paths, mask_paths
-from ldae.data.manifest import read_scans
+from ldae.data.manifest import read_scans, read_visits
 from ldae.data.partition import read_batches
 from ldae.preprocessing.dataset import describe_dataset, write_description
 from ldae.preprocessing.quality import plot_quality_control, quality_control
@@ -11,17 +11,18 @@ from ldae.preprocessing.quality_page import write_quality_page
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
-    scans = read_scans(Path(snakemake.input.scans))
     bids_dir = Path(snakemake.params.bids_dir)
     preprocessed = Path(snakemake.params.preprocessed)
     reference_masks = snakemake.params.limits["reference_masks"]
+    scans = (read_scans if reference_masks else read_visits)(Path(snakemake.input.scans))
     kinds = [Derivative.SIDECAR, Derivative.PREVIEW]
     kinds += [Derivative.NATIVE_MASK] if reference_masks else []
     run.add_inputs(derivative_paths(preprocessed, scans["scan"], *kinds))
     run.add_inputs(mask_paths(reference_masks, scans, bids_dir))
+    batches = read_batches(map(Path, snakemake.input.batches))
     table = quality_control(
         scans=scans,
-        batches=read_batches(map(Path, snakemake.input.batches)),
+        batches=batches,
         preprocessed=preprocessed,
         limits=snakemake.params.limits,
         bids_dir=bids_dir,
@@ -30,7 +31,7 @@ with rule_entry(snakemake) as run:
     plot_quality_control(table, preprocessed, Path(snakemake.output.overview), run.seed)
     write_quality_page(table, preprocessed, Path(snakemake.output.page))
     write_description(
-        describe_dataset(snakemake.params.study, scans["sha256"], bids_dir),
+        describe_dataset(snakemake.params.study, batches["sha256"], bids_dir),
         Path(snakemake.output.description),
         Path(snakemake.output.ignore),
     )

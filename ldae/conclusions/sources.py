@@ -86,8 +86,8 @@ VOLUMES = Source({"volumes/volumes.npy": ""}, f"{READERS}:array")
 MASKS = Source({"volumes/masks.npy": ""}, f"{READERS}:array")
 """Their brain masks."""
 
-INDEX = Source({"volumes/index.tsv": ""}, "ldae.data.volumes:read_index")
-"""Their index."""
+INDEX = Source({"volumes/index.tsv": "", "manifest/scans.tsv": ""}, "ldae.data.volumes:read_index")
+"""Their index, with labels."""
 
 VOLUME_PAIRS = Source({"volumes/agreement.tsv": "volumes"}, f"{READERS}:plain_table")
 """Measured and reference volumes, scan by scan."""

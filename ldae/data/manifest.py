@@ -14,6 +14,10 @@ from ldae.errors import InputError
 SCAN_COLUMNS: tuple[str, ...] = (
     "scan", "subject", "session", "months", "age", "sex", "diagnosis", "site", "path", "sha256",
 )  # fmt: skip
+LABEL_COLUMNS: tuple[str, ...] = ("age", "sex", "diagnosis", "site")
+"""What participants are besides their visits; only what learns from labels reads them."""
+VISIT_COLUMNS: tuple[str, ...] = ("scan", "subject", "session", "months")
+"""What preprocessing and trainings without labels know of a scan."""
 NUMBER_COLUMNS = ("months", "age")
 # Names of repeated scans that were not taken; a column only of cohorts that have some.
 REPEATS = "repeats"
@@ -114,6 +118,31 @@ def read_scans(path: Path) -> pd.DataFrame:
     return table[list(SCAN_COLUMNS)]
 
 
+def write_visits(scans: pd.DataFrame, path: Path) -> None:
+    """Write a table of scans without labels and without files, sorted by subject and months.
+
+    A corrected label leaves it as it is, byte for byte.
+    """
+    ordered = _in_order(scans)[list(VISIT_COLUMNS)]
+    ordered.to_csv(path, sep="\t", index=False, lineterminator="\n")
+
+
+def read_visits(path: Path) -> pd.DataFrame:
+    """Table of scans that :func:`write_visits` wrote, columns ``VISIT_COLUMNS``.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, or a column is.
+    """
+    table = read_strings(path)
+    missing = [name for name in VISIT_COLUMNS if name not in table.columns]
+    if missing:
+        remedy = "Let the workflow write the table again"
+        raise InputError(path, f"column {', '.join(missing)} is missing", remedy)
+    return table[list(VISIT_COLUMNS)].assign(months=table["months"].astype(float))
+
+
 def write_scans(scans: pd.DataFrame, path: Path) -> None:
     """Write a table of scans, sorted by subject and months.
 
@@ -128,12 +157,16 @@ def write_scans(scans: pd.DataFrame, path: Path) -> None:
     if missing:
         raise InputError(path, f"column {', '.join(missing)} is missing", "Add it before writing")
     _check_scans(scans, path)
-    ordered = scans.sort_values(["subject", "months", "scan"], kind="stable")
+    ordered = _in_order(scans)
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = list(SCAN_COLUMNS)
     if REPEATS in scans.columns and scans[REPEATS].any():
         columns.append(REPEATS)
     ordered[columns].to_csv(path, sep="\t", index=False, lineterminator="\n")
+
+
+def _in_order(scans: pd.DataFrame) -> pd.DataFrame:
+    return scans.sort_values(["subject", "months", "scan"], kind="stable")
 
 
 def _check_scans(scans: pd.DataFrame, path: Path) -> None:

@@ -16,15 +16,14 @@ import numpy as np
 import pandas as pd
 
 from ldae.data.addresses import Derivative, find_derivative
+from ldae.data.manifest import LABEL_COLUMNS, read_scans
 from ldae.data.splits import check_split
 from ldae.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-INDEX_COLUMNS = [
-    "row", "scan", "subject", "session", "months", "age", "sex", "diagnosis", "site", "split",
-]  # fmt: skip
+INDEX_COLUMNS = ["row", "scan", "subject", "session", "months", "split"]
 
 # Scans read at a time where something is gathered from many.
 ROWS_AT_A_TIME = 64
@@ -32,27 +31,44 @@ ROWS_AT_A_TIME = 64
 logger = logging.getLogger(__name__)
 
 
-def read_index(path: Path) -> pd.DataFrame:
+def read_index(path: Path, scans: Path | None = None) -> pd.DataFrame:
     """Index of the packed arrays: one row per scan, in the order of the arrays.
 
     Parameters
     ----------
     path
-        ``index.tsv`` as :func:`pack_volumes` writes it.
+        ``index.tsv`` as :func:`pack_volumes` writes it. It has no labels, so that what does not
+        learn from them stands when one is corrected.
+    scans
+        ``manifest/scans.tsv``, where the labels are wanted.
 
     Returns
     -------
     pandas.DataFrame
-        Columns ``INDEX_COLUMNS``; `months` since the first visit, `age` in years at the scan.
+        Columns ``INDEX_COLUMNS``, with `scans` also ``LABEL_COLUMNS``; `months` since the first
+        visit, `age` in years at the scan.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or `scans` lacks a scan of the index.
     """
-    text = ["scan", "subject", "session", "sex", "diagnosis", "site", "split"]
+    text = ["scan", "subject", "session", "split"]
     index = pd.read_csv(path, sep="\t", dtype=dict.fromkeys(text, str), keep_default_na=False)
     missing = set(INDEX_COLUMNS) - set(index.columns)
     if missing:
         raise InputError(path, f"lacks the columns {sorted(missing)}", "Run rule pack_volumes.")
-    for column in ("months", "age"):
-        index[column] = pd.to_numeric(index[column], errors="coerce")
-    return index
+    index["months"] = pd.to_numeric(index["months"], errors="coerce")
+    return index if scans is None else _with_labels(index, scans)
+
+
+def _with_labels(index: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The index with ``LABEL_COLUMNS`` from a table of scans."""
+    labels = read_scans(path).set_index("scan")[list(LABEL_COLUMNS)]
+    missing = set(index["scan"]) - set(labels.index)
+    if missing:
+        raise InputError(path, f"lacks the scan {min(missing)}", "Run rule read_bids.")
+    return index.join(labels, on="scan")
 
 
 def pack_volumes(
@@ -70,7 +86,7 @@ def pack_volumes(
     Parameters
     ----------
     scans, split, qc
-        Tables of ``manifest/scans.tsv``, ``split/split.tsv`` and ``qc/qc.tsv``.
+        Tables of ``manifest/visits.tsv``, ``split/split.tsv`` and ``qc/qc.tsv``.
     preprocessed
         Data set of the preprocessed scans.
     shape
@@ -129,19 +145,23 @@ class VolumeStore:
     ----------
     volumes_path, masks_path, index_path
         As written by :func:`pack_volumes`.
+    scans_path
+        ``manifest/scans.tsv``, where the labels are wanted.
 
     Attributes
     ----------
     index
-        One row per scan, columns ``INDEX_COLUMNS``.
+        One row per scan, columns ``INDEX_COLUMNS``, with labels also ``LABEL_COLUMNS``.
     volumes
         (N, H, W, D) float16 in [0, 1], memory-mapped, read-only.
     masks
         (N, H, W, D) uint8, memory-mapped, read-only.
     """
 
-    def __init__(self, volumes_path: Path, masks_path: Path, index_path: Path) -> None:
-        self.index = read_index(Path(index_path))
+    def __init__(
+        self, volumes_path: Path, masks_path: Path, index_path: Path, scans_path: Path | None = None
+    ) -> None:
+        self.index = read_index(Path(index_path), None if scans_path is None else Path(scans_path))
         self.volumes: np.ndarray = np.load(volumes_path, mmap_mode="r")
         self.masks: np.ndarray = np.load(masks_path, mmap_mode="r")
         if not len(self.index) == len(self.volumes) == len(self.masks):
@@ -164,7 +184,7 @@ class VolumeStore:
         return np.flatnonzero(self.index["split"].to_numpy() == split)
 
     def digest(self) -> str:
-        """Digest of scans, masks and index (split and labels), to recognise a checkpoint's data."""
+        """Digest of scans, masks, split and labels if any, to recognise a checkpoint's data."""
         content = hashlib.sha256(self.index.to_csv(index=False).encode())
         for array in (self.volumes, self.masks):
             for scan in array:

@@ -25,6 +25,8 @@ class TrainingData:
         The packed scans (:class:`ldae.data.volumes.VolumeStore`).
     mu, sigma, scale
         Their latents (:class:`ldae.data.latents.LatentStore`); None for a network in voxel space.
+    scans
+        Table of scans with labels; None for a network that learns without them.
     stands_on
         Weights of the network on which this one is built, such as a prior; None if there is none.
     """
@@ -35,6 +37,7 @@ class TrainingData:
     mu: Path | None = None
     sigma: Path | None = None
     scale: Path | None = None
+    scans: Path | None = None
     stands_on: Path | None = None
 
     @classmethod
@@ -46,7 +49,7 @@ class TrainingData:
     @cached_property
     def store(self) -> VolumeStore:
         """The packed scans."""
-        return VolumeStore(self.volumes, self.masks, self.index)
+        return VolumeStore(self.volumes, self.masks, self.index, self.scans)
 
     @cached_property
     def latents(self) -> LatentStore:

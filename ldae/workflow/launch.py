@@ -175,6 +175,27 @@ def check_profile(workflow: Workflow, gpus: Mapping[str, Any]) -> None:
                 )
 
 
+def check_scheduler(workflow: Workflow) -> None:
+    """Stop before the first job if jobs go to SLURM and it is not there or does not answer.
+
+    Which plugin submits is known only when Snakemake starts; other plugins look for their own
+    commands.
+
+    Parameters
+    ----------
+    workflow
+        Snakemake's.
+
+    Raises
+    ------
+    InputError
+        If a command of SLURM is missing, or it does not answer.
+    """
+    if workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm":
+        slurm.check_commands()
+        slurm.check_left_jobs(Path.cwd())
+
+
 def seal(results: Path, logger: logging.Logger) -> None:
     """Seal the records of the jobs that ended, and say by which digest they are known."""
     sealed = seal_records(results)
@@ -227,7 +248,8 @@ def _prepare_cluster(workflow: Workflow, logger: logging.Logger) -> None:
         # profiles/default gives this machine's cores to every run; other machines have more
         workflow.global_resources["_cores"] = Resource("_cores", sys.maxsize)
         if not planned_only:
-            slurm.check_cluster(Path.cwd())
+            with contextlib.suppress(slurm.NoAnswerError):  # there may be another scheduler
+                slurm.check_left_jobs(Path.cwd())
 
 
 def _prepare_job(workflow: Workflow, repository: Path) -> None:

@@ -310,6 +310,13 @@ def plan_split(config: Mapping[str, Any], cohort: CohortSummary) -> pd.DataFrame
     return make_split(cohort.scans, settings, seed, kept)
 
 
+def split_digest(config: Mapping[str, Any], cohort: CohortSummary) -> str:
+    """Digest of the visits of a cohort, and of the split that the job will make."""
+    visits = cohort.scans[["scan", "subject", "session", "months"]]
+    table = visits.merge(plan_split(config, cohort), on="subject").sort_values("scan")
+    return hashlib.sha256(table.to_csv(sep="\t", index=False).encode()).hexdigest()[:16]
+
+
 def _plan_tasks(
     cohort: CohortSummary, divided: Divided, diagnoses: Diagnoses, left_out: dict[str, str]
 ) -> list[str]:

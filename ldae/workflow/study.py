@@ -20,6 +20,7 @@ from ldae.workflow.plan import (
     mask_fingerprint,
     plan_study,
     read_notices,
+    split_digest,
     split_settings,
     summarize_cohort,
 )
@@ -140,6 +141,25 @@ class Study:
         """Digest of the files that a batch of a real cohort is preprocessed from."""
         return batch_fingerprint(self.config, wildcards.batch)
 
+    @property
+    def planned_split(self) -> str:
+        """Digest of a real cohort's visits and of the split that they will have.
+
+        A corrected label leaves it as it is, and with it all that is trained without labels.
+        """
+        return "" if self.simulated else split_digest(self.config, self.cohort)
+
+    def labels(self, wildcards: Any) -> str | list[str]:
+        """Table of scans with labels, for a network that learns from them."""
+        needs = self.variant(wildcards).network.needs
+        return self.results("manifest/scans.tsv") if needs is Need.LABELS else []
+
+    @property
+    def checked_scans(self) -> str:
+        """Table of the scans whose quality is checked; with their files if these have masks."""
+        with_files = self.config["quality"]["reference_masks"]
+        return self.results(f"manifest/{'scans' if with_files else 'visits'}.tsv")
+
     def reference_masks(self, wildcards: Any) -> str:
         """Digest of the masks that brain masks are compared with."""
         return mask_fingerprint(self.config, self.config["quality"]["reference_masks"])
@@ -161,6 +181,10 @@ class Study:
     def section(self, name: str) -> dict[str, dict[str, Any]]:
         """One section of the settings, under its name."""
         return {name: self.config[name]}
+
+    def training_seed(self, wildcards: Any) -> int:
+        """Seed of one training: its order of the data, initialisation and noise."""
+        return int(wildcards.seed)
 
     def in_latents(self, wildcards: Any) -> bool:
         """Whether a network is trained on latents."""

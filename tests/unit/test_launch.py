@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ldae.errors import CohortError, InputError
-from ldae.workflow.launch import FAULTS, one_line_errors
+from ldae.workflow.launch import FAULTS, check_scheduler, one_line_errors
 
 
 def test_all_faults_of_a_cohort_are_written(tmp_path: Path) -> None:
@@ -42,3 +43,16 @@ def test_faults_that_cannot_be_written_are_shown_in_part(tmp_path: Path) -> None
     with pytest.raises(SystemExit, match=r"20 faults.* and 10 more\. Correct them$"):
         with one_line_errors(config):
             raise CohortError("cohort", found, "Correct them")
+
+
+@pytest.mark.parametrize("executor", ["slurm", "cluster-generic", "lsf", "kubernetes", "local"])
+def test_commands_of_slurm_are_asked_of_slurm_only(
+    executor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    workflow = SimpleNamespace(executor_plugin=SimpleNamespace(name=executor))
+    if executor != "slurm":
+        check_scheduler(workflow)
+        return
+    with pytest.raises(InputError, match="sbatch and squeue and scancel cannot be found"):
+        check_scheduler(workflow)

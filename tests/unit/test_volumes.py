@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ldae.data.addresses import Derivative, derivative_address
+from ldae.data.manifest import LABEL_COLUMNS, write_scans
 from ldae.data.volumes import INDEX_COLUMNS, VolumeStore, pack_volumes, read_index
 from ldae.errors import InputError
 
@@ -45,6 +46,20 @@ def pack(tmp_path: Path, tables: dict[str, pd.DataFrame], shape: tuple[int, ...]
     pack_volumes(**tables, preprocessed=tmp_path, shape=shape, volumes_path=paths[0],
                  masks_path=paths[1], index_path=paths[2])  # fmt: skip
     return VolumeStore(*paths)
+
+
+def labelled(tmp_path: Path, scans: pd.DataFrame) -> VolumeStore:
+    """The packed scans with the labels of a table."""
+    write_scans(scans, tmp_path / "scans.tsv")
+    return VolumeStore(*(tmp_path / name for name in ("v.npy", "m.npy", "i.tsv", "scans.tsv")))
+
+
+def test_labels_are_joined_by_scan(tmp_path: Path, tables: dict[str, pd.DataFrame]) -> None:
+    assert not set(LABEL_COLUMNS) & set(pack(tmp_path, tables, SHAPE).index.columns)
+    index = labelled(tmp_path, tables["scans"].iloc[::-1]).index
+    assert index["age"].tolist() == [70.0, 65.0] and index["diagnosis"].tolist() == ["AD", "CN"]
+    with pytest.raises(InputError, match="lacks the scan b"):
+        labelled(tmp_path, tables["scans"].iloc[:2])
 
 
 def test_packed_scans_are_the_files(tmp_path: Path, tables: dict[str, pd.DataFrame]) -> None:
@@ -89,12 +104,16 @@ def test_digest_is_of_scans_masks_and_index(
 ) -> None:
     store = pack(tmp_path, tables, SHAPE)
     moved = tables["split"].assign(split=["test", "train"])
+    later = tables["scans"].assign(months=tables["scans"]["months"] + 1)
     older = tables["scans"].assign(age=tables["scans"]["age"] + 1)
     digests = {store.digest()}
-    for other in ({"split": moved}, {"scans": older}):
+    for other in ({"split": moved}, {"scans": later}):
         digests.add(pack(tmp_path, tables | other, SHAPE).digest())
     store = pack(tmp_path, tables, SHAPE)
-    assert store.digest() in digests and len(digests) == 3, "split and labels count"
+    assert store.digest() in digests and len(digests) == 3, "split and months count"
+    with_labels = {labelled(tmp_path, scans).digest() for scans in (tables["scans"], older)}
+    assert len(with_labels) == 2, "labels count where they are read"
+    assert pack(tmp_path, tables | {"scans": older}, SHAPE).digest() == store.digest()
     np.save(tmp_path / "v2.npy", 1 - store.volumes)
     np.save(tmp_path / "m2.npy", 1 - store.masks)
     for volumes, masks in (("v2.npy", "m.npy"), ("v.npy", "m2.npy")):
