@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool3d, avg_pool3d, interpolate
 
+from ldae.data.manifest import LABEL_COLUMNS
 from ldae.data.volumes import INDEX_COLUMNS, VolumeStore
 from ldae.diffusion.schedule import NoiseSchedule, per_sample
 from ldae.models.base import DiffusionAutoencoder
@@ -72,7 +73,8 @@ def make_store(folder: Path, n_subjects: int = 30, n_visits: int = 3) -> VolumeS
             )
     np.save(folder / "volumes.npy", np.array(volumes, np.float16))
     np.save(folder / "masks.npy", np.array(masks, np.uint8))
-    index = pd.DataFrame(rows, columns=INDEX_COLUMNS)
+    columns = [*INDEX_COLUMNS[:-1], *LABEL_COLUMNS, INDEX_COLUMNS[-1]]
+    index = pd.DataFrame(rows, columns=columns)
     index.to_csv(folder / "index.tsv", sep="\t", index=False)
     return VolumeStore(folder / "volumes.npy", folder / "masks.npy", folder / "index.tsv")
 

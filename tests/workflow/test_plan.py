@@ -395,8 +395,8 @@ def test_what_is_missing_is_told_in_one_line(plan_folder, bare_path):
         return done.stderr.rstrip().splitlines()[-1]
 
     assert last_words().startswith("Error: Apptainer: it cannot be found on this machine. ")
-    conda = last_words("--software-deployment-method", "conda")
-    assert conda.startswith("Error: SLURM: sbatch and squeue and scancel cannot be found")
+    modules = last_words("--software-deployment-method", "env-modules")
+    assert modules.startswith("Error: SLURM: sbatch and squeue and scancel cannot be found")
     apptainer = bare_path / "apptainer"
     apptainer.write_text("#!/bin/sh\necho apptainer version 1.4.5\n")
     apptainer.chmod(0o755)

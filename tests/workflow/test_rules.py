@@ -103,7 +103,7 @@ def test_script_uses_what_its_rule_gives(name):
         used = set(re.findall(rf"snakemake\.{directive}\.(\w+)", script))
         if f"snakemake.{directive}.items()" in script:
             used = given
-        idle = given - used - {"code", "seed", "fingerprint"}
+        idle = given - used - {"code", "seed", "fingerprint", "planned"}
         if directive == "input":
             idle -= {"bids"}  # orders read_bids after the simulation; the folder is a param
             idle -= {"starting_weights"}  # the settings name the file
