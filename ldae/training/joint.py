@@ -13,6 +13,7 @@ from ldae.data.latents import LatentStore
 from ldae.diffusion.process import diffuse, noise_loss
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.leakage import note_fitted
+from ldae.networks.anatomical import AnatomicalNetwork
 from ldae.networks.joint import JointNetwork, save_joint_network
 from ldae.training.batches import Batch
 from ldae.training.diffusion import DiffusionTraining, unet_settings
@@ -47,7 +48,7 @@ class JointTraining(DiffusionTraining):
 
     def __init__(
         self,
-        network: JointNetwork,
+        network: JointNetwork | AnatomicalNetwork,
         latents: LatentStore,
         histograms: Tensor,
         settings: dict[str, Any],
