@@ -531,7 +531,7 @@ def unwanted_networks(config: Settings) -> set[str]:
         If ``variants`` names what is no optional network.
     """
     optional = {name for name, network in study_networks(config).items() if network.optional}
-    wanted = set(config["variants"])
+    wanted = set(config.get("variants", ()))
     if unknown := sorted(wanted - optional):
         raise InputError(
             "variants",

@@ -45,7 +45,7 @@ class AnatomicalEncoder(nn.Module):
     n_scores
         Order scores; 0 where no training participant has two visits.
     width
-        Width of the hidden layers.
+        Width of the hidden layer of the order scores.
     dropout
         Probability that a bin of the histograms is dropped in training.
     """
@@ -68,9 +68,6 @@ class AnatomicalEncoder(nn.Module):
         self.standard = CohortStandard((n_places, n_bins))
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(size, n_components)
-        self.correction = nn.Sequential(
-            nn.Linear(size, width), nn.SiLU(), nn.Linear(width, n_components)
-        )
         self.scores = _order_scores(size, width, n_scores) if n_scores else None
         self.dim_y = n_components + n_scores
 
@@ -81,7 +78,7 @@ class AnatomicalEncoder(nn.Module):
     def code(self, d: Tensor) -> Tensor:
         """Code y (B, dim_y) of standardised histograms d (B, n_places, n_bins)."""
         flat = self.dropout(d.flatten(1))
-        y: Tensor = self.linear(flat) + self.correction(flat)
+        y: Tensor = self.linear(flat)
         return y if self.scores is None else torch.cat([y, self.scores(flat)], 1)
 
     def order(self, y: Tensor) -> Tensor:

@@ -92,6 +92,16 @@ class JointTraining(DiffusionTraining):
             "noise_mse": noise_loss(eps, eps_hat),
         }
 
+    @override
+    def codes(self, network: nn.Module, rows: np.ndarray) -> Tensor:
+        histograms = self.histograms[rows].to(self.device)
+        y: Tensor = network.encoder.code(histograms)  # type: ignore[operator,union-attr]
+        return y
+
+    @override
+    def latents_of(self, rows: np.ndarray) -> Tensor:
+        return self.latents.mean(rows)
+
 
 def train_ldae_joint(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
     """Train encoder and denoiser together in the latent space; save the averaged weights.

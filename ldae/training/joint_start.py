@@ -70,6 +70,9 @@ def fit_joint_start(
     note_fitted("joint start", latents.index["subject"].iloc[rows])
     encoder = network.encoder
     start_components(encoder, histograms[rows], seed)
+    correction = encoder.correction[-1]
+    nn.init.zeros_(correction.weight)  # type: ignore[arg-type]
+    nn.init.zeros_(correction.bias)  # type: ignore[arg-type]
     standardised = encoder.standard(histograms)
     if encoder.scores is not None:
         weight = fit_temporal_scores(standardised.numpy(), latents.index)
@@ -85,7 +88,7 @@ def start_components(
     Parameters
     ----------
     encoder
-        Its standardisation, linear map and correction are set in place.
+        Its standardisation and linear map are set in place.
     histograms
         Histograms of training scans, (N, n_places, n_bins).
     seed
@@ -103,9 +106,6 @@ def start_components(
     to_code = np.zeros((n_components, flat.shape[1]), np.float32)
     to_code[: pca.n_components_] = pca.components_ / np.sqrt(pca.explained_variance_)[:, None]
     _set(encoder.linear, to_code, -to_code @ pca.mean_.astype(np.float32))
-    correction = encoder.correction[-1]
-    nn.init.zeros_(correction.weight)  # type: ignore[arg-type]
-    nn.init.zeros_(correction.bias)  # type: ignore[arg-type]
     return pca
 
 

@@ -284,7 +284,7 @@ class LdaeAnatomical(AveragedTraining):
         8, "Entries of the code that learn the order of visits. They are left out where no "
         "training participant has two visits.", ge=0,
     )  # fmt: skip
-    encoder_width: Count = setting(64, "Width of the hidden layers in the encoder.")
+    encoder_width: Count = setting(64, "Width of the hidden layer of these entries.")
     encoder_dropout: float = setting(
         0.2, "Share of the histograms' bins that are dropped in training.", ge=0, lt=1
     )
@@ -303,6 +303,9 @@ class LdaeAnatomical(AveragedTraining):
     fill_in_patch_size: PatchSize = 2
     fill_in_channels: Count = setting(16, "Width of the fill-in head.")
     fill_in_n_blocks: int = setting(1, "Residual blocks of the fill-in head.", ge=0)
+    component_learning_rate: Positive = setting(
+        1e-4, "Learning rate of Adam for the entries that start as principal components."
+    )
     learning_rate: LearningRate = 1e-3
     batch_size: BatchSize = 8
     n_steps: Steps = 400
