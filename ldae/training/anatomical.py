@@ -193,7 +193,11 @@ def started_network(
     denoiser = {name: settings[name] for name in ("patch_size", "width", "depth", "n_heads")}
     fill_in: Mapping[str, Any] | None = None
     if find_triples(store.index, "train"):
-        fill_in = {n: settings[f"fill_in_{n}"] for n in ("patch_size", "channels", "n_blocks")}
+        fill_in = {
+            "patch_size": settings["fill_in_patch_size"],
+            "channels": settings["fill_in_channels"],
+            "n_blocks": settings["fill_in_n_blocks"],
+        }
     denoiser["schedule"] = dict(sections["diffusion"])
     network = AnatomicalNetwork(encoder, latents.shape, denoiser, fill_in)
     network.standard.load_state_dict(measure_latent_standard(latents).state_dict())
