@@ -181,8 +181,8 @@ def load(
     path
         Folder of the results: it holds ``config.yaml`` and the folder of the method's network.
     method
-        A method with a semantic code: ``ldae``, ``ldae_joint``, ``voxel_dae``, ``supervised``, or
-        an ablation of one of them.
+        A method with a semantic code: ``ldae``, ``ldae_anatomical``, ``voxel_dae``, ``supervised``,
+        or an ablation of one of them.
     seed
         Training seed; by default the first of the study.
     device

@@ -122,6 +122,8 @@ class Network:
         What the cohort must have; one that needs labels is trained on them.
     memory_mb
         Memory that its training asks for.
+    optional
+        Whether only studies have it that ask for it by the setting ``variants`` or ablate it.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Network:
     stands_on: str | None = None
     needs: Need | None = None
     memory_mb: int = 32000
+    optional: bool = False
 
     @property
     def in_latents(self) -> bool:
@@ -222,10 +225,18 @@ NETWORKS = (
         memory_mb=64000,
     ),
     Network(
+        "ldae_anatomical", ("ldae_anatomical", "diffusion", "grid"),
+        Look("anatomical LDAE", "green"),
+        train="ldae.training.anatomical:train_ldae_anatomical",
+        encoder="ldae.networks.anatomical:load_anatomical_encoder",
+        model="ldae.models.anatomical:load_anatomical",
+    ),
+    Network(
         "ldae_joint", ("ldae_joint", "diffusion", "grid"), Look("LDAE, joint", "yellow"),
         train="ldae.training.joint:train_ldae_joint",
         encoder="ldae.networks.joint:load_joint_encoder",
         model="ldae.models.joint:load_joint",
+        optional=True,
     ),
     Network(
         "voxel_dae", ("voxel_dae", "encoder", "diffusion"), Look("voxel DAE", "green"),
@@ -252,6 +263,7 @@ NETWORKS = (
         "residual", ("residual",), Look("interpolation residual", "purple"),
         train="ldae.training.residual:train_residual",
         needs=Need.TRIPLES,
+        optional=True,
     ),
 )  # fmt: skip
 """Networks beside the autoencoder, which all of them share."""
@@ -269,6 +281,12 @@ METHODS = (
         network="ldae", sampler=MULTISTEP, space=Space.LATENT,
     ),
     Method(
+        "ldae_anatomical", Role.MODEL, Look("anatomical LDAE", "green", "*", "--"),
+        ("reconstruction", "manipulation", "interpolation", "throughput"),
+        network="ldae_anatomical", sampler=MULTISTEP, space=Space.LATENT, edit="targeted",
+        codes=Codes.SEEDED,
+    ),
+    Method(
         "ldae_joint", Role.MODEL, Look("LDAE, joint", "yellow", "p", "--"),
         ("reconstruction", "manipulation", "interpolation", "throughput"),
         network="ldae_joint", sampler=MULTISTEP, space=Space.LATENT, edit="probe",
@@ -283,6 +301,12 @@ METHODS = (
         "ldae_semantic", Role.PART, Look("LDAE, semantic code only", "purple", "D"),
         ("reconstruction",),
         network="ldae", sampler=DDIM, space=Space.LATENT, part_of="ldae",
+    ),
+    Method(
+        "ldae_anatomical_semantic", Role.PART, Look("anatomical LDAE, semantic only", "green", "d"),
+        ("reconstruction",),
+        network="ldae_anatomical", sampler=MULTISTEP, space=Space.LATENT,
+        part_of="ldae_anatomical",
     ),
     Method(
         "ldae_joint_semantic", Role.PART, Look("LDAE, joint, semantic only", "yellow", "d"),
@@ -493,6 +517,30 @@ def study_networks(config: Settings) -> dict[str, Network]:
     return found
 
 
+def unwanted_networks(config: Settings) -> set[str]:
+    """Optional networks that a study neither asks for nor ablates.
+
+    Parameters
+    ----------
+    config
+        Complete settings of the study.
+
+    Raises
+    ------
+    InputError
+        If ``variants`` names what is no optional network.
+    """
+    optional = {name for name, network in study_networks(config).items() if network.optional}
+    wanted = set(config.get("variants", ()))
+    if unknown := sorted(wanted - optional):
+        raise InputError(
+            "variants",
+            f"{unknown[0]} is no variant",
+            f"Choose among {', '.join(sorted(optional))}",
+        )
+    return optional - wanted - {ablation["network"] for ablation in config["ablations"].values()}
+
+
 def study_variants(config: Settings) -> dict[str, Variant]:
     """Every network of a study as it is trained, ablations among them, by name.
 
@@ -504,7 +552,9 @@ def study_variants(config: Settings) -> dict[str, Variant]:
         Complete settings of the study.
     """
     networks = study_networks(config)
-    variants = {n.name: Variant(n.name, n, {}, n.stands_on) for n in networks.values()}
+    unwanted = unwanted_networks(config)
+    trained = [network for name, network in networks.items() if name not in unwanted]
+    variants = {n.name: Variant(n.name, n, {}, n.stands_on) for n in trained}
     for name, ablation in config["ablations"].items():
         network, change = networks[ablation["network"]], ablation["change"]
         below = network.stands_on
@@ -532,7 +582,8 @@ def study_methods(config: Settings) -> Methods:
         )
         for i, (name, ablation) in enumerate(config["ablations"].items())
     ]
-    return Methods([*known.values(), *ablations])
+    unwanted = unwanted_networks(config)
+    return Methods([*(m for m in known.values() if m.network not in unwanted), *ablations])
 
 
 ABLATION_MARKERS = ("<", ">", "h", "H", "8", "*")

@@ -56,7 +56,8 @@ def interpolate_gaps(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Middle visits from their neighbours, against the real scan and the trivial answers.
 
-    Rows: every model (y on the line, z_T on the sphere between A and B, decoded);
+    Rows: every model, by the part of it that was trained to fill in visits, or without one by its
+    codes (y on the line, z_T on the sphere between A and B, decoded);
     ``ldae_residual``, the voxel average plus what was learned about its error;
     ``nearest_visit``, a copy of the visit closer in time (the earlier on a tie); ``voxel_average``
     and ``latent_average``, weighted by time, of intensities and of autoencoder latents. The target
@@ -177,8 +178,19 @@ def _answer(
     x_a, x_b = store.batch(a), store.batch(b)
     alpha = torch.tensor([t.alpha for t in triples], dtype=torch.float32)
     share = alpha.reshape(-1, 1, 1, 1, 1)
+    gap = torch.tensor([t.gap for t in triples], dtype=torch.float32)
+
+    def visits(name: str) -> tuple[Visits, Visits]:
+        """Both ends, on the device of a model and with its latents."""
+        z_0, device = codes.z_0[name], models[name].device
+        return Visits(x_a.to(device), _rows(z_0, a)), Visits(x_b.to(device), _rows(z_0, b))
+
     answers: dict[str, Tensor] = {}
     for name, model in models.items():
+        if model.fills_in:
+            share_of, gap_of = alpha.to(model.device), gap.to(model.device)
+            answers[name] = model.fill_in(*visits(name), share_of, gap_of).cpu()
+            continue
         y, z_T = codes.y[name], codes.z_T[name]  # noqa: N806
         answers[name] = decode_between(
             model,
@@ -191,22 +203,14 @@ def _answer(
         ).cpu()
     answers[NEAREST_VISIT] = torch.where(share <= 0.5, x_a, x_b)
     answers[VOXEL_AVERAGE] = lerp(x_a, x_b, share)
-    reference = next(iter(models.values()))
-    z_a, z_b = _rows(codes.z_0, a), _rows(codes.z_0, b)
-    average = lerp(z_a, z_b, share.to(reference.device))
-    answers[LATENT_AVERAGE] = reference.from_latent(average).cpu()
+    reference = next(iter(models))
+    device = models[reference].device
+    seen = visits(reference)
+    average = lerp(seen[0].z_0, seen[1].z_0, share.to(device))
+    answers[LATENT_AVERAGE] = models[reference].from_latent(average).cpu()
     if residual is not None:
-        gap = torch.tensor([t.gap for t in triples], dtype=torch.float32)
-        answers[RESIDUAL] = (
-            residual(
-                Visits(x_a.to(reference.device), z_a),
-                Visits(x_b.to(reference.device), z_b),
-                alpha.to(reference.device),
-                gap.to(reference.device),
-            )
-            .clamp(0, 1)
-            .cpu()
-        )
+        filled = residual(*seen, alpha.to(device), gap.to(device))
+        answers[RESIDUAL] = filled.clamp(0, 1).cpu()
     return answers
 
 
@@ -262,13 +266,11 @@ class _EndCodes:
 
     Attributes
     ----------
-    z_0
-        The reference's latents.
-    z_T, y
-        Stochastic and semantic codes of every model.
+    z_0, z_T, y
+        Latents, stochastic and semantic codes of every model.
     """
 
-    z_0: dict[int, Tensor]
+    z_0: dict[str, dict[int, Tensor]]
     z_T: dict[str, dict[int, Tensor]]  # noqa: N815
     y: dict[str, dict[int, Tensor]]
 
@@ -281,8 +283,7 @@ def _encode(
     batch_size: int,
 ) -> _EndCodes:
     """Codes of every end visit, each encoded once."""
-    codes = _EndCodes({}, {name: {} for name in models}, {name: {} for name in models})
-    reference = next(iter(models))
+    codes = _EndCodes({n: {} for n in models}, {n: {} for n in models}, {n: {} for n in models})
     for piece in batches(rows, batch_size):
         for name, model in models.items():
             x = store.batch(piece).to(model.device)
@@ -292,8 +293,7 @@ def _encode(
             stochastic = encode_stochastic(model, latent, code, n_steps)
             codes.z_T[name].update(zip(piece.tolist(), stochastic, strict=True))
             codes.y[name].update(zip(piece.tolist(), code, strict=True))
-            if name == reference:
-                codes.z_0.update(zip(piece.tolist(), latent, strict=True))
+            codes.z_0[name].update(zip(piece.tolist(), latent, strict=True))
     return codes
 
 

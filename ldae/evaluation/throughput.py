@@ -19,6 +19,7 @@ from torch.profiler import ProfilerActivity, profile
 from ldae.evaluation.interpolation import decode_between
 from ldae.methods import Methods, Space
 from ldae.models.inference import encode_stochastic, sample
+from ldae.networks.residual import Visits
 from ldae.statistics.tables import tidy
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from ldae.models.base import DiffusionAutoencoder
 
 logger = logging.getLogger(__name__)
+
+GAP_MONTHS = 12.0
+"""Time between the two visits that are interpolated; it changes nothing about the cost."""
 
 MEMORY_NOTE = "what tensors hold at most above the inputs and weights"
 
@@ -108,7 +112,8 @@ def measure_throughput(
     """Cost of each operation for each model, on the same scans, device and process.
 
     Operations: ``encode_semantic`` (y), ``encode`` (y and z_T), ``reconstruct`` (encode and
-    decode), and ``interpolate`` (two scans encoded, one decoded, per answer). Every operation runs
+    decode), and ``interpolate`` (two scans encoded, one decoded, per answer; a model that fills in
+    visits needs their latents only). Every operation runs
     once for its memory and as a warm-up, then `n_repeats` times for its time, models in turn; the
     value is the median, the interval the least and the largest. ``speed_ratio`` is the seconds of
     the first model in voxel space over another model's, ``speed_ratio_same_sampler`` those of the
@@ -217,11 +222,18 @@ def _operations(
         y, z_T = encode()  # noqa: N806
         return model.from_latent(sample(model, z_T, y, n_steps))
 
+    alpha = torch.full((len(x),), 0.5, device=x.device)
+    gap = torch.full((len(x),), GAP_MONTHS, device=x.device)
+
     def interpolate() -> Tensor:
+        if model.fills_in:
+            visit, other = (Visits(x, model.to_latent(x)) for _ in range(2))
+            return model.fill_in(
+                visit, Visits(other.x.roll(1, 0), other.z_0.roll(1, 0)), alpha, gap
+            )
         y, z_T = encode()  # noqa: N806
         # The other visit is encoded as well: a stranger costs what a second visit does.
         other_y, other_z = encode()
-        alpha = torch.full((len(x),), 0.5, device=x.device)
         return decode_between(model, y, other_y.roll(1, 0), z_T, other_z.roll(1, 0), alpha, n_steps)
 
     return {

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ldae.diffusion.sampler import DDIM, Sampler
 from ldae.diffusion.schedule import NoiseSchedule
+from ldae.networks.residual import Visits
 
 
 class DiffusionAutoencoder(ABC):
@@ -53,3 +54,32 @@ class DiffusionAutoencoder(ABC):
     @abstractmethod
     def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
         """ε̂(z_t, y, t) of the shape of z_t, for int64 timesteps t (B,)."""
+
+    @property
+    def fills_in(self) -> bool:
+        """Whether :meth:`fill_in` was trained; if not, codes are interpolated and decoded."""
+        return False
+
+    def fill_in(self, a: Visits, b: Visits, alpha: Tensor, gap: Tensor) -> Tensor:
+        """Scan at a time between two visits, by a part of the model trained for it.
+
+        Parameters
+        ----------
+        a, b
+            Earlier and later visit; their latents are in the diffusion's space.
+        alpha
+            Position between them, (B,), in [0, 1].
+        gap
+            Time between them, months, (B,).
+
+        Returns
+        -------
+        Tensor
+            x̂ (B, 1, H, W, D), clipped to [0, 1].
+
+        Raises
+        ------
+        NotImplementedError
+            If the model has no such part (:attr:`fills_in`).
+        """
+        raise NotImplementedError(f"{type(self).__name__} interpolates its codes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,11 +13,14 @@ from typing_extensions import override
 from ldae.data.latents import read_scale
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.models.base import DiffusionAutoencoder
+from ldae.networks.anatomical import AnatomicalNetwork
 from ldae.networks.autoencoder import Autoencoder, load_autoencoder
 from ldae.networks.joint import JointNetwork, load_joint_network
 
+Network = TypeVar("Network", JointNetwork, AnatomicalNetwork)
 
-class JointDiffusionAutoencoder(DiffusionAutoencoder):
+
+class JointDiffusionAutoencoder(DiffusionAutoencoder, Generic[Network]):
     """The jointly trained LDAE; its diffusion space are the latents relative to the cohort.
 
     Parameters
@@ -30,7 +34,7 @@ class JointDiffusionAutoencoder(DiffusionAutoencoder):
     def __init__(
         self,
         autoencoder: Autoencoder,
-        network: JointNetwork,
+        network: Network,
         schedule: NoiseSchedule,
         scale: float,
         shape: tuple[int, int, int],
@@ -38,7 +42,7 @@ class JointDiffusionAutoencoder(DiffusionAutoencoder):
     ) -> None:
         super().__init__(autoencoder.latent_shape(shape), schedule, device)
         self.autoencoder = autoencoder
-        self.network = network
+        self.network: Network = network
         self.scale = scale
 
     @override
@@ -64,7 +68,8 @@ class JointDiffusionAutoencoder(DiffusionAutoencoder):
     def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
         if y is None:
             raise ValueError("the LDAE needs a semantic code")
-        return self.network.noise(z_t, t, y, self.schedule.alpha_bar[t])
+        eps: Tensor = self.network.noise(z_t, t, y, self.schedule.alpha_bar[t])
+        return eps
 
 
 def load_joint(
@@ -72,7 +77,7 @@ def load_joint(
     schedule: NoiseSchedule,
     shape: tuple[int, int, int],
     device: torch.device,
-) -> JointDiffusionAutoencoder:
+) -> JointDiffusionAutoencoder[JointNetwork]:
     """The trained joint model, from its files."""
     autoencoder = load_autoencoder(files["autoencoder"], device)
     network = load_joint_network(files["ldae_joint"], device)

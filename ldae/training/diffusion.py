@@ -158,6 +158,15 @@ class LdaeTraining(DiffusionTraining):
             "noise_mse": noise_loss(eps, eps_hat),
         }
 
+    @override
+    def codes(self, network: nn.Module, rows: np.ndarray) -> Tensor:
+        y: Tensor = network.encoder(self.store.batch(rows).to(self.device))  # type: ignore[operator]
+        return y
+
+    @override
+    def latents_of(self, rows: np.ndarray) -> Tensor:
+        return self.latents.mean(rows)
+
 
 class VoxelDaeTraining(DiffusionTraining):
     """‖ε - ε̂(x_t, t, E_φ(x))‖² in voxel space (Preechakul et al. 2022).
@@ -195,6 +204,11 @@ class VoxelDaeTraining(DiffusionTraining):
         y = network.encoder(batch["x"])  # type: ignore[operator]
         eps_hat = network.noise(x_t, batch["t"], y)  # type: ignore[operator]
         return {"loss": noise_loss(batch["eps"], eps_hat)}
+
+    @override
+    def codes(self, network: nn.Module, rows: np.ndarray) -> Tensor:
+        y: Tensor = network.encoder(self.store.batch(rows).to(self.device))  # type: ignore[operator]
+        return y
 
 
 def unet_settings(settings: Mapping[str, Any], diffusion: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ldae.data.latents import LatentStore
 from ldae.diffusion.process import diffuse, noise_loss
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.leakage import note_fitted
+from ldae.networks.anatomical import AnatomicalNetwork
 from ldae.networks.joint import JointNetwork, save_joint_network
 from ldae.training.batches import Batch
 from ldae.training.diffusion import DiffusionTraining, unet_settings
@@ -47,7 +48,7 @@ class JointTraining(DiffusionTraining):
 
     def __init__(
         self,
-        network: JointNetwork,
+        network: JointNetwork | AnatomicalNetwork,
         latents: LatentStore,
         histograms: Tensor,
         settings: dict[str, Any],
@@ -90,6 +91,16 @@ class JointTraining(DiffusionTraining):
             "loss": noise_loss(eps, eps_hat, 1 / alpha_bar),
             "noise_mse": noise_loss(eps, eps_hat),
         }
+
+    @override
+    def codes(self, network: nn.Module, rows: np.ndarray) -> Tensor:
+        histograms = self.histograms[rows].to(self.device)
+        y: Tensor = network.encoder.code(histograms)  # type: ignore[operator,union-attr]
+        return y
+
+    @override
+    def latents_of(self, rows: np.ndarray) -> Tensor:
+        return self.latents.mean(rows)
 
 
 def train_ldae_joint(data: TrainingData, sections: Sections, job: TrainingJob) -> None:

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.covariance import ledoit_wolf
+from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 from torch import Tensor, nn
 
 from ldae.data.latents import LatentStore
 from ldae.leakage import note_fitted
-from ldae.networks.joint import JointNetwork
+from ldae.networks.anatomical import AnatomicalEncoder, AnatomicalNetwork
+from ldae.networks.joint import HistogramEncoder, JointNetwork
 from ldae.training.histograms import histogram_components, histogram_standard
 
 MONTHS_PER_YEAR = 12
@@ -23,23 +25,23 @@ GUESS_PENALTIES = np.logspace(0, 4, 5)
 """Candidates for the ridge penalty of the linear prediction, chosen by leave-one-out error."""
 
 
-def visit_pairs(index: pd.DataFrame) -> pd.DataFrame:
-    """All pairs of visits of the same training participant.
+def visit_pairs(index: pd.DataFrame, split: str = "train") -> pd.DataFrame:
+    """All pairs of visits of the same participant of a split.
 
     Parameters
     ----------
     index
         Index of the packed scans, with subject, months and split.
+    split
+        Split to look in.
 
     Returns
     -------
     DataFrame
         Row numbers ``earlier`` and ``later``, and the time between both visits, ``years``.
     """
-    train = index[index["split"] == "train"].dropna(subset=["months"])
-    visits = pd.DataFrame(
-        {"subject": train["subject"], "row": train.index, "months": train["months"]}
-    )
+    part = index[index["split"] == split].dropna(subset=["months"])
+    visits = pd.DataFrame({"subject": part["subject"], "row": part.index, "months": part["months"]})
     pairs = visits.merge(visits, on="subject", suffixes=("_a", "_b"))
     pairs = pairs[pairs["months_a"] < pairs["months_b"]]
     years = (pairs["months_b"] - pairs["months_a"]) / MONTHS_PER_YEAR
@@ -67,25 +69,81 @@ def fit_joint_start(
     rows = latents.rows("train")
     note_fitted("joint start", latents.index["subject"].iloc[rows])
     encoder = network.encoder
-    encoder.standard.load_state_dict(histogram_standard(histograms[rows]).state_dict())
+    start_components(encoder, histograms[rows], seed)
+    correction = encoder.correction[-1]
+    nn.init.zeros_(correction.weight)  # type: ignore[arg-type]
+    nn.init.zeros_(correction.bias)  # type: ignore[arg-type]
     standardised = encoder.standard(histograms)
-    flat = standardised[rows].flatten(1).numpy()
+    if encoder.scores is not None:
+        weight = fit_temporal_scores(standardised.numpy(), latents.index)
+        encoder.scores.weight.copy_(torch.from_numpy(weight))
+    start_guess(network, latents, standardised[rows])
+
+
+def start_components(
+    encoder: HistogramEncoder | AnatomicalEncoder, histograms: Tensor, seed: int
+) -> PCA:
+    """Start the linear code at the whitened principal components of training histograms.
+
+    Parameters
+    ----------
+    encoder
+        Its standardisation and linear map are set in place.
+    histograms
+        Histograms of training scans, (N, n_places, n_bins).
+    seed
+        Seed of the solver.
+
+    Returns
+    -------
+    PCA
+        The components of the standardised histograms.
+    """
+    encoder.standard.load_state_dict(histogram_standard(histograms).state_dict())
+    flat = encoder.standard(histograms).flatten(1).numpy()
     n_components = encoder.linear.out_features
     pca = histogram_components(flat, n_components, seed)
     to_code = np.zeros((n_components, flat.shape[1]), np.float32)
     to_code[: pca.n_components_] = pca.components_ / np.sqrt(pca.explained_variance_)[:, None]
     _set(encoder.linear, to_code, -to_code @ pca.mean_.astype(np.float32))
-    correction = encoder.correction[-1]
-    nn.init.zeros_(correction.weight)  # type: ignore[arg-type]
-    nn.init.zeros_(correction.bias)  # type: ignore[arg-type]
-    if encoder.scores is not None:
-        weight = fit_temporal_scores(standardised.numpy(), latents.index)
-        encoder.scores.weight.copy_(torch.from_numpy(weight))
+    return pca
+
+
+def start_guess(
+    network: JointNetwork | AnatomicalNetwork, latents: LatentStore, standardised: Tensor
+) -> None:
+    """Start the guess of the latents at their ridge regression on the code of training scans.
+
+    Parameters
+    ----------
+    network
+        Network whose encoder has been started; its guess is set in place.
+    latents
+        The encoded scans; only rows of the training split are read.
+    standardised
+        Standardised histograms of these rows, (N, n_places, n_bins).
+    """
     with torch.no_grad():
-        y = encoder.code(standardised[rows]).numpy()
-    z = network.standard(latents.mean(rows)).flatten(1).numpy()
+        y = network.encoder.code(standardised).numpy()
+    z = network.standard(latents.mean(latents.rows("train"))).flatten(1).numpy()
     ridge = RidgeCV(GUESS_PENALTIES).fit(y, z)
     _set(network.guess, ridge.coef_.astype(np.float32), ridge.intercept_.astype(np.float32))
+
+
+def start_anatomy(network: AnatomicalNetwork, pca: PCA) -> None:
+    """Start the restored histograms at the inverse of the principal components.
+
+    Parameters
+    ----------
+    network
+        Network whose linear map to the histograms is set in place.
+    pca
+        From :func:`start_components`.
+    """
+    weight = np.zeros(tuple(network.anatomy.weight.shape), np.float32)
+    scaled = pca.components_ * np.sqrt(pca.explained_variance_)[:, None]
+    weight[:, : pca.n_components_] = scaled.T
+    _set(network.anatomy, weight, pca.mean_.astype(np.float32))
 
 
 def fit_temporal_scores(histograms: np.ndarray, index: pd.DataFrame) -> np.ndarray:

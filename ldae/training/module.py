@@ -18,9 +18,12 @@ from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from ldae.training.batches import Batch, StepBatches, step_seed
+from ldae.training.code_measures import effective_rank, explained_variance
 
 # Minimum number of validation rows: fewer, as in a small batch, would give a noisy loss.
 LEAST_VALIDATED = 16
+CODES_MEASURED = 128
+"""Maximum number of scans of each split whose codes are measured at the end of a training."""
 
 ParamList = tuple[Tensor, ...] | list[Tensor]
 AverageUpdate = Callable[[ParamList, ParamList, Tensor | int], None]
@@ -136,6 +139,47 @@ class StepTraining(pl.LightningModule):
             add_share(means, losses, len(rows[part]) / len(rows))
         network.train(was_training)
         return means
+
+    def codes(self, network: nn.Module, rows: np.ndarray) -> Tensor | None:
+        """Semantic codes (B, dim) of scans; None for a network without a code."""
+        return None
+
+    def latents_of(self, rows: np.ndarray) -> Tensor | None:
+        """Latents (B, C, h, w, d) of scans; None for a training without latents."""
+        return None
+
+    @torch.no_grad()
+    def measure_code(self) -> dict[str, float]:
+        """Effective rank of the code, and the share of held-out latent variance that it explains.
+
+        Of the validated network; empty for a network without a code. A share needs latents and
+        validation scans.
+        """
+        network = self.validated_network
+        was_training = network.training
+        network.eval()
+        measured: dict[str, float] = {}
+        y, held_y = (self._all_codes(network, rows) for rows in (self.train_rows, self.val_rows))
+        if y is not None and len(y) > 1:
+            measured["code_rank"] = effective_rank(y)
+            z, held_z = (
+                self.latents_of(rows[:CODES_MEASURED]) for rows in (self.train_rows, self.val_rows)
+            )
+            if held_y is not None and z is not None and held_z is not None:
+                measured["code_explains"] = explained_variance(y, z, held_y, held_z)
+        network.train(was_training)
+        return measured
+
+    def _all_codes(self, network: nn.Module, rows: np.ndarray) -> Tensor | None:
+        """Codes of the first rows on the CPU, in pieces of a training step; None without codes."""
+        found = []
+        rows = rows[:CODES_MEASURED]
+        for start in range(0, len(rows), self.micro_batch):
+            y = self.codes(network, rows[start : start + self.micro_batch])
+            if y is None:
+                return None
+            found.append(y.float().cpu())
+        return torch.cat(found) if found else None
 
     def pieces(self, batch: Batch) -> Iterator[tuple[Batch, float]]:
         """Pieces of a process's batch, with their fractions of the batch.

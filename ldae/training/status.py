@@ -43,7 +43,8 @@ class StatusLines(pl.Callback):
     name
         Name of the training in status lines.
     metrics_path
-        CSV with columns step, seconds, train_*, val_*; rewritten at every validation.
+        CSV with columns step, seconds, train_*, val_*; rewritten at every validation. The last row
+        of a network with a semantic code also has code_rank and code_explains.
     """
 
     def __init__(self, name: str, metrics_path: Path) -> None:
@@ -130,6 +131,8 @@ class StatusLines(pl.Callback):
             return
         if len(pl_module.val_rows):
             row |= {f"val_{k}": v for k, v in pl_module.validate_now().items()}
+        if step == int(pl_module.settings["n_steps"]):
+            row |= pl_module.measure_code()
         self.rows.append(row)
         self._write()
         for experiment in trainer.loggers:

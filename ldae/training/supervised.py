@@ -105,6 +105,11 @@ class SupervisedTraining(AveragedTraining):
             losses[task] = total / batch[f"{task}_known"].sum().clamp_min(TINY)
         return losses | {"loss": torch.stack(list(losses.values())).sum()}
 
+    @override
+    def codes(self, network: nn.Module, rows: np.ndarray) -> Tensor:
+        y: Tensor = network.encoder(self.store.batch(rows).to(self.device))  # type: ignore[operator]
+        return y
+
 
 def train_supervised(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
     """Train a semantic encoder on the labels and save its averaged weights.

@@ -52,10 +52,15 @@ JOINT: dict[str, Any] = {
     "n_components": 6, "temporal_scores": True, "other_visit": True, "encoder_width": 8,
     "window_mm": 32, "stride_mm": 16, "n_bins": 4,
 }  # fmt: skip
+ANATOMICAL: dict[str, Any] = {
+    "n_components": 6, "n_scores": 2, "encoder_width": 8, "encoder_dropout": 0.0,
+    "window_mm": 32, "stride_mm": 16, "n_bins": 4,
+    "width": 8, "depth": 1, "n_heads": 2, "fill_in_channels": 8,
+}  # fmt: skip
 RESIDUAL = {"patch_size": 2, "channels": 8, "n_blocks": 1}
 OWN: dict[str, dict[str, Any]] = {
-    "autoencoder": AUTOENCODER, "ldae_joint": JOINT, "voxel_dae": {"patch_size": 2},
-    "residual": RESIDUAL,
+    "autoencoder": AUTOENCODER, "ldae_anatomical": ANATOMICAL, "ldae_joint": JOINT,
+    "voxel_dae": {"patch_size": 2}, "residual": RESIDUAL,
 }  # fmt: skip
 """What else a section has on toy data; others have their defaults."""
 ENCODER: dict[str, Any] = {

@@ -10,7 +10,8 @@ from conftest import run_snakemake
 
 from ldae.conclusions.registry import TABLES
 from ldae.figures.registry import FIGURES
-from ldae.methods import METHODS, NETWORKS, Codes, Methods
+from ldae.methods import NETWORKS, Codes, study_methods
+from ldae.workflow.config import complete_config
 
 pytestmark = pytest.mark.workflow
 
@@ -56,8 +57,9 @@ def tabulated(output: str) -> set[str]:
 MEASURED = {"volumes", "throughput"}
 """Tables that the rules of their measurements make."""
 ALL_TABLES = {table.name for table in TABLES if not table.asked_by} - MEASURED
-CODED = Methods(METHODS).coded()
-ENCODERS = [network.name for network in NETWORKS if network.encoder]
+CODED = study_methods(complete_config({})).coded()
+TRAINED = [network for network in NETWORKS if not network.optional]
+ENCODERS = [network.name for network in TRAINED if network.encoder]
 
 
 def test_default_study(plan_folder):
@@ -88,7 +90,7 @@ def test_what_is_trained_is_trained_once_per_seed_and_shared_where_it_is_the_sam
     assert jobs["simulate_cohort"] == jobs["split_subjects"] == 1
     assert jobs["train_autoencoder"] == jobs["encode_latents"] == jobs["fit_voxel_pca"] == 1
     # All networks, three ablations, and one more prior for the ablation that changes it.
-    assert jobs["train_network"] == 3 * (len(NETWORKS) + 3 + 1)
+    assert jobs["train_network"] == 3 * (len(TRAINED) + 3 + 1)
     assert jobs["encode_semantics"] == 3 * (len(ENCODERS) + 3)
     seeded, shared = (len(CODED.coded(codes)) for codes in (Codes.SEEDED, Codes.SHARED))
     assert jobs["fit_probe"] == 3 * (seeded + 3) + shared
@@ -136,7 +138,7 @@ def test_one_person_with_three_visits_teaches_no_residual(plan_folder, tmp_path)
     for subject in sorted(bids.glob("sub-*"))[1:]:
         shutil.rmtree(subject / "ses-M024")
     study = ("--configfile", "studies/adni.yaml", "--config", f"bids_folder={bids}")
-    done = run_snakemake(plan_folder, "-n", *study)
+    done = run_snakemake(plan_folder, "-n", *study, "variants=[residual]")
     assert done.returncode == 0, done.stderr
     jobs = planned(done.stdout)
     assert jobs["interpolate_gaps"] == 1 and "Training residual" not in done.stdout

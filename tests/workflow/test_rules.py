@@ -23,8 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_OUTPUT = {"audit"}
 # Settings that decide the plan or the places, read where the workflow is read.
 PLAN_KEYS = {
-    "ablations", "bids_folder", "pathvars/results", "plugins", "training_seeds", "cohort/source",
-    "cohort/public", "gpu", "preprocessing/batch_size", "evaluation/reference_volumes",
+    "ablations", "variants", "bids_folder", "pathvars/results", "plugins", "training_seeds",
+    "cohort/source", "cohort/public", "gpu", "preprocessing/batch_size",
+    "evaluation/reference_volumes",
 }  # fmt: skip
 # Shown by the report, which reads the settings as they were written down.
 REPORT_KEYS = {"title"}

@@ -199,6 +199,12 @@ def _divided(study: StudySettings) -> Iterator[Fault]:
     pairs: list[tuple[tuple[Key, ...], Sequence[int], int, str]] = [
         (("grid", "shape"), study.grid.shape[2:], encoder.slab, "encoder.slab"),
         (("encoder", "dim_y"), [encoder.dim_y], encoder.n_heads, "encoder.n_heads"),
+        (
+            ("ldae_anatomical", "width"),
+            [study.ldae_anatomical.width],
+            study.ldae_anatomical.n_heads,
+            "ldae_anatomical.n_heads",
+        ),
     ]
     for name in ("autoencoder", *UNETS):
         section = getattr(study, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -269,6 +270,52 @@ class LdaeJoint(LatentDiffusion):
     ema_decay: EmaDecay = 0.98
 
 
+class LdaeAnatomical(AveragedTraining):
+    """The recommended LDAE: code, denoiser and fill-in head, trained as one network."""
+
+    window_mm: Positive = setting(
+        48, "Edge of the windows of local intensity histograms that the encoder sees. Those of "
+        "the baseline histogram_pca are the same.", unit="mm",
+    )  # fmt: skip
+    stride_mm: Positive = setting(24, "Distance between the centres of the windows.", unit="mm")
+    n_bins: int = setting(8, "Bins of the histograms.", ge=2)
+    n_components: Count = setting(64, "Entries of the code that start as principal components.")
+    n_scores: int = setting(
+        8, "Entries of the code that learn the order of visits. They are left out where no "
+        "training participant has two visits.", ge=0,
+    )  # fmt: skip
+    encoder_width: Count = setting(64, "Width of the hidden layer of these entries.")
+    encoder_dropout: float = setting(
+        0.2, "Share of the histograms' bins that are dropped in training.", ge=0, lt=1
+    )
+    other_visit: bool = setting(
+        True, "Whether the code of one visit is trained to restore another visit. Both are of "
+        "the same participant.",
+    )  # fmt: skip
+    anatomy_weight: float = setting(
+        1.0, "Weight of the error of the histograms that the code restores.", ge=0
+    )
+    order_weight: float = setting(1.0, "Weight of the error of the years between visits.", ge=0)
+    patch_size: Count = setting(1, "Edge of the patches of the latent that become tokens.")
+    width: Count = setting(128, "Width of the tokens.")
+    depth: Count = setting(3, "Blocks of the transformer.")
+    n_heads: Count = setting(4, "Heads of its attention.")
+    fill_in_patch_size: PatchSize = 2
+    fill_in_channels: Count = setting(16, "Width of the fill-in head.")
+    fill_in_n_blocks: int = setting(1, "Residual blocks of the fill-in head.", ge=0)
+    component_learning_rate: Positive = setting(
+        1e-4, "Learning rate of Adam for the entries that start as principal components."
+    )
+    learning_rate: LearningRate = 1e-3
+    batch_size: BatchSize = 8
+    n_steps: Steps = 400
+    ema_decay: EmaDecay = 0.98
+
+    def reduction(self, latent: int) -> int:
+        """Factor by which tokens and fill-in head shrink an axis of the grid."""
+        return math.lcm(latent * self.patch_size, self.fill_in_patch_size)
+
+
 class VoxelDae(AveragedTraining, UNet):
     """Diffusion autoencoder in voxel space, with the LDAE's encoder."""
 
@@ -324,6 +371,7 @@ class NetworkSections(Section):
     encoder: Encoder = Field(default_factory=Encoder)
     ldae: Ldae = Field(default_factory=Ldae)
     ldae_joint: LdaeJoint = Field(default_factory=LdaeJoint)
+    ldae_anatomical: LdaeAnatomical = Field(default_factory=LdaeAnatomical)
     voxel_dae: VoxelDae = Field(default_factory=VoxelDae)
     supervised: Supervised = Field(default_factory=Supervised)
     residual: Residual = Field(default_factory=Residual)

@@ -63,6 +63,10 @@ class General(Section):
     plugins: list[Words] = setting(
         [], "Modules (mylab.methods) or files (mine.py) that bring methods of one's own."
     )
+    variants: list[Words] = setting(
+        [], "Earlier variants to train as well: ldae_joint, residual. One that an ablation "
+        "changes is always among them.",
+    )  # fmt: skip
     gpu: Gpu = Field(default_factory=Gpu)
 
 

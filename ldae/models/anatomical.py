@@ -1,0 +1,47 @@
+"""The recommended latent diffusion autoencoder, trained as one network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from ldae.data.latents import read_scale
+from ldae.diffusion.schedule import NoiseSchedule
+from ldae.models.joint import JointDiffusionAutoencoder
+from ldae.networks.anatomical import AnatomicalNetwork, load_anatomical_network
+from ldae.networks.autoencoder import load_autoencoder
+from ldae.networks.residual import Visits
+
+
+class AnatomicalDiffusionAutoencoder(JointDiffusionAutoencoder[AnatomicalNetwork]):
+    """A jointly trained LDAE that fills in visits by a trained head of its network."""
+
+    @property
+    @override
+    def fills_in(self) -> bool:
+        return self.network.fill_in is not None
+
+    @override
+    @torch.inference_mode()
+    def fill_in(self, a: Visits, b: Visits, alpha: Tensor, gap: Tensor) -> Tensor:
+        if self.network.fill_in is None:
+            raise ValueError("no training participant had three visits to learn from")
+        x: Tensor = self.network.fill_in(a, b, alpha, gap)
+        return x.clamp(0, 1)
+
+
+def load_anatomical(
+    files: Mapping[str, Path],
+    schedule: NoiseSchedule,
+    shape: tuple[int, int, int],
+    device: torch.device,
+) -> AnatomicalDiffusionAutoencoder:
+    """The trained model, from its files."""
+    autoencoder = load_autoencoder(files["autoencoder"], device)
+    network = load_anatomical_network(files["ldae_anatomical"], device)
+    scale = read_scale(files["scale"])
+    return AnatomicalDiffusionAutoencoder(autoencoder, network, schedule, scale, shape, device)

@@ -1,0 +1,239 @@
+"""Training of the recommended model: all its parts in the same steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from ldae.data.latents import LatentStore
+from ldae.data.triples import Triple, find_triples
+from ldae.data.volumes import VolumeStore
+from ldae.diffusion.process import diffuse, noise_loss
+from ldae.diffusion.schedule import NoiseSchedule
+from ldae.leakage import note_fitted
+from ldae.networks.anatomical import AnatomicalNetwork, save_anatomical_network
+from ldae.networks.histograms import LocalHistograms
+from ldae.networks.residual import VisitResidual, Visits, average_visits
+from ldae.networks.standard import CohortStandard
+from ldae.training.batches import Batch
+from ldae.training.fit import fingerprint, fit, resolve_steps
+from ldae.training.histograms import histogram_layer, histograms_of
+from ldae.training.job import Sections, TrainingData, TrainingJob
+from ldae.training.joint import JointTraining
+from ldae.training.joint_start import start_anatomy, start_components, start_guess, visit_pairs
+from ldae.training.residual import masked_mse
+from ldae.training.standard import measure_latent_standard, measure_standard
+
+
+class AnatomicalTraining(JointTraining):
+    """Diffusion, histograms, order of visits and fill-in, each averaged over the batch.
+
+    For the code y of a scan and another visit of its participant (the same one if there is none):
+
+    * ``velocity``: ‖ε - ε̂(z_t, t, y)‖²/ᾱ_t on the other visit's latent, which is ‖v - v̂‖²;
+    * ``anatomy``: the squared error of the other visit's histograms, from y by a linear map;
+    * ``order``: (s_B - s_A - Δ)² for the order scores of two visits A and B, Δ years apart, in
+      units of the mean Δ²;
+    * ``fill_in``: the squared error of the scan between two visits over that of their average.
+
+    Parameters
+    ----------
+    network
+        Network to train, started in closed form.
+    store, latents
+        Scans and their latents, in the same order.
+    histograms
+        Standardised local histograms of all scans, (N, n_places, n_bins).
+    settings, seed, schedule
+        See :class:`JointTraining`; also contains ``anatomy_weight`` and ``order_weight``.
+    """
+
+    def __init__(
+        self,
+        network: AnatomicalNetwork,
+        store: VolumeStore,
+        latents: LatentStore,
+        histograms: Tensor,
+        settings: dict[str, Any],
+        seed: int,
+        schedule: NoiseSchedule,
+    ) -> None:
+        super().__init__(network, latents, histograms, settings, seed, schedule)
+        self.store = store
+        self.pairs = {split: visit_pairs(store.index, split) for split in ("train", "val")}
+        self.triples = {split: find_triples(store.index, split) for split in ("train", "val")}
+        self.ordered = network.encoder.scores is not None
+        self.filled = network.fill_in is not None
+        years = self.pairs["train"]["years"].to_numpy()
+        self.years_scale = float(np.mean(years**2)) if self.ordered else 1.0
+
+    @override
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam, with a rate of its own for the components, which start at a closed form."""
+        network = cast(AnatomicalNetwork, self.network)
+        components = list(network.encoder.linear.parameters())
+        known = {id(parameter) for parameter in components}
+        others = [p for p in network.parameters() if id(p) not in known]
+        slow: dict[str, Any] = {
+            "params": components,
+            "lr": float(self.settings["component_learning_rate"]),
+        }
+        return torch.optim.Adam(
+            [slow, {"params": others}], lr=float(self.settings["learning_rate"])
+        )
+
+    @override
+    def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
+        t, eps = self.draw(len(rows), self.latents.shape, part, generator)
+        other = self.other_visits(rows, generator) if self.settings["other_visit"] else rows
+        z_0 = self.latents.sample(other, generator)[part]
+        batch = {"histograms": self.histograms[rows[part]], "z_0": z_0, "t": t, "eps": eps}
+        batch["other"] = self.histograms[other[part]]
+        split = "train" if rows[0] in self.train_rows else "val"
+        if self.ordered and len(self.pairs[split]):
+            batch |= self._ordered(split, len(rows), part, generator)
+        if self.filled and self.triples[split]:
+            chosen = torch.randint(len(self.triples[split]), (len(rows),), generator=generator)
+            batch |= self._filled([self.triples[split][int(i)] for i in chosen[part]])
+        return batch
+
+    def _ordered(self, split: str, n: int, part: slice, generator: torch.Generator) -> Batch:
+        """Histograms of two visits and the years between them, for pairs drawn at random."""
+        pairs = self.pairs[split]
+        chosen = pairs.iloc[torch.randint(len(pairs), (n,), generator=generator)[part].numpy()]
+        return {
+            "earlier": self.histograms[chosen["earlier"].tolist()],
+            "later": self.histograms[chosen["later"].tolist()],
+            "years": torch.tensor(chosen["years"].tolist(), dtype=torch.float32),
+        }
+
+    def _filled(self, chosen: Sequence[Triple]) -> Batch:
+        """Scans and latents of triples of visits."""
+        a, m, b = (np.array([t.rows[k] for t in chosen]) for k in range(3))
+        return {
+            "x_a": self.store.batch(a),
+            "x_b": self.store.batch(b),
+            "z_a": self.latents.mean(a),
+            "z_b": self.latents.mean(b),
+            "alpha": torch.tensor([t.alpha for t in chosen], dtype=torch.float32),
+            "gap": torch.tensor([t.gap for t in chosen], dtype=torch.float32),
+            "real": self.store.batch(m),
+            "mask": self.store.mask_batch(m).float(),
+        }
+
+    @override
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        network = cast(AnatomicalNetwork, network)
+        t, eps = batch["t"], batch["eps"]
+        z_t = diffuse(network.standard(batch["z_0"]), t, eps, self.schedule)
+        y = network.encoder.code(batch["histograms"])
+        alpha_bar = self.schedule.alpha_bar[t]
+        eps_hat = network.noise(z_t, t, y, alpha_bar)
+        losses = {
+            "velocity": noise_loss(eps, eps_hat, 1 / alpha_bar),
+            "anatomy": (network.anatomy(y) - batch["other"].flatten(1)).square().mean(),
+        }
+        total = losses["velocity"] + self.settings["anatomy_weight"] * losses["anatomy"]
+        if "years" in batch:
+            losses["order"] = self._order(network, batch)
+            total = total + self.settings["order_weight"] * losses["order"]
+        if network.fill_in is not None and "alpha" in batch:
+            losses["fill_in"] = _fill_in(network.fill_in, network.standard, batch)
+            total = total + losses["fill_in"]
+        return losses | {"loss": total}
+
+    def _order(self, network: AnatomicalNetwork, batch: Batch) -> Tensor:
+        encoder = network.encoder
+        earlier, later = (encoder.order(encoder.code(batch[n])) for n in ("earlier", "later"))
+        error = (later - earlier).mean(1) - batch["years"]
+        return error.square().mean() / self.years_scale
+
+
+def _fill_in(head: VisitResidual, standard: CohortStandard, batch: Batch) -> Tensor:
+    """1 - skill against the average of the two visits, which every triple shares alike."""
+    a, b = (Visits(batch[f"x_{v}"], standard(batch[f"z_{v}"])) for v in ("a", "b"))
+    real, mask = batch["real"], batch["mask"]
+    error = masked_mse(head(a, b, batch["alpha"], batch["gap"]), real, mask)
+    return (error / masked_mse(average_visits(a.x, b.x, batch["alpha"]), real, mask)).mean()
+
+
+def started_network(
+    data: TrainingData, layer: LocalHistograms, histograms: Tensor, sections: Sections, seed: int
+) -> AnatomicalNetwork:
+    """The network before training: principal components, ridge regressions, all else zero.
+
+    Parameters
+    ----------
+    data
+        Scans and their latents.
+    layer, histograms
+        Histogram layer, and the local histograms of all scans, (N, n_places, n_bins).
+    sections
+        Config sections ``ldae_anatomical``, ``diffusion`` and ``grid``.
+    seed
+        Seed of the solver of the principal components.
+    """
+    store, latents, settings = data.store, data.latents, sections["ldae_anatomical"]
+    encoder = {
+        "shape": list(store.shape),
+        "window": layer.window,
+        "stride": layer.stride,
+        "n_bins": settings["n_bins"],
+        "n_places": len(layer.places),
+        "n_components": settings["n_components"],
+        "n_scores": settings["n_scores"] if len(visit_pairs(store.index)) else 0,
+        "width": settings["encoder_width"],
+        "dropout": settings["encoder_dropout"],
+    }
+    denoiser = {name: settings[name] for name in ("patch_size", "width", "depth", "n_heads")}
+    fill_in: Mapping[str, Any] | None = None
+    if find_triples(store.index, "train"):
+        fill_in = {
+            "patch_size": settings["fill_in_patch_size"],
+            "channels": settings["fill_in_channels"],
+            "n_blocks": settings["fill_in_n_blocks"],
+        }
+    denoiser["schedule"] = dict(sections["diffusion"])
+    network = AnatomicalNetwork(encoder, latents.shape, denoiser, fill_in)
+    network.standard.load_state_dict(measure_latent_standard(latents).state_dict())
+    network.encoder.histograms.load_state_dict(layer.state_dict())
+    if network.fill_in is not None:
+        network.fill_in.standard.load_state_dict(measure_standard(store).state_dict())
+    rows = latents.rows("train")
+    note_fitted("anatomical start", latents.index["subject"].iloc[rows])
+    pca = start_components(network.encoder, histograms[rows], seed)
+    start_anatomy(network, pca)
+    start_guess(network, latents, network.encoder.standard(histograms[rows]))
+    return network
+
+
+def train_ldae_anatomical(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
+    """Train the recommended model and save its averaged weights.
+
+    Parameters
+    ----------
+    data
+        Scans and their latents.
+    sections
+        Config sections ``ldae_anatomical``, ``diffusion`` and ``grid``.
+    job
+        Seed and output files of the training.
+    """
+    torch.manual_seed(job.seed)
+    store, latents = data.store, data.latents
+    diffusion, spacing_mm = sections["diffusion"], sections["grid"]["spacing_mm"]
+    settings = resolve_steps(sections["ldae_anatomical"], len(latents.rows("train")))
+    layer = histogram_layer(store, settings, spacing_mm)
+    histograms = histograms_of(layer, store, store.rows())
+    network = started_network(data, layer, histograms, sections, job.seed)
+    standardised = network.encoder.standard(histograms)
+    schedule = NoiseSchedule(**diffusion)
+    module = AnatomicalTraining(network, store, latents, standardised, settings, job.seed, schedule)
+    identity = fingerprint(job, settings, spacing_mm, diffusion, store.digest(), latents.digest())
+    if fit(module, "train_ldae_anatomical", job, identity):
+        save_anatomical_network(job.model_path, module.validated_network)  # type: ignore[arg-type]
