@@ -8,13 +8,15 @@ import sys
 
 from ldae import __version__
 from ldae.commands import COMMANDS, Command, load_command
-from ldae.errors import InputError
+from ldae.errors import InputError, MachineError
 
 EXAMPLES = """\
 examples:
   ldae run -n                               show what the default study would compute
   ldae run                                  compute it, into ./results
   ldae run --study ixi --config bids_folder=/data/ixi
+  ldae export results -o model              write a trained model as a folder that stands alone
+  ldae edit head.nii.gz --attribute age --to-age 80 --model model -o out
   ldae audit                                is everything still what was computed?
   ldae trace results/figures/roc.png        where does this figure come from?
   ldae replay figures/roc.png               does it come out the same again?
@@ -22,6 +24,9 @@ examples:
 ldae COMMAND --help describes a command. Exit status: 0 yes or done, 1 no or failed, 2 the input
 cannot be used.
 """
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,6 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
         return modules[options.command].run(options)
     except InputError as error:
         return _refuse(str(error))
+    except MachineError as error:
+        logging.getLogger("ldae").error("Error: %s", error)
+        return 1
+    except KeyboardInterrupt:
+        logging.getLogger("ldae").error("Interrupted.")
+        return INTERRUPTED
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == __package__:
             raise
@@ -68,6 +79,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
                 name,
                 help=title,
                 description=f"{title}\n{rest}".rstrip(),
+                epilog=module.EXAMPLES,
                 formatter_class=layout,
                 allow_abbrev=False,
             )
