@@ -1,4 +1,4 @@
-"""Command line of the package: each module is one command of ``ldae``."""
+"""Command line of the package: each module named in `COMMANDS` is one command of ``ldae``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 COMMANDS = (
     "run", "encode", "reconstruct", "edit", "interpolate", "predict", "export",
-    "audit", "trace", "replay", "crate", "verify", "seal",
+    "audit", "trace", "replay", "crate", "verify", "seal", "completion",
 )  # fmt: skip
 """Names of the commands and their modules, in the order of the help text."""
 

@@ -38,11 +38,14 @@ class Placement:
         Study grid to MNI152 RAS mm, (4, 4).
     percentiles
         Inside the brain, which became 0 and 1.
+    original
+        The image as it was given: reading it may have raised negative intensities.
     """
 
     done: Preprocessed
     affine: NDArray[np.floating]
     percentiles: list[float]
+    original: nib.Nifti1Image
 
     def brain_image(self, x: NDArray[np.floating]) -> nib.Nifti1Image:
         """A decoded brain on the scan's own grid, in the scan's intensities, 0 outside the brain.
@@ -70,10 +73,14 @@ class Placement:
         """
         low, high = self._limits()
         inside, values = self._carry(change)
-        full = self.done.brain.scan.image.data.astype(np.float32)
-        least = full.min()
-        full[inside] += values * (high - low) * self._bias(inside)
-        return to_native(np.maximum(full, least), self.done.brain.scan)
+        added = np.zeros(self.done.brain.mask.shape, np.float32)
+        added[inside] = values * (high - low) * self._bias(inside)
+        image = to_native(added, self.done.brain.scan)
+        moved = np.asarray(image.dataobj)
+        given = np.asarray(self.original.dataobj, np.float32).reshape(moved.shape)
+        least = np.nanmin(given)
+        data = np.where(moved != 0, np.maximum(given + moved, least), given)
+        return nib.Nifti1Image(data, image.affine, image.header)
 
     def _limits(self) -> tuple[float, float]:
         low, high = intensity_limits(self.done.head, self.done.mask, self.percentiles)

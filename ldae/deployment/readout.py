@@ -22,11 +22,11 @@ from ldae.data.diagnoses import Diagnoses
 from ldae.data.volumes import read_index
 from ldae.errors import InputError
 from ldae.evaluation.editing.directions import (
+    TARGETED,
     Direction,
     manipulated_code,
     targeted_directions,
 )
-from ldae.evaluation.editing.manipulation import TARGETED
 from ldae.evaluation.probes.fitting import (
     Probe,
     is_classification,

@@ -112,7 +112,7 @@ class Opened:
         """The scan itself with a change (H, W, D) inside the brain added."""
         if self.placement is not None:
             return self.placement.changed_image(change)
-        x = self.x[0, 0].numpy()
+        x = self.x[0, 0].numpy() if self.source is None else self.source.image.data
         inside = ndimage.binary_fill_holes(x > 0)
         return self._own(np.where(inside, np.clip(x + change, 0, 1), x))
 
@@ -154,7 +154,8 @@ def open_scan(image: Image, grid: Grid, *, preprocessed: bool | None = None) -> 
         return _open_preprocessed(image, given, grid, vouched=bool(preprocessed))
     done = preprocess(image, grid)
     percentiles = grid.config["preprocessing"]["intensity_percentiles"]
-    placement = Placement(done, grid.affine, percentiles)
+    original = done.brain.scan.native if given is None else given
+    placement = Placement(done, grid.affine, percentiles, original)
     return Opened(_as_stored(done.volume)[None, None], "raw head", grid, placement)
 
 
@@ -178,6 +179,8 @@ def preprocess(image: str | Path | nib.Nifti1Image, grid: Grid) -> Preprocessed:
             "the brain masks of the model's study were not made by its preprocessing",
             "Preprocess it with a study of its own, and use what that makes",
         )
+    if isinstance(image, str | Path) and not Path(image).is_file():
+        raise InputError(name, "there is no such file", "Name a NIfTI file")
     if isinstance(image, nib.spatialimages.SpatialImage):
         with tempfile.TemporaryDirectory(prefix="ldae-") as folder:
             path = Path(folder) / "image.nii"
@@ -205,9 +208,10 @@ def name_of(image: Image) -> str:
 def _header(path: Path) -> nib.Nifti1Image | None:
     """A file's image, its values unread; None where the preprocessing will say what is wrong."""
     try:
-        return nib.Nifti1Image.from_filename(path)
+        image = nib.load(path)
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError):
         return None
+    return image if isinstance(image, nib.Nifti1Image) else None  # NIfTI-2 is one too
 
 
 def _open_preprocessed(
@@ -220,7 +224,8 @@ def _open_preprocessed(
     """A brain that lies on the grid, if it is what the study's preprocessing makes."""
     name = name_of(image)
     if given is None:
-        raise InputError(name, "it cannot be read as NIfTI", "Name a .nii or .nii.gz file")
+        problem = "it cannot be read as NIfTI, or there is no such file"
+        raise InputError(name, problem, "Name a .nii or .nii.gz file")
     if not grid.holds(given):
         lies = (
             "elsewhere in space" if sorted(given.shape) == sorted(grid.shape) else "on another grid"
