@@ -31,7 +31,7 @@ NO_DIAGNOSIS = (
 )
 
 SIMULATED = (
-    "The model was trained on simulated participants: its values say nothing about a real person."
+    "The model was trained on simulated participants: its values say nothing about real ones."
 )
 
 AGE_RANGE = (0.0, 120.0)
