@@ -290,7 +290,10 @@ def test_exports_that_are_refused(results: Path, exported: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda f: (f / "models/prior.safetensors").unlink(), "prior.safetensors: the file is mis"),
+        (
+            lambda f: (f / "models/prior.safetensors").unlink(),
+            "prior.safetensors: the file is missing",
+        ),
         (lambda f: (f / "probes.json").write_text("{}"), "probes.json: the file is not the one"),
         (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS: there is no such file"),
     ],
