@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ldae.data.volumes import read_index
+from ldae.deployment.readout import read_labelled
 from ldae.statistics.tables import format_interval, read_table
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def model_card(
         version=manifest["ldae"],
         torch=manifest["versions"]["torch"],
         monai=manifest["versions"]["monai"],
-        cohort=_describe_cohort(artefact.folder / "volumes" / "index.tsv"),
+        cohort=_describe_cohort(read_labelled(artefact.folder)),
         numbers=_list_numbers(artefact),
         intervals=_describe_intervals(readouts),
         limits=_list_limits(artefact, simulated=bool(manifest["simulated"])),
@@ -119,9 +118,8 @@ def model_card(
     )
 
 
-def _describe_cohort(path: Path) -> str:
+def _describe_cohort(index: pd.DataFrame) -> str:
     """Participants by split, as a table of summaries."""
-    index = read_index(path)
     lines = ["| split | participants | scans | age, mean (SD) | women | diagnoses |"]
     lines.append("| --- | --- | --- | --- | --- | --- |")
     for split, scans in index.groupby("split", sort=False):

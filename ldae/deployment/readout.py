@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors.numpy import load_file, save_file
+from scipy.special import expit
 
 from ldae.data.diagnoses import Diagnoses
 from ldae.data.volumes import read_index
@@ -102,7 +103,7 @@ class Readout:
         standardised = (np.asarray(y, float) - self.probe.mean) / self.probe.std
         responses = self.resampled[:, :-1] @ standardised + self.resampled[:, -1]
         ends = np.quantile(responses, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
-        low, high = 1 / (1 + np.exp(-ends))
+        low, high = expit(ends)
         # the middle of resampled fits is more regular than the fit itself, which they may exclude
         return {"value": value, "low": min(float(low), value), "high": max(float(high), value)}
 
@@ -176,12 +177,17 @@ def _training_codes(
 ) -> tuple[np.ndarray, pd.DataFrame, dict[str, np.ndarray]]:
     """Codes (N, dim) of the training participants, their index, and targets (N,) by task."""
     results = artefact.folder
-    index = read_index(results / "volumes" / "index.tsv")
+    index = read_labelled(results)
     train = (index["split"] == "train").to_numpy()
     codes = np.load(results / "codes" / artefact.coded.name / f"seed-{artefact.seed}.npy")[train]
     index = index[train].reset_index(drop=True)
     diagnoses = Diagnoses(**artefact.config["cohort"]["diagnoses"])
     return codes, index, {task: task_target(index, task, diagnoses) for task in probes}
+
+
+def read_labelled(results: Path) -> pd.DataFrame:
+    """Index of a study's packed scans, with their labels."""
+    return read_index(results / "volumes" / "index.tsv", results / "manifest" / "scans.tsv")
 
 
 def _hold_out(artefact: Artefact, task: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from head_toy import make_head
 from train_toy import ENCODER
 
 from ldae.data.diagnoses import Diagnoses
+from ldae.data.manifest import SCAN_COLUMNS
 from ldae.data.volumes import INDEX_COLUMNS
 from ldae.evaluation.probes.fitting import fit_probes
 from ldae.networks.assembly import SemanticPair, save_prior, save_semantic_pair
@@ -69,10 +70,12 @@ def _write_probes(results: Path) -> None:
     )  # fmt: skip
     (results / "probes/ldae/seed-0.json").write_text(json.dumps(probes))
     write_predictions(predictions, "ldae", 0, results / "probes/ldae/seed-0.tsv")
-    for name in ("codes/ldae", "volumes"):
+    for name in ("codes/ldae", "volumes", "manifest"):
         (results / name).mkdir(parents=True)
     np.save(results / "codes/ldae/seed-0.npy", codes)
     index[INDEX_COLUMNS].to_csv(results / "volumes/index.tsv", sep="\t", index=False)
+    scans = index.assign(path=index["scan"] + ".nii.gz", sha256=[f"{i:064x}" for i in index["row"]])
+    scans[list(SCAN_COLUMNS)].to_csv(results / "manifest/scans.tsv", sep="\t", index=False)
 
 
 def write_head(path: Path, orientation: str = "RAS", seed: int = HEAD_SEED) -> nib.Nifti1Image:
