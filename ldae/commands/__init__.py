@@ -1,4 +1,4 @@
-"""Command line of the package: each module is one command of ``ldae``."""
+"""Command line of the package: each module named in `COMMANDS` is one command of ``ldae``."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import argparse
 import importlib
 from typing import Protocol, cast
 
-COMMANDS = ("run", "audit", "trace", "replay", "crate", "verify", "seal")
+COMMANDS = (
+    "run", "encode", "reconstruct", "edit", "interpolate", "predict", "export",
+    "audit", "trace", "replay", "crate", "verify", "seal", "completion",
+)  # fmt: skip
 """Names of the commands and their modules, in the order of the help text."""
 
 
 class Command(Protocol):
     """Interface of a command's module; the first line of the module's docstring is the help text.
 
-    All modules are imported for the help text, so large packages must be imported inside `run`.
+    `EXAMPLES` end the help of the command. All modules are imported for the help text, so large
+    packages must be imported inside `run`.
     """
 
     __doc__: str | None
+    EXAMPLES: str
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the options of the command."""

@@ -7,6 +7,12 @@ import json
 import sys
 from pathlib import Path
 
+EXAMPLES = """\
+examples:
+  ldae audit
+  ldae audit --results results/ixi --bids /data/ixi --full
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ldae audit``."""

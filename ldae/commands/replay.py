@@ -9,6 +9,12 @@ from pathlib import Path
 
 from ldae.errors import InputError
 
+EXAMPLES = """\
+examples:
+  ldae replay figures/roc.png
+  ldae replay tables/probes.tsv --all-ancestors --keep again
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ldae replay``."""

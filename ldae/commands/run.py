@@ -23,6 +23,13 @@ STUDIES = WORKFLOW / "studies"
 
 logger = logging.getLogger(__name__)
 
+EXAMPLES = """\
+examples:
+  ldae run -n                               show what would run
+  ldae run --study ixi --config bids_folder=/data/ixi --cores 4
+  ldae run -- results/tables/probes.md      only what this file needs
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ldae run``."""

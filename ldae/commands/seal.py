@@ -10,6 +10,12 @@ from ldae.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+EXAMPLES = """\
+examples:
+  ldae seal
+  ldae seal --results results/ixi
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ldae seal``."""

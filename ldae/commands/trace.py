@@ -10,6 +10,12 @@ import json
 import sys
 from pathlib import Path
 
+EXAMPLES = """\
+examples:
+  ldae trace results/figures/roc.png
+  ldae trace results/tables/probes.tsv --where method=ldae,metric=roc_auc,split=test
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ldae trace``."""

@@ -6,6 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+EXAMPLES = """\
+examples:
+  ldae verify crate --bids /data/ixi
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ldae verify``."""

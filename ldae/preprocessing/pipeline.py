@@ -127,6 +127,57 @@ class Brain:
     warp: Image | None
 
 
+@dataclass(frozen=True)
+class Preprocessed:
+    """One scan on the study grid, with everything that leads back to its own grid.
+
+    Attributes
+    ----------
+    brain
+        The scan, its mask, and the transform between scan and template.
+    head
+        Intensities on the study grid before scaling, (H, W, D).
+    volume
+        The same in [0, 1], 0 outside the brain, float32.
+    mask
+        Brain mask on the study grid, bool.
+    measures
+        Of the quality of all this, by name.
+    """
+
+    brain: Brain
+    head: NDArray[np.floating]
+    volume: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    measures: dict[str, float]
+
+
+def preprocess_image(path: Path, settings: dict[str, Any], grid: dict[str, Any]) -> Preprocessed:
+    """Preprocess one raw head as a study does with its own, without writing a file.
+
+    SimpleITK works with one thread in this process from then on: it gives the same bits every time.
+
+    Parameters
+    ----------
+    path
+        NIfTI file.
+    settings, grid
+        As for :func:`preprocess_batch`; precomputed masks are looked for beside the scan.
+
+    Raises
+    ------
+    InputError
+        If a setting is wrong, or the scan cannot be processed.
+    MachineError
+        If the machine failed and not the scan.
+    """
+    task = _make_task(path.absolute().parent, Path(), settings, grid)
+    _one_thread()
+    row = pd.Series({"scan": path.name, "subject": "", "session": "", "path": path.name})
+    with _errors_named(path.name, path):
+        return _process(row, path, task, {})
+
+
 def preprocess_batch(
     scans: pd.DataFrame,
     bids_dir: Path,
@@ -166,10 +217,7 @@ def preprocess_batch(
     MachineError
         If the machine failed, see `ldae.preprocessing.blame`: no scan is to blame for that.
     """
-    _check_settings(settings)
-    shape = (int(grid["shape"][0]), int(grid["shape"][1]), int(grid["shape"][2]))
-    affine = grid_affine(float(grid["spacing_mm"]), shape)
-    task = Task(bids_dir, out_dir, settings, shape, affine)
+    task = _make_task(bids_dir, out_dir, settings, grid)
     rows = [row for _, row in scans.iterrows()]
     # Read once here; forked workers share the pages.
     load_template()
@@ -197,6 +245,16 @@ def preprocess_batch(
     return pd.DataFrame([outcomes[str(row["scan"])] for row in rows], columns=columns)
 
 
+def _make_task(
+    bids_dir: Path, out_dir: Path, settings: dict[str, Any], grid: dict[str, Any]
+) -> Task:
+    """What all scans have in common, its settings checked."""
+    _check_settings(settings)
+    shape = (int(grid["shape"][0]), int(grid["shape"][1]), int(grid["shape"][2]))
+    affine = grid_affine(float(grid["spacing_mm"]), shape)
+    return Task(bids_dir, out_dir, settings, shape, affine)
+
+
 def grid_affine(spacing_mm: float, shape: tuple[int, int, int]) -> NDArray[np.floating]:
     """Affine of the study grid, centred on the box of the template's brain; RAS mm, (4, 4)."""
     return study_affine(spacing_mm, shape, brain_box_mm().mean(axis=0))
@@ -213,28 +271,44 @@ def preprocess_scan(row: pd.Series, task: Task) -> Outcome:
     scan, path = str(row["scan"]), task.bids_dir / str(row["path"])
     seconds: dict[str, float] = {}
     try:
-        _remove_files(scan, task.out_dir)
-        _process(row, path, task, seconds)
-        digest = _digest_files(scan, task.out_dir)
+        with _errors_named(scan, path):
+            _remove_files(scan, task.out_dir)
+            done = _process(row, path, task, seconds)
+            with _timed(seconds, "write"):
+                _write_images(scan, done, task)
+                _write_transform(scan, done.brain, task)
+                _write_sidecar(scan, done.brain, done.measures, task)
+            digest = _digest_files(scan, task.out_dir)
     except InputError as error:
         return _failure(row, error, task, seconds)
-    except MachineError as error:
+    except MachineError:
         with suppress(OSError):
             _remove_files(scan, task.out_dir)
-        # The scan by the name that may be shown, not by its path.
+        raise
+    return {"scan": scan, "status": OK, "reason": "", "sha256": digest} | _columns(seconds)
+
+
+@contextmanager
+def _errors_named(scan: str, path: Path) -> Iterator[None]:
+    """Turn every error of one scan's processing into an InputError or a MachineError.
+
+    A MachineError gets `scan`, the name that may be shown, an InputError the path.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except MachineError as error:
         raise MachineError(scan, error.problem, error.remedy) from error
     except (OSError, MemoryError) as error:
         # The scan's own file is read by `read_scan`, which tells whose fault an error is.
-        with suppress(OSError):
-            _remove_files(scan, task.out_dir)
         raise machine_error(scan, error) from error
     except CANNOT_BE_PROCESSED as error:
         if is_short_of_memory(error):
             raise machine_error(scan, error) from error
         lines = str(error).strip().splitlines()
         problem = lines[-1].rstrip(".") if lines else describe(error)
-        return _failure(row, InputError(path, problem, LOOK), task, seconds)
-    return {"scan": scan, "status": OK, "reason": "", "sha256": digest} | _columns(seconds)
+        raise InputError(path, problem, LOOK) from error
 
 
 def _failure(
@@ -271,8 +345,8 @@ def _digest_files(scan: str, out_dir: Path) -> str:
     return digest.hexdigest()
 
 
-def _process(row: pd.Series, path: Path, task: Task, seconds: dict[str, float]) -> None:
-    """Take one scan through all steps and write its files."""
+def _process(row: pd.Series, path: Path, task: Task, seconds: dict[str, float]) -> Preprocessed:
+    """Take one scan through all steps but writing."""
     brain = _find_brain(row, path, task, seconds)
     with _timed(seconds, "resample"):
         head, study_mask = to_grid(
@@ -283,11 +357,7 @@ def _process(row: pd.Series, path: Path, task: Task, seconds: dict[str, float]) 
         native = Image(brain.corrected.data, brain.scan.image.affine)
         measures = measure(native, brain.mask, volume, study_mask, task.affine, brain.to_scan)
         measures["bias_deviation"] = brain.bias
-    with _timed(seconds, "write"):
-        scan = str(row["scan"])
-        _write_images(scan, brain, volume, study_mask, task)
-        _write_transform(scan, brain, task)
-        _write_sidecar(scan, brain, measures, task)
+    return Preprocessed(brain, head, volume, study_mask, measures)
 
 
 def _find_brain(row: pd.Series, path: Path, task: Task, seconds: dict[str, float]) -> Brain:
@@ -322,21 +392,15 @@ def _new_file(scan: str, kind: Derivative, task: Task) -> Path:
     return path
 
 
-def _write_images(
-    scan: str,
-    brain: Brain,
-    volume: NDArray[np.float32],
-    study_mask: NDArray[np.bool_],
-    task: Task,
-) -> None:
+def _write_images(scan: str, done: Preprocessed, task: Task) -> None:
     """Write volume and masks, and the preview of them."""
-    inside = study_mask.astype(np.uint8)
-    nib.save(_study_image(volume, task.affine), _new_file(scan, Derivative.VOLUME, task))
-    nib.save(_study_image(inside, task.affine), _new_file(scan, Derivative.MASK, task))
+    brain, inside = done.brain, done.mask.astype(np.uint8)
+    nib.save(study_image(done.volume, task.affine), _new_file(scan, Derivative.VOLUME, task))
+    nib.save(study_image(inside, task.affine), _new_file(scan, Derivative.MASK, task))
     native = to_native(brain.mask, brain.scan)
     nib.save(native, _new_file(scan, Derivative.NATIVE_MASK, task))
     preview = _new_file(scan, Derivative.PREVIEW, task)
-    draw_preview(brain.corrected, brain.mask, volume, study_mask, preview)
+    draw_preview(brain.corrected, brain.mask, done.volume, done.mask, preview)
 
 
 def _write_transform(scan: str, brain: Brain, task: Task) -> None:
@@ -424,16 +488,31 @@ def scale_intensity(
     ValueError
         If the mask is empty or the two percentiles are equal.
     """
+    low, high = intensity_limits(head, mask, percentiles)
+    scaled = np.clip((head - low) / (high - low), 0.0, 1.0)
+    return np.where(mask, scaled, 0.0).astype(np.float32)
+
+
+def intensity_limits(
+    head: NDArray[np.floating], mask: NDArray[np.bool_], percentiles: list[float]
+) -> tuple[np.floating, np.floating]:
+    """Intensities that become 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty or the two are equal.
+    """
     if not mask.any():
         raise ValueError("the brain lies outside the study grid")
     low, high = np.percentile(head[mask], percentiles)
     if not high > low:
         raise ValueError("the brain has no contrast")
-    scaled = np.clip((head - low) / (high - low), 0.0, 1.0)
-    return np.where(mask, scaled, 0.0).astype(np.float32)
+    return low, high
 
 
-def _study_image(values: np.ndarray, affine: NDArray[np.floating]) -> nib.Nifti1Image:
+def study_image(values: np.ndarray, affine: NDArray[np.floating]) -> nib.Nifti1Image:
+    """Image on the study grid, (H, W, D), in the template's space."""
     image = nib.Nifti1Image(values, affine)
     image.set_sform(affine, code="mni")
     image.set_qform(affine, code="mni")

@@ -127,20 +127,22 @@ def read_image(path: Path) -> Scan:
     return Scan(Image(values, canonical.affine), native, None, (note,) if note else ())
 
 
-def to_native(mask: np.ndarray, scan: Scan) -> nib.Nifti1Image:
-    """Mask in RAS order as a uint8 image in the file's own grid and with its header.
+def to_native(values: np.ndarray, scan: Scan) -> nib.Nifti1Image:
+    """Mask or intensities in RAS order as an image in the file's own grid and with its header.
 
-    Without the header's free text and extensions: they may name the participant.
+    A mask becomes uint8, intensities become float32. The header's free text and extensions are left
+    out: they may name the participant.
     """
+    is_mask = values.dtype == np.bool_
     header = scan.native.header.copy()
     for field in FREE_TEXT:
         header[field] = b""
     header.extensions.clear()
-    header.set_data_dtype(np.uint8)
+    header.set_data_dtype(np.uint8 if is_mask else np.float32)
     header.set_slope_inter(1, 0)
-    header["cal_min"], header["cal_max"] = 0, 1
-    values = _from_ras(mask.astype(np.uint8), scan.native)
-    return nib.Nifti1Image(values, scan.native.affine, header)
+    header["cal_min"], header["cal_max"] = 0, int(is_mask)  # 0 and 0: no range is suggested
+    own = _from_ras(values.astype(header.get_data_dtype()), scan.native)
+    return nib.Nifti1Image(own, scan.native.affine, header)
 
 
 def _from_ras(values: np.ndarray, native: nib.Nifti1Image) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -55,6 +56,12 @@ def test_importing_the_package_is_cheap() -> None:
         ldae.nothing  # noqa: B018
 
 
+def test_a_missing_package_is_named_with_the_remedy() -> None:
+    code = "import sys; sys.modules['torch'] = None; import ldae; ldae.load('model')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "ldae.load needs the package torch, which is not installed. Install" in done.stderr
+
+
 def test_codes_are_those_of_the_rule(toy: Path, model: ldae.Model, tmp_path: Path) -> None:
     store = read_store(toy.parent)
     device = torch.device("cpu")
@@ -74,7 +81,8 @@ def test_an_image_stored_along_other_axes_is_the_same(model: ldae.Model) -> None
     scan = np.random.default_rng(0).random(model.shape, np.float32)
     image = nib.Nifti1Image(scan, model.affine)
     turned = image.as_reoriented([[0, -1], [2, 1], [1, 1]])
-    np.testing.assert_array_equal(model.encode(turned), model.encode(image))
+    codes = [model.encode(one, preprocessed=True) for one in (turned, image)]
+    np.testing.assert_array_equal(*codes)
 
 
 @pytest.mark.parametrize(
@@ -91,19 +99,19 @@ def test_an_image_stored_along_other_axes_is_the_same(model: ldae.Model) -> None
 )
 def test_what_is_not_on_the_grid_is_refused(model: ldae.Model, image: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        model.encode(image)
+        model.encode(image, preprocessed=True)
 
 
 def test_raw_heads_are_preprocessed_only_as_the_study_did(
     toy: Path, model: ldae.Model, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=r"cannot be preprocessed: there is no such file"):
+    with pytest.raises(InputError, match=r"there is no such file\. Name"):
         model.preprocess(tmp_path / "missing.nii.gz")
     config = dict(model.config) | {
         "preprocessing": model.config["preprocessing"] | {"brain_extraction": "precomputed"}
     }
-    other = ldae.Model(model.method, lambda x: x, config, model.device)
-    with pytest.raises(InputError, match="masks were not made by its preprocessing"):
+    other = ldae.Model(replace(model.artefact, config=config), model.device)
+    with pytest.raises(InputError, match="masks of the model's study were not made by its"):
         other.preprocess(tmp_path / "missing.nii.gz")
 
 
@@ -122,5 +130,5 @@ def test_what_a_study_does_not_hold_is_refused(toy: Path, arguments: dict, words
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="it holds no study"):
+    with pytest.raises(InputError, match="it holds no model"):
         ldae.load(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert all(f"\n    {name} " in done.stdout for name in COMMANDS)
+    assert all(re.search(rf"\n    {name}\s", done.stdout) for name in COMMANDS)
     assert "examples:" in done.stdout
 
 
@@ -36,6 +37,25 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit, match="0"):
         main([name, "--help"])
     assert capsys.readouterr().out.startswith(f"usage: ldae {name}")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["re"], {"reconstruct", "replay"}), (["edit", "--attribute", ""], {"age", "diagnosis"}),
+        (["predict", "--over"], {"--overwrite"}), (["audit", "--attr"], set()),
+        (["encode", "he"], set()),
+    ],
+)  # fmt: skip
+def test_the_shell_completes(
+    words: list[str], offered: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["completion", "bash"]) == 0
+    line = " ".join(f"'{word}'" for word in ["ldae", *words])
+    ask = f"COMP_WORDS=({line}); COMP_CWORD={len(words)}; _ldae; echo ${{COMPREPLY[@]}}"
+    script = f"{capsys.readouterr().out}\n{ask}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == offered
 
 
 @pytest.mark.parametrize(

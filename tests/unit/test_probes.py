@@ -11,7 +11,13 @@ import pytest
 from sklearn import metrics as reference
 
 from ldae.data.diagnoses import Diagnoses
-from ldae.evaluation.probes.fitting import Probe, fit_probe, fit_probes, subject_weights
+from ldae.evaluation.probes.fitting import (
+    Probe,
+    fit_probe,
+    fit_probes,
+    resample_probe,
+    subject_weights,
+)
 from ldae.evaluation.probes.tables import roc_curve, tabulate_probes
 from ldae.methods import METHODS, Methods
 from ldae.statistics.measures import AD_VS_CN, AGE, MEASURES, SEX
@@ -60,6 +66,27 @@ def test_probes_find_what_is_there() -> None:
     # Patients are the positive class: a higher response is a sicker scan.
     assert probes[AD_VS_CN]["weights"][0] > 0
     assert json.loads(json.dumps(probes)) == probes
+
+
+@pytest.mark.parametrize("task", [AD_VS_CN, AGE])
+def test_resampled_probes_scatter_around_the_probe(task: str) -> None:
+    """Less with more participants."""
+    spread = []
+    for n_subjects in (60, 240):
+        codes, index = cohort(n_subjects=n_subjects)
+        subjects = index["subject"].to_numpy(str)
+        target = (index["diagnosis"] == "AD").to_numpy(float)
+        target = target if task == AD_VS_CN else index["age"].to_numpy(float)
+        grid = [0.1] if task == AD_VS_CN else [1.0]
+        probe = fit_probe(codes, target, subjects, task, grid, 3, 0)
+        rng = np.random.default_rng(0)
+        fitted = resample_probe(codes, target, subjects, probe, 40, rng)
+        assert fitted.shape == (40, 7)
+        own = np.append(probe.weights, probe.intercept)
+        error = fitted.std(0).max()
+        assert np.abs(fitted.mean(0) - own).max() < error
+        spread.append(error / np.linalg.norm(probe.weights))
+    assert spread[1] < 0.7 * spread[0]
 
 
 def test_no_test_or_validation_row_changes_any_fitted_statistic() -> None:

@@ -14,7 +14,8 @@ CODE = sorted([*(ROOT / "ldae").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]
 
 MAX_LINES = 50
 CLEAN = (
-    "ldae/commands", "ldae/conclusions", "ldae/data", "ldae/diffusion", "ldae/evaluation",
+    "ldae/commands", "ldae/conclusions", "ldae/data", "ldae/deployment", "ldae/diffusion",
+    "ldae/evaluation",
     "ldae/figures", "ldae/leakage.py", "ldae/methods.py", "ldae/networks",
     "ldae/preprocessing", "ldae/provenance", "ldae/report", "ldae/simulation", "ldae/slurm.py",
     "ldae/statistics", "ldae/training",

@@ -22,6 +22,10 @@ from ldae.leakage import note_fitted
 
 logger = logging.getLogger(__name__)
 
+PROBE, TARGETED = "probe", "targeted"
+"""Kinds of edits (:attr:`ldae.methods.Method.edit`): along the weights of the attribute's probe, as
+in the paper, or along its effect while the probes of the other attributes stay where they are."""
+
 LEAST_APART = 0.01
 """Least eigenvalue of the correlations between probes' readings. Two probes that correlate above
 0.99 are one: what would move one without the other is noise of their fits."""

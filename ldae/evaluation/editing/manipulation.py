@@ -20,7 +20,13 @@ import torch
 
 from ldae.data.volumes import batches
 from ldae.errors import InputError
-from ldae.evaluation.editing.directions import Direction, manipulated_code, targeted_directions
+from ldae.evaluation.editing.directions import (
+    PROBE,
+    TARGETED,
+    Direction,
+    manipulated_code,
+    targeted_directions,
+)
 from ldae.evaluation.editing.fidelity import (
     GROUP_DIFFERENCE,
     Effects,
@@ -42,10 +48,6 @@ if TYPE_CHECKING:
     from ldae.models.base import DiffusionAutoencoder
 
 logger = logging.getLogger(__name__)
-
-PROBE, TARGETED = "probe", "targeted"
-"""Kinds of edits (:attr:`ldae.methods.Method.edit`): along the weights of the attribute's probe, as
-in the paper, or along its effect while the probes of the other attributes stay where they are."""
 
 
 @dataclass(frozen=True)

@@ -277,6 +277,58 @@ def _solve(
     return model.coef_[0].astype(float), float(model.intercept_[0])
 
 
+def resample_probe(
+    codes: np.ndarray,
+    target: np.ndarray,
+    subjects: np.ndarray,
+    probe: Probe,
+    n_samples: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Fit a probe again on bootstrap samples of its training participants.
+
+    Hyper-parameter and standardisation stay those of the probe.
+
+    Parameters
+    ----------
+    codes, target, subjects
+        As for :func:`fit_probe`, whose participants these must be.
+    probe
+        What was fitted on them.
+    n_samples
+        B, bootstrap samples.
+    rng
+        Draws participants with replacement, of a classification within each class.
+
+    Returns
+    -------
+    numpy.ndarray
+        Weights and, last, the constant term of each, (B, dim + 1).
+    """
+    from threadpoolctl import threadpool_limits
+
+    x = (np.asarray(codes, float) - probe.mean) / probe.std
+    names, first = np.unique(subjects, return_index=True)
+    rows_of = {name: np.flatnonzero(subjects == name) for name in names}
+    strata = target[first] if is_classification(probe.task) else np.zeros(len(names))
+    fitted = np.empty((n_samples, x.shape[1] + 1))
+    for k in range(n_samples):
+        drawn = np.concatenate(
+            [
+                rng.choice(group, len(group))
+                for group in (names[strata == s] for s in np.unique(strata))
+            ]
+        )
+        rows = np.concatenate([rows_of[name] for name in drawn])
+        # a participant who is drawn twice counts as two
+        labels = np.repeat(np.arange(len(drawn)), [len(rows_of[name]) for name in drawn])
+        with threadpool_limits(1):  # small systems: threads that wait cost ten times the work
+            fitted[k, :-1], fitted[k, -1] = _solve(
+                x[rows], target[rows], labels, probe.task, probe.hyper_parameter
+            )
+    return fitted
+
+
 def fit_probes(
     codes: np.ndarray,
     index: pd.DataFrame,

@@ -1,0 +1,1 @@
+"""Trained models in use: what a model consists of, scans in and out, export as a bundle."""
