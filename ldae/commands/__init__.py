@@ -6,7 +6,7 @@ import argparse
 import importlib
 from typing import Protocol, cast
 
-COMMANDS = ("run", "audit", "trace", "replay", "crate", "verify", "seal")
+COMMANDS = ("init", "run", "audit", "trace", "replay", "crate", "verify", "seal")
 """Names of the commands and their modules, in the order of the help text."""
 
 

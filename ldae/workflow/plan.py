@@ -164,11 +164,11 @@ def cohort_fingerprint(config: dict[str, Any]) -> str:
     digest = hashlib.sha256()
     if config["cohort"]["source"] == "bids":
         folder = Path(config["bids_folder"])
-        table = config["cohort"].get("table")
-        for path in cohort_tables(folder, table):
+        intake = Intake.from_settings(config["cohort"])
+        for path in cohort_tables(folder, intake):
             digest.update(f"{os.path.relpath(path, folder)}\n".encode() + path.read_bytes())
-        paths = _read(*_reading(config)).scans["path"] if table else ()
-        for path in map(folder.joinpath, paths) if table else image_files(folder):
+        paths = _read(*_reading(config)).scans["path"] if intake.table else ()
+        for path in map(folder.joinpath, paths) if intake.table else image_files(folder):
             digest.update(_describe_file(path, folder))
     return digest.hexdigest()[:16]
 

@@ -113,9 +113,11 @@ class Study:
     def folders(self) -> list[Path]:
         """Folders with data from outside that jobs read."""
         named = [self.config["bids_folder"], self.config["split"]["file"]]
+        named += [self.config["cohort"]["table"], self.config["cohort"]["tables"]]
         named.append(self.config["encoder"]["pretrained"])
         named.append(self.config["autoencoder"]["perceptual_weights_file"])
-        paths = [Path(name) for name in named if name]
+        # a table of scans may be named by its place below the cohort's folder
+        paths = [path for path in map(Path, filter(None, named)) if path.exists()]
         return [path if path.is_dir() else path.parent for path in paths]
 
     @property

@@ -136,6 +136,8 @@ class AgeReader:
         """Age, or None where it is not known."""
         word = self.words.read(text)
         if not word:
+            note = f"{place.subject}: age {text} stands for no value (cohort.values.age)"
+            findings.note(Kind.AGE, note, place.subject, place.session)
             return None
         if CENSORED.match(word):
             self.censored[text] += 1
