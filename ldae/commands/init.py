@@ -10,6 +10,7 @@ Exit status: 0 the cohort can be used, 1 it cannot.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import tempfile
@@ -21,6 +22,9 @@ from ldae.errors import InputError
 if TYPE_CHECKING:
     from ldae.data.intake.layouts import Recognised
     from ldae.workflow.first_look import FirstLook
+
+
+NO_UNICODE = "its name is not in Unicode, and a file of settings must name it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +58,9 @@ def run(options: argparse.Namespace) -> int:
                 raise InputError(file, "it is there already", "Remove it, or name another (-o)")
     from ldae.data.intake.layouts import recognise
 
+    if not _is_unicode(options.path):
+        remedy = "Rename it, or make a link to it with another name"
+        return _refuse(f"Not usable: {InputError(ascii(str(options.path)), NO_UNICODE, remedy)}")
     converted = None if options.check else output.with_name(f"{output.stem}_nifti").absolute()
     try:
         recognised = recognise(options.path, options.tables, converted)
@@ -99,6 +106,15 @@ def _look(recognised: Recognised, output: Path, table: Path, check: bool) -> Fir
     return look
 
 
+def _is_unicode(path: Path) -> bool:
+    """Whether a file of settings can name the path."""
+    try:
+        os.path.abspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _study_name(output: Path, recognised: Recognised) -> str:
     """Name of the study: that of the file, or of the cohort where the file is ``study.yaml``."""
     name = recognised.name if output.stem == "study" else output.stem
@@ -106,7 +122,9 @@ def _study_name(output: Path, recognised: Recognised) -> str:
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    # labels may have letters that the terminal's encoding has not
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     sys.stdout.flush()  # before what follows on standard error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ldae.errors import CohortError, InputError
 from ldae.paths import WORKFLOW
 from ldae.workflow.config import Config, complete_config
 from ldae.workflow.plan import StudyPlan, plan_split, plan_study
+from ldae.workflow.settings.files import LOADER
 
 LABEL_WIDTH = 13
 MAX_TIMES_SHOWN = 8
@@ -109,8 +111,14 @@ def look_at(recognised: Recognised, name: str, table: Path | None) -> FirstLook:
 
 def _complete(settings: Config) -> Config:
     """Settings over the defaults, as Snakemake merges files of settings."""
-    defaults = yaml.safe_load((WORKFLOW / "config.yaml").read_text(encoding="utf-8"))
-    return complete_config(merged(defaults, settings))
+    return complete_config(merged(_defaults(), settings))
+
+
+@cache
+def _defaults() -> Config:
+    text = (WORKFLOW / "config.yaml").read_text(encoding="utf-8")
+    defaults: Config = yaml.load(text, LOADER)  # noqa: S506  a safe loader
+    return defaults
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Config:

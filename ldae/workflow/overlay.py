@@ -11,6 +11,8 @@ from ldae.workflow.first_look import FirstLook, merged
 # With fewer test participants, predicting everybody once says more (docs/reference/settings.md).
 FEW_TEST_PARTICIPANTS = 50
 OUTER_FOLDS = 5
+# studies/ixi.yaml is for about a hundred scans; the default study has 700.
+FEW_SCANS = 250
 MOST_SITES_BALANCED = 10
 
 PURPOSE = {
@@ -55,7 +57,7 @@ def write_overlay(look: FirstLook, file: str) -> str:
         *(_line(key, value) for key, value in look.cohort.items()),
         *_guesses(look),
         "",
-        *_advice(look),
+        *_advice(look, file),
     ]
     return "\n".join(lines) + "\n"
 
@@ -75,7 +77,7 @@ def _guesses(look: FirstLook) -> Iterator[str]:
         yield f"  # {key}: {in_flow(merged({key: look.cohort.get(key)}, {key: guess})[key])}"
 
 
-def _advice(look: FirstLook) -> Iterator[str]:
+def _advice(look: FirstLook, file: str) -> Iterator[str]:
     """Settings that depend on the size of the cohort."""
     if look.scans is not None and len(look.scans):
         n_sites = look.scans["site"].replace("", None).nunique()
@@ -84,3 +86,6 @@ def _advice(look: FirstLook) -> Iterator[str]:
     if 0 < look.split.get("test", 0) < FEW_TEST_PARTICIPANTS:
         yield f"probes:  # {look.split['test']} test participants are few: predict all once"
         yield f"  outer_folds: {OUTER_FOLDS}"
+    if look.scans is not None and 0 < len(look.scans) < FEW_SCANS:
+        yield "# studies/ixi.yaml has shorter trainings, for so few scans; to use it too:"
+        yield f"#   ldae run --study ixi {file}"

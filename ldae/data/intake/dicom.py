@@ -137,8 +137,7 @@ def _images_of(sidecar: Path) -> Iterator[Path]:
 
 
 def _age(header: Mapping[str, Any], born: datetime | None, scanned: datetime | None) -> str:
-    """Age in years by the dates, else as the header gives it (``072Y``)."""
+    """Age in years by the dates, else the whole years that the scanner's operator gave."""
     if born and scanned:
         return f"{(scanned - born).days / DAYS_PER_YEAR:.2f}"
-    match = re.fullmatch(r"0*(\d+)Y", str(header.get("PatientAge", "")))
-    return match[1] if match else ""
+    return str(header.get("PatientAge", ""))

@@ -6,6 +6,7 @@ import csv
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -14,7 +15,7 @@ from ldae.data.intake.notices import Findings
 from ldae.data.intake.tables import Table, read_table
 from ldae.errors import InputError
 
-READERS = {".xls": "xlrd", ".xlsx": "openpyxl"}
+READERS: dict[str, Literal["xlrd", "openpyxl"]] = {".xls": "xlrd", ".xlsx": "openpyxl"}
 """Package that reads each kind."""
 TABLES = (".csv", ".tsv", *READERS)
 
@@ -37,7 +38,7 @@ def read_rows(path: Path) -> Rows:
     """
     package = READERS[path.suffix.lower()]
     try:
-        sheet = pd.read_excel(path, header=None, dtype=str, keep_default_na=False)
+        sheet = pd.read_excel(path, header=None, dtype=str, keep_default_na=False, engine=package)
     except ImportError as error:
         problem = f"reading it takes the package {package}, which is not installed"
         remedy = f"Install it (pip install {package}), or save the table as {path.stem}.csv"
