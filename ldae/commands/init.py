@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ldae.workflow.first_look import FirstLook
 
 
+GENERIC_NAMES = ("bids", "caps", "raw", "rawdata", "data", "nifti", "sourcedata", "scans")
+"""Names of folders that say nothing of the cohort; the folder above them does."""
 NO_UNICODE = "its name is not in Unicode, and a file of settings must name it"
 
 
@@ -117,7 +119,10 @@ def _is_unicode(path: Path) -> bool:
 
 def _study_name(output: Path, recognised: Recognised) -> str:
     """Name of the study: that of the file, or of the cohort where the file is ``study.yaml``."""
-    name = recognised.name if output.stem == "study" else output.stem
+    name = recognised.name
+    if name.lower() in GENERIC_NAMES:
+        name = recognised.folder.parent.name
+    name = name if output.stem == "study" else output.stem
     return re.sub(r"[^a-z0-9_-]+", "_", name.lower()).strip("_-") or "study"
 
 

@@ -111,7 +111,7 @@ def read_cohort(
             + paste(public=True),
         )
     findings = Findings() if findings is None else findings
-    scans = _collect(bids_dir, intake, findings)
+    scans = _collect(bids_dir, public, intake, findings)
     find_copies(bids_dir, scans, findings.faults)
     findings.faults.stop(bids_dir)
     _name_scans(scans, bids_dir, public)
@@ -244,9 +244,9 @@ class _Source(NamedTuple):
     """Names of the columns of all tables of sessions."""
 
 
-def _collect(bids_dir: Path, intake: Intake, findings: Findings) -> pd.DataFrame:
+def _collect(bids_dir: Path, public: bool, intake: Intake, findings: Findings) -> pd.DataFrame:
     """All scans without names and checksums; faults are noted."""
-    reading = Reading(bids_dir, intake, findings)
+    reading = Reading(bids_dir, intake, findings, public)
     found = _read_folders(reading) if intake.table is None else _read_listing(reading)
     participants = found.participants.by_label
     visits = [

@@ -290,6 +290,8 @@ class Reading:
         How it is read.
     findings
         Faults and notices are added here.
+    public
+        Whether notices may name files of a table of scans, which may be called by participants.
     ages, diagnoses
         Read ages and the words for diagnoses.
     """
@@ -297,6 +299,7 @@ class Reading:
     bids_dir: Path
     intake: Intake
     findings: Findings
+    public: bool
     ages: AgeReader = field(init=False)
     diagnoses: DiagnosisReader = field(init=False)
 

@@ -37,6 +37,9 @@ class ListingReader:
     def __init__(self, reading: Reading) -> None:
         bids_dir, intake, findings = reading.bids_dir, reading.intake, reading.findings
         self.bids_dir, self.intake, self.findings = bids_dir, intake, findings
+        self.public = reading.public
+        self.lines: dict[str, int] = {}
+        """First line of the table that names each file."""
         self.path = intake.table_file(bids_dir)
         within = Path(os.path.abspath(self.path)).is_relative_to(os.path.abspath(bids_dir))
         self.root = self.path.parent if within else bids_dir
@@ -150,15 +153,20 @@ class ListingReader:
             )
             return None
         name = path.relative_to(root).as_posix()
+        self.lines.setdefault(name, line)
         if not name.endswith(IMAGE_ENDINGS):
-            text = f"line {line}: {name} is no NIfTI file (.nii, .nii.gz) and is left out"
+            text = f"line {line}: {self._shown(name)} is no NIfTI file and is left out"
             self.findings.note(Kind.IGNORED, text, subject)
             return None
         if not os.access(path, os.R_OK):
-            text = f"line {line}: {name} is left out: {why_unreadable(path)}"
+            text = f"line {line}: {self._shown(name)} is left out: {why_unreadable(path)}"
             self.findings.note(Kind.UNREADABLE, text, subject)
             return None
         return name
+
+    def _shown(self, name: str) -> str:
+        """A file as notices call it."""
+        return name if self.public else f"the file of line {self.lines[name]}"
 
     def _add_image(self, subject: str, label: str, session: Session, path: str) -> None:
         """Add a scan; of several of one session, one by the rule of the settings."""
@@ -169,7 +177,7 @@ class ListingReader:
             images[label], sessions[label] = Image(label, path, ()), session
             return
         if before.path == path and sessions[label] == session:
-            text = f"{self.path.name}: {subject} is listed twice with the same values ({path})"
+            text = f"{self.path.name}: {subject} is listed twice with the same values"
             self.findings.note(Kind.TABLE, text, subject, label)
             return
         if path in (before.path, *before.repeats):
@@ -184,8 +192,8 @@ class ListingReader:
             sessions[label] = session
         else:
             images[label] = before._replace(repeats=(*before.repeats, path))
-        text = f"{subject} {label}: {images[label].path} is taken, not "
-        text += ", ".join(images[label].repeats)
+        text = f"{subject} {label}: {self._shown(images[label].path)} is taken, not "
+        text += ", ".join(map(self._shown, images[label].repeats))
         self.findings.note(Kind.REPEAT, text, subject, label)
 
 
