@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import yaml
 from ldae.data.bids import read_cohort
 from ldae.data.intake.cells import count_words, propose, read_number
 from ldae.data.intake.layouts import Recognised
-from ldae.data.intake.notices import Findings, proposals, summarise_notices
+from ldae.data.intake.notices import Findings, summarise_notices
 from ldae.data.intake.settings import Intake
 from ldae.data.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, summarise_scans
 from ldae.data.splits import SPLITS
@@ -152,6 +153,25 @@ def _guesses(look: FirstLook) -> dict[str, Any]:
     # names of files and columns are not known to the messages either
     unknown = ("public", "table", "tables", "columns")
     return {key: value for key, value in found.items() if key not in unknown}
+
+
+def proposals(text: str) -> Iterator[dict[str, Any]]:
+    """All settings that a text has been given by `ldae.data.intake.notices.paste`.
+
+    Examples
+    --------
+    >>> list(proposals("Set cohort: {ignore_leading_zeros: true}; or correct the labels"))
+    [{'ignore_leading_zeros': True}]
+    """
+    for match in re.finditer(r"cohort: \{", text):
+        for end in (i + 1 for i in range(match.end(), len(text)) if text[i] == "}"):
+            try:
+                settings = yaml.safe_load(text[match.start() : end])["cohort"]
+            except yaml.YAMLError:  # a brace within
+                continue
+            if isinstance(settings, dict):
+                yield settings
+            break
 
 
 def describe(look: FirstLook) -> Iterator[str]:

@@ -114,7 +114,7 @@ class Study:
         """Folders with data from outside that jobs read."""
         named = [self.config["bids_folder"], self.config["split"]["file"]]
         named += [self.config["cohort"]["table"], self.config["cohort"]["tables"]]
-        named.append(self.config["encoder"]["pretrained"])
+        named += [*self.config["quality"]["decisions"], self.config["encoder"]["pretrained"]]
         named.append(self.config["autoencoder"]["perceptual_weights_file"])
         # a table of scans may be named by its place below the cohort's folder
         paths = [path for path in map(Path, filter(None, named)) if path.exists()]
@@ -128,6 +128,10 @@ class Study:
     def given_split(self, wildcards: Any) -> str | list[str]:
         """Table of a split that was made elsewhere; none for most."""
         return self.config["split"]["file"] or []
+
+    def qc_decisions(self, wildcards: Any) -> list[str]:
+        """Tables of raters' decisions on scans; none for most."""
+        return list(self.config["quality"]["decisions"])
 
     def reference_volumes(self, wildcards: Any) -> str | list[str]:
         """Table of reference volumes of a real cohort; none if the settings name none."""

@@ -445,7 +445,7 @@ def test_quality_control(done: Done, tmp_path: Path) -> None:
     write_quality_page(qc, out, tmp_path / "qc.html")
     assert time.perf_counter() - begun < 4 * 0.03 + 1.0
     page = (tmp_path / "qc.html").read_text()
-    assert page.count("data:image/jpeg;base64") == 1  # the script puts it before each picture
+    assert page.count("data:image/jpeg;base64") == 3, "one for each scan that could be processed"
     assert all(scan in page for scan in scans["scan"])
     assert "http" not in page
     assert len(page) < 10_000 + 4 * 15_000

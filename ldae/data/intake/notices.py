@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import yaml
 
 from ldae.errors import CohortError, InputError
 
@@ -119,25 +117,6 @@ def paste(**settings: Any) -> str:
     'cohort: {values: {sex: {"0": F, other: n/a}}}'
     """
     return f"cohort: {in_flow(settings)}"
-
-
-def proposals(text: str) -> Iterator[dict[str, Any]]:
-    """All settings of the cohort that a text has been given by `paste`.
-
-    Examples
-    --------
-    >>> list(proposals("Set cohort: {ignore_leading_zeros: true}; or correct the labels"))
-    [{'ignore_leading_zeros': True}]
-    """
-    for match in re.finditer(r"cohort: \{", text):
-        for end in (i + 1 for i in range(match.end(), len(text)) if text[i] == "}"):
-            try:
-                settings = yaml.safe_load(text[match.start() : end])["cohort"]
-            except yaml.YAMLError:  # a brace within
-                continue
-            if isinstance(settings, dict):
-                yield settings
-            break
 
 
 def in_flow(value: Any) -> str:

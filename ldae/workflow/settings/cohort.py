@@ -256,6 +256,10 @@ class Quality(Section):
         [800, 2200], "Least and largest volume of the brain mask.", unit="ml"
     )
     scale: Limits = setting([0.8, 1.5], "Least and largest linear scale to the template.")
+    decisions: list[Place] = setting(
+        [], "Tables of raters' decisions, as qc/qc.html saves them. Their columns are scan, "
+        "decision (keep or exclude), reason, rater and date; a decision counts before the limits.",
+    )  # fmt: skip
     reference_masks: MaskPattern | None = setting(
         None, "Path of masks to compare with, written like preprocessing.mask_pattern. "
         "Their Dice overlap with the study's masks is reported and excludes nothing.",
