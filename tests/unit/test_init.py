@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import pytest
 import yaml
 from cohorts import COHORTS, write_image, write_table
@@ -443,21 +444,25 @@ def test_a_spreadsheet_says_which_package_reads_it(
             spreadsheets.read_rows(path)
 
 
-def test_a_spreadsheet_is_read_like_text(tmp_path: Path, working: Path) -> None:
-    openpyxl = pytest.importorskip("openpyxl", reason="Excel tables take a package of their own")
+def test_a_spreadsheet_is_read_like_text(
+    tmp_path: Path, working: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells are as openpyxl gives them, which is not among the dependencies."""
     ixi(tmp_path / "download")
-    rows = read_table(tmp_path / "download/IXI.csv", {}, {}, Findings()).rows
-    book = openpyxl.Workbook()
-    book.active.append(list(rows[0][1]))
-    for _, row in rows:
-        known = (None if cell in ("", "n/a") else float(cell) for cell in row.values())
-        book.active.append(list(known))
+    table = read_table(tmp_path / "download/IXI.csv", {}, {}, Findings())
+    cells = [[cell.replace("n/a", "") for cell in row.values()] for _, row in table.rows]
+    sheet = pd.DataFrame([list(table.columns), *cells], dtype=str)
     as_text = recognise(tmp_path / "download").rows
-    (tmp_path / "download/IXI.csv").unlink()
-    book.save(tmp_path / "download/IXI.xlsx")
-    found = recognise(tmp_path / "download").rows
-    assert found is not None and as_text is not None
-    assert [row[0] for row in found] == [row[0] for row in as_text]
+    (tmp_path / "download/IXI.csv").rename(tmp_path / "download/IXI.xlsx")
+    monkeypatch.setattr(pd, "read_excel", lambda *_, **__: sheet)
+    assert recognise(tmp_path / "download").rows == as_text
+    write_image(tmp_path / "other/a.nii.gz")
+    (tmp_path / "other/scans.xls").touch()
+    rows = [["subject", "when", "path"], ["P1", "2019-03-10 00:00:00", "a.nii.gz"]]
+    monkeypatch.setattr(pd, "read_excel", lambda *_, **__: pd.DataFrame(rows))
+    found = recognise(tmp_path / "other")
+    assert found.layout is Layout.TABLE and found.folder == tmp_path / "other"
+    assert found.rows == [rows[0], ["P1", "2019-03-10", "a.nii.gz"]]
 
 
 FAKE_DCM2NIIX = """\
@@ -552,6 +557,17 @@ def test_any_terminal_and_no_home_will_do(
     assert done.returncode == 1 and b"Not usable" in done.stdout and b"Traceback" not in done.stderr
 
 
+def test_a_study_is_not_begun_inside_its_cohort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    COHORTS["shadows"](tmp_path / "bids")
+    monkeypatch.chdir(tmp_path / "bids")
+    before = state(tmp_path)
+    assert main(["init", "."]) == 1
+    assert "the results would lie inside the cohort's folder" in capsys.readouterr().out
+    assert state(tmp_path) == before
+
+
 def test_a_name_that_is_not_unicode_is_refused(
     tmp_path: Path, working: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -559,3 +575,48 @@ def test_a_name_that_is_not_unicode_is_refused(
     Path(folder).mkdir()
     assert main(["init", folder]) == 1
     assert "its name is not in Unicode" in capsys.readouterr().err
+
+
+def clinica(root: Path, n: int = 42) -> None:
+    """ADNI as Clinica writes it, with empty images: a plan reads none."""
+    labels = [
+        f"sub-ADNI{site:03d}S{i:04d}" for i, site in zip(range(n), [2, 11, 23] * n, strict=False)
+    ]
+    screened = [("CN", "LMCI", "AD", "CN", "EMCI", "AD")[i % 6] for i in range(n)]
+    write_table(
+        root / "participants.tsv",
+        [
+            {"participant_id": label, "sex": "MF"[i % 2], "age_bl": 65 + i / 4}
+            | {"site": label[8:11], "diagnosis_sc": screened[i], "apoe_gen1": 3}
+            for i, label in enumerate(labels)
+        ],
+    )
+    for i, label in enumerate(labels):
+        rows = []
+        for k, months in enumerate((0, 12, 24)):
+            word = (
+                "AD" if i % 12 == 1 and k == 2 else screened[i].removeprefix("L").removeprefix("E")
+            )
+            session = f"ses-M{months:03d}"
+            rows.append(
+                {"session_id": session, "age": 65 + i / 4 + k, "diagnosis": word}
+                | {"examination_date": f"201{k}-03-1{k}"}
+            )
+            folder = root / label / session / "anat"
+            folder.mkdir(parents=True)
+            (folder / f"{label}_{session}_T1w.nii.gz").touch()
+        write_table(root / label / f"{label}_sessions.tsv", rows)
+
+
+def test_a_cohort_of_clinica_s_converter_allows_everything(tmp_path: Path, working: Path) -> None:
+    """Without editing anything: both probes, edits, and interpolation."""
+    clinica(tmp_path / "adni")
+    assert main(["init", str(tmp_path / "adni")]) == 0
+    config = overlay(Path("study.yaml"))
+    summary = summarize_cohort(config)
+    plan = plan_study(config, summary)
+    assert plan.tasks == ("ad_vs_cn", "age")
+    assert {"interpolation", "manipulation", "probes"} <= plan.parts
+    assert set(plan.left_out) == {"method true_volumes", "volumes"}
+    assert summary.words == {"AD": 46, "CN": 42, "MCI": 38}
+    assert config["probes"]["outer_folds"] == 5, "there are few test participants"
