@@ -36,6 +36,7 @@ rule preprocess_scan:
 rule quality_control:
     input:
         scans=study.checked_scans,
+        decisions=study.qc_decisions,
         batches=expand(rules.preprocess_scan.output.batch, batch=plan.batches),
     output:
         table="<results>/qc/qc.tsv",

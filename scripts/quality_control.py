@@ -6,6 +6,7 @@ from ldae.data.addresses import Derivative, derivative_paths, mask_paths
 from ldae.data.manifest import read_scans, read_visits
 from ldae.data.partition import read_batches
 from ldae.preprocessing.dataset import describe_dataset, write_description
+from ldae.preprocessing.decisions import apply_decisions, rate_agreement, read_decisions
 from ldae.preprocessing.quality import plot_quality_control, quality_control
 from ldae.preprocessing.quality_page import write_quality_page
 from ldae.workflow.entry import rule_entry
@@ -27,9 +28,13 @@ with rule_entry(snakemake) as run:
         limits=snakemake.params.limits,
         bids_dir=bids_dir,
     )
+    agreement = []
+    if snakemake.params.limits["decisions"]:
+        decisions = read_decisions(map(Path, snakemake.input.decisions))
+        table, agreement = apply_decisions(table, decisions), rate_agreement(decisions)
     table.to_csv(snakemake.output.table, sep="\t", index=False)
     plot_quality_control(table, preprocessed, Path(snakemake.output.overview), run.seed)
-    write_quality_page(table, preprocessed, Path(snakemake.output.page))
+    write_quality_page(table, preprocessed, Path(snakemake.output.page), agreement)
     write_description(
         describe_dataset(snakemake.params.study, batches["sha256"], bids_dir),
         Path(snakemake.output.description),

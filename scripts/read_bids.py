@@ -10,7 +10,7 @@ from ldae.workflow.entry import rule_entry
 with rule_entry(snakemake) as run:
     bids_dir = Path(snakemake.params.bids_dir)
     public, intake = snakemake.params.public, Intake.from_settings(snakemake.params.intake)
-    run.add_inputs(cohort_tables(bids_dir, intake.table))
+    run.add_inputs(cohort_tables(bids_dir, intake))
     cohort = read_bids(bids_dir, run.threads, public, intake)
     write_scans(cohort.scans, Path(snakemake.output.scans))
     notices = tabulate_notices(cohort.notices, bids_dir, public)

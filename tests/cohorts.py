@@ -226,6 +226,17 @@ def ixi_download(root: Path) -> None:
         write_image(root / f"{name}-T1.nii.gz")
 
 
+def caps_t1_linear(root: Path) -> None:
+    """Registered by Clinica's t1-linear; its tables are those of `clinica_adni`."""
+    for subject, months in (("sub-ADNI002S0295", (0, 12, 24)), ("sub-ADNI011S0003", (0, 12))):
+        for month in months:
+            scan = f"{subject}_ses-M{month:03d}"
+            folder = root / "subjects" / subject / f"ses-M{month:03d}" / "t1_linear"
+            space = "space-MNI152NLin2009cSym"
+            write_image(folder / f"{scan}_{space}_desc-Crop_res-1x1x1_T1w.nii.gz")
+            (folder / f"{scan}_{space}_res-1x1x1_affine.mat").write_bytes(b"")
+
+
 COHORTS: dict[str, Callable[[Path], None]] = {
     make.__name__: make
     for make in (
@@ -238,5 +249,6 @@ COHORTS: dict[str, Callable[[Path], None]] = {
         times,
         plain_csv,
         ixi_download,
+        caps_t1_linear,
     )
 }

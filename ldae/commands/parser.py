@@ -14,6 +14,7 @@ DESCRIPTION = (
 
 EXAMPLES = """\
 examples:
+  ldae init /data/adni                      what is there, and settings for a study of it
   ldae run -n                               show what the default study would compute
   ldae run                                  compute it, into ./results
   ldae run --study ixi --config bids_folder=/data/ixi

@@ -67,12 +67,17 @@ def labels_of(scan: str) -> tuple[str, str]:
 
 
 def raw_labels(raw: str) -> tuple[str, str]:
-    """Labels that the path of a raw scan has, the session's empty where there is none.
+    """Labels that the folders of a raw scan have, each empty where there is none.
 
-    In a restricted cohort they are not those of the scan's name.
+    In a restricted cohort they are not those of the scan's name. Below a table of scans, folders
+    may have any names.
     """
-    subject, second, *_ = (*Path(raw).parts, "")
-    return subject, second if second.startswith("ses-") else ""
+    folders = Path(raw).parts[:-1]
+    subject, session = (
+        next((name for name in folders if name.startswith(prefix)), "")
+        for prefix in ("sub-", "ses-")
+    )
+    return subject, session
 
 
 def raw_address(scan: str, extension: str = "nii.gz") -> Path:

@@ -1,4 +1,4 @@
-"""Reading a cohort in BIDS: who was scanned, when, and which file it is.
+"""Reading a cohort (BIDS, CAPS, or a table): who was scanned, when, and which file it is.
 
 Only names of files and tables are read, and of the images their checksums and sizes. Columns and
 words are understood by the names that converters and public data sets use
@@ -66,19 +66,27 @@ class Cohort:
     notices: list[Notice]
 
 
-def read_cohort(bids_dir: Path, public: bool, intake: Intake = AS_IT_COMES) -> Cohort:
-    """All T1-weighted scans of a BIDS folder, from its tables and the names of its files.
+def read_cohort(
+    bids_dir: Path,
+    public: bool,
+    intake: Intake = AS_IT_COMES,
+    findings: Findings | None = None,
+) -> Cohort:
+    """All T1-weighted scans of a cohort, from its tables and the names of its files.
 
     Parameters
     ----------
     bids_dir
-        Folder with ``participants.tsv`` and ``sub-*/[ses-*/]anat/*_T1w.nii[.gz]``; where a
-        participant has sessions, ``sub-*/sub-*_sessions.tsv`` is read if it is there.
+        BIDS folder with ``participants.tsv`` and ``sub-*/[ses-*/]anat/*_T1w.nii[.gz]``; where a
+        participant has sessions, ``sub-*/sub-*_sessions.tsv`` is read if it is there. Or a CAPS
+        folder, with tables elsewhere; or the folder that the scans of a table lie in.
     public
         Whether the labels of participants are kept; else scans and subjects have pseudonyms
         (:mod:`ldae.data.pseudonyms`), and only the paths tell who they are.
     intake
         How the cohort is read.
+    findings
+        Faults and notices are added here, for callers that need them after an error.
 
     Raises
     ------
@@ -94,14 +102,16 @@ def read_cohort(bids_dir: Path, public: bool, intake: Intake = AS_IT_COMES) -> C
     bids_dir = Path(bids_dir)
     if not bids_dir.is_dir():
         raise InputError(bids_dir, "the folder does not exist", "Correct bids_folder")
-    if intake.table is not None and not public and not key_file(bids_dir).is_file():
+    elsewhere = intake.table is not None or intake.tables is not None
+    if elsewhere and not public and not key_file(bids_dir).is_file():
         raise InputError(
             bids_dir / KEY_FILE,
             "there is no key for the pseudonyms of the participants",
-            f"Write one (openssl rand -hex 32), or show the labels: {paste(public=True)}",
+            "Write one (ldae init does, or openssl rand -hex 32), or show the labels: "
+            + paste(public=True),
         )
-    findings = Findings()
-    scans = _collect(bids_dir, intake, findings)
+    findings = Findings() if findings is None else findings
+    scans = _collect(bids_dir, public, intake, findings)
     find_copies(bids_dir, scans, findings.faults)
     findings.faults.stop(bids_dir)
     _name_scans(scans, bids_dir, public)
@@ -159,22 +169,23 @@ def list_scans(bids_dir: Path, public: bool, intake: Intake = AS_IT_COMES) -> pd
     return read_cohort(bids_dir, public, intake).scans[["scan", "subject", "session", "path"]]
 
 
-def cohort_tables(bids_dir: Path, table: str | None = None) -> list[Path]:
+def cohort_tables(bids_dir: Path, intake: Intake = AS_IT_COMES) -> list[Path]:
     """Files of a cohort that `read_bids` reads, beside the images.
 
     Parameters
     ----------
     bids_dir
         Folder of the cohort.
-    table
-        Table of its scans below the folder; None for a BIDS folder.
+    intake
+        How it is read.
     """
-    if table is not None:
-        key = key_file(bids_dir)
-        return [bids_dir / table, *([key] if key.is_file() else [])]
-    tables = [bids_dir / "participants.tsv", *sorted(bids_dir.glob("sub-*/sub-*_sessions.tsv"))]
+    if intake.table is not None:
+        tables = [intake.table_file(bids_dir)]
+    else:
+        folder = intake.tables_folder(bids_dir)
+        tables = [folder / "participants.tsv", *sorted(folder.glob("sub-*/sub-*_sessions.tsv"))]
     key = key_file(bids_dir)
-    return tables if key in tables else [*tables, key]
+    return tables if key in tables or not key.is_file() else [*tables, key]
 
 
 def describe_bids(bids_dir: Path, public: bool, intake: Intake = AS_IT_COMES) -> CohortSummary:
@@ -233,9 +244,9 @@ class _Source(NamedTuple):
     """Names of the columns of all tables of sessions."""
 
 
-def _collect(bids_dir: Path, intake: Intake, findings: Findings) -> pd.DataFrame:
+def _collect(bids_dir: Path, public: bool, intake: Intake, findings: Findings) -> pd.DataFrame:
     """All scans without names and checksums; faults are noted."""
-    reading = Reading(bids_dir, intake, findings)
+    reading = Reading(bids_dir, intake, findings, public)
     found = _read_folders(reading) if intake.table is None else _read_listing(reading)
     participants = found.participants.by_label
     visits = [
@@ -253,6 +264,7 @@ def _collect(bids_dir: Path, intake: Intake, findings: Findings) -> pd.DataFrame
     scans = pd.DataFrame([row for visit in visits for row in visit.rows()])
     scans["age"] = scans["age"].astype(float)
     _note_missing(scans, findings)
+    scans = _complete(scans, bids_dir, intake, findings)
     return scans.sort_values(["subject", "months", "session"], ignore_index=True)
 
 
@@ -334,6 +346,26 @@ def _note_choices(visits: Iterable[Visits], intake: Intake, findings: Findings) 
             f"{len(changes)} participants change their diagnosis, and {sum(changes)} visits differ "
             f"from the first; each visit has {rule} (cohort.diagnosis_of)",
         )
+
+
+def _complete(
+    scans: pd.DataFrame, bids_dir: Path, intake: Intake, findings: Findings
+) -> pd.DataFrame:
+    """Scans that have all fields which the settings require; the others are noted."""
+    missing = {field: scans[field].isna() | (scans[field] == "") for field in intake.required}
+    lacking = pd.DataFrame(missing, index=scans.index)
+    for place in scans.index[lacking.any(axis=1)]:
+        subject, session = scans.loc[place, ["subject", "session"]]
+        fields = " and ".join(field for field in intake.required if lacking.loc[place, field])
+        who = f"{subject} {session}".strip()
+        text = f"{who} is left out: {fields} not known (cohort.required)"
+        findings.note(Kind(intake.required[0]), text, subject, session)
+    complete = scans[~lacking.any(axis=1)]
+    if complete.empty:
+        findings.faults.stop(bids_dir)
+        problem = f"no scan has all that cohort.required names ({', '.join(intake.required)})"
+        raise InputError(bids_dir, problem, f"Take it out: {paste(required=[])}")
+    return complete
 
 
 def _note_missing(scans: pd.DataFrame, findings: Findings) -> None:

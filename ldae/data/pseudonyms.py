@@ -23,10 +23,12 @@ import hashlib
 import hmac
 import os
 import re
+import secrets
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
+from ldae.data.intake.images import subject_labels
 from ldae.errors import InputError
 
 KEY_FILE = Path("code") / "pseudonyms.key"
@@ -153,7 +155,7 @@ def cohort_pseudonyms(bids_dir: Path) -> Pseudonyms:
         If the folder cannot be read, there is no key, or its file is empty.
     """
     try:
-        labels = [name for name in os.listdir(bids_dir) if name.startswith("sub-")]
+        labels = subject_labels(Path(bids_dir))
     except OSError as error:
         problem = f"the cohort's folder cannot be read ({error.strerror})"
         raise InputError(bids_dir, problem, "Name the folder with the raw scans") from error
@@ -247,6 +249,29 @@ def keep_key(bids_dir: Path) -> Path | None:
                 f"the key of the pseudonyms cannot be written ({error.strerror})",
                 f"Write it to {own}, or run in a folder where you may write",
             ) from error
+
+
+def make_key(bids_dir: Path) -> Path | None:
+    """Write a random key for a cohort whose folder gives none; the folder is left as it is.
+
+    Returns
+    -------
+    Path or None
+        The file that was written, in the working folder; None if there is a key.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    if key_file(bids_dir).is_file():
+        return None
+    kept = _kept_file(bids_dir)
+    try:
+        return _write_once(kept, f"ldae pseudonyms {secrets.token_hex(32)}\n")
+    except OSError as error:
+        problem = f"the key of the pseudonyms cannot be written ({error.strerror})"
+        raise InputError(kept, problem, "Work in a folder where you may write") from error
 
 
 def _write_once(path: Path, content: str) -> Path:

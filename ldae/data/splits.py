@@ -282,8 +282,9 @@ def read_given_split(path: Path, scans: pd.DataFrame) -> pd.DataFrame:
 
 
 def _own_label(rows: pd.DataFrame) -> str:
-    """A subject's label in the cohort, from the path of a scan where the table has paths."""
-    return raw_labels(str(rows["path" if "path" in rows else "subject"].iloc[0]))[0]
+    """A subject's label in the cohort, by the folders of a scan where they give it."""
+    first = rows.iloc[0]
+    return raw_labels(str(first.get("path", "")))[0] or str(first["subject"])
 
 
 def _read_any_table(path: Path) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -53,6 +54,9 @@ log = logging.getLogger(__name__)
 
 REGISTRATIONS = ("affine", "demons")
 SKULL_STRIPPED = "skull-stripped before"  # brain extraction of a scan that needs none
+IN_TEMPLATE_SPACE = "in template space before"  # registration of a scan that needs none
+# As Clinica's t1-linear names its scans; the three samplings of this template share one space.
+TEMPLATE_SPACE = re.compile(r"_space-MNI152NLin2009[abc]Sym_")
 STEPS = ("read", "bias", "brain", "register", "resample", "measure", "write")
 LOG_EVERY_SECONDS = 30.0
 # numpy's, ITK's and torch's own errors: the scan is readable but cannot be processed.
@@ -112,6 +116,8 @@ class Brain:
         How the mask was made.
     mask
         Brain mask on the grid of `corrected`.
+    registration
+        How the scan was registered.
     to_scan
         Affine from template to scan, RAS mm, (4, 4).
     warp
@@ -123,6 +129,7 @@ class Brain:
     bias: float
     extraction: str
     mask: NDArray[np.bool_]
+    registration: str
     to_scan: NDArray[np.floating]
     warp: Image | None
 
@@ -320,7 +327,10 @@ def _failure(
     # The reason must read the same on every machine, and is shown to others: files below the
     # cohort's folder, participant and session by the names that the table of scans gives.
     reason = str(error).replace(f"{task.bids_dir}/", "").replace("\n", " ")
-    for own, shown in zip(raw_labels(row["path"]), (row["subject"], row["session"]), strict=True):
+    subject, session = raw_labels(row["path"])
+    if not subject:  # below a table of scans, any part of the path may name the participant
+        reason = reason.replace(str(row["path"]), scan)
+    for own, shown in ((subject, row["subject"]), (session, row["session"])):
         reason = reason.replace(own, shown) if own else reason
     outcome = {"scan": scan, "status": FAILED, "reason": reason, "sha256": ""}
     return outcome | _columns(seconds or {})
@@ -377,12 +387,16 @@ def _find_brain(row: pd.Series, path: Path, task: Task, seconds: dict[str, float
             method, mask = SKULL_STRIPPED, scan.brain
         else:
             mask, start = extract_brain(scan, corrected, method, given)
+    registration, warp = settings["registration"], None
+    to_scan: NDArray[np.floating] = np.eye(4)
     with _timed(seconds, "register"):
-        to_scan, _ = register_brain(corrected, mask, start)
-        warp = None
+        if TEMPLATE_SPACE.search(Path(row["path"]).name):
+            registration = IN_TEMPLATE_SPACE
+        else:
+            to_scan, _ = register_brain(corrected, mask, start)
         if settings["registration"] == "demons":
             warp = register_deformable(corrected, mask, to_scan, task.spacing_mm)
-    return Brain(scan, corrected, bias, method, mask, to_scan, warp)
+    return Brain(scan, corrected, bias, method, mask, registration, to_scan, warp)
 
 
 def _new_file(scan: str, kind: Derivative, task: Task) -> Path:
@@ -426,7 +440,7 @@ def _write_sidecar(scan: str, brain: Brain, measures: dict[str, float], task: Ta
     sidecar = {
         "SkullStripped": True,
         "brain_extraction": brain.extraction,
-        "registration": task.settings["registration"],
+        "registration": brain.registration,
         "native": {
             "shape": list(native.shape),
             "spacing_mm": [round(float(z), 4) for z in native.header.get_zooms()[:3]],

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -164,11 +163,15 @@ def cohort_fingerprint(config: dict[str, Any]) -> str:
     digest = hashlib.sha256()
     if config["cohort"]["source"] == "bids":
         folder = Path(config["bids_folder"])
-        table = config["cohort"].get("table")
-        for path in cohort_tables(folder, table):
-            digest.update(f"{os.path.relpath(path, folder)}\n".encode() + path.read_bytes())
-        paths = _read(*_reading(config)).scans["path"] if table else ()
-        for path in map(folder.joinpath, paths) if table else image_files(folder):
+        intake = Intake.from_settings(config["cohort"])
+        roots = (folder, intake.tables_folder(folder))
+        for path in cohort_tables(folder, intake):
+            inside = (path.relative_to(root) for root in roots if path.is_relative_to(root))
+            # one that lies elsewhere is the same table wherever that is
+            name = next(inside, path.name)
+            digest.update(f"{name}\n".encode() + path.read_bytes())
+        paths = _read(*_reading(config)).scans["path"] if intake.table else ()
+        for path in map(folder.joinpath, paths) if intake.table else image_files(folder):
             digest.update(_describe_file(path, folder))
     return digest.hexdigest()[:16]
 

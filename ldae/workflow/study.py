@@ -113,9 +113,11 @@ class Study:
     def folders(self) -> list[Path]:
         """Folders with data from outside that jobs read."""
         named = [self.config["bids_folder"], self.config["split"]["file"]]
-        named.append(self.config["encoder"]["pretrained"])
+        named += [self.config["cohort"]["table"], self.config["cohort"]["tables"]]
+        named += [*self.config["quality"]["decisions"], self.config["encoder"]["pretrained"]]
         named.append(self.config["autoencoder"]["perceptual_weights_file"])
-        paths = [Path(name) for name in named if name]
+        # a table of scans may be named by its place below the cohort's folder
+        paths = [path for path in map(Path, filter(None, named)) if path.exists()]
         return [path if path.is_dir() else path.parent for path in paths]
 
     @property
@@ -126,6 +128,10 @@ class Study:
     def given_split(self, wildcards: Any) -> str | list[str]:
         """Table of a split that was made elsewhere; none for most."""
         return self.config["split"]["file"] or []
+
+    def qc_decisions(self, wildcards: Any) -> list[str]:
+        """Tables of raters' decisions on scans; none for most."""
+        return list(self.config["quality"]["decisions"])
 
     def reference_volumes(self, wildcards: Any) -> str | list[str]:
         """Table of reference volumes of a real cohort; none if the settings name none."""

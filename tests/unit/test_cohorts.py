@@ -13,12 +13,13 @@ import pytest
 import yaml
 from cohorts import COHORTS
 
-from ldae.data.bids import Cohort, read_bids, read_cohort
+from ldae.data.bids import Cohort, read_bids, read_cohort, tabulate_notices
 from ldae.data.intake.names import MONTH_ZERO_AGES, PARTICIPANT_COLUMNS, SESSION_COLUMNS, Field
 from ldae.data.intake.notices import Findings, paste, summarise_notices
 from ldae.data.intake.settings import Intake
 from ldae.data.intake.tables import read_table
 from ldae.data.manifest import read_scans, write_scans
+from ldae.data.pseudonyms import make_key
 from ldae.errors import InputError
 from ldae.workflow.config import complete_config
 from ldae.workflow.plan import cohort_fingerprint, plan_study, summarize_cohort
@@ -336,6 +337,11 @@ def test_a_damaged_table_is_read_or_refused_and_never_ends_in_a_trace(
         ("P 1,0", "P-0,0", r"line 3: P 0 and P-0 would both be sub-P0"),
         ("P 0,24,63,F", "P 0,24,63,M", r"lines 2 and 9 give sub-P0 different values: sex F and M"),
         ("nowhere", "../nowhere", r"line 10: the file ../nowhere.nii.gz lies outside"),
+        (
+            "nowhere.nii.gz",
+            "scans of 2021/Patient 0 T1.nii.gz\nP 6,0,71,M,n/a,scans of 2021/Patient 0 T1.nii.gz",
+            r"sub-P6: .* is listed twice, with different values",
+        ),
     ],
 )
 def test_a_table_of_scans_that_cannot_be_used_is_refused(
@@ -381,5 +387,29 @@ def test_a_table_of_scans_is_noticed_when_it_or_a_scan_changes(
         with (root / change).open("ab") as file:
             file.write(b"\n")
         assert cohort_fingerprint(config) != before
-    with pytest.raises(InputError, match="there is no key for the pseudonyms"):
+    with pytest.raises(InputError, match=r"there is no key .*\(ldae init does"):
         read_cohort(root, False, Intake(table="scans.csv"))
+
+
+def test_notices_of_a_restricted_table_name_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files may be called by participants."""
+    COHORTS["plain_csv"](tmp_path / "data")
+    shutil.copy(
+        tmp_path / "data/scans of 2019/Patient 0 T1.nii.gz",
+        tmp_path / "data/scans of 2021/Patient 0 T1.nii.gz",
+    )
+    monkeypatch.chdir(tmp_path)
+    assert make_key(tmp_path / "data") is not None
+    assert make_key(tmp_path / "data") is None, "there is one"
+    cohort = read_bids(tmp_path / "data", 1, False, Intake(table="scans.csv"))
+    table = tabulate_notices(cohort.notices, tmp_path / "data", False)
+    texts = "\n".join(table["notice"])
+    for text in (
+        "the file of line 2 is taken, not the file of line 8",
+        "line 10: the file of line 10 is left out: there is no such file",
+        "are the same scan",
+    ):
+        assert text in texts
+    assert "Patient" not in texts and "sub-P" not in "".join(table.to_numpy().ravel())

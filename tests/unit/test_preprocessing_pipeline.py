@@ -207,6 +207,44 @@ def test_the_reason_does_not_tell_who_it_is(tmp_path: Path) -> None:
     assert reason.startswith("sub-p1/ses-p2/anat/sub-p1_ses-p2_T1w.nii.gz: there is no such file")
 
 
+def test_the_reason_does_not_tell_the_place_below_a_table_of_scans(tmp_path: Path) -> None:
+    path = "Ward 7/Anna Maria T1.nii.gz"
+    (tmp_path / "data/Ward 7").mkdir(parents=True)
+    (tmp_path / "data" / path).touch()
+    row = {"scan": "sub-p0123", "subject": "sub-p0123", "session": "", "path": path}
+    args = (tmp_path / "data", tmp_path / "out", SETTINGS, GRID)
+    table = preprocess_batch(pd.DataFrame([row]), *args, n_workers=0)
+    assert table.loc[0, "reason"].startswith("sub-p0123: the file is empty (0 bytes)")
+
+
+def test_a_scan_in_template_space_is_not_registered_again(tmp_path: Path) -> None:
+    """As Clinica's t1-linear leaves it: only its grid changes, and the skull is stripped."""
+    head, brain, truth = make_head(0)
+    args = (truth, SHAPE, head.affine)
+    moved = resample_affine(head, *args, order=1)
+    inside = resample_affine(Image(brain.astype(np.float32), head.affine), *args, order=1) > 0.5
+    scan = "sub-01_ses-M000"
+    path = (
+        f"subjects/sub-01/ses-M000/t1_linear/{scan}_space-MNI152NLin2009cSym_desc-Crop_T1w.nii.gz"
+    )
+    (tmp_path / "caps" / path).parent.mkdir(parents=True)
+    nib.save(nib.Nifti1Image(moved.astype(np.int16), head.affine), tmp_path / "caps" / path)
+    row = {"scan": scan, "subject": "sub-01", "session": "ses-M000", "path": path}
+    out = tmp_path / "out"
+    table = preprocess_batch(
+        pd.DataFrame([row]), tmp_path / "caps", out, SETTINGS, GRID, n_workers=0
+    )
+    assert table.loc[0, "status"] == "ok"
+    transform = json.loads(made(out, scan, Derivative.TRANSFORM).read_text())
+    assert transform["affine"] == np.eye(4).tolist()
+    sidecar = json.loads(made(out, scan, Derivative.SIDECAR).read_text())
+    assert sidecar["registration"] == "in template space before"
+    assert sidecar["brain_extraction"] == "template"
+    mask = np.asarray(nib.load(made(out, scan, Derivative.NATIVE_MASK)).dataobj) > 0
+    assert dice(mask, inside) > 0.95
+    assert quality_control(table[["scan"]], table, out, LIMITS).loc[0, "status"] == "pass"
+
+
 def test_same_bits_again(done: Done, tmp_path: Path) -> None:
     """Whatever the order of the scans, the company they are in and the number of processes."""
     scans, bids, out, before = done
@@ -366,7 +404,7 @@ def test_quality_control(done: Done, tmp_path: Path) -> None:
     write_quality_page(qc, out, tmp_path / "qc.html")
     assert time.perf_counter() - begun < 4 * 0.03 + 1.0
     page = (tmp_path / "qc.html").read_text()
-    assert page.count("data:image/jpeg;base64") == 1  # the script puts it before each picture
+    assert page.count("data:image/jpeg;base64") == 3, "one for each scan that could be processed"
     assert all(scan in page for scan in scans["scan"])
     assert "http" not in page
     assert len(page) < 10_000 + 4 * 15_000

@@ -136,6 +136,8 @@ class AgeReader:
         """Age, or None where it is not known."""
         word = self.words.read(text)
         if not word:
+            note = f"{place.subject}: age {text} stands for no value (cohort.values.age)"
+            findings.note(Kind.AGE, note, place.subject, place.session)
             return None
         if CENSORED.match(word):
             self.censored[text] += 1
@@ -288,6 +290,8 @@ class Reading:
         How it is read.
     findings
         Faults and notices are added here.
+    public
+        Whether notices may name files of a table of scans, which may be called by participants.
     ages, diagnoses
         Read ages and the words for diagnoses.
     """
@@ -295,6 +299,7 @@ class Reading:
     bids_dir: Path
     intake: Intake
     findings: Findings
+    public: bool
     ages: AgeReader = field(init=False)
     diagnoses: DiagnosisReader = field(init=False)
 

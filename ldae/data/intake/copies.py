@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ldae.data.addresses import raw_labels
 from ldae.data.intake.notices import Faults, Findings, Kind
 from ldae.errors import InputError
 
@@ -92,9 +93,11 @@ def compare_contents(bids_dir: Path, scans: pd.DataFrame, findings: Findings) ->
     again = packed[ends.duplicated(keep=False)]
     sums = [_content_checksum(bids_dir / path) for path in again["path"]]
     _add_copies(bids_dir, again.assign(sha256=sums), findings.faults)
-    for _, group in full.groupby(["subject", "sha256"], sort=False):
+    for (subject, _), group in full.groupby(["subject", "sha256"], sort=False):
         if len(group) > 1:
-            first, second, *others = group["path"]
+            own = raw_labels(group["path"].iloc[0])[0]
+            # elsewhere than in folders called by labels, any part of a path may be a name
+            first, second, *others = group["path" if own else "scan"]
             more = f" (and {len(others)} more)" if others else ""
             text = f"{first} and {second}{more} are the same scan"
-            findings.note(Kind.IDENTICAL, text, Path(first).parts[0])
+            findings.note(Kind.IDENTICAL, text, own or str(subject))

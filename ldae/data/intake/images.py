@@ -1,8 +1,9 @@
-"""T1-weighted images of a BIDS folder: which there are, and which of several is taken.
+"""T1-weighted images of a BIDS or CAPS folder: which there are, and which of several is taken.
 
 Hidden files (``.DS_Store``, the ``._`` twins of a Mac), derivatives beside the raw scans (with
 ``space-``, ``desc-`` and other entities that raw scans do not have) and other suffixes are no
-scans.
+scans. Of a CAPS folder, what Clinica's ``t1-linear`` has written is read: scans in template space,
+the cropped ones where there are both.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +23,10 @@ DERIVED = ("space", "desc", "res", "den", "label", "from", "to")
 """Entities that only derivatives have."""
 ENTITY_ORDER = ("acq", "ce", "rec", "run", "echo", "part", "chunk")
 """Entities of repeated scans, in the order that BIDS gives them in a file's name."""
+CAPS_SUBJECTS = "subjects"
+"""Folder of a CAPS folder with those of the participants."""
+CAPS_SCANS = "t1_linear"
+CROPPED = "desc-Crop"
 
 
 class Image(NamedTuple):
@@ -41,45 +47,78 @@ class Folder(NamedTuple):
     """Whether there is a table of sessions."""
 
 
+class Visit(NamedTuple):
+    """Where the images of one visit lie."""
+
+    subject: str
+    session: str
+    """Empty where the participant's images lie in no folder of a session."""
+    folder: str
+    """Below the cohort's folder."""
+
+
 def list_folders(bids_dir: Path, intake: Intake, findings: Findings) -> Iterator[Folder]:
     """Participants with at least one image, by label."""
-    for subject in _entries(bids_dir, findings):
-        if not subject.startswith("sub-"):
-            continue
-        images: list[Image] = []
-        has_table = False
-        for name in _entries(bids_dir / subject, findings):
-            if name == "anat" or name.startswith("ses-"):
-                session = "" if name == "anat" else name
-                folder = _anat_folder(subject, name)
-                images += _images_of(bids_dir, session, folder, intake, findings)
-            elif name == f"{subject}_sessions.tsv":
-                has_table = True
+    caps, tables = is_caps(bids_dir), intake.tables_folder(bids_dir)
+    visits = _visits(bids_dir, findings)
+    for subject, group in groupby(visits, key=lambda visit: visit.subject):
+        found = (_images_of(bids_dir, visit, caps, intake, findings) for visit in group)
+        images = [image for images in found for image in images]
         if images:
+            has_table = os.path.lexists(tables / subject / f"{subject}_sessions.tsv")
             yield Folder(subject, images, has_table)
 
 
 def image_files(bids_dir: Path) -> Iterator[Path]:
     """All files that `list_folders` looks at, behind links too; broken links are left out."""
-    for subject in _entries(bids_dir, Findings()):
+    for visit in _visits(bids_dir, Findings()):
+        folder = bids_dir / visit.folder
+        paths = (folder / file for file in _t1_names(folder, Findings()))
+        yield from (path for path in paths if path.exists())
+
+
+def subject_labels(bids_dir: Path) -> list[str]:
+    """Labels ``sub-…`` that the folders of a cohort have, sorted.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
+    """
+    return sorted(name for name in os.listdir(_root(bids_dir)) if name.startswith("sub-"))
+
+
+def is_caps(bids_dir: Path) -> bool:
+    """Whether a folder is Clinica's CAPS: its participants have theirs in ``subjects``."""
+    return _root(bids_dir) != bids_dir
+
+
+def _root(bids_dir: Path) -> Path:
+    """Folder that holds those of the participants."""
+    inner = bids_dir / CAPS_SUBJECTS
+    if os.path.isdir(inner) and not any(name.startswith("sub-") for name in os.listdir(bids_dir)):
+        return inner
+    return bids_dir
+
+
+def _visits(bids_dir: Path, findings: Findings) -> Iterator[Visit]:
+    """Visits of all participants, with images or not."""
+    root, caps = _root(bids_dir), is_caps(bids_dir)
+    for subject in _entries(root, findings):
         if not subject.startswith("sub-"):
             continue
-        for name in _entries(bids_dir / subject, Findings()):
-            if name == "anat" or name.startswith("ses-"):
-                folder = bids_dir / _anat_folder(subject, name)
-                paths = (folder / file for file in _t1_names(folder, Findings()))
-                yield from (path for path in paths if path.exists())
+        inside = f"{CAPS_SUBJECTS}/{subject}" if caps else subject
+        for name in _entries(root / subject, findings):
+            if name.startswith("ses-"):
+                yield Visit(subject, name, f"{inside}/{name}/{CAPS_SCANS if caps else 'anat'}")
+            elif name == "anat" and not caps:
+                yield Visit(subject, "", f"{inside}/anat")
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:
     """Key that sorts ``wave2`` before ``wave10``."""
     parts = re.split(r"(\d+)", text.lower())
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part]
-
-
-def _anat_folder(subject: str, name: str) -> str:
-    """Folder of images; `name` is that of a session's folder, or ``anat`` where there is none."""
-    return f"{subject}/anat" if name == "anat" else f"{subject}/{name}/anat"
 
 
 def _entries(folder: Path, findings: Findings) -> list[str]:
@@ -108,14 +147,14 @@ def _t1_names(folder: Path, findings: Findings) -> list[str]:
 
 
 def _images_of(
-    bids_dir: Path, session: str, folder: str, intake: Intake, findings: Findings
+    bids_dir: Path, visit: Visit, caps: bool, intake: Intake, findings: Findings
 ) -> list[Image]:
     """List with the one scan of a session, or empty."""
-    subject = folder.partition("/")[0]
+    subject, session, folder = visit
     raw = []
     for name in _t1_names(bids_dir / folder, findings):
         path = f"{folder}/{name}"
-        entities = _entities(name)
+        entities = {} if caps else _entities(name)
         if derived := [f"{key}-{entities[key]}" for key in DERIVED if key in entities]:
             text = f"{path} is a derivative ({', '.join(derived)}), not a raw scan"
             findings.note(Kind.IGNORED, text, subject, session)
@@ -127,7 +166,7 @@ def _images_of(
                 findings.note(Kind.UNREADABLE, text, subject, session)
     if not raw:
         return []
-    taken = min(raw, key=lambda name: _rank(name, intake))
+    taken = min(raw, key=lambda name: (CROPPED not in name, *_rank(name, intake)))
     others = tuple(name for name in raw if name != taken)
     if others:
         text = f"{folder}: {taken} is taken, not {', '.join(others)}"

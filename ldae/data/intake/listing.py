@@ -37,7 +37,13 @@ class ListingReader:
     def __init__(self, reading: Reading) -> None:
         bids_dir, intake, findings = reading.bids_dir, reading.intake, reading.findings
         self.bids_dir, self.intake, self.findings = bids_dir, intake, findings
-        self.path = bids_dir / str(intake.table)
+        self.public = reading.public
+        self.lines: dict[str, int] = {}
+        """First line of the table that names each file."""
+        self.path = intake.table_file(bids_dir)
+        within = Path(os.path.abspath(self.path)).is_relative_to(os.path.abspath(bids_dir))
+        self.root = self.path.parent if within else bids_dir
+        """Paths of the table are relative to this."""
         path = intake.columns.get(Field.PATH, "")
         self.pattern = path if "{" in path else ""
         """Names of the files, with columns in braces and wildcards; empty for a column of paths."""
@@ -93,7 +99,7 @@ class ListingReader:
                 f"the pattern {self.pattern} of cohort.columns.path cannot be filled in ({error})",
                 f"Use columns of the table in braces: {', '.join(self.table.columns)}",
             ) from error
-        found = sorted(self.path.parent.glob(name))
+        found = sorted(self.root.glob(name))
         if len(found) > 1:
             names = ", ".join(path.name for path in found[:3])
             self.findings.faults.add(
@@ -101,12 +107,12 @@ class ListingReader:
                 f"line {line}: {len(found)} files are called {name} ({names})",
                 "Make the pattern of cohort.columns.path stricter",
             )
-        return cells | {Field.PATH: str(found[0].relative_to(self.path.parent)) if found else name}
+        return cells | {Field.PATH: str(found[0].relative_to(self.root)) if found else name}
 
     def _read_row(self, line: int, cells: dict[Field, str], sexes: SexReader) -> None:
         """Add the scan of one row, unless its file cannot be read."""
-        if Field.SUBJECT not in cells or Field.PATH not in cells:
-            text = f"{self.path.name}: line {line} names no participant or no file"
+        if Field.SUBJECT not in cells:
+            text = f"{self.path.name}: line {line} names no participant"
             self.findings.note(Kind.TABLE, text)
             return
         subject = bids_label(cells[Field.SUBJECT], "sub-")
@@ -117,7 +123,7 @@ class ListingReader:
                 f"line {line}: {name} and {cells[Field.SUBJECT]} would both be {subject}",
                 "Name participants by letters and digits that differ",
             )
-        path = self._find(cells[Field.PATH], line, subject)
+        path = self._find(cells[Field.PATH], line, subject) if Field.PATH in cells else None
         age_column = normal_name(self.table.places.get(Field.AGE, ""))
         session = self.rows.read_row(cells, Place(self.path, line, subject))
         age = session.age if age_column in BASELINE_AGES else None
@@ -137,25 +143,30 @@ class ListingReader:
 
     def _find(self, cell: str, line: int, subject: str) -> str | None:
         """Path of a scan below the cohort's folder; None where it cannot be taken."""
-        path = Path(os.path.normpath(self.path.parent / cell))
+        path = Path(os.path.normpath(self.root / cell))
         root = Path(os.path.normpath(self.bids_dir))
         if not path.is_relative_to(root):
             self.findings.faults.add(
                 self.path,
                 f"line {line}: the file {cell} lies outside {root}",
-                "Give a folder above all scans as bids_folder, and cohort.table below it",
+                "Give a folder above all scans as bids_folder",
             )
             return None
         name = path.relative_to(root).as_posix()
+        self.lines.setdefault(name, line)
         if not name.endswith(IMAGE_ENDINGS):
-            text = f"line {line}: {name} is no NIfTI file (.nii, .nii.gz) and is left out"
+            text = f"line {line}: {self._shown(name)} is no NIfTI file and is left out"
             self.findings.note(Kind.IGNORED, text, subject)
             return None
         if not os.access(path, os.R_OK):
-            text = f"line {line}: {name} is left out: {why_unreadable(path)}"
+            text = f"line {line}: {self._shown(name)} is left out: {why_unreadable(path)}"
             self.findings.note(Kind.UNREADABLE, text, subject)
             return None
         return name
+
+    def _shown(self, name: str) -> str:
+        """A file as notices call it."""
+        return name if self.public else f"the file of line {self.lines[name]}"
 
     def _add_image(self, subject: str, label: str, session: Session, path: str) -> None:
         """Add a scan; of several of one session, one by the rule of the settings."""
@@ -166,16 +177,23 @@ class ListingReader:
             images[label], sessions[label] = Image(label, path, ()), session
             return
         if before.path == path and sessions[label] == session:
-            text = f"{self.path.name}: {subject} is listed twice with the same values ({path})"
+            text = f"{self.path.name}: {subject} is listed twice with the same values"
             self.findings.note(Kind.TABLE, text, subject, label)
+            return
+        if path in (before.path, *before.repeats):
+            self.findings.faults.add(
+                self.path,
+                f"{subject}: {path} is listed twice, with different values",
+                "Keep the row that is right",
+            )
             return
         if self.intake.repeats == LAST:
             images[label] = Image(label, path, (*before.repeats, before.path))
             sessions[label] = session
         else:
             images[label] = before._replace(repeats=(*before.repeats, path))
-        text = f"{subject} {label}: {images[label].path} is taken, not "
-        text += ", ".join(images[label].repeats)
+        text = f"{subject} {label}: {self._shown(images[label].path)} is taken, not "
+        text += ", ".join(map(self._shown, images[label].repeats))
         self.findings.note(Kind.REPEAT, text, subject, label)
 
 

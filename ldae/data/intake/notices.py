@@ -92,14 +92,16 @@ def read_notices(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
 
 
-def summarise_notices(notices: Iterable[Notice]) -> list[str]:
-    """Lines to print: of each kind the first notices, and how many there are."""
+def summarise_notices(
+    notices: Iterable[Notice], where: str = " (manifest/notices.tsv)"
+) -> list[str]:
+    """Lines to print: of each kind the first notices, how many there are, and `where` all are."""
     lines = []
     for kind, group in groupby(_ordered(notices), key=lambda notice: notice.kind):
         found = list(group)
         shown = "; ".join(notice.text for notice in found[:MAX_NOTICES_SHOWN])
         left = len(found) - MAX_NOTICES_SHOWN
-        more = f"; and {left} more (manifest/notices.tsv)" if left > 0 else ""
+        more = f"; and {left} more{where}" if left > 0 else ""
         lines.append(f"{kind.capitalize()}: {shown}{more}")
     return lines
 
@@ -114,13 +116,16 @@ def paste(**settings: Any) -> str:
     >>> paste(values={"sex": {"0": "F", "other": "n/a"}})
     'cohort: {values: {sex: {"0": F, other: n/a}}}'
     """
-    return f"cohort: {_in_flow(settings)}"
+    return f"cohort: {in_flow(settings)}"
 
 
-def _in_flow(value: Any) -> str:
+def in_flow(value: Any) -> str:
+    """A value as YAML has it in one line."""
     if isinstance(value, Mapping):
-        pairs = (f"{_in_flow(key)}: {_in_flow(item)}" for key, item in value.items())
+        pairs = (f"{in_flow(key)}: {in_flow(item)}" for key, item in value.items())
         return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(in_flow, value))}]"
     if isinstance(value, str) and _is_plain(value):
         return value
     return json.dumps(value, ensure_ascii=False)

@@ -6,8 +6,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ldae.data.intake.cells import Place, Reading, SexReader
+from ldae.data.intake.images import is_caps
 from ldae.data.intake.names import PARTICIPANT_COLUMNS, SCAN_AGES, Field, normal_name
 from ldae.data.intake.notices import Findings, Kind, paste
 from ldae.data.intake.settings import Intake
@@ -64,16 +66,9 @@ def read_participants(reading: Reading) -> Participants:
         If the table is missing, is no table, or has no column of participants.
     """
     bids_dir, intake, findings = reading.bids_dir, reading.intake, reading.findings
-    path = bids_dir / TABLE
+    path = intake.tables_folder(bids_dir) / TABLE
     if not path.is_file():
-        tables = sorted(one.name for one in bids_dir.glob("*.[ct]sv"))
-        raise InputError(
-            path,
-            "the table of participants does not exist",
-            "Add one with the column participant_id and, as far as they are known, age, sex and "
-            "diagnosis; or name a table with a row for each scan and a column of paths: "
-            + paste(table=tables[0] if tables else "scans.csv"),
-        )
+        raise _no_table(path, bids_dir)
     table = read_table(path, PARTICIPANT_COLUMNS, intake.columns, findings)
     if Field.SUBJECT not in table.places:
         missing_column(table, Field.SUBJECT, findings.faults)
@@ -95,6 +90,22 @@ def read_participants(reading: Reading) -> Participants:
             participants[subject] = one
     sexes.check(path, findings)
     return Participants(participants, table)
+
+
+def _no_table(path: Path, bids_dir: Path) -> InputError:
+    """The error of a cohort without a table of participants."""
+    if is_caps(bids_dir):
+        remedy = "Name the BIDS folder that the CAPS folder was made from: "
+        remedy += paste(tables="/data/bids")
+    else:
+        tables = sorted(one.name for one in bids_dir.glob("*.[ct]sv"))
+        remedy = (
+            "Add one with the column participant_id and, as far as they are known, age, sex and "
+            "diagnosis; or name the folder that has one: " + paste(tables="FOLDER")
+        )
+        remedy += "; or a table with a row for each scan and a column of paths: "
+        remedy += paste(table=tables[0] if tables else "scans.csv")
+    return InputError(path, "the table of participants does not exist", remedy)
 
 
 def note_encoding(table: Table, findings: Findings) -> None:

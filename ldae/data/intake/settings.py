@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ldae.data.intake.names import UNKNOWN
@@ -64,7 +65,11 @@ class Intake:
     ignore_leading_zeros
         Whether ``sub-1`` of a table and the folder ``sub-0001`` are one participant.
     table
-        Table with a row for each scan, below the cohort's folder; None for a BIDS folder.
+        Table with a row for each scan; None for a BIDS or CAPS folder.
+    tables
+        Folder of the tables of participants and sessions, where it is not the cohort's own.
+    required
+        Fields that a scan must have, else it is left out: ``age``, ``sex``, ``diagnosis``.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -77,6 +82,17 @@ class Intake:
     prefer: tuple[str, ...] = ()
     ignore_leading_zeros: bool = False
     table: str | None = None
+    tables: str | None = None
+    required: tuple[str, ...] = ()
+
+    def tables_folder(self, bids_dir: Path) -> Path:
+        """Folder with ``participants.tsv`` and, by participant, the tables of sessions."""
+        return bids_dir if self.tables is None else Path(self.tables)
+
+    def table_file(self, bids_dir: Path) -> Path:
+        """Table of scans: below the cohort's folder, or below the working folder."""
+        own = bids_dir / str(self.table)
+        return own if own.is_file() else Path(str(self.table))
 
     @classmethod
     def from_settings(cls, cohort: Mapping[str, Any]) -> Intake:
@@ -95,12 +111,14 @@ class Intake:
             prefer=tuple(cohort.get("prefer", ())),
             ignore_leading_zeros=bool(cohort.get("ignore_leading_zeros", False)),
             table=cohort.get("table"),
+            tables=cohort.get("tables"),
+            required=tuple(cohort.get("required", ())),
             **given,
         )
 
 
 SETTINGS = (
     "columns", "values", "session_months", "diagnosis_of", "repeats", "prefer",
-    "ignore_leading_zeros", "table",
+    "ignore_leading_zeros", "table", "tables", "required",
 )  # fmt: skip
 """Keys of the section ``cohort`` that decide how tables and folders are read."""

@@ -87,7 +87,8 @@ class SessionReader:
         """Sessions of the table and of the folder, by label."""
         sessions: dict[str, Session] = {}
         if folder.has_table:
-            path = self.bids_dir / folder.subject / f"{folder.subject}_sessions.tsv"
+            tables = self.intake.tables_folder(self.bids_dir)
+            path = tables / folder.subject / f"{folder.subject}_sessions.tsv"
             table = read_table(path, self.names, self.intake.columns, self.findings)
             self.columns |= set(table.columns)
             if Field.SESSION in table.places:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from ldae.data.intake.participants import TABLE
 from ldae.errors import InputError
 from ldae.paths import WORKFLOW
 from ldae.provenance.audit.chain import check_attempts, check_chain
@@ -25,7 +27,7 @@ from ldae.provenance.audit.snakemake_metadata import check_metadata, read_metada
 from ldae.provenance.audit.study import Study
 from ldae.provenance.hashing import DigestCache, cache_path
 from ldae.provenance.history import History, load_history
-from ldae.provenance.places import Places
+from ldae.provenance.places import EXTERNAL, Places
 from ldae.provenance.record import now
 from ldae.provenance.seal import read_seals
 
@@ -107,13 +109,22 @@ def study_places(history: History, bids: Path | None) -> Places:
     """
     readers = [job for job in history.current if job.rule == "read_bids"]
     intake = readers[-1].record["params"].get("intake", {}) if readers else {}
-    table = intake.get("table") or "participants.tsv"
-    if bids is not None and not (bids / table).is_file():
-        raise InputError(
-            bids, f"the folder contains no {table}", "Name the folder of the cohort with --bids."
-        )
+    if bids is not None and (missing := _missing_of(bids, intake)):
+        remedy = "Name the folder of the cohort with --bids."
+        raise InputError(bids, f"the folder {missing}", remedy)
     restricted = bool(readers) and not readers[-1].record["params"].get("public", True)
     return Places(history.results, bids, restricted)
+
+
+def _missing_of(bids: Path, intake: Mapping[str, Any]) -> str:
+    """What a cohort's folder should have and does not; its tables may lie elsewhere."""
+    if not bids.is_dir():
+        return "does not exist"
+    if intake.get("tables"):
+        return ""
+    table = intake.get("table") or TABLE
+    found = (bids / table).is_file() or (table != TABLE and Path(table).is_file())
+    return "" if found or table.startswith(EXTERNAL) else f"contains no {table}"
 
 
 def _facts(study: Study) -> dict[str, str]:

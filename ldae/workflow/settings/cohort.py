@@ -124,7 +124,9 @@ class Cohort(Section):
     """Where the scans come from."""
 
     source: Literal["simulated", "bids"] = setting(
-        "simulated", "A simulated cohort, or raw scans in BIDS."
+        "simulated",
+        "A simulated cohort, or real scans. These lie in a BIDS folder, in a CAPS "
+        "folder of Clinica (t1-linear), or where cohort.table says.",
     )
     public: bool = setting(
         False, "Whether participants of a real cohort may appear under their own labels. "
@@ -132,9 +134,14 @@ class Cohort(Section):
         "have sessions whose labels may be dates or sites. A simulated cohort is always public.",
     )  # fmt: skip
     diagnoses: Diagnoses = Field(default_factory=Diagnoses)
-    table: Words | None = setting(
+    table: Place | None = setting(
         None, "Table with a row for each scan, where the cohort is no BIDS folder. Its path below "
-        "bids_folder; its column of paths is below the folder of the table.",
+        "bids_folder, or below the working folder. Paths of scans are relative to the table if it "
+        "lies in bids_folder, else to bids_folder.",
+    )  # fmt: skip
+    tables: Place | None = setting(
+        None, "Folder of the tables of participants and sessions, if not bids_folder. For a CAPS "
+        "folder, the BIDS folder that it was made from.",
     )  # fmt: skip
     columns: Columns = Field(default_factory=Columns)
     values: Values = Field(default_factory=Values)
@@ -156,6 +163,9 @@ class Cohort(Section):
     )
     ignore_leading_zeros: bool = setting(
         False, "Whether sub-1 in the table is the folder sub-0001."
+    )
+    required: list[Literal["age", "sex", "diagnosis"]] = setting(
+        [], "What must be known of a scan. Scans without it are left out; for example [age]."
     )
     simulated: SimulatedCohort = Field(default_factory=SimulatedCohort)
 
@@ -246,6 +256,10 @@ class Quality(Section):
         [800, 2200], "Least and largest volume of the brain mask.", unit="ml"
     )
     scale: Limits = setting([0.8, 1.5], "Least and largest linear scale to the template.")
+    decisions: list[Place] = setting(
+        [], "Tables of raters' decisions, as qc/qc.html saves them. Their columns are scan, "
+        "decision (keep or exclude), reason, rater and date; a decision counts before the limits.",
+    )  # fmt: skip
     reference_masks: MaskPattern | None = setting(
         None, "Path of masks to compare with, written like preprocessing.mask_pattern. "
         "Their Dice overlap with the study's masks is reported and excludes nothing.",
