@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ldae.data.addresses import TEMPLATE, Derivative, derivative_address, mask_path, raw_labels
 from ldae.data.partition import BATCH_COLUMNS, FAILED, OK
 from ldae.errors import InputError, MachineError
+from ldae.leakage import note_content
 from ldae.preprocessing.bias import correct_bias
 from ldae.preprocessing.blame import (
     LOOK,
@@ -45,7 +46,7 @@ from ldae.preprocessing.grid import (
 from ldae.preprocessing.measures import measure
 from ldae.preprocessing.preview import draw_preview
 from ldae.preprocessing.registration import register_brain, register_deformable
-from ldae.preprocessing.scan import Scan, read_scan, to_native
+from ldae.preprocessing.scan import Scan, content_digest, read_scan, to_native
 from ldae.preprocessing.template import brain_box_mm, load_template
 from ldae.preprocessing.workers import Killed, work_in_processes
 
@@ -178,6 +179,8 @@ def preprocess_batch(
     n_failed, begun, logged = 0, time.monotonic(), time.monotonic()
     for outcome in _run(rows, task, n_workers):
         outcomes[outcome["scan"]] = outcome
+        if "voxels" in outcome:
+            note_content(outcome["scan"], outcome["voxels"])
         if outcome["status"] == FAILED:
             n_failed += 1
             log.warning("%s failed: %s", outcome["scan"], outcome["reason"])
@@ -214,7 +217,7 @@ def preprocess_scan(row: pd.Series, task: Task) -> Outcome:
     seconds: dict[str, float] = {}
     try:
         _remove_files(scan, task.out_dir)
-        _process(row, path, task, seconds)
+        voxels = _process(row, path, task, seconds)
         digest = _digest_files(scan, task.out_dir)
     except InputError as error:
         return _failure(row, error, task, seconds)
@@ -234,7 +237,8 @@ def preprocess_scan(row: pd.Series, task: Task) -> Outcome:
         lines = str(error).strip().splitlines()
         problem = lines[-1].rstrip(".") if lines else describe(error)
         return _failure(row, InputError(path, problem, LOOK), task, seconds)
-    return {"scan": scan, "status": OK, "reason": "", "sha256": digest} | _columns(seconds)
+    done = {"scan": scan, "status": OK, "reason": "", "sha256": digest, "voxels": voxels}
+    return done | _columns(seconds)
 
 
 def _failure(
@@ -271,8 +275,8 @@ def _digest_files(scan: str, out_dir: Path) -> str:
     return digest.hexdigest()
 
 
-def _process(row: pd.Series, path: Path, task: Task, seconds: dict[str, float]) -> None:
-    """Take one scan through all steps and write its files."""
+def _process(row: pd.Series, path: Path, task: Task, seconds: dict[str, float]) -> str:
+    """Take one scan through all steps and write its files; return the digest of its values."""
     brain = _find_brain(row, path, task, seconds)
     with _timed(seconds, "resample"):
         head, study_mask = to_grid(
@@ -288,6 +292,7 @@ def _process(row: pd.Series, path: Path, task: Task, seconds: dict[str, float]) 
         _write_images(scan, brain, volume, study_mask, task)
         _write_transform(scan, brain, task)
         _write_sidecar(scan, brain, measures, task)
+    return content_digest(brain.scan.image.data)
 
 
 def _find_brain(row: pd.Series, path: Path, task: Task, seconds: dict[str, float]) -> Brain:

@@ -28,8 +28,8 @@ from ldae.provenance.code import code_digest
 from ldae.provenance.compare import Comparison, compare_files
 from ldae.provenance.history import FileState, History, Job, Status, load_history
 from ldae.provenance.places import BIDS, EXTERNAL, RESULTS, Places
+from ldae.provenance.reading import digest_of
 from ldae.provenance.record import CODE_FOLDERS
-from ldae.provenance.seal import digest_of
 
 # Files and folders that the workflow needs in order to run.
 WORKFLOW_FILES = (*CODE_FOLDERS, "config.yaml", "profiles")
