@@ -1,4 +1,4 @@
-"""Reading of files that somebody else may have put in place: only regular ones are opened.
+"""Reading of files of unknown origin: only regular ones are opened.
 
 Opening a named pipe waits for a writer, and a device never ends. A study from elsewhere may hold
 either in place of a file.
