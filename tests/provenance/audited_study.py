@@ -62,6 +62,31 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
 
 
+def seal_again(results: Path, places: Places) -> None:
+    """Make all seals of a study again, those of its page included."""
+    made = sorted((results / SEALS).glob("*.json"))
+    page = results / "report.html"
+    shown = [hashlib.sha256(path.read_bytes()).hexdigest() for path in made]
+    shutil.rmtree(results / SEALS, ignore_errors=True)
+    own = {p: p.read_bytes() for p in results.glob("records/build_report/*Z-*.json")}
+    own = {path: content for path, content in own.items() if ".started" not in path.name}
+    for path in own:
+        path.unlink()
+    seal_records(results)
+    if page.is_file():
+        text = page.read_text()
+        for digest in shown:
+            text = text.replace(digest, PLACEHOLDER)
+        page.write_text(text)
+        seal_page(results, page)
+    for path, content in own.items():
+        record = json.loads(content)
+        if page.is_file():
+            record["output"] = describe_files([page], places)
+        path.write_text(json.dumps(record))
+    seal_records(results)
+
+
 class AuditedStudy:
     """A study that is written to disk on construction, or a copy of one (:meth:`copy`).
 
@@ -143,25 +168,8 @@ class AuditedStudy:
         self.seal_again()
 
     def seal_again(self) -> None:
-        """Make all seals again, as somebody would who has read the code."""
-        seals = sorted((self.results / SEALS).glob("*.json"))
-        page = self.results / "report.html"
-        shown = hashlib.sha256(seals[-2].read_bytes()).hexdigest() if seals[1:] else ""
-        shutil.rmtree(self.results / SEALS)
-        own = {path: path.read_bytes() for path in self.records("build_report")}
-        for path in own:
-            path.unlink()
-        seal_records(self.results)
-        if page.is_file():
-            text = page.read_text()
-            page.write_text(text.replace(shown, PLACEHOLDER) if shown else text)
-            seal_page(self.results, page)
-        for path, content in own.items():
-            record = json.loads(content)
-            if page.is_file():
-                record["output"] = describe_files([page], self.places)
-            path.write_text(json.dumps(record))
-        seal_records(self.results)
+        """Make all seals again, as an attacker would who has read the code."""
+        seal_again(self.results, self.places)
 
     def rewrite(self, path: Path, content: bytes) -> None:
         """Replace a file, and change all records and seals as if it had always been so."""

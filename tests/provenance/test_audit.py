@@ -13,9 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from audited_study import seal_again
 
 from ldae.provenance.audit import Level, Verdict, audit_study
 from ldae.provenance.history import load_history
+from ldae.provenance.places import Places
 from ldae.provenance.record import TIMESTAMP_FILE
 from ldae.provenance.seal import SEALS, read_seals, seal_records
 
@@ -50,8 +52,7 @@ class Copy:
                 change(record)
                 path.write_text(json.dumps(record))
         if seal:
-            shutil.rmtree(self.results / SEALS)
-            seal_records(self.results)
+            seal_again(self.results, Places(self.results))
 
 
 @pytest.fixture

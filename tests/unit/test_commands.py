@@ -39,7 +39,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize(
-    "arguments", [["audit", "-n"], ["audit", "--", "x"], ["nothing"], [], ["verify", "x"]]
+    "arguments", [["audit", "-n"], ["audit", "--", "x"], ["nothing"], [], ["replay"]]
 )
 def test_what_a_command_does_not_know_is_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
