@@ -120,30 +120,32 @@ def _describe_file(path: Path, places: Places) -> Record | None:
     return {"path": places.name(path), "size": path.stat().st_size, "sha256": digest}
 
 
-def git_state() -> Record:
+def git_state(repository: Path = WORKFLOW) -> Record:
     """Commit of the repository, and whether its files differ from it; None outside a clone.
 
     Untracked files count only in the folders of code; notes and settings elsewhere are ignored.
     Files that git was asked to take as unchanged count as changed: it does not look at them.
     """
     unknown: Record = {"commit": None, "dirty": None}
-    if not (WORKFLOW / ".git").exists():
+    if not (repository / ".git").exists():
         return unknown
     try:
-        commit = git("rev-parse", "--verify", "HEAD")
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        added = git("status", "--porcelain", "--untracked-files=all", "--", *CODE_FOLDERS)
-        hidden = _hidden_files()
+        commit = git("rev-parse", "--verify", "HEAD", repository=repository)
+        status = ("status", "--porcelain")
+        changed = git(*status, "--untracked-files=no", repository=repository)
+        added = git(*status, "--untracked-files=all", "--", *CODE_FOLDERS, repository=repository)
+        hidden = _hidden_files(repository)
     except (OSError, subprocess.SubprocessError):
         return unknown
     return {"commit": commit, "dirty": bool(changed or added or hidden)}
 
 
-def _hidden_files() -> list[str]:
+def _hidden_files(repository: Path) -> list[str]:
     """Files of code that ``git status`` skips: assume-unchanged, or skip-worktree though there."""
-    lines = (line.split(" ", 1) for line in git("ls-files", "-v", "--", *CODE_FOLDERS).splitlines())
+    listed = git("ls-files", "-v", "--", *CODE_FOLDERS, repository=repository)
+    lines = (line.split(" ", 1) for line in listed.splitlines())
     marked = [name for tag, name in lines if tag.islower() or tag == "S"]
-    return [name for name in marked if (WORKFLOW / name).exists()]
+    return [name for name in marked if (repository / name).exists()]
 
 
 def git(*arguments: str, repository: Path = WORKFLOW) -> str:
