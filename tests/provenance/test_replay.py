@@ -230,7 +230,7 @@ def test_kernels_of_this_process_are_known(monkeypatch):
         (Likeness.DIFFERENT, ("openblas: a before, b now",), "Other kernels computed"),
         (Likeness.WITHIN, ("openblas: a before, b now",), "Other kernels computed"),
         (Likeness.IDENTICAL, ("openblas: a before, b now",), None),
-        (Likeness.DIFFERENT, None, "names no kernels: others"),
+        (Likeness.DIFFERENT, None, "does not name the kernels"),
         (Likeness.DIFFERENT, (), None),
     ],
 )
