@@ -117,6 +117,7 @@ def hash_files(
     n_threads: int,
     cache: DigestCache | None,
     sizes: Container[int] | None = None,
+    progress: Progress | None = None,
 ) -> dict[Path, Found | None]:
     """Current size and SHA-256 of files; None for one that is missing, unreadable or not regular.
 
@@ -134,24 +135,24 @@ def hash_files(
     sizes
         Sizes in bytes of the files that are sought; one of any other size is not read. By default,
         all are read.
+    progress
+        Shared by several calls; by default, this call reports its own.
     """
     there = {path: _size(path) for path in set(paths)}
     ordered = sorted(there, key=lambda path: (-there[path], str(path)))
     read = [size for size in there.values() if sizes is None or size in sizes]
-    progress = _Progress(sum(read), len(ordered))
+    shown = progress or Progress(sum(read), len(ordered))
 
     def work(path: Path) -> Found | None:
-        return _hash(path, cache, progress, sizes)
+        return _hash(path, cache, shown, sizes)
 
     with ThreadPoolExecutor(max(1, n_threads)) as pool:
         found = dict(zip(ordered, pool.map(work, ordered), strict=True))
-    if cache is not None:
-        cache.save()
     return found
 
 
 def _hash(
-    path: Path, cache: DigestCache | None, progress: _Progress, sizes: Container[int] | None
+    path: Path, cache: DigestCache | None, progress: Progress, sizes: Container[int] | None
 ) -> Found | None:
     try:
         with open_regular(path) as file:
@@ -192,8 +193,16 @@ def _key_of(values: Iterable[int]) -> Key:
     return int(device), int(inode), int(size), int(mtime), int(ctime)
 
 
-class _Progress:
-    """Progress messages, one every few seconds, while files are read."""
+class Progress:
+    """Progress messages, one every few seconds, while files are read.
+
+    Parameters
+    ----------
+    total
+        Bytes of all files.
+    n_files
+        Their number.
+    """
 
     def __init__(self, total: int, n_files: int) -> None:
         self._total = total
@@ -203,6 +212,7 @@ class _Progress:
         logger.info("Reading %s files, %s MB", f"{n_files:,}", f"{total / 1e6:,.0f}")
 
     def add(self, n_bytes: int) -> None:
+        """Note that so many bytes were read."""
         with self._lock:
             self._done += n_bytes
             now = time.monotonic()

@@ -224,6 +224,8 @@ AnyRecord = Annotated[
     Annotated[Record1, Tag("1")] | Annotated[Record2, Tag(str(FORMAT))], Discriminator(_version)
 ]
 _ADAPTER: TypeAdapter[Record1 | Record2] = TypeAdapter(AnyRecord)
+_FILE = TypeAdapter(RecordedFile)
+FILES = ("input", "output")
 
 
 def validate_record(content: Any) -> Record1 | Record2:
@@ -234,20 +236,41 @@ def validate_record(content: Any) -> Record1 | Record2:
     content
         What the JSON file holds.
 
+    Returns
+    -------
+    Record1 or Record2
+        The record without its files.
+
     Raises
     ------
     ValueError
         If the content is no record of a known format, naming the first fields at fault.
     """
+    # The files are validated one at a time: a job of a large study reads a million of them.
+    listed = _files_of(content)
+    small = {**content, **{name: [] for name in listed}} if listed else content
+    where: tuple[str | int, ...] = ()
     try:
-        return _ADAPTER.validate_python(content)
+        record = _ADAPTER.validate_python(small)
+        for name, entries in listed.items():
+            for number, entry in enumerate(entries):
+                where = (name, number)
+                _FILE.validate_python(entry)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(str(part) for part in one['loc'][1:]) or 'record'}: {one['msg']}"
-            for one in error.errors(include_url=False, include_input=False)
-        ]
+        faults = []
+        for one in error.errors(include_url=False, include_input=False):
+            parts = (*where, *one["loc"]) if where else one["loc"][1:]
+            faults.append(f"{'.'.join(map(str, parts)) or 'record'}: {one['msg']}")
         more = f"; and {len(faults) - SHOWN_FAULTS} more" if faults[SHOWN_FAULTS:] else ""
         raise ValueError("; ".join(faults[:SHOWN_FAULTS]) + more) from None
+    return record
+
+
+def _files_of(content: Any) -> dict[str, list[Any]]:
+    """Lists of files in what a record holds, by field; none that is no list."""
+    if not isinstance(content, dict):
+        return {}
+    return {name: content[name] for name in FILES if isinstance(content.get(name), list)}
 
 
 def json_schema() -> dict[str, Any]:

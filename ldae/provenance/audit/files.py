@@ -6,12 +6,13 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 
 from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.snakemake_metadata import Metadata
 from ldae.provenance.audit.study import Study
-from ldae.provenance.hashing import DigestCache, Found, hash_files
+from ldae.provenance.hashing import DigestCache, Found, Progress, hash_files
 from ldae.provenance.history import RECORDS, REPORT, TARGET_FOLDERS, FileState, Job
 from ldae.provenance.places import BIDS, RESULTS
 
@@ -27,6 +28,17 @@ NOT_COVERED = {
     "README.md": "comes with the code",
     "cohort_faults.tsv": "faults of a cohort that could not be read, for the user",
 }
+# Files that are looked at together: their paths take more memory than their records.
+CHUNK = 8192
+
+
+class Unknown(Enum):
+    """State of a file whose folder is not known on this machine."""
+
+    FOLDER = "folder"
+
+
+UNKNOWN = Unknown.FOLDER
 # Largest accepted difference between the clocks of nodes and file servers.
 CLOCK_SECONDS = 120.0
 
@@ -48,32 +60,55 @@ def check_files(
         Digests from an earlier audit; None to hash every file.
     """
     expected = _expected(study)
-    places = {name: study.places.find(name) for name in expected}
-    there = {path for path in places.values() if path is not None}
-    sizes = {state.size for state, _ in expected.values()}
-    now = hash_files(there, n_threads, cache, sizes)
-    names = {state.sha256: name for name, (state, _) in expected.items()}
-    findings: list[Finding] = []
+    faults: dict[str, Finding] = {}
+    changed: list[tuple[str, Found | None]] = []
     absent: list[str] = []
-    n_bytes = 0
-    for name, (state, job) in sorted(expected.items()):
-        path = places[name]
-        if path is None:
+    n_files = n_bytes = n_cached = 0
+    for name, found in _states(study, expected, n_threads, cache):
+        if isinstance(found, Unknown):
             absent.append(name)
             continue
-        found = now[path]
+        n_files += 1
+        state, job = expected[name]
+        if found is None or (found.size, found.sha256) != (state.size, state.sha256):
+            changed.append((name, found))
+        elif job is not None and _is_newer(study, job, found):
+            faults[name] = _newer(study, name, job, found)
         n_bytes += found.size if found else 0
-        fault = _fault(state, found, job, names)
-        if fault:
-            findings.append(_finding(study, metadata, name, state, job, fault))
-        elif job is not None and found is not None and _is_newer(study, job, found):
-            findings.append(_newer(study, name, job, found))
-    findings += _folder_unknown(study, absent)
+        n_cached += found is not None and found.cached
+    names = {state.sha256: name for name, (state, _) in expected.items()} if changed else {}
+    for name, found in changed:
+        state, job = expected[name]
+        faults[name] = _finding(study, metadata, name, state, job, _fault(found, job, names))
+    findings = [faults[name] for name in sorted(faults)]
+    findings += _folder_unknown(study, sorted(absent))
     findings += _unrecorded(study)
-    looked_at = f"{len(there):,} files, {n_bytes / 1e6:,.0f} MB"
-    n_cached = sum(found is not None and found.cached for found in now.values())
+    looked_at = f"{n_files:,} files, {n_bytes / 1e6:,.0f} MB"
     looked_at += f", {n_cached:,} of them by the cache" if n_cached else ""
     return Check("files", looked_at, tuple(findings))
+
+
+def _states(
+    study: Study,
+    expected: Mapping[str, tuple[FileState, Job | None]],
+    n_threads: int,
+    cache: DigestCache | None,
+) -> Iterator[tuple[str, Found | Unknown | None]]:
+    """Present state of every expected file, some at a time, large ones first.
+
+    None is a file that is missing, unreadable or not regular.
+    """
+    sizes = {state.size for state, _ in expected.values()}
+    ordered = sorted(expected, key=lambda name: (-expected[name][0].size, name))
+    progress = Progress(sum(state.size for state, _ in expected.values()), len(ordered))
+    for start in range(0, len(ordered), CHUNK):
+        places = {name: study.places.find(name) for name in ordered[start : start + CHUNK]}
+        there = {path for path in places.values() if path is not None}
+        now = hash_files(there, n_threads, cache, sizes, progress)
+        for name, path in places.items():
+            yield name, UNKNOWN if path is None else now[path]
+    if cache is not None:
+        cache.save()
 
 
 def _expected(study: Study) -> dict[str, tuple[FileState, Job | None]]:
@@ -90,14 +125,10 @@ def _expected(study: Study) -> dict[str, tuple[FileState, Job | None]]:
     return found
 
 
-def _fault(
-    state: FileState, found: Found | None, job: Job | None, names: Mapping[str, str]
-) -> str | None:
-    """Description of what is wrong with a file; None if nothing is."""
+def _fault(found: Found | None, job: Job | None, names: Mapping[str, str]) -> str:
+    """Description of a file that is not as recorded."""
     if found is None:
         return "no such file, or it is not a readable, regular file"
-    if found.size == state.size and found.sha256 == state.sha256:
-        return None
     text = f"sha256 {found.sha256 or 'not read'}, {found.size:,} bytes"
     if found.sha256 is not None and found.sha256 in names:
         text += f", the bytes of {names[found.sha256]}"
