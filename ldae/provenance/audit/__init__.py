@@ -42,6 +42,7 @@ def audit_study(
     full: bool = False,
     n_threads: int | None = None,
     seal: str | None = None,
+    signers: Path | None = None,
     repository: Path = WORKFLOW,
     working: Path | None = None,
     without: Sequence[str] = (),
@@ -59,7 +60,9 @@ def audit_study(
     n_threads
         Number of files to hash at a time; by default the number of cores.
     seal
-        Digest of a seal that was noted at the end of a run.
+        Digest of a seal that was noted at the end of a run, perhaps shortened.
+    signers
+        List of those who may have signed a seal (:mod:`ldae.provenance.signature`).
     repository
         Clone of the code.
     working
@@ -74,6 +77,8 @@ def audit_study(
     """
     clock = time.monotonic()
     history = load_history(results).without(*without)
+    if signers is not None and not signers.is_file():
+        raise InputError(signers, "the list of signers is missing", "Name it with --signers.")
     if seal:
         plain_digest(seal)  # a mistyped digest is no finding about the study
     if not history.jobs and not history.unreadable:
@@ -90,7 +95,7 @@ def audit_study(
     checks = (
         _run("files", lambda: check_files(study, metadata, n_threads, cache)),
         _run("chain", lambda: check_chain(study)),
-        _run("records", lambda: check_records(study, seal, without)),
+        _run("records", lambda: check_records(study, seal, without, signers)),
         _run("attempts", lambda: check_attempts(study)),
         _run("code", lambda: check_code(study)),
         _run("environment", lambda: check_environment(study)),

@@ -20,6 +20,7 @@ from ldae.provenance.seal import (
     read_seals,
     unsealed_records,
 )
+from ldae.provenance.signature import signed_by
 
 NAME = "records"
 PAGE = f"{RESULTS}/{REPORT}"
@@ -28,7 +29,9 @@ PAGE = f"{RESULTS}/{REPORT}"
 LATE = timedelta(minutes=10)
 
 
-def check_records(study: Study, noted: str | None, without: Sequence[str]) -> Check:
+def check_records(
+    study: Study, noted: str | None, without: Sequence[str], signers: Path | None = None
+) -> Check:
     """Compare every record with the seals, and the seals with each other.
 
     Parameters
@@ -40,6 +43,8 @@ def check_records(study: Study, noted: str | None, without: Sequence[str]) -> Ch
         records after that seal are reported.
     without
         Rules whose records need not be sealed yet.
+    signers
+        List of allowed signers: the last seal that one of them signed counts as noted.
     """
     history = study.history
     findings = [
@@ -66,9 +71,17 @@ def check_records(study: Study, noted: str | None, without: Sequence[str]) -> Ch
     findings += _check_unsealed(study, unsealed, seals)
     page_seal, faults = _check_page(study, seals)
     findings += faults
-    if noted:
-        findings += _check_noted(study, plain_digest(noted), seals, unsealed, page_seal)
     looked_at = f"{len(sealed) + len(unsealed):,} records, {len(seals)} seals"
+    known = [plain_digest(noted)] if noted else []
+    if signers is not None:
+        signed, faults = _check_signatures(study, seals, signers)
+        findings += faults
+        if signed:
+            seal, name = signed
+            known.append(seal.digest)
+            looked_at += f", seal {seal.number} signed by {name}"
+    for digest in known:
+        findings += _check_noted(study, digest, seals, unsealed, page_seal)
     return Check(NAME, looked_at, tuple(findings))
 
 
@@ -159,6 +172,26 @@ def _check_page(study: Study, seals: list[Seal]) -> tuple[Seal | None, list[Find
     return None, [Finding(Level.ERROR, PAGE, expected, f"sha256 {digest}", (PAGE,))]
 
 
+def _check_signatures(
+    study: Study, seals: list[Seal], signers: Path
+) -> tuple[tuple[Seal, str] | None, list[Finding]]:
+    """The last seal with a signature and who signed it, and what is wrong with signatures."""
+    last: tuple[Seal, str] | None = None
+    faults = []
+    for seal in seals:
+        try:
+            name = signed_by(study.results, seal, signers)
+        except ValueError as error:
+            faults.append(Finding(Level.ERROR, seal.name, "an allowed signature", str(error)))
+            continue
+        if name is not None:
+            last = (seal, name)
+    if last is None:
+        expected = f"a seal that is signed by one of {signers.name}"
+        faults.append(Finding(Level.ERROR, SEALS.as_posix(), expected, "none"))
+    return last, faults
+
+
 def _check_noted(
     study: Study, digest: str, seals: list[Seal], unsealed: list[str], page_seal: Seal | None
 ) -> Iterator[Finding]:
@@ -187,14 +220,14 @@ def _check_noted(
         yield Finding(
             Level.ERROR,
             target,
-            f"records in seal {noted.number}, which was noted, or before it",
+            f"records in seal {noted.number}, which was noted or signed, or before it",
             f"{len(some)} jobs behind it have later records, such as {some[0].case} {some[0].id}",
             (target,),
         )
     if later:
         found = f"{len(later)} later records"
         found += "" if targets else "; no figure or table stands on one"
-        expected = f"no record after seal {noted.number}, which was noted"
+        expected = f"no record after seal {noted.number}, which was noted or signed"
         yield Finding(Level.UNCHECKED, RECORDS, expected, f"{found}, such as {later[0]}")
 
 
