@@ -10,6 +10,7 @@ import gzip
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,7 +22,8 @@ from audited_study import LOCK, PROBES, AuditedStudy, git
 from ldae.provenance.code import code_digest
 from ldae.provenance.hashing import DigestCache, cache_path
 from ldae.provenance.record import STARTED, Record, describe_files
-from ldae.provenance.seal import PLACEHOLDER, SEALS, seal_records
+from ldae.provenance.seal import PLACEHOLDER, SEALS, read_seals, seal_records
+from ldae.provenance.signature import sign_seal
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "manipulations.md"
 BEGIN, END = "<!-- table: made by tests/provenance/manipulations.py -->", "<!-- end of table -->"
@@ -276,6 +278,35 @@ def remove_seals(study: AuditedStudy) -> None:
 
 def edit_seal(number: int, **fields: Any) -> Apply:
     return lambda study: study.edit(seals(study)[number], lambda seal: seal.update(fields))
+
+
+def sign(study: AuditedStudy, name: str = "ada") -> None:
+    """Sign the last seal; only Ada is an allowed signer."""
+    for person in ("ada", "eve"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", study.folder / person]
+        subprocess.run(command, check=True)
+    public = (study.folder / "ada.pub").read_text()
+    (study.folder / "signers").write_text(f"ada@example.org {public}")
+    sign_seal(study.results, read_seals(study.results)[-1], study.folder / name)
+
+
+def sign_by_another(study: AuditedStudy) -> None:
+    sign(study, "eve")
+
+
+def edit_after_signing(study: AuditedStudy) -> None:
+    sign(study)
+    seals(study)[-1].write_text(seals(study)[-1].read_text() + "\n")
+
+
+def forge_after_signing(study: AuditedStudy) -> None:
+    sign(study)
+    forge_table(study)
+
+
+def never_sign(study: AuditedStudy) -> None:
+    sign(study)
+    seals(study)[-1].with_name(f"{seals(study)[-1].name}.sig").unlink()
 
 
 def better_page(study: AuditedStudy) -> str:
@@ -683,6 +714,16 @@ MANIPULATIONS: tuple[Manipulation, ...] = (
     M(SEALED, "the digest noted as the short code", nothing, NO_FINDING, "means the same",
       {"noted": "last", "spelt": lambda digest: "-".join([digest[:4], digest[4:8], digest[8:12]])}),
     M(SEALED, "the digest of another study", nothing, ERROR, "another study", {"seal": "a" * 64}),
+    M(SEALED, "the last seal signed by an allowed signer", sign, NO_FINDING,
+      "the verdict names the signer", {"signers": "signers"}),
+    M(SEALED, "the last seal signed by another", sign_by_another, ERROR, "no allowed signer",
+      {"signers": "signers"}),
+    M(SEALED, "a signed seal edited", edit_after_signing, ERROR, "not of this seal",
+      {"signers": "signers"}),
+    M(SEALED, "a signature removed", never_sign, ERROR, "a seal that is signed by",
+      {"signers": "signers"}),
+    M(SEALED, "records forged and sealed after the signed seal", forge_after_signing, ERROR,
+      "have later records", {"signers": "signers"}),
     # the report
     M(PAGE_PART, "replaced; its end record and the last seal removed", replace_page_without_records,
       ERROR, "a record of the job that wrote it"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,8 @@ def options_of(one: Manipulation, original: AuditedStudy, study: AuditedStudy) -
     if "noted" in one.options:
         noted = read_seals(original.results)[1 if one.options["noted"] == "page" else -1].digest
         options["seal"] = one.options.get("spelt", str)(noted)
-    if "results" in options:
-        options["results"] = study.folder / options["results"]
+    for name in {"results", "signers"} & set(options):
+        options[name] = study.folder / options[name]
     return options
 
 
@@ -56,6 +57,8 @@ def test_manipulation(
 ) -> None:
     if one.what == "a study of another user" and os.geteuid() != 0:
         pytest.skip("only root may give files away")
+    if "signers" in one.options and shutil.which("ssh-keygen") is None:
+        pytest.skip("OpenSSH is not installed")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name, value in one.options.get("environment", {}).items():
         monkeypatch.setenv(name, value)
