@@ -25,6 +25,7 @@ NOT_COVERED = {
     "logs": "still written to when the record of a job is made",
     "benchmarks": "written by Snakemake after the record of a job",
     "checkpoints": "states of trainings, removed at the end of a run; weights are recorded",
+    "crate": "an export of what is checked here; ldae verify checks it",
     "README.md": "comes with the code",
     "cohort_faults.tsv": "faults of a cohort that could not be read, for the user",
 }
