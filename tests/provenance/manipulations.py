@@ -705,7 +705,7 @@ MANIPULATIONS: tuple[Manipulation, ...] = (
     M(SEALED, "a named pipe in place of a seal",
       lambda s: put(os.mkfifo, f"{SEALS}/000002.json")(s), ERROR, "not a seal"),
     M(SEALED, "records forged and sealed after the noted digest", forge_table, ERROR,
-      "have later records", {"noted": "last"}),
+      "later records of jobs behind it", {"noted": "last"}),
     M(SEALED, "records forged and sealed, no digest noted", forge_table, OUTSIDE, NOTE),
     M(SEALED, "the digest noted in capitals", nothing, NO_FINDING, "means the same",
       {"noted": "last", "spelt": str.upper}),
@@ -723,7 +723,7 @@ MANIPULATIONS: tuple[Manipulation, ...] = (
     M(SEALED, "a signature removed", never_sign, ERROR, "a seal that is signed by",
       {"signers": "signers"}),
     M(SEALED, "records forged and sealed after the signed seal", forge_after_signing, ERROR,
-      "have later records", {"signers": "signers"}),
+      "later records of jobs behind it", {"signers": "signers"}),
     # the report
     M(PAGE_PART, "replaced; its end record and the last seal removed", replace_page_without_records,
       ERROR, "a record of the job that wrote it"),

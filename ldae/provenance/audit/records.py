@@ -221,14 +221,15 @@ def _check_noted(
             Level.ERROR,
             target,
             f"records in seal {noted.number}, which was noted or signed, or before it",
-            f"{len(some)} jobs behind it have later records, such as {some[0].case} {some[0].id}",
+            f"later records of jobs behind it: {some[0].case} {some[0].id}"
+            + (f" and {len(some) - 1} more" if some[1:] else ""),
             (target,),
         )
     if later:
-        found = f"{len(later)} later records"
-        found += "" if targets else "; no figure or table stands on one"
+        found = f"{len(later):,} later record files, such as {later[0]}"
+        found += "" if targets else "; no figure or table depends on one"
         expected = f"no record after seal {noted.number}, which was noted or signed"
-        yield Finding(Level.UNCHECKED, RECORDS, expected, f"{found}, such as {later[0]}")
+        yield Finding(Level.UNCHECKED, RECORDS, expected, found)
 
 
 def _jobs_of(study: Study, names: list[str]) -> list[Job]:
