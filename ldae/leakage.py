@@ -16,6 +16,7 @@ from pathlib import Path
 from ldae.errors import InputError
 
 _seen: dict[str, set[str]] = defaultdict(set)
+_contents: dict[str, str] = {}
 
 
 def note_fitted(statistic: str, subjects: Iterable[str]) -> None:
@@ -34,6 +35,24 @@ def note_fitted(statistic: str, subjects: Iterable[str]) -> None:
 def fitted_on() -> dict[str, list[str]]:
     """Subjects that this process fitted on so far, sorted, by statistic."""
     return {statistic: sorted(subjects) for statistic, subjects in sorted(_seen.items())}
+
+
+def note_content(scan: str, digest: str) -> None:
+    """Note what a raw scan holds, so that the same head under two names is found.
+
+    Parameters
+    ----------
+    scan
+        Name in the table of scans.
+    digest
+        Digest of its values (:func:`ldae.preprocessing.scan.content_digest`).
+    """
+    _contents[scan] = digest
+
+
+def contents() -> dict[str, str]:
+    """Digests of the values of the raw scans that this process read so far, by scan."""
+    return dict(sorted(_contents.items()))
 
 
 def require_unseen(split: Path) -> None:

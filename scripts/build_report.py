@@ -12,13 +12,13 @@ from ldae.provenance.audit import audit_study
 from ldae.provenance.history import load_history
 from ldae.provenance.origin import describe_origin, require_recorded
 from ldae.provenance.record import describe_run
-from ldae.provenance.seal import seal_records
+from ldae.provenance.seal import PLACEHOLDER, seal_page, seal_records
 from ldae.report.page import Picture, TableFile, build_report
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     results = run.places.results
-    seal = seal_records(results)
+    seal_records(results)
     history = load_history(results)
     config = yaml.safe_load(Path(snakemake.input.config).read_text(encoding="utf-8"))
     methods = Methods.from_params(snakemake.params.methods)
@@ -56,8 +56,9 @@ with rule_entry(snakemake) as run:
         config=config,
         provenance={
             **describe_run(config["study"]),
-            "records": f"seal {seal.number}, sha256 {seal.digest}",
+            "seal": f"sha256 {PLACEHOLDER}",
         },
         audit=audit_study(results, run.places.bids, without=[snakemake.rule]),
         out=Path(snakemake.output.page),
     )
+    seal_page(results, Path(snakemake.output.page))

@@ -20,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bids", type=Path, metavar="DIR", help="raw scans of a real cohort")
     parser.add_argument("--full", action="store_true", help="hash every file, without a cache")
     parser.add_argument("--seal", metavar="SHA256", help="digest of a seal noted after a run")
+    parser.add_argument(
+        "--signers", type=Path, metavar="FILE", help="who may have signed a seal (ssh-keygen(1))"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all findings to this file")
     parser.add_argument("--jobs", type=int, metavar="N", help="number of files to hash at a time")
 
@@ -34,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
         full=options.full,
         n_threads=options.jobs,
         seal=options.seal,
+        signers=options.signers,
     )
     if options.json:
         options.json.write_text(json.dumps(verdict.as_json(), indent=1) + "\n", encoding="utf-8")

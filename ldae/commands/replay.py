@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
-
-from ldae.errors import InputError
+from types import FrameType
 
 EXAMPLES = """\
 examples:
@@ -24,24 +24,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all-ancestors", action="store_true", help="also run all jobs on which the file depends"
     )
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="folder to work in, which is kept")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="folder to work in, which is kept; a replay that was interrupted there is continued",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="N",
+        help="stop a training after N minutes, and compare its losses as far as it came",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="X",
+        help="largest accepted relative difference of numbers (default: 0.001)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the job again and compare its outputs; return 1 if they differ."""
-    from ldae.provenance.replay import replay_target
+    from ldae.provenance.compare import TOLERANCE
+    from ldae.provenance.replay import Options, replay_target
 
-    with tempfile.TemporaryDirectory(prefix="ldae-replay-") as temporary:
-        scratch = options.keep or Path(temporary)
-        scratch.mkdir(parents=True, exist_ok=True)
-        if any(scratch.iterdir()):
-            raise InputError(scratch, "the folder is not empty", "Name a new one with --keep.")
-        replay = replay_target(
-            options.results,
-            options.target,
-            scratch,
-            options.bids,
-            all_ancestors=options.all_ancestors,
-        )
+    tolerance = TOLERANCE if options.tolerance is None else options.tolerance
+    former = signal.signal(signal.SIGTERM, _end)  # the scratch folder is removed then, too
+    try:
+        with tempfile.TemporaryDirectory(prefix="ldae-replay-") as temporary:
+            replay = replay_target(
+                options.results,
+                options.target,
+                options.keep or Path(temporary),
+                options.bids,
+                options=Options(options.all_ancestors, options.minutes, tolerance),
+            )
+    finally:
+        signal.signal(signal.SIGTERM, former)
     sys.stdout.write(replay.as_text())
     return 0 if replay.agrees else 1
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""Check whether a folder contains the raw scans of a crate, by name and by checksum."""
+"""Check whether a crate is as it was written, and whether a folder contains its raw scans."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ldae verify``."""
     parser.add_argument("crate", type=Path, help="folder of the crate, or its scans.tsv")
-    parser.add_argument("--bids", type=Path, required=True, help="BIDS folder with the raw scans")
+    parser.add_argument("--bids", type=Path, help="BIDS folder with the raw scans, to compare them")
     parser.add_argument(
         "--participants",
         type=Path,
@@ -25,9 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the comparison; return 0 if the folder contains every scan unchanged, else 1."""
+    """Print the comparison; return 0 if every file and every scan is unchanged, else 1."""
     from ldae.provenance.verify import compare_crate, describe_comparison
+    from ldae.provenance.verify_crate import check_crate, describe_check
 
-    found = compare_crate(options.crate, options.bids, options.participants)
-    sys.stdout.write("\n".join(describe_comparison(found)) + "\n")
-    return 0 if found.holds else 1
+    holds = True
+    if options.crate.is_dir() or options.bids is None:
+        checked = check_crate(options.crate)
+        sys.stdout.write("\n".join(describe_check(checked)) + "\n")
+        holds = checked.holds
+    if options.bids is not None:
+        found = compare_crate(options.crate, options.bids, options.participants)
+        sys.stdout.write("\n".join(describe_comparison(found)) + "\n")
+        holds = holds and found.holds
+    return 0 if holds else 1

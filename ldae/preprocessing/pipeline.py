@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ldae.data.addresses import TEMPLATE, Derivative, derivative_address, mask_path, raw_labels
 from ldae.data.partition import BATCH_COLUMNS, FAILED, OK
 from ldae.errors import InputError, MachineError
+from ldae.leakage import note_content
 from ldae.preprocessing.bias import correct_bias
 from ldae.preprocessing.blame import (
     LOOK,
@@ -46,7 +47,7 @@ from ldae.preprocessing.grid import (
 from ldae.preprocessing.measures import measure
 from ldae.preprocessing.preview import draw_preview
 from ldae.preprocessing.registration import register_brain, register_deformable
-from ldae.preprocessing.scan import Scan, read_scan, to_native
+from ldae.preprocessing.scan import Scan, content_digest, read_scan, to_native
 from ldae.preprocessing.template import brain_box_mm, load_template
 from ldae.preprocessing.workers import Killed, work_in_processes
 
@@ -233,6 +234,8 @@ def preprocess_batch(
     n_failed, begun, logged = 0, time.monotonic(), time.monotonic()
     for outcome in _run(rows, task, n_workers):
         outcomes[outcome["scan"]] = outcome
+        if "voxels" in outcome:
+            note_content(outcome["scan"], outcome["voxels"])
         if outcome["status"] == FAILED:
             n_failed += 1
             log.warning("%s failed: %s", outcome["scan"], outcome["reason"])
@@ -292,7 +295,9 @@ def preprocess_scan(row: pd.Series, task: Task) -> Outcome:
         with suppress(OSError):
             _remove_files(scan, task.out_dir)
         raise
-    return {"scan": scan, "status": OK, "reason": "", "sha256": digest} | _columns(seconds)
+    voxels = content_digest(done.brain.scan.image.data)
+    found = {"scan": scan, "status": OK, "reason": "", "sha256": digest, "voxels": voxels}
+    return found | _columns(seconds)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import struct
 import zlib
 from dataclasses import dataclass
@@ -125,6 +126,21 @@ def read_image(path: Path) -> Scan:
     canonical = nib.as_closest_canonical(native)
     values = np.ascontiguousarray(canonical.get_fdata(dtype=np.float32))
     return Scan(Image(values, canonical.affine), native, None, (note,) if note else ())
+
+
+def content_digest(values: np.ndarray) -> str:
+    """SHA-256 of an image's values in ascending order, in hexadecimal.
+
+    It stays the same when the file is compressed or saved again, its header is changed, or its axes
+    are flipped or exchanged. Other values, as after resampling or rounding, give another digest.
+
+    Parameters
+    ----------
+    values
+        Any shape; compared as float32.
+    """
+    ordered = np.sort(values.astype(np.float32), axis=None)
+    return hashlib.sha256((ordered + np.float32(0)).tobytes()).hexdigest()  # -0 counts as 0
 
 
 def to_native(values: np.ndarray, scan: Scan) -> nib.Nifti1Image:

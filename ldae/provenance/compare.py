@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-# Largest accepted difference of two numbers, relative to the larger one.
-NUMBER_TOLERANCE = 1e-3
-# Largest accepted difference of two array entries, relative to the largest entry of the array.
-ARRAY_TOLERANCE = 1e-3
+# Largest accepted difference of two numbers, relative to the larger one, and of two array entries,
+# relative to the largest entry of the array.
+TOLERANCE = 1e-3
 # Largest accepted mean difference of two images, on a scale from 0 to 1.
 PICTURE_TOLERANCE = 1 / 255
 
@@ -53,13 +52,16 @@ class Comparison:
     detail: str = ""
 
 
-def compare_files(kept: Path, again: Path) -> Comparison:
+def compare_files(kept: Path, again: Path, tolerance: float = TOLERANCE) -> Comparison:
     """Compare an original file with the recomputed one.
 
     Parameters
     ----------
     kept, again
         Original and recomputed file. The file type follows from the suffix of `kept`.
+    tolerance
+        Largest accepted difference of numbers, relative to the larger one or, in an array, to the
+        largest entry.
     """
     if not kept.is_file() or not again.is_file():
         missing = "the original file" if not kept.is_file() else "the recomputed file"
@@ -69,27 +71,57 @@ def compare_files(kept: Path, again: Path) -> Comparison:
     compare = next((f for ending, f in KINDS.items() if kept.name.endswith(ending)), None)
     if compare is None:
         return Comparison(Likeness.DIFFERENT, "different bytes; cannot compare this file type")
-    return compare(kept, again)
+    return compare(kept, again, tolerance)
+
+
+def compare_beginning(
+    kept: Path, again: Path, tolerance: float = TOLERANCE
+) -> tuple[Comparison, int, int]:
+    """Compare the rows that a training which was stopped has with the same rows of the original.
+
+    Parameters
+    ----------
+    kept, again
+        Tables of metrics with a column ``step``.
+    tolerance
+        As of :func:`compare_files`.
+
+    Returns
+    -------
+    Comparison, int, int
+        Comparison of these rows, the last step that was reached, and the last step of the original;
+        the first of these is 0 if no row was reached.
+    """
+    before, now = _read_table(kept), _read_table(again) if again.is_file() else []
+    total = int(before[-1]["step"]) if before else 0
+    if not now:
+        return Comparison(Likeness.DIFFERENT, "no step was reached"), 0, total
+    same = before[: len(now)]
+    comparison = (
+        Comparison(Likeness.IDENTICAL) if same == now else _compare_values(same, now, tolerance)
+    )
+    return comparison, int(now[-1]["step"]), total
 
 
 def _is_measured(name: str) -> bool:
     return any(word in name for word in MEASURED)
 
 
-def _compare_tables(kept: Path, again: Path) -> Comparison:
-    delimiter = "," if kept.suffix == ".csv" else "\t"
-    tables = []
-    for path in (kept, again):
-        with path.open(newline="", encoding="utf-8") as file:
-            tables.append(list(csv.DictReader(file, delimiter=delimiter)))
-    return _compare_values(*tables)
+def _compare_tables(kept: Path, again: Path, tolerance: float) -> Comparison:
+    return _compare_values(_read_table(kept), _read_table(again), tolerance)
 
 
-def _compare_json(kept: Path, again: Path) -> Comparison:
-    return _compare_values(json.loads(kept.read_bytes()), json.loads(again.read_bytes()))
+def _read_table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="," if path.suffix == ".csv" else "\t"))
 
 
-def _compare_values(kept: Any, again: Any) -> Comparison:
+def _compare_json(kept: Path, again: Path, tolerance: float) -> Comparison:
+    one, other = (json.loads(path.read_bytes()) for path in (kept, again))
+    return _compare_values(one, other, tolerance)
+
+
+def _compare_values(kept: Any, again: Any, tolerance: float) -> Comparison:
     """Compare two tables, given as lists of rows, or two JSON values."""
     pairs = list(_pairs(kept, again, ""))
     measured = [pair for pair in pairs if pair[3]]
@@ -99,11 +131,11 @@ def _compare_values(kept: Any, again: Any) -> Comparison:
         difference = _difference(a, b)
         if difference > worst:
             worst, where = difference, place
-    if worst > NUMBER_TOLERANCE:
+    if worst > tolerance:
         what = "different text" if math.isinf(worst) else f"relative difference {worst:.2g}"
-        return Comparison(Likeness.DIFFERENT, f"{what} at {where}, tolerance {NUMBER_TOLERANCE:g}")
+        return Comparison(Likeness.DIFFERENT, f"{what} at {where}, tolerance {tolerance:g}")
     if worst > 0:
-        detail = f"relative difference {worst:.2g} at {where}, tolerance {NUMBER_TOLERANCE:g}"
+        detail = f"relative difference {worst:.2g} at {where}, tolerance {tolerance:g}"
         return Comparison(Likeness.WITHIN, detail)
     if any(a != b for _, a, b, _ in measured):
         return Comparison(Likeness.MEASURED)
@@ -142,7 +174,9 @@ def _difference(a: Any, b: Any) -> float:
     return abs(x - y) / largest if math.isfinite(x - y) else math.inf
 
 
-def _compare_arrays(kept: Mapping[str, np.ndarray], again: Mapping[str, np.ndarray]) -> Comparison:
+def _compare_arrays(
+    kept: Mapping[str, np.ndarray], again: Mapping[str, np.ndarray], tolerance: float
+) -> Comparison:
     import numpy as np
 
     if set(kept) != set(again):
@@ -166,30 +200,30 @@ def _compare_arrays(kept: Mapping[str, np.ndarray], again: Mapping[str, np.ndarr
         if difference > worst:
             worst, where = difference, name
     detail = f"difference {worst:.2g} of the largest entry"
-    detail += f" in {where}, tolerance {ARRAY_TOLERANCE:g}" if where else ""
-    return Comparison(Likeness.DIFFERENT if worst > ARRAY_TOLERANCE else Likeness.WITHIN, detail)
+    detail += f" in {where}, tolerance {tolerance:g}" if where else ""
+    return Comparison(Likeness.DIFFERENT if worst > tolerance else Likeness.WITHIN, detail)
 
 
-def _compare_npy(kept: Path, again: Path) -> Comparison:
+def _compare_npy(kept: Path, again: Path, tolerance: float) -> Comparison:
     import numpy as np
 
-    return _compare_arrays({"array": np.load(kept)}, {"array": np.load(again)})
+    return _compare_arrays({"array": np.load(kept)}, {"array": np.load(again)}, tolerance)
 
 
-def _compare_npz(kept: Path, again: Path) -> Comparison:
+def _compare_npz(kept: Path, again: Path, tolerance: float) -> Comparison:
     import numpy as np
 
     with np.load(kept) as a, np.load(again) as b:
-        return _compare_arrays(dict(a), dict(b))
+        return _compare_arrays(dict(a), dict(b), tolerance)
 
 
-def _compare_safetensors(kept: Path, again: Path) -> Comparison:
+def _compare_safetensors(kept: Path, again: Path, tolerance: float) -> Comparison:
     from safetensors.numpy import load_file
 
-    return _compare_arrays(load_file(kept), load_file(again))
+    return _compare_arrays(load_file(kept), load_file(again), tolerance)
 
 
-def _compare_images(kept: Path, again: Path) -> Comparison:
+def _compare_images(kept: Path, again: Path, tolerance: float) -> Comparison:
     import nibabel as nib
     import numpy as np
 
@@ -197,10 +231,11 @@ def _compare_images(kept: Path, again: Path) -> Comparison:
     return _compare_arrays(
         {"image": np.asanyarray(a.dataobj), "affine": np.asarray(a.affine)},
         {"image": np.asanyarray(b.dataobj), "affine": np.asarray(b.affine)},
+        tolerance,
     )
 
 
-def _compare_pictures(kept: Path, again: Path) -> Comparison:
+def _compare_pictures(kept: Path, again: Path, _tolerance: float) -> Comparison:
     import numpy as np
     from matplotlib.image import imread
 
@@ -214,7 +249,7 @@ def _compare_pictures(kept: Path, again: Path) -> Comparison:
     return Comparison(Likeness.WITHIN if within else Likeness.DIFFERENT, detail)
 
 
-KINDS: dict[str, Callable[[Path, Path], Comparison]] = {
+KINDS: dict[str, Callable[[Path, Path, float], Comparison]] = {
     ".tsv": _compare_tables,
     ".csv": _compare_tables,
     ".json": _compare_json,

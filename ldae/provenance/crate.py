@@ -12,6 +12,7 @@ import yaml
 from ldae.errors import InputError
 from ldae.provenance.history import load_history
 from ldae.provenance.payload import CONFIG, Payload
+from ldae.provenance.reading import digest_of
 from ldae.provenance.source_code import SourceCode
 
 METADATA = "ro-crate-metadata.json"
@@ -52,6 +53,7 @@ def write_crate(
         contains anything other than a crate.
     """
     from ldae.provenance.research_object import build_research_object
+    from ldae.provenance.research_object.preview import PREVIEW
 
     history = load_history(results).without(RULE)
     settings = results / CONFIG.partition("/")[2]
@@ -69,15 +71,18 @@ def write_crate(
     cohort = config["cohort"]
     restricted = cohort["source"] != "simulated" and not cohort["public"]
     payload = Payload(history, restricted, max_bytes)
-    crate = build_research_object(history, payload, config, SourceCode(), agent)
+    crate, preview = build_research_object(history, payload, config, SourceCode(), agent)
     metadata = crate.metadata.generate()
     payload.refuse_labels([(METADATA, str(metadata))])
     if output.exists():
         shutil.rmtree(output)
     crate.write(output)
+    (output / PREVIEW).write_text(preview, encoding="utf-8")
     logger.info(
-        "Wrote %s: %d entities, %d files",
+        "Wrote %s: %d entities, %d files; %s has sha256 %s",
         output,
         len(metadata["@graph"]),
         sum(path.is_file() for path in output.rglob("*")),
+        METADATA,
+        digest_of(output / METADATA),
     )

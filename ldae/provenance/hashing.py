@@ -9,10 +9,12 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+from ldae.provenance.reading import open_regular
 
 # Bytes that each thread reads at a time. Larger pieces were not faster; smaller ones cost more
 # calls.
@@ -31,11 +33,24 @@ Key = tuple[int, int, int, int, int]
 
 @dataclass(frozen=True)
 class Found:
-    """Current state of a file: size in bytes, SHA-256, modification time in seconds since 1970."""
+    """Current state of a file.
+
+    Attributes
+    ----------
+    size
+        Size in bytes.
+    sha256
+        SHA-256; None for a file that was not read because of its size.
+    mtime
+        Modification time in seconds since 1970.
+    cached
+        Whether the digest is from an earlier call.
+    """
 
     size: int
-    sha256: str
+    sha256: str | None
     mtime: float
+    cached: bool = False
 
 
 class DigestCache:
@@ -98,9 +113,13 @@ def cache_path(results: Path) -> Path | None:
 
 
 def hash_files(
-    paths: Iterable[Path], n_threads: int, cache: DigestCache | None
+    paths: Iterable[Path],
+    n_threads: int,
+    cache: DigestCache | None,
+    sizes: Container[int] | None = None,
+    progress: Progress | None = None,
 ) -> dict[Path, Found | None]:
-    """Current size and SHA-256 of files; None for a file that is missing or unreadable.
+    """Current size and SHA-256 of files; None for one that is missing, unreadable or not regular.
 
     Memory is bounded by `n_threads` pieces of 1 MiB. Hashing releases Python's global interpreter
     lock, so the threads run in parallel. Large files are hashed first to balance the load.
@@ -113,27 +132,37 @@ def hash_files(
         Number of files to hash at a time.
     cache
         Digests from earlier calls; None to hash every file.
+    sizes
+        Sizes in bytes of the files that are sought; one of any other size is not read. By default,
+        all are read.
+    progress
+        Shared by several calls; by default, this call reports its own.
     """
-    sizes = {path: _size(path) for path in set(paths)}
-    ordered = sorted(sizes, key=lambda path: (-sizes[path], str(path)))
-    progress = _Progress(sum(sizes.values()), len(ordered))
+    there = {path: _size(path) for path in set(paths)}
+    ordered = sorted(there, key=lambda path: (-there[path], str(path)))
+    read = [size for size in there.values() if sizes is None or size in sizes]
+    shown = progress or Progress(sum(read), len(ordered))
+
+    def work(path: Path) -> Found | None:
+        return _hash(path, cache, shown, sizes)
+
     with ThreadPoolExecutor(max(1, n_threads)) as pool:
-        found = dict(
-            zip(ordered, pool.map(lambda path: _hash(path, cache, progress), ordered), strict=True)
-        )
-    if cache is not None:
-        cache.save()
+        found = dict(zip(ordered, pool.map(work, ordered), strict=True))
     return found
 
 
-def _hash(path: Path, cache: DigestCache | None, progress: _Progress) -> Found | None:
+def _hash(
+    path: Path, cache: DigestCache | None, progress: Progress, sizes: Container[int] | None
+) -> Found | None:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             state = os.fstat(file.fileno())
+            if sizes is not None and state.st_size not in sizes:
+                return Found(state.st_size, None, state.st_mtime)
             known = cache.get(path, state) if cache else None
             if known is not None:
                 progress.add(state.st_size)
-                return Found(state.st_size, known, state.st_mtime)
+                return Found(state.st_size, known, state.st_mtime, cached=True)
             digest = hashlib.sha256()
             piece = bytearray(min(PIECE, max(1, state.st_size)))
             view = memoryview(piece)
@@ -164,8 +193,16 @@ def _key_of(values: Iterable[int]) -> Key:
     return int(device), int(inode), int(size), int(mtime), int(ctime)
 
 
-class _Progress:
-    """Progress messages, one every few seconds, while files are read."""
+class Progress:
+    """Progress messages, one every few seconds, while files are read.
+
+    Parameters
+    ----------
+    total
+        Bytes of all files.
+    n_files
+        Their number.
+    """
 
     def __init__(self, total: int, n_files: int) -> None:
         self._total = total
@@ -175,6 +212,7 @@ class _Progress:
         logger.info("Reading %s files, %s MB", f"{n_files:,}", f"{total / 1e6:,.0f}")
 
     def add(self, n_bytes: int) -> None:
+        """Note that so many bytes were read."""
         with self._lock:
             self._done += n_bytes
             now = time.monotonic()

@@ -8,19 +8,23 @@ is a raw scan of a real cohort, and any other name is relative to the working fo
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from sys import intern
 from types import MappingProxyType
 from typing import Any
 
 from ldae.provenance.places import RESULTS
-from ldae.provenance.record import COMPLETED
+from ldae.provenance.reading import read_regular
+from ldae.provenance.record import COMPLETED, ID_TIME, Record
+from ldae.provenance.schema import validate_record
 
 RECORDS = "records"
 STARTED_SUFFIX = ".started"
@@ -38,7 +42,7 @@ class Status(StrEnum):
     UNENDED = "never ended"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileState:
     """State of a file when a job read or wrote it: name, size in bytes, SHA-256 (hexadecimal)."""
 
@@ -64,7 +68,8 @@ class Job:
     start, end
         Times with time zone; `end` is None if the job never ended.
     record
-        Content of the record: the final one if it exists, else the one of the start.
+        Content of the record without its files: the final one if it exists, else the one of the
+        start.
     inputs, outputs
         Files read and written, sorted by name; folders are listed file by file.
     """
@@ -111,16 +116,27 @@ class History:
         All attempts, ordered by start time.
     unreadable
         Record files that cannot be read, relative to the results folder, with the reason.
+    contradictions
+        Records of ends that contradict the record of the start, relative to the results folder,
+        with the fields.
+    digests
+        SHA-256 of each record file as it was read, by its path relative to ``records/``.
+    set_aside
+        Files that jobs wrote which were left out by :meth:`without`.
     """
 
     results: Path
     jobs: tuple[Job, ...]
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    contradictions: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    set_aside: frozenset[str] = frozenset()
 
     def without(self, *rules: str) -> History:
         """History without the jobs of the given rules."""
         jobs = tuple(job for job in self.jobs if job.rule not in rules)
-        return History(self.results, jobs, self.unreadable)
+        left = {f.path for job in self.jobs if job.rule in rules for f in job.outputs}
+        return replace(self, jobs=jobs, set_aside=self.set_aside | left)
 
     @cached_property
     def current(self) -> tuple[Job, ...]:
@@ -146,6 +162,11 @@ class History:
             for path in {file.path for file in job.inputs}:
                 found[path].append(job)
         return found
+
+    @cached_property
+    def files(self) -> frozenset[str]:
+        """Names of all files that completed jobs wrote, in any version."""
+        return frozenset(self._writers)
 
     def name(self, path: str | Path) -> str:
         """Name in the records of a file that a user has named.
@@ -263,47 +284,108 @@ def load_history(results: Path) -> History:
     results
         Results folder of the study, which contains ``records/``.
     """
-    folder = results / RECORDS
-    unreadable: dict[str, str] = {}
-    jobs = []
-    ended = {p for p in folder.rglob("*.json") if not p.stem.endswith(STARTED_SUFFIX)}
-    stems = {p.parent / p.stem for p in ended}
-    unended = {
-        path
-        for path in folder.rglob(f"*{STARTED_SUFFIX}.json")
-        if path.parent / path.stem.removesuffix(STARTED_SUFFIX) not in stems
-    }
-    for path in sorted(ended | unended):
-        try:
-            jobs.append(_read_job(path, folder))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            unreadable[path.relative_to(results).as_posix()] = f"{type(error).__name__}: {error}"
-    return History(results, tuple(sorted(jobs, key=_order)), MappingProxyType(unreadable))
-
-
-def _read_job(path: Path, folder: Path) -> Job:
-    record = json.loads(path.read_bytes())
-    if path.stem.endswith(STARTED_SUFFIX):
-        status = Status.UNENDED
-    else:
-        status = Status.COMPLETED if record["status"] == COMPLETED else Status.FAILED
-    return Job(
-        id=path.stem.removesuffix(STARTED_SUFFIX),
-        rule=str(record["rule"]),
-        wildcards=MappingProxyType({k: str(v) for k, v in record["wildcards"].items()}),
-        case=path.parent.relative_to(folder).as_posix(),
-        status=status,
-        start=datetime.fromisoformat(record["start"]),
-        end=datetime.fromisoformat(record["end"]) if "end" in record else None,
-        record=MappingProxyType(record),
-        inputs=_files(record.get("input", [])),
-        outputs=_files(record.get("output", [])),
+    reader = _Reader(results)
+    for stem in sorted({_stem(path) for path in (results / RECORDS).rglob("*.json")}):
+        reader.read(stem)
+    return History(
+        results,
+        tuple(sorted(reader.jobs, key=_order)),
+        MappingProxyType(reader.unreadable),
+        MappingProxyType(reader.contradictions),
+        MappingProxyType(reader.digests),
     )
 
 
-def _files(entries: Iterable[Mapping[str, Any]]) -> tuple[FileState, ...]:
-    found = {FileState(str(e["path"]), int(e["size"]), str(e["sha256"])) for e in entries}
-    return tuple(sorted(found, key=lambda file: file.path))
+def _stem(path: Path) -> Path:
+    """Path of an attempt's records without what tells them apart."""
+    return path.parent / path.stem.removesuffix(STARTED_SUFFIX)
+
+
+class _Reader:
+    """Reads one attempt after another; a record at fault is noted, and the others are read."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        self.folder = results / RECORDS
+        self.jobs: list[Job] = []
+        self.unreadable: dict[str, str] = {}
+        self.contradictions: dict[str, str] = {}
+        self.digests: dict[str, str] = {}
+        # jobs name the same files over and over: equal states are one object
+        self.states: dict[FileState, FileState] = {}
+
+    def read(self, stem: Path) -> None:
+        """Read both records of one attempt."""
+        begun = self._content(stem.with_name(f"{stem.name}{STARTED_SUFFIX}.json"))
+        path = stem.with_name(f"{stem.name}.json")
+        ended = self._content(path)
+        if begun and ended:
+            changed = [k for k, v in begun.items() if k != "status" and ended.get(k) != v]
+            if changed:
+                name = path.relative_to(self.results).as_posix()
+                self.contradictions[name] = ", ".join(sorted(changed))
+        if ended:
+            self.jobs.append(self._job(stem, ended, ended=True))
+        elif begun and not path.is_file():  # an unreadable end is reported as such
+            self.jobs.append(self._job(stem, begun, ended=False))
+
+    def _content(self, path: Path) -> Record | None:
+        """Content of a record file; None if there is none, or it is at fault."""
+        if not path.is_symlink() and not path.exists():
+            return None
+        try:
+            content = read_regular(path)
+            inside = path.relative_to(self.folder)
+            self.digests[inside.as_posix()] = hashlib.sha256(content).hexdigest()
+            record: Record = json.loads(content)
+            validate_record(record)
+            _check_place(record, inside)
+        except (OSError, ValueError, RecursionError) as error:
+            name = path.relative_to(self.results).as_posix()
+            self.unreadable[name] = f"{type(error).__name__}: {error}"
+            return None
+        return record
+
+    def _job(self, stem: Path, record: Record, *, ended: bool) -> Job:
+        status = Status.UNENDED
+        if ended:
+            status = Status.COMPLETED if record["status"] == COMPLETED else Status.FAILED
+        inputs = self._files(record.pop("input", []))
+        outputs = self._files(record.pop("output", []))
+        return Job(
+            id=stem.name,
+            rule=record["rule"],
+            wildcards=MappingProxyType({k: str(v) for k, v in record["wildcards"].items()}),
+            case=stem.parent.relative_to(self.folder).as_posix(),
+            status=status,
+            start=datetime.fromisoformat(record["start"]),
+            end=datetime.fromisoformat(record["end"]) if record.get("end") else None,
+            record=MappingProxyType(record),
+            inputs=inputs,
+            outputs=outputs,
+        )
+
+    def _files(self, entries: Iterable[Mapping[str, Any]]) -> tuple[FileState, ...]:
+        found = set()
+        for entry in entries:
+            state = FileState(intern(entry["path"]), entry["size"], entry["sha256"])
+            found.add(self.states.setdefault(state, state))
+        return tuple(sorted(found, key=lambda file: file.path))
+
+
+def _check_place(record: Record, inside: Path) -> None:
+    """Refuse a record that lies in another rule's folder, or whose name has another time.
+
+    Raises
+    ------
+    ValueError
+        Naming both.
+    """
+    if inside.parts[0] != record["rule"]:
+        raise ValueError(f"rule: {record['rule']}, in the folder of {inside.parts[0]}")
+    start = datetime.fromisoformat(record["start"]).astimezone(UTC)
+    if not inside.name.startswith(start.strftime(ID_TIME)):
+        raise ValueError(f"start: {record['start']}, which is not the time in the file's name")
 
 
 def _order(job: Job) -> tuple[datetime, str]:

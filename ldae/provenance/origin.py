@@ -10,7 +10,7 @@ from ldae.errors import InputError
 from ldae.provenance.history import FileState, History, Job
 from ldae.provenance.payload import IMAGE_SUFFIXES, RAW_FOLDERS, scan_name
 from ldae.provenance.places import RESULTS
-from ldae.provenance.seal import digest_of
+from ldae.provenance.reading import digest_of
 from ldae.provenance.wording import describe_commit, short_digest
 
 NO_RECORD = "the file has no record"

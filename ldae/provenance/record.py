@@ -9,7 +9,6 @@ are described in ``schemas/record.schema.yaml``.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import platform
@@ -26,8 +25,14 @@ from typing import Any
 
 from ldae.paths import WORKFLOW
 from ldae.provenance.places import Places
+from ldae.provenance.reading import digest_of
 
 Record = dict[str, Any]
+
+# Version of the record's fields (:mod:`ldae.provenance.schema`).
+FORMAT = 2
+# Time at the start of a record's name.
+ID_TIME = "%Y%m%dT%H%M%SZ"
 
 # Values of schema.org's ActionStatusType, as used in the crate.
 STARTED = "ActiveActionStatus"
@@ -42,6 +47,14 @@ MAIN_SOFTWARE = ("python", "snakemake", "torch", "monai", "numpy", "pandas", "ma
 
 # Folders in which an untracked file counts as code.
 CODE_FOLDERS = ("Snakefile", "envs", "ldae", "resources", "rules", "schemas", "scripts")
+
+# Commits are read as they are stored, and attributes of this machine change no file of them.
+GIT_AS_STORED = {
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+}
 
 # The disk limits the speed: a few threads keep it busy while others hash.
 HASH_THREADS = 4
@@ -101,28 +114,38 @@ def describe_files(paths: Iterable[str | Path], places: Places) -> list[Record]:
 
 def _describe_file(path: Path, places: Places) -> Record | None:
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = digest_of(path)
     except PermissionError:
         return None
     return {"path": places.name(path), "size": path.stat().st_size, "sha256": digest}
 
 
-def git_state() -> Record:
+def git_state(repository: Path = WORKFLOW) -> Record:
     """Commit of the repository, and whether its files differ from it; None outside a clone.
 
     Untracked files count only in the folders of code; notes and settings elsewhere are ignored.
+    Files that git was asked to take as unchanged count as changed: it does not look at them.
     """
     unknown: Record = {"commit": None, "dirty": None}
-    if not (WORKFLOW / ".git").exists():
+    if not (repository / ".git").exists():
         return unknown
     try:
-        commit = git("rev-parse", "--verify", "HEAD")
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        added = git("status", "--porcelain", "--untracked-files=all", "--", *CODE_FOLDERS)
+        commit = git("rev-parse", "--verify", "HEAD", repository=repository)
+        status = ("status", "--porcelain")
+        changed = git(*status, "--untracked-files=no", repository=repository)
+        added = git(*status, "--untracked-files=all", "--", *CODE_FOLDERS, repository=repository)
+        hidden = _hidden_files(repository)
     except (OSError, subprocess.SubprocessError):
         return unknown
-    return {"commit": commit, "dirty": bool(changed or added)}
+    return {"commit": commit, "dirty": bool(changed or added or hidden)}
+
+
+def _hidden_files(repository: Path) -> list[str]:
+    """Files of code that ``git status`` skips: assume-unchanged, or skip-worktree though there."""
+    listed = git("ls-files", "-v", "--", *CODE_FOLDERS, repository=repository)
+    lines = (line.split(" ", 1) for line in listed.splitlines())
+    marked = [name for tag, name in lines if tag.islower() or tag == "S"]
+    return [name for name in marked if (repository / name).exists()]
 
 
 def git(*arguments: str, repository: Path = WORKFLOW) -> str:
@@ -137,9 +160,17 @@ def git(*arguments: str, repository: Path = WORKFLOW) -> str:
 
 
 def git_bytes(*arguments: str, repository: Path = WORKFLOW) -> bytes:
-    """Output of a git command; works also if the repository belongs to another user."""
+    """Output of a git command; works also if the repository belongs to another user.
+
+    Variables of the environment that point git to other files have no effect, and neither have
+    ``git replace`` and grafts, by which a commit shows other content than its own.
+    """
     command = ["git", "-c", "safe.directory=*", "-C", str(repository), *arguments]
-    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    environment |= GIT_AS_STORED
+    return subprocess.run(
+        command, capture_output=True, check=True, timeout=60, env=environment
+    ).stdout
 
 
 def software() -> dict[str, str]:

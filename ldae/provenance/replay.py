@@ -7,11 +7,13 @@ the inputs are verified first. The outputs are then compared with the original o
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,21 +22,33 @@ from typing import Any
 import yaml
 
 from ldae.data.pseudonyms import KEPT_KEYS
-from ldae.errors import InputError
+from ldae.errors import InputError, Interrupted
 from ldae.paths import CARRIED, PACKAGE, WORKFLOW
 from ldae.provenance.audit import study_places
 from ldae.provenance.audit.code import export_commit, look_up
 from ldae.provenance.code import code_digest
-from ldae.provenance.compare import Comparison, compare_files
-from ldae.provenance.history import FileState, History, Job, Status, load_history
+from ldae.provenance.compare import (
+    TOLERANCE,
+    Comparison,
+    Likeness,
+    compare_beginning,
+    compare_files,
+)
+from ldae.provenance.history import FileState, Job, Status, load_history
+from ldae.provenance.kernels import kernel_differences
 from ldae.provenance.places import BIDS, EXTERNAL, RESULTS, Places
+from ldae.provenance.reading import digest_of
 from ldae.provenance.record import CODE_FOLDERS
-from ldae.provenance.seal import digest_of
+from ldae.provenance.wording import describe_seconds
 
 # Files and folders that the workflow needs in order to run.
 WORKFLOW_FILES = (*CODE_FOLDERS, "config.yaml", "profiles")
 SCRATCH_RESULTS = "results"
 SETTINGS = "replay.yaml"
+# Which job a scratch folder was made for, and with which code.
+NOTE = "replay.json"
+# Table of a training, with a row for each validation.
+METRICS = "metrics.csv"
 # Resources that can change results, if only in the last digits; the others are limits.
 RESOURCES = ("micro_batch",)
 
@@ -54,19 +68,37 @@ class Replay:
     differences
         Parameters that differ from the recorded ones.
     comparisons
-        Comparison of each output of the job, by name.
+        Comparison of each output of the job, by name; of a training that was stopped, of its table
+        of metrics only.
+    kernels
+        Differences between the numerical libraries of the two jobs; None if the record names none.
+    steps
+        Last step that a training reached which was stopped, and its last step; else None.
     """
 
     job: Job
     code: str
     differences: tuple[str, ...]
     comparisons: Mapping[str, Comparison]
+    kernels: tuple[str, ...] | None = None
+    steps: tuple[int, int] | None = None
 
     @property
     def agrees(self) -> bool:
         """Whether all outputs and parameters agree with the original."""
         alike = all(c.likeness.agrees for c in self.comparisons.values())
         return alike and not self.differences and bool(self.comparisons)
+
+    @property
+    def verdict(self) -> str:
+        """The result in one line."""
+        answer = "REPRODUCED" if self.agrees else "NOT REPRODUCED"
+        if self.steps is None:
+            return answer
+        reached, total = self.steps
+        if not reached:
+            return "NOT REPRODUCED: no step was compared; give more time with --minutes"
+        return f"{answer} up to step {reached} of {total}, where it was stopped"
 
     def as_text(self) -> str:
         """Text with the job, the code, the comparison of every output, and the verdict."""
@@ -75,7 +107,43 @@ class Replay:
         for name, comparison in self.comparisons.items():
             detail = f" ({comparison.detail})" if comparison.detail else ""
             lines.append(f"  {name}: {comparison.likeness}{detail}")
-        return "\n".join([*lines, "REPRODUCED" if self.agrees else "NOT REPRODUCED"]) + "\n"
+        return "\n".join([*lines, *self._causes(), self.verdict]) + "\n"
+
+    def _causes(self) -> list[str]:
+        """Why numbers may differ although code, inputs and parameters are the same."""
+        exact = (Likeness.IDENTICAL, Likeness.MEASURED)
+        if all(c.likeness in exact for c in self.comparisons.values()):
+            return []
+        if self.kernels is None:
+            return [
+                "  The record does not name the kernels that computed; they may be others here."
+            ]
+        if not self.kernels:
+            return []
+        return [
+            "  Other kernels computed, which add in another order: the last digits differ, and",
+            "  whatever depends on a threshold may differ altogether:",
+            *(f"    {difference}" for difference in self.kernels),
+        ]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a job is run again.
+
+    Attributes
+    ----------
+    all_ancestors
+        Also run all jobs on which it depends, starting with the raw scans.
+    minutes
+        Time after which a training is stopped, and compared as far as it came; None for no limit.
+    tolerance
+        Largest accepted relative difference of numbers.
+    """
+
+    all_ancestors: bool = False
+    minutes: float | None = None
+    tolerance: float = TOLERANCE
 
 
 def replay_target(
@@ -84,7 +152,7 @@ def replay_target(
     scratch: Path,
     bids: Path | None = None,
     *,
-    all_ancestors: bool = False,
+    options: Options | None = None,
     repository: Path = WORKFLOW,
 ) -> Replay:
     """Run the job that wrote a file again, and compare all its outputs.
@@ -96,11 +164,11 @@ def replay_target(
     target
         File in this folder.
     scratch
-        Empty folder to work in.
+        Folder to work in: empty, or that of an earlier call for the same file, which is continued.
     bids
         Folder with the raw scans of a real cohort, if they are needed.
-    all_ancestors
-        Also run all jobs on which this job depends, starting with the raw scans.
+    options
+        How the job is run again.
     repository
         Clone of the code.
 
@@ -110,25 +178,73 @@ def replay_target(
         If no job wrote the file, an input differs from its record, the code is not available, or
         the job fails.
     """
+    options = options or Options()
     history = load_history(results)
     job = history.producer(history.name(target))
     if job is None:
         raise InputError(target, "no recorded job wrote this file", "Name an output of the study.")
     places = study_places(history, bids)
-    jobs = history.ancestors(history.name(target)) if all_ancestors else [job]
-    inputs = history.raw_inputs(jobs) if all_ancestors else list(job.inputs)
-    scratch.mkdir(parents=True, exist_ok=True)
+    jobs = history.ancestors(history.name(target)) if options.all_ancestors else [job]
+    inputs = history.raw_inputs(jobs) if options.all_ancestors else list(job.inputs)
+    seconds = sum(float(one.record.get("wall_seconds", 0)) for one in jobs)
+    taken = describe_seconds(seconds)
+    logger.info("%s %s: %d jobs, which took %s", job.case, job.id, len(jobs), taken)
     logger.info("Checking %d inputs", len(inputs))
     _check_inputs(inputs, places)
+    code = _prepare(job, inputs, places, scratch, bids, repository)
+    stopped = not _run(job, [one.rule for one in jobs], scratch, options)
+    logger.info("Comparing %d files", len(job.outputs))
+    again = load_history(scratch / SCRATCH_RESULTS)
+    new = [other for other in again.jobs if other.case == job.case]
+    found = new[-1].record.get("kernels") if new else None
+    before = job.record.get("kernels")
+    if stopped:
+        comparisons, steps = _compare_begun(job, places, scratch, options)
+    else:
+        comparisons, steps = _compare(job, places, scratch, options), None
+    return Replay(
+        job,
+        code,
+        _differences(job, new, stopped),
+        comparisons,
+        None if before is None else tuple(kernel_differences(before, found)),
+        steps,
+    )
+
+
+def _prepare(
+    job: Job,
+    inputs: Iterable[FileState],
+    places: Places,
+    scratch: Path,
+    bids: Path | None,
+    repository: Path,
+) -> str:
+    """Fill the scratch folder, unless an earlier call did, and return what code it holds.
+
+    Raises
+    ------
+    InputError
+        If the folder holds anything else, or what is needed is missing.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    note = scratch / NOTE
+    identity = {"job": f"{job.case} {job.id}"}
+    if any(scratch.iterdir()):
+        known = json.loads(note.read_bytes()) if note.is_file() else {}
+        if known.get("job") != identity["job"]:
+            problem = "the folder is not empty, and not that of an earlier replay of this file"
+            raise InputError(scratch, problem, "Name another one with --keep.")
+        logger.info("Continuing in %s", scratch)
+        return str(known["code"])
     code = _prepare_code(job, scratch, repository)
-    _prepare_settings(results, bids, scratch)
+    _prepare_settings(places.results, bids, scratch)
     _link(KEPT_KEYS if KEPT_KEYS.is_dir() else None, scratch / KEPT_KEYS)
     for file in inputs:
         if not file.path.startswith(f"{BIDS}/"):
             _link(places.find(file.path), scratch / _inside(file.path))
-    _run(job, [one.rule for one in jobs], scratch, whole=all_ancestors)
-    again = load_history(scratch / SCRATCH_RESULTS)
-    return Replay(job, code, _differences(job, again), _compare(job, places, scratch))
+    note.write_text(json.dumps(identity | {"code": code}), encoding="utf-8")  # last: all is there
+    return code
 
 
 def _check_inputs(inputs: Iterable[FileState], places: Places) -> None:
@@ -196,53 +312,110 @@ def _link(source: Path | None, place: Path) -> None:
         place.symlink_to(os.path.abspath(source))
 
 
-def _run(job: Job, rules: list[str], scratch: Path, *, whole: bool) -> None:
-    """Run the job, or also all jobs on which it depends, in the scratch folder."""
+def _run(job: Job, rules: list[str], scratch: Path, options: Options) -> bool:
+    """Run the job, or also all jobs on which it depends, in the scratch folder.
+
+    Returns
+    -------
+    bool
+        Whether it was completed; False for a training that was stopped at the user's limit.
+    """
     wildcards = ",".join(f"{name}={value}" for name, value in job.wildcards.items())
     threads, resources = int(job.record["threads"]), job.record.get("resources", {})
     given = [f"{job.rule}:{name}={resources[name]}" for name in RESOURCES if name in resources]
     command = [sys.executable, "-m", "snakemake", "--cores", str(threads), "--nocolor"]
     command += ["--configfile", SETTINGS, "--set-threads", f"{job.rule}={threads}"]
     command += ["--set-resources", *given] if given else []
+    whole = options.all_ancestors
     command += [] if whole else ["--allowed-rules", *sorted(set(rules)), "--force"]
+    # what an interrupted replay left half-written is made again; a training's metrics are compared
+    command += ["--rerun-incomplete", "--keep-incomplete", "--nolock"]
     command += ["--target-jobs", f"{job.rule}:{wildcards}"]
-    logger.info("Running %s again", job.case)
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    if options.minutes is not None:
+        # trainings stop before this time, with a checkpoint, as before a limit of SLURM
+        environment["SLURM_JOB_END_TIME"] = str(time.time() + 60 * options.minutes)
+    logger.info("Running %s again", job.case)
     log = scratch / "replay.log"
-    with log.open("w") as file:
-        done = subprocess.run(
+    if _follow(command, scratch, environment, log) == 0:
+        return True
+    if options.minutes is not None and _was_stopped(job, scratch):
+        return False
+    lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    raise InputError(
+        f"{job.case} {job.id}",
+        f"the job failed: {' | '.join(lines[-4:])}",
+        "Add --keep DIR and read the logs in that folder.",
+    )
+
+
+def _follow(command: list[str], folder: Path, environment: Mapping[str, str], log: Path) -> int:
+    """Run a command, show its lines as they come and keep them; return its exit status.
+
+    If this process is interrupted, the command is ended before the exception leaves.
+    """
+    with (
+        log.open("w", encoding="utf-8") as kept,
+        subprocess.Popen(
             command,
-            cwd=scratch,
+            cwd=folder,
             env=environment,
-            stdout=file,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode:
-        lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
-        raise InputError(
-            f"{job.case} {job.id}",
-            f"the job failed: {' | '.join(lines[-4:])}",
-            "Add --keep DIR and read the logs in that folder.",
-        )
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        try:
+            for line in process.stdout or ():
+                kept.write(line)
+                if line.strip():
+                    logger.info("  | %s", line.rstrip())
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
 
 
-def _differences(job: Job, again: History) -> tuple[str, ...]:
-    """Parameters that differ between the recorded job and the new one."""
+def _was_stopped(job: Job, scratch: Path) -> bool:
+    """Whether the last attempt at the job in the scratch folder ended at its time limit."""
+    again = load_history(scratch / SCRATCH_RESULTS)
     new = [other for other in again.jobs if other.case == job.case]
-    if not new or new[-1].status is not Status.COMPLETED:
+    error = new[-1].record.get("error") if new else None
+    return isinstance(error, dict) and error["type"] == Interrupted.__name__
+
+
+def _differences(job: Job, new: list[Job], stopped: bool) -> tuple[str, ...]:
+    """Parameters that differ between the recorded job and its attempts in the scratch folder."""
+    if not new or (not stopped and new[-1].status is not Status.COMPLETED):
         return ("its record: there is no record of the new job",)
     old, now = job.record["params"], new[-1].record["params"]
     names = sorted(name for name in {**old, **now} if old.get(name) != now.get(name))
     return tuple(f"parameter {name}: {old.get(name)} before, {now.get(name)} now" for name in names)
 
 
-def _compare(job: Job, places: Places, scratch: Path) -> dict[str, Comparison]:
+def _compare(job: Job, places: Places, scratch: Path, options: Options) -> dict[str, Comparison]:
     found = {}
     for file in job.outputs:
         kept = places.find(file.path) or Path()
-        found[file.path] = compare_files(kept, scratch / _inside(file.path))
+        again = scratch / _inside(file.path)
+        found[file.path] = compare_files(kept, again, options.tolerance)
     return found
+
+
+def _compare_begun(
+    job: Job, places: Places, scratch: Path, options: Options
+) -> tuple[dict[str, Comparison], tuple[int, int]]:
+    """Compare the metrics of a training that was stopped, as far as it came."""
+    for file in job.outputs:
+        if file.path.endswith(f"/{METRICS}"):
+            kept = places.find(file.path) or Path()
+            comparison, reached, total = compare_beginning(
+                kept, scratch / _inside(file.path), options.tolerance
+            )
+            return {file.path: comparison}, (reached, total)
+    return {}, (0, 0)
 
 
 def _inside(name: str) -> str:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from ldae import slurm
 from ldae.errors import Interrupted, OneLineError
-from ldae.leakage import fitted_on, require_unseen
+from ldae.leakage import contents, fitted_on, require_unseen
 from ldae.paths import WORKFLOW
 from ldae.provenance import record as provenance
-from ldae.provenance.code import raw_digest, references_in
+from ldae.provenance.code import CodeError, code_digest, raw_digest, references_in
 from ldae.provenance.environment import container, locks
+from ldae.provenance.kernels import kernels
 from ldae.provenance.places import Places, study_places
 from ldae.references import resolved
 from ldae.workflow import determinism, gpu
@@ -124,7 +125,10 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     record["wall_seconds"] = round(time.monotonic() - clock, 3)
     record["input"] = record.get("input", []) + provenance.describe_files(run._inputs, places)
     record["output"] = provenance.describe_files([*snakemake.output, *run._outputs], places)
-    provenance.write_record(folder, name, record | _last_record(problem, places))
+    record |= _last_record(problem, places)
+    if problem is None:
+        record |= _describe_code_now(record)
+    provenance.write_record(folder, name, record)
     if problem is not None:
         _report_problem(snakemake.rule, problem)
         raise SystemExit(1)
@@ -133,6 +137,7 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
 def _first_record(snakemake: Any, seed: int, places: Places) -> provenance.Record:
     """What is known of a job when it starts."""
     return {
+        "format": provenance.FORMAT,
         "rule": snakemake.rule,
         "wildcards": dict(snakemake.wildcards.items()),
         "params": places.plain(dict(snakemake.params.items())),
@@ -152,7 +157,7 @@ def _first_record(snakemake: Any, seed: int, places: Places) -> provenance.Recor
 def _record_name(record: provenance.Record) -> str:
     """Name of a job's record: when it started, and digits that no other job has."""
     start = datetime.fromisoformat(record["start"])
-    return f"{start:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+    return f"{start.strftime(provenance.ID_TIME)}-{uuid.uuid4().hex[:8]}"
 
 
 def _last_record(problem: BaseException | None, places: Places) -> provenance.Record:
@@ -160,6 +165,8 @@ def _last_record(problem: BaseException | None, places: Places) -> provenance.Re
     return {
         "references": resolved(),
         "fitted_on": fitted_on(),
+        "voxels": contents(),
+        "kernels": kernels(),
         "status": provenance.COMPLETED if problem is None else provenance.FAILED,
         "error": None if problem is None else _describe_error(problem, places),
         "peak_memory": provenance.peak_memory(),
@@ -170,16 +177,39 @@ def _last_record(problem: BaseException | None, places: Places) -> provenance.Re
 
 def _describe_code(params: dict[str, Any]) -> provenance.Record:
     """The script that runs, and a digest of the bytes of all code that it could use."""
-    script = Path(vars(sys.modules["__main__"])["__file__"]).resolve()
-    # inside a container the script that runs lies elsewhere than the workflow that it belongs to
-    listed = WORKFLOW / "scripts" / script.name
-    if not script.is_relative_to(WORKFLOW) and listed.is_file():
-        script = listed
+    script = _script()
     inside = script.is_relative_to(WORKFLOW)
     return {
         "script": script.relative_to(WORKFLOW).as_posix() if inside else script.name,
         "code_raw": raw_digest(script, *references_in(params)),
     }
+
+
+def _script() -> Path:
+    script = Path(vars(sys.modules["__main__"])["__file__"]).resolve()
+    # inside a container the script that runs lies elsewhere than the workflow that it belongs to
+    listed = WORKFLOW / "scripts" / script.name
+    return listed if not script.is_relative_to(WORKFLOW) and listed.is_file() else script
+
+
+def _describe_code_now(record: provenance.Record) -> provenance.Record:
+    """The digests of a job's code, made again at its end, when it has imported what it uses.
+
+    The rules were read before the job, and code may have been edited since: the audit then says
+    that the result is not of the code that its parameters name.
+    """
+    script, params = _script(), record["params"]
+    found: provenance.Record = {"code_end": None, "code_raw_end": None}
+    try:
+        found["code_raw_end"] = raw_digest(script, *references_in(params))
+        found["code_end"] = code_digest(script, *record["references"])
+    except (OSError, SyntaxError, CodeError) as error:
+        logger.warning("The code cannot be read any more: %s", error)
+        found["code_end"] = "unreadable"
+    known = params.get("code")
+    if known is not None and found["code_end"] != known:
+        logger.warning("The code was changed during the run. Start the run again to use it.")
+    return found
 
 
 def _numbers(resources: Any) -> dict[str, int | float]:

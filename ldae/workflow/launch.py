@@ -200,7 +200,9 @@ def seal(results: Path, logger: logging.Logger) -> None:
     """Seal the records of the jobs that ended, and say by which digest they are known."""
     sealed = seal_records(results)
     if sealed:
-        logger.info(f"Records sealed: seal {sealed.number}, sha256 {sealed.digest}")
+        logger.info(
+            f"Records sealed: seal {sealed.number}, sha256 {sealed.digest}, short {sealed.short}"
+        )
 
 
 def _fixed(resources: Mapping[str, Resource]) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from audited_study import seal_again
 
 from ldae.provenance.audit import Level, Verdict, audit_study
 from ldae.provenance.history import load_history
+from ldae.provenance.places import Places
 from ldae.provenance.record import TIMESTAMP_FILE
 from ldae.provenance.seal import SEALS, read_seals, seal_records
 
@@ -50,8 +52,7 @@ class Copy:
                 change(record)
                 path.write_text(json.dumps(record))
         if seal:
-            shutil.rmtree(self.results / SEALS)
-            seal_records(self.results)
+            seal_again(self.results, Places(self.results))
 
 
 @pytest.fixture
@@ -348,6 +349,8 @@ def test_shallow_clone_is_reported(copy, tmp_path):
 def test_code_that_differs_from_the_commit_is_found(copy):
     def change(record: dict) -> None:
         record["params"]["code"] = "0123456789abcdef"
+        if "code_end" in record:
+            record["code_end"] = "0123456789abcdef"
 
     copy.change_records(change, "train_network")
     assert "code 0123456789abcdef" in errors(copy.audit()).values()
@@ -412,7 +415,8 @@ def test_functions_from_elsewhere_are_not_checked(copy):
 def with_lock(copy: Copy, sha256: str, software: dict[str, str] | None = None) -> None:
     def change(record: dict) -> None:
         record["locks"] = {LOCK: sha256}
-        record["software"] = record.get("software", {}) | (software or {})
+        if "software" in record:  # known at the end of a job
+            record["software"] |= software or {}
 
     copy.change_records(change)
 

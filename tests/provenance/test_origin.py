@@ -8,7 +8,7 @@ from tiny_study import TinyStudy
 from ldae.errors import InputError
 from ldae.provenance.history import load_history
 from ldae.provenance.origin import describe_origin, require_recorded
-from ldae.provenance.seal import digest_of
+from ldae.provenance.reading import digest_of
 
 
 def test_origin_names_scans_seed_windows_networks_commit_and_digest(public_study):

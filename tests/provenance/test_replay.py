@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from ldae.errors import InputError
-from ldae.provenance.compare import Likeness, compare_files
-from ldae.provenance.replay import replay_target
+from ldae.provenance.compare import Comparison, Likeness, compare_beginning, compare_files
+from ldae.provenance.history import load_history
+from ldae.provenance.kernels import kernel_differences, kernels
+from ldae.provenance.replay import Options, Replay, replay_target
 
 
 @pytest.fixture
@@ -38,6 +40,20 @@ class TestReplay:
         assert not replay.agrees and "age/intercept" in replay.as_text()
         again = tmp_path / "scratch/results/probes/voxel_pca/shared.tsv"
         assert again.is_file() and not again.is_symlink()
+
+    def test_stopped_training_is_compared_and_resumed(
+        self, untouched_study, results, tmp_path, caplog
+    ):
+        """Without time it stops after its first step; the next call in the same folder ends it."""
+        scratch, target = tmp_path / "scratch", "prior/seed-0/metrics.csv"
+        given = {"repository": untouched_study}
+        stopped = replay_target(results, target, scratch, options=Options(minutes=0.01), **given)
+        assert stopped.steps is not None and stopped.steps[0] < stopped.steps[1]
+        assert not stopped.differences
+        with pytest.raises(InputError, match="not that of an earlier replay"):
+            replay_target(results, "figures/roc.png", scratch, **given)
+        again = replay_target(results, target, scratch, **given)
+        assert again.steps is None and again.agrees, again.as_text()
 
     def test_changed_input_is_an_error(self, untouched_study, results, tmp_path):
         path = results / "codes/voxel_pca/shared.npy"
@@ -143,3 +159,82 @@ def test_a_missing_file(tmp_path):
     one, other = pair(tmp_path, "a.tsv")
     one.write_text("a")
     assert "the recomputed file is missing" in compare_files(one, other).detail
+
+
+@pytest.mark.parametrize(
+    ("again", "likeness", "reached"),
+    [
+        ("step,seconds,loss\n5,9,0.5\n", Likeness.MEASURED, 5),
+        ("step,seconds,loss\n5,1,0.5\n", Likeness.IDENTICAL, 5),
+        ("step,seconds,loss\n5,1,0.6\n", Likeness.DIFFERENT, 5),
+        ("step,seconds,loss\n", Likeness.DIFFERENT, 0),
+        (None, Likeness.DIFFERENT, 0),
+    ],
+)
+def test_beginning_of_a_training(tmp_path, again, likeness, reached):
+    one, other = pair(tmp_path, "metrics.csv")
+    one.write_text("step,seconds,loss\n5,1,0.5\n10,2,0.25\n")
+    if again is not None:
+        other.write_text(again)
+    comparison, last, total = compare_beginning(one, other)
+    assert (comparison.likeness, last, total) == (likeness, reached, 10)
+
+
+def test_tolerance_is_the_users(tmp_path):
+    one, other = pair(tmp_path, "a.tsv")
+    one.write_text("value\n1.0\n")
+    other.write_text("value\n1.01\n")
+    assert compare_files(one, other).likeness is Likeness.DIFFERENT
+    assert compare_files(one, other, 0.1).likeness is Likeness.WITHIN
+
+
+SKYLAKE = {
+    "blas": [{"library": "openblas", "version": "0.3.30", "kernel": "SkylakeX", "file": "a.so"}],
+    "torch": "AVX512",
+    "variables": {},
+}
+HASWELL = {
+    "blas": [{"library": "openblas", "version": "0.3.30", "kernel": "Haswell", "file": "b.so"}],
+    "torch": "AVX2",
+    "variables": {"OPENBLAS_CORETYPE": "Haswell"},
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (SKYLAKE, SKYLAKE, 0),
+        (SKYLAKE, HASWELL, 3),
+        (SKYLAKE, {**SKYLAKE, "torch": None}, 0),  # a job that does not import torch
+        (None, HASWELL, 0),
+        (SKYLAKE, None, 0),
+    ],
+)
+def test_differences_of_kernels(before, now, expected):
+    found = kernel_differences(before, now)
+    assert len(found) == expected
+    if expected:
+        assert "openblas: 0.3.30, kernel SkylakeX before, 0.3.30, kernel Haswell now" in found
+
+
+def test_kernels_of_this_process_are_known(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    found = kernels()
+    assert any(one["kernel"] for one in found["blas"]), found
+    assert found["variables"]["OPENBLAS_CORETYPE"] == "Haswell"
+
+
+@pytest.mark.parametrize(
+    ("likeness", "differences", "expected"),
+    [
+        (Likeness.DIFFERENT, ("openblas: a before, b now",), "Other kernels computed"),
+        (Likeness.WITHIN, ("openblas: a before, b now",), "Other kernels computed"),
+        (Likeness.IDENTICAL, ("openblas: a before, b now",), None),
+        (Likeness.DIFFERENT, None, "does not name the kernels"),
+        (Likeness.DIFFERENT, (), None),
+    ],
+)
+def test_kernels_are_named_as_the_cause(public_study, likeness, differences, expected):
+    job = load_history(public_study.results).jobs[0]
+    text = Replay(job, "code", (), {"a": Comparison(likeness)}, differences).as_text()
+    assert (expected in text) if expected else "ernels" not in text

@@ -1,13 +1,16 @@
-"""Comparison of the scans in a folder with those of a crate."""
+"""Comparison of a crate with its own metadata, and of the scans in a folder with the crate's."""
 
+import json
+import os
 import shutil
 
 import pytest
 
 from ldae.__main__ import main
 from ldae.errors import InputError
-from ldae.provenance.crate import write_crate
+from ldae.provenance.crate import METADATA, write_crate
 from ldae.provenance.verify import compare_scans
+from ldae.provenance.verify_crate import check_crate
 
 
 @pytest.fixture(params=["public", "restricted"])
@@ -78,3 +81,75 @@ def test_missing_crate_or_empty_folder_is_an_error(case, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="contains no images"):
         compare(crate, tmp_path / "empty")
+
+
+# --- the crate itself ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def written(public_study, tmp_path_factory):
+    """A crate; it must not be changed."""
+    crate = tmp_path_factory.mktemp("written") / "crate"
+    write_crate(public_study.results, crate)
+    return crate
+
+
+def change_metadata(crate, change):
+    path = crate / METADATA
+    content = json.loads(path.read_text())
+    change({entity["@id"]: entity for entity in content["@graph"]})
+    path.write_text(json.dumps(content))
+
+
+def add_bit(path):
+    path.write_bytes(path.read_bytes() + b" ")
+
+
+TABLE = "results/tables/probes.tsv"
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda c: add_bit(c / TABLE), f"{TABLE}: expected sha256"),
+        (lambda c: add_bit(c / "ro-crate-preview.html"), "preview.html: expected sha256"),
+        (lambda c: add_bit(c / "scans.tsv"), "scans.tsv: expected sha256"),
+        (lambda c: add_bit(c / "Snakefile"), "Snakefile: expected sha256"),
+        (lambda c: add_bit(c / "README.md"), "README.md: expected sha256"),
+        (lambda c: (c / TABLE).unlink(), f"{TABLE}: it is missing"),
+        (lambda c: ((c / TABLE).unlink(), os.mkfifo(c / TABLE)), "no readable, regular file"),
+        (lambda c: (c / "results/more.tsv").write_text("x"), "does not list it"),
+        (lambda c: (c / "more").symlink_to("/"), "more: the metadata does not list it"),
+        (lambda c: change_metadata(c, lambda g: g[TABLE].pop("sha256")), "without a checksum"),
+        (
+            lambda c: change_metadata(c, lambda g: g[TABLE].update({"@id": "../../etc/passwd"})),
+            "leads out of the crate",
+        ),
+    ],
+)
+def test_changed_crate_is_found(written, tmp_path, capsys, change, found):
+    crate = tmp_path / "crate"
+    shutil.copytree(written, crate)
+    change(crate)
+    assert main(["verify", str(crate)]) == 1
+    text = capsys.readouterr().out
+    assert found in text and "not as it was written" in text
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"@graph": [1]}', "[" * 100_000])
+def test_unreadable_metadata_is_refused(written, tmp_path, content):
+    crate = tmp_path / "crate"
+    shutil.copytree(written, crate)
+    (crate / METADATA).write_text(content)
+    with pytest.raises(InputError, match="no metadata of a crate"):
+        check_crate(crate)
+    assert main(["verify", str(crate)]) == 2
+
+
+def test_untouched_crate_holds_and_can_be_read_by_a_person(case, capsys):
+    _, crate, _ = case
+    assert main(["verify", str(crate)]) == 0
+    assert "Every file is as the metadata lists it" in capsys.readouterr().out
+    page = (crate / "ro-crate-preview.html").read_text()
+    assert "<h2>Steps</h2>" in page and "train_network" in page and "SHA-256" in page
+    assert f'href="{TABLE}"' in page

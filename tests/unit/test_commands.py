@@ -59,7 +59,7 @@ def test_the_shell_completes(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["audit", "-n"], ["audit", "--", "x"], ["nothing"], [], ["verify", "x"]]
+    "arguments", [["audit", "-n"], ["audit", "--", "x"], ["nothing"], [], ["replay"]]
 )
 def test_what_a_command_does_not_know_is_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):

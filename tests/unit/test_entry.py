@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from ldae.provenance.code import raw_digest
+from ldae.provenance.code import code_digest, raw_digest
 from ldae.workflow.entry import records_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,9 +107,28 @@ def test_success(tmp_path):
     assert ended["params"]["folder"] == "<external>/raw"
     assert ended["resources"] == {"mem_mb": 100}
     assert ended["script"] == "script.py" and ended["references"] == ["ldae.errors:InputError"]
+    assert ended["format"] == started["format"] == 2
+    assert ended["code_end"] == code_digest(tmp_path / "script.py", "ldae.errors:InputError")
+    assert ended["code_raw_end"] == ended["code_raw"]
+    assert set(ended["kernels"]) == {"blas", "torch", "variables"}
     assert ended["code_raw"] == started["code_raw"] == raw_digest(tmp_path / "script.py")
     assert ended["seed"] == 3 and ended["peak_memory"]["process_mib"] > 1
     assert str(tmp_path) not in json.dumps(ended)
+
+
+def test_code_that_is_edited_while_it_runs_is_recorded(tmp_path):
+    done = run(
+        tmp_path,
+        """
+        with rule_entry(Job()):
+            open("out.txt", "w").write("out")
+            open(__file__, "a").write("later = 1\\n")
+        """,
+    )
+    assert done.returncode == 0, done.stderr
+    (started,), (ended,) = records(tmp_path)
+    assert ended["code_raw_end"] != ended["code_raw"] == started["code_raw"]
+    assert ended["code_end"] == code_digest(tmp_path / "script.py")
 
 
 def test_a_fault_of_the_user_is_one_line_without_traceback(tmp_path):

@@ -36,7 +36,9 @@ def test_recently_changed_file_is_not_cached(files, tmp_path):
 
 def test_digests_are_cached_until_the_file_changes(files, tmp_path, monkeypatch):
     monkeypatch.setattr("ldae.provenance.hashing.SETTLED_SECONDS", -1.0)
-    hash_files(files, 2, DigestCache(tmp_path / "cache.json"))
+    filled = DigestCache(tmp_path / "cache.json")
+    hash_files(files, 2, filled)
+    filled.save()
     cache = DigestCache(tmp_path / "cache.json")
     for path, content in files.items():
         assert cache.get(path, path.stat()) == hashlib.sha256(content).hexdigest()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ldae.errors import InputError
-from ldae.preprocessing.scan import FREE_TEXT, read_scan, to_native
+from ldae.preprocessing.scan import FREE_TEXT, content_digest, read_scan, to_native
 
 SHAPE = (30, 32, 28)
 
@@ -156,3 +156,24 @@ def test_free_text_of_a_header_is_not_copied(tmp_path: Path) -> None:
     content = (tmp_path / "mask.nii").read_bytes()
     assert b"DOE" not in content and b"1950" not in content
     assert b"DOE" in (tmp_path / "raw.nii").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        (lambda data: (data, None), True),
+        (lambda data: (data, np.diag([5.0, 6, 7, 1])), True),
+        (lambda data: (data[::-1], None), True),
+        (lambda data: (data.transpose(1, 2, 0), np.diag([-6.0, 6, 6, 1])), True),
+        (lambda data: (data.astype(np.float64), None), True),
+        (lambda data: (data * 1.001, None), False),
+    ],
+)
+def test_content_is_known_again_in_another_file(tmp_path, change, same):
+    nib.save(image(), tmp_path / "one.nii.gz")
+    nib.save(image(*change(head())), tmp_path / "other.nii")
+    one, other = (
+        content_digest(read_scan(tmp_path / name).image.data)
+        for name in ("one.nii.gz", "other.nii")
+    )
+    assert (one == other) is same

@@ -234,3 +234,28 @@ def test_container_is_identified_by_its_digest(tmp_path, monkeypatch):
     image.write_bytes(b"abc")
     os.utime(image, (table.stat().st_mtime + 9,) * 2)
     assert environment.container()["sha256"].startswith("ba7816bf"), "built after the table"
+
+
+@pytest.fixture
+def clone(repository):
+    """The repository as a clone whose state is recorded."""
+    (repository / ".gitignore").write_text("__pycache__/\n")
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    for arguments in (("init", "-q"), ("add", "."), (*identity, "commit", "-qm", "Code")):
+        subprocess.run(["git", *arguments], cwd=repository, check=True)
+    return repository
+
+
+@pytest.mark.parametrize("mark", [None, "--assume-unchanged", "--skip-worktree"])
+def test_edited_code_is_noticed_though_git_is_asked_to_ignore_it(clone, mark):
+    assert provenance.git_state(clone)["dirty"] is False
+    if mark:
+        subprocess.run(["git", "update-index", mark, "ldae/d.py"], cwd=clone, check=True)
+    (clone / "ldae/d.py").write_text("edited = True\n")
+    assert provenance.git_state(clone)["dirty"] is True
+
+
+def test_git_is_asked_without_variables_of_the_environment(clone, monkeypatch):
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    monkeypatch.setenv("GIT_WORK_TREE", "/nowhere")
+    assert len(provenance.git("rev-parse", "HEAD", repository=clone)) == 40

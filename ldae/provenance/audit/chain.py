@@ -23,7 +23,8 @@ def check_chain(study: Study) -> Check:
             findings += _check_link(study, job, file)
     findings += _without_scans(study)
     if not study.history.targets:
-        findings.append(Finding(Level.ERROR, "records", "records of figures and tables", "none"))
+        expected = "records of figures and tables"
+        findings.append(Finding(Level.UNCHECKED, "records", expected, "none yet"))
     looked_at = f"{len(study.history.targets)} figures and tables, {n_links:,} links"
     return Check("chain", looked_at, tuple(findings))
 
@@ -77,25 +78,30 @@ def _without_scans(study: Study) -> Iterator[Finding]:
 
 
 def check_attempts(study: Study) -> Check:
-    """Find attempts that failed or never ended after the last completed one of the same case."""
+    """Find attempts that failed or never ended, unless a later one of the same case completed."""
     last = {job.case: job for job in study.history.current}
     findings = []
-    for job in study.history.jobs:
+    for job in _last_attempts(study):
         completed = last.get(job.case)
-        if job.status is Status.COMPLETED or completed is None or job.start <= completed.start:
-            continue
+        after = f"nothing after the completed attempt {completed.id}" if completed else ""
         findings.append(
             Finding(
                 Level.WARNING,
                 f"records/{job.case}/{job.id}",
-                f"nothing after the completed attempt {completed.id}",
+                after or "a completed attempt",
                 f"an attempt that {_outcome(job)}: outputs may be missing",
-                study.history.targets_of([completed]),
+                study.history.targets_of([completed] if completed else []),
             )
         )
     counts = {s: sum(job.status is s for job in study.history.jobs) for s in Status}
     looked_at = ", ".join(f"{n:,} {status}" for status, n in counts.items() if n)
     return Check("attempts", looked_at or "none", tuple(findings))
+
+
+def _last_attempts(study: Study) -> list[Job]:
+    """Attempts that did not complete and are the last ones of their cases."""
+    last = {job.case: job for job in study.history.jobs}
+    return [job for job in last.values() if job.status is not Status.COMPLETED]
 
 
 def _outcome(job: Job) -> str:

@@ -51,6 +51,7 @@ def check_code(study: Study) -> Check:
     findings: list[Finding] = []
     for commit, jobs in commits.items():
         findings += _check_commit(study, commit, jobs)
+    findings += _changed_meanwhile(study)
     dirty = [job for job in study.chain if job.record["dirty"]]
     if dirty:
         findings.append(
@@ -61,9 +62,7 @@ def check_code(study: Study) -> Check:
 
 def _check_commit(study: Study, commit: str | None, jobs: list[Job]) -> Iterator[Finding]:
     if commit is None:
-        yield study.finding(
-            Level.WARNING, jobs, "a commit", "none: they ran outside a clone of the code"
-        )
+        yield from _check_without_commit(study, jobs)
         return
     state = look_up(study.repository, commit)
     if state == "there":
@@ -77,6 +76,24 @@ def _check_commit(study: Study, commit: str | None, jobs: list[Job]) -> Iterator
         yield study.finding(Level.UNCHECKED, jobs, unknown, found)
     else:
         yield study.finding(Level.ERROR, jobs, unknown, "no such commit in the repository")
+
+
+def _check_without_commit(study: Study, jobs: list[Job]) -> Iterator[Finding]:
+    """Whether jobs that ran outside a clone had the code that lies here."""
+    uses = _uses(jobs)
+    found = digests_in(study.repository, tuple(uses))
+    same: list[Job] = []
+    other: list[Job] = []
+    for (use, some), digests in zip(uses.items(), found, strict=True):
+        for job in some:
+            own = digests.code is not None and _recorded_code(job) == digests.code
+            if not own and any(map(_is_outside, use.references)):
+                continue
+            (same if own else other).append(job)
+    outside = "none: they ran outside a clone of the code"
+    for some, code in ((same, "the code here has their digest"), (other, "here is other code")):
+        if some:
+            yield study.finding(Level.WARNING, some, "a commit", f"{outside}; {code}")
 
 
 @cache
@@ -125,16 +142,13 @@ class Digests(NamedTuple):
 
 def _check_digests(study: Study, commit: str, jobs: list[Job]) -> Iterator[Finding]:
     """The recorded digests of each job's code are those of the commit's files."""
-    uses: dict[Use, list[Job]] = defaultdict(list)
-    for job in jobs:
-        params = tuple(references_in(job.record["params"]))
-        uses[Use(job.script, job.references, params)].append(job)
+    uses = _uses(jobs)
     found = commit_digests(study.repository, commit, tuple(uses))
     here = f"as in commit {commit}"
     for (use, some), digests in zip(uses.items(), found, strict=True):
         by_code: dict[str, list[Job]] = defaultdict(list)
         for job in some:
-            by_code[str(job.record["params"].get("code"))].append(job)
+            by_code[_recorded_code(job)].append(job)
         for code, ran in sorted(by_code.items()):
             if digests.code is None:
                 problem = f"the commit's code does not give its digest ({use.script})"
@@ -150,6 +164,32 @@ def _check_digests(study: Study, commit: str, jobs: list[Job]) -> Iterator[Findi
                 if other:
                     problem = "other text of code, by which no number can differ"
                     yield study.finding(Level.WARNING, other, f"code {here}", problem)
+
+
+def _uses(jobs: list[Job]) -> dict[Use, list[Job]]:
+    """Jobs by the code that they used."""
+    found: dict[Use, list[Job]] = defaultdict(list)
+    for job in jobs:
+        params = tuple(references_in(job.record["params"]))
+        found[Use(job.script, job.references, params)].append(job)
+    return found
+
+
+def _recorded_code(job: Job) -> str:
+    return str(job.record["params"].get("code"))
+
+
+def _changed_meanwhile(study: Study) -> Iterator[Finding]:
+    """Jobs whose code was changed after the rules were read, or while they ran."""
+    changed: dict[tuple[str, str], list[Job]] = defaultdict(list)
+    for job in study.chain:
+        end = job.record.get("code_end")
+        if end is not None and end != _recorded_code(job):
+            changed[_recorded_code(job), str(end)].append(job)
+    for (start, end), jobs in sorted(changed.items()):
+        expected = f"code {start}, as when the rules were read"
+        found = f"code {end} when the job ended: it was changed during the run"
+        yield study.finding(Level.ERROR, jobs, expected, found)
 
 
 def _is_outside(reference: str) -> bool:
@@ -168,13 +208,19 @@ def commit_digests(repository: Path, commit: str, uses: tuple[Use, ...]) -> list
     """Digests of code as a commit has it, of each use."""
     with tempfile.TemporaryDirectory() as folder:
         export_commit(repository, commit, Path(folder))
-        command = [sys.executable, "-I", "-c", DIGESTS, folder, json.dumps(uses)]
+        return digests_in(Path(folder), uses)
+
+
+def digests_in(folder: Path, uses: tuple[Use, ...]) -> list[Digests]:
+    """Digests of the code in a folder, by the code's own definition of them, of each use."""
+    command = [sys.executable, "-I", "-B", "-c", DIGESTS, str(folder), json.dumps(uses)]
+    try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, check=False, timeout=300
         )
-        if done.returncode:
-            return [Digests(None, None)] * len(uses)
         return [Digests(*one) for one in json.loads(done.stdout)]
+    except (OSError, ValueError, TypeError, subprocess.SubprocessError):
+        return [Digests(None, None)] * len(uses)
 
 
 def export_commit(repository: Path, commit: str, folder: Path) -> None:

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 
 from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.snakemake_metadata import Metadata
 from ldae.provenance.audit.study import Study
-from ldae.provenance.hashing import DigestCache, Found, hash_files
-from ldae.provenance.history import RECORDS, TARGET_FOLDERS, FileState, Job
+from ldae.provenance.hashing import DigestCache, Found, Progress, hash_files
+from ldae.provenance.history import RECORDS, REPORT, TARGET_FOLDERS, FileState, Job
 from ldae.provenance.places import BIDS, RESULTS
 
+# Folders and files that hold results, each of which must have a record.
+TARGETS = (*TARGET_FOLDERS, REPORT, "config.yaml")
+# Folders and files of a study that no record covers, with the reason. No number comes from them.
+NOT_COVERED = {
+    "records": "covered by the seals",
+    "provenance": "the seals themselves, and verdicts of audits, which can be made again",
+    "logs": "still written to when the record of a job is made",
+    "benchmarks": "written by Snakemake after the record of a job",
+    "checkpoints": "states of trainings, removed at the end of a run; weights are recorded",
+    "crate": "an export of what is checked here; ldae verify checks it",
+    "README.md": "comes with the code",
+    "cohort_faults.tsv": "faults of a cohort that could not be read, for the user",
+}
+# Files that are looked at together: their paths take more memory than their records.
+CHUNK = 8192
+
+
+class Unknown(Enum):
+    """State of a file whose folder is not known on this machine."""
+
+    FOLDER = "folder"
+
+
+UNKNOWN = Unknown.FOLDER
 # Largest accepted difference between the clocks of nodes and file servers.
 CLOCK_SECONDS = 120.0
 
@@ -34,29 +61,55 @@ def check_files(
         Digests from an earlier audit; None to hash every file.
     """
     expected = _expected(study)
-    places = {name: study.places.find(name) for name in expected}
-    there = {path for path in places.values() if path is not None}
-    now = hash_files(there, n_threads, cache)
-    names = {state.sha256: name for name, (state, _) in expected.items()}
-    findings: list[Finding] = []
+    faults: dict[str, Finding] = {}
+    changed: list[tuple[str, Found | None]] = []
     absent: list[str] = []
-    n_bytes = 0
-    for name, (state, job) in sorted(expected.items()):
-        path = places[name]
-        if path is None:
+    n_files = n_bytes = n_cached = 0
+    for name, found in _states(study, expected, n_threads, cache):
+        if isinstance(found, Unknown):
             absent.append(name)
             continue
-        found = now[path]
+        n_files += 1
+        state, job = expected[name]
+        if found is None or (found.size, found.sha256) != (state.size, state.sha256):
+            changed.append((name, found))
+        elif job is not None and _is_newer(study, job, found):
+            faults[name] = _newer(study, name, job, found)
         n_bytes += found.size if found else 0
-        fault = _fault(state, found, job, names)
-        if fault:
-            findings.append(_finding(study, metadata, name, state, job, fault))
-        elif job is not None and found is not None and _is_newer(study, job, found):
-            findings.append(_newer(study, name, job, found))
-    findings += _folder_unknown(study, absent)
+        n_cached += found is not None and found.cached
+    names = {state.sha256: name for name, (state, _) in expected.items()} if changed else {}
+    for name, found in changed:
+        state, job = expected[name]
+        faults[name] = _finding(study, metadata, name, state, job, _fault(found, job, names))
+    findings = [faults[name] for name in sorted(faults)]
+    findings += _folder_unknown(study, sorted(absent))
     findings += _unrecorded(study)
-    looked_at = f"{len(there):,} files, {n_bytes / 1e6:,.0f} MB"
+    looked_at = f"{n_files:,} files, {n_bytes / 1e6:,.0f} MB"
+    looked_at += f", {n_cached:,} of them by the cache" if n_cached else ""
     return Check("files", looked_at, tuple(findings))
+
+
+def _states(
+    study: Study,
+    expected: Mapping[str, tuple[FileState, Job | None]],
+    n_threads: int,
+    cache: DigestCache | None,
+) -> Iterator[tuple[str, Found | Unknown | None]]:
+    """Present state of every expected file, some at a time, large ones first.
+
+    None is a file that is missing, unreadable or not regular.
+    """
+    sizes = {state.size for state, _ in expected.values()}
+    ordered = sorted(expected, key=lambda name: (-expected[name][0].size, name))
+    progress = Progress(sum(state.size for state, _ in expected.values()), len(ordered))
+    for start in range(0, len(ordered), CHUNK):
+        places = {name: study.places.find(name) for name in ordered[start : start + CHUNK]}
+        there = {path for path in places.values() if path is not None}
+        now = hash_files(there, n_threads, cache, sizes, progress)
+        for name, path in places.items():
+            yield name, UNKNOWN if path is None else now[path]
+    if cache is not None:
+        cache.save()
 
 
 def _expected(study: Study) -> dict[str, tuple[FileState, Job | None]]:
@@ -73,16 +126,12 @@ def _expected(study: Study) -> dict[str, tuple[FileState, Job | None]]:
     return found
 
 
-def _fault(
-    state: FileState, found: Found | None, job: Job | None, names: Mapping[str, str]
-) -> str | None:
-    """Description of what is wrong with a file; None if nothing is."""
+def _fault(found: Found | None, job: Job | None, names: Mapping[str, str]) -> str:
+    """Description of a file that is not as recorded."""
     if found is None:
-        return "no such file, or it is not readable"
-    if found.size == state.size and found.sha256 == state.sha256:
-        return None
-    text = f"sha256 {found.sha256}, {found.size:,} bytes"
-    if found.sha256 in names:
+        return "no such file, or it is not a readable, regular file"
+    text = f"sha256 {found.sha256 or 'not read'}, {found.size:,} bytes"
+    if found.sha256 is not None and found.sha256 in names:
         text += f", the bytes of {names[found.sha256]}"
     if job is not None and job.end and found.mtime > job.end.timestamp() + CLOCK_SECONDS:
         changed = datetime.fromtimestamp(found.mtime, UTC)
@@ -114,7 +163,10 @@ def _is_newer(study: Study, job: Job, found: Found) -> bool:
     if job.end is None:
         return False
     record = study.results / RECORDS / job.case / f"{job.id}.json"
-    end, recorded = job.end.timestamp(), record.stat().st_mtime
+    try:
+        end, recorded = job.end.timestamp(), record.stat().st_mtime
+    except OSError:
+        return False  # removed since it was read
     # A copy made soon after the job may give the record a time that looks original; `max` below
     # prevents a warning about files that were copied together with it.
     original = abs(recorded - end) <= CLOCK_SECONDS
@@ -156,15 +208,42 @@ def _folder_unknown(study: Study, names: list[str]) -> Iterator[Finding]:
 
 
 def _unrecorded(study: Study) -> Iterator[Finding]:
-    """Figures and tables without a record."""
-    for folder in TARGET_FOLDERS:
-        for path in sorted((study.results / folder).rglob("*")):
-            name = f"{RESULTS}/{path.relative_to(study.results).as_posix()}"
-            unknown = study.history.producer(name) is None
-            hidden = path.name.startswith(".")  # written by Snakemake or the file system
-            if unknown and path.is_file() and not hidden:
-                expected = "a record of the job that wrote it"
-                yield Finding(Level.ERROR, name, expected, "none", (name,))
+    """Files of the results that no record names: results, then others by their folder."""
+    known = study.history.files | study.history.set_aside
+    others: dict[str, list[str]] = defaultdict(list)
+    for inside in _files_inside(study.results):
+        name = f"{RESULTS}/{inside}"
+        if name in known:
+            continue
+        top = inside.partition("/")[0]
+        if top in TARGETS:
+            yield Finding(Level.ERROR, name, "a record of the job that wrote it", "none", (name,))
+        else:
+            others[top].append(name)
+    for top, names in sorted(others.items()):
+        found = f"{len(names):,} files without one, such as {min(names)}"
+        expected = "a record of the job that wrote each file"
+        yield Finding(Level.WARNING, f"{RESULTS}/{top}", expected, found)
+
+
+def _files_inside(results: Path) -> Iterator[str]:
+    """Everything in the results folder but folders, relative to it, in order.
+
+    Left out are files that no record covers (:data:`NOT_COVERED`), and hidden files, which are
+    written by Snakemake or the file system.
+    """
+    for folder, folders, files in os.walk(results):
+        inside = Path(folder).relative_to(results)
+        # a link to a folder is listed as a file: the walk does not follow it
+        linked = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and (inside.parts or name not in NOT_COVERED)
+        )
+        for name in sorted([*files, *linked]):
+            if not name.startswith(".") and (inside.parts or name not in NOT_COVERED):
+                yield (inside / name).as_posix()
 
 
 def hashed(path: Path) -> str | None:

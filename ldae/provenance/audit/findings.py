@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -11,6 +12,15 @@ from typing import Any
 AFFECTED_SHOWN = 3
 # Number of findings of one check that the text lists.
 FINDINGS_SHOWN = 20
+
+
+# Control characters, marks that change the direction of text, and halves of surrogate pairs.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """`text` with every character that could deceive a reader or break an output spelled out."""
+    return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 class Level(StrEnum):
@@ -42,6 +52,13 @@ class Finding:
     expected: str
     found: str
     affected: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Names and records may come from elsewhere; a terminal would act on their control
+        # characters, and no file can be written with half of a surrogate pair.
+        for name in ("file", "expected", "found"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
+        object.__setattr__(self, "affected", tuple(map(printable, self.affected)))
 
 
 @dataclass(frozen=True)

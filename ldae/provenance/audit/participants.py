@@ -6,6 +6,7 @@ import csv
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from io import TextIOWrapper
 from pathlib import Path
 
 from ldae.data.splits import SPLITS
@@ -13,6 +14,7 @@ from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.study import Study
 from ldae.provenance.history import Job
 from ldae.provenance.places import RESULTS
+from ldae.provenance.reading import open_regular
 
 NAME = "participants"
 SPLIT = f"{RESULTS}/split/split.tsv"
@@ -20,6 +22,8 @@ SCANS = f"{RESULTS}/manifest/scans.tsv"
 TEST = "test"
 # Rules with these prefixes fit something and must record on which participants.
 FITTING = ("train_", "fit_", "measure_latent_scale")
+# The rule that reads raw scans and notes what they hold.
+READING = "preprocess_scan"
 # Checksum that all empty files have in common; they are no copies.
 EMPTY = hashlib.sha256(b"").hexdigest()
 
@@ -50,7 +54,7 @@ def check_participants(study: Study) -> Check:
 
 def _read_split(study: Study) -> tuple[Split, list[Finding]]:
     """The split, and findings about participants that occur in it more than once."""
-    rows = _rows(study, SPLIT)
+    rows = _rows(study, SPLIT, "subject", "split")
     if not rows:
         return {}, [Finding(Level.ERROR, SPLIT, "the split by subject", "no such table")]
     found: dict[str, list[str]] = defaultdict(list)
@@ -70,24 +74,12 @@ def _read_split(study: Study) -> tuple[Split, list[Finding]]:
 
 def _check_scans(study: Study, split: Split) -> Iterator[Finding]:
     """Check that every scanned participant is in the split, and no scan belongs to two of them."""
-    rows = _rows(study, SCANS)
+    rows = _rows(study, SCANS, "scan", "subject", "path", "sha256")
     scanned = {row["subject"] for row in rows}
     affected = study.history.descendants(SCANS)
     for subject in sorted(scanned - set(split)):
         yield Finding(Level.ERROR, SCANS, f"{subject} in the split", "not in it", affected)
-    by_content: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        if row["sha256"] != EMPTY:
-            by_content[row["sha256"]].add(row["subject"])
-    for sha256, subjects in sorted(by_content.items()):
-        if len({split.get(subject) for subject in subjects}) > 1:
-            yield Finding(
-                Level.ERROR,
-                SCANS,
-                f"scan {sha256} of one participant",
-                f"the same bytes for {' and '.join(sorted(subjects))}, in different splits",
-                affected,
-            )
+    yield from _check_copies(study, rows, split)
     states = {f.path: f.sha256 for job in study.chain for f in (*job.outputs, *job.inputs)}
     raw = {
         path.partition("bids>/")[2] or path.partition("cohort/bids/")[2]: sha256
@@ -103,6 +95,41 @@ def _check_scans(study: Study, split: Split) -> Iterator[Finding]:
                 f"sha256 {raw[path]} when it was read",
                 affected,
             )
+
+
+def _check_copies(study: Study, rows: list[Mapping[str, str]], split: Split) -> Iterator[Finding]:
+    """Check that no two scans have the same bytes, or the same values in other files."""
+    affected = study.history.descendants(SCANS)
+    bytes_of = {row["scan"]: row["sha256"] for row in rows if row["sha256"] != EMPTY}
+    values_of: dict[str, str] = {}
+    unknown = []
+    for job in study.chain:
+        if job.rule == READING and "voxels" not in job.record:
+            unknown.append(job)
+        values_of |= job.record.get("voxels", {})
+    subject_of = {row["scan"]: row["subject"] for row in rows}
+    reported: set[frozenset[str]] = set()
+    for what, digests in (("bytes", bytes_of), ("values of voxels", values_of)):
+        copies: dict[str, set[str]] = defaultdict(set)
+        for scan, digest in digests.items():
+            copies[digest].add(scan)
+        for digest, scans in sorted(copies.items()):
+            if len(scans) < 2 or frozenset(scans) in reported:
+                continue
+            reported.add(frozenset(scans))
+            subjects = {subject_of.get(scan, scan) for scan in scans}
+            apart = len({split.get(subject) for subject in subjects}) > 1
+            yield Finding(
+                Level.ERROR if apart else Level.WARNING,
+                SCANS,
+                f"one scan with {what} {digest}",
+                f"the same {what} in {' and '.join(sorted(scans))}, "
+                f"{'in different splits' if apart else 'in one split'}",
+                affected,
+            )
+    if unknown:
+        found = "none: recorded before contents were noted"
+        yield study.finding(Level.UNCHECKED, unknown, "digests of the scans' values", found)
 
 
 def _check_tables(study: Study, split: Split) -> Iterator[Finding]:
@@ -150,16 +177,35 @@ def _splits_in(study: Study, name: str) -> set[tuple[str, str]]:
     path = study.places.find(name)
     if path is None or not path.is_file():
         return set()
-    with path.open(newline="", encoding="utf-8") as file:
+    with _open_table(path) as file:
         reader = csv.DictReader(file, delimiter="\t")
         if not {"subject", "split"} <= set(reader.fieldnames or ()):
             return set()
         return {(row["subject"], row["split"]) for row in reader}
 
 
-def _rows(study: Study, name: str) -> list[Mapping[str, str]]:
+def _rows(study: Study, name: str, *columns: str) -> list[Mapping[str, str]]:
+    """Rows of a table of the study; none if it is missing.
+
+    Raises
+    ------
+    ValueError
+        If the table lacks one of the columns.
+    """
     path = study.places.find(name) or Path()
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+    with _open_table(path) as file:
+        reader = csv.DictReader(file, delimiter="\t")
+        missing = set(columns) - set(reader.fieldnames or ())
+        if missing:
+            raise ValueError(f"{name} has no column {', '.join(sorted(missing))}")
+        return list(reader)
+
+
+def _open_table(path: Path) -> TextIOWrapper:
+    """A table as text, with bytes that are no UTF-8 kept.
+
+    That a file has changed is a finding of :mod:`.files`; the rest of the table is still checked.
+    """
+    return TextIOWrapper(open_regular(path), "utf-8", errors="surrogateescape", newline="")

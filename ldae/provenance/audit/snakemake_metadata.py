@@ -13,6 +13,7 @@ from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.study import Study
 from ldae.provenance.history import Job
 from ldae.provenance.places import RESULTS
+from ldae.provenance.reading import read_regular
 from ldae.provenance.record import TIMESTAMP_FILE
 
 NAME = "Snakemake's metadata"
@@ -72,19 +73,27 @@ def read_metadata(study: Study) -> Metadata:
         if not name.startswith(f"{RESULTS}/"):
             continue
         try:
-            entry = json.loads(path.read_bytes())
-        except ValueError:
+            entry = _read_entry(study, path)
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             continue  # being written right now, or written by another version of Snakemake
-        rename = {p: study.places.name(study.working / p) for p in entry.get("input") or []}
-        entry["input"] = set(rename.values())
-        sums = entry.get("input_checksums") or {}
-        entry["input_checksums"] = {rename[p]: s for p, s in sums.items() if p in rename}
         entries[name] = entry
         path = study.working / output
         stamp = path / TIMESTAMP_FILE if path.is_dir() else path
         if stamp.exists():
             times[name] = stamp.stat().st_mtime
     return Metadata(entries, times)
+
+
+def _read_entry(study: Study, path: Path) -> dict[str, Any]:
+    """Metadata of one output, with its inputs named as in the records."""
+    entry: dict[str, Any] = json.loads(read_regular(path))
+    rename = {p: study.places.name(study.working / p) for p in entry.get("input") or []}
+    entry["input"] = set(rename.values())
+    sums = entry.get("input_checksums") or {}
+    entry["input_checksums"] = {rename[p]: s for p, s in sums.items() if p in rename}
+    end = entry.get("endtime")
+    entry["endtime"] = None if end is None else float(end)
+    return entry
 
 
 def check_metadata(study: Study, metadata: Metadata) -> Check:

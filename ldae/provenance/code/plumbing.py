@@ -9,7 +9,8 @@ ERRORS = "ldae.errors"
 OPAQUE = {
     ERRORS: "errors stop a job; what they say is for the reader",
     "ldae.isolation": "keeps host packages out; the record names the environment that is used",
-    "ldae.leakage": "notes whose scans a fit saw, and stops a job that saw the wrong ones",
+    "ldae.leakage": "notes what a job read and fitted, and stops one that saw the wrong scans",
+    "ldae.provenance.schema": "refuses a record at fault; what is used of it is read elsewhere",
     "ldae.slurm": "passes on what SLURM says; a training gives one model on any number of GPUs",
     "ldae.workflow.containers": "starts containers; the record names the image",
     "ldae.workflow.entry": "log, record and exit code; what matters to numbers is named below",

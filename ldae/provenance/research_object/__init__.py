@@ -23,6 +23,7 @@ from ldae.provenance.research_object.graph import Graph
 from ldae.provenance.research_object.guide import add_readme, add_scans
 from ldae.provenance.research_object.jobs import JobActions
 from ldae.provenance.research_object.parameters import Parameters
+from ldae.provenance.research_object.preview import add_preview
 from ldae.provenance.research_object.root import describe_root
 from ldae.provenance.research_object.run import add_run
 from ldae.provenance.research_object.study import Study
@@ -39,8 +40,8 @@ def build_research_object(
     config: Mapping[str, Any],
     code: SourceCode,
     agent: Mapping[str, str] | None,
-) -> ROCrate:
-    """Crate of a study, ready to be written.
+) -> tuple[ROCrate, str]:
+    """Crate of a study, ready to be written, and the text of its preview.
 
     Parameters
     ----------
@@ -76,4 +77,5 @@ def build_research_object(
     add_readme(graph, files, restricted=payload.restricted)
     graph.root["mentions"] = [run, *actions.values()]
     graph.simplify()
-    return graph.crate
+    preview = add_preview(graph, study, payload)
+    return graph.crate, preview

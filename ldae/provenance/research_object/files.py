@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mimetypes
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -116,6 +117,7 @@ class Files:
         properties = {
             "contentSize": str(len(text.encode())),
             "encodingFormat": _media_type(path),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
             **facts,
         }
         return self.graph.add_file(path, path, StringIO(text), properties)

@@ -20,7 +20,10 @@ workflow, steps, tools, one action per job, and every file with its SHA-256.
 * `lists/`: names and checksums of files of single scans, which are not included
 * `{scans}`: the raw scans by {held} and checksum. If you have access to the scans, compare them
   with `python -m ldae verify CRATE --bids FOLDER`
+* `ro-crate-preview.html`: figures, steps and files on one page
 * `Snakefile`, `rules/`, `envs/`, `profiles/`: the workflow as it was run
+
+`python -m ldae verify CRATE` compares every file with its checksum.
 """
 
 

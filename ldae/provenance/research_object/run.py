@@ -103,7 +103,7 @@ def _locks(graph: Graph, study: Study, files: Files) -> list[Entity]:
     for path, digest in sorted(locks):
         text = study.code.read(study.commit, path)
         if hashlib.sha256(text.encode()).hexdigest() == digest:
-            found.append(files.text(path, text, name=path, sha256=digest))
+            found.append(files.text(path, text, name=path))
         else:
             found.append(graph.entity(f"#lock/{digest}", "CreativeWork", name=path, sha256=digest))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from io import StringIO
 
 from rocrate.model import Entity
@@ -19,8 +20,9 @@ SNAKEFILE = "Snakefile"
 def add_workflow(graph: Graph, study: Study, files: Files) -> Entity:
     """Add the Snakefile and the files of rules at the commit of the study."""
     code, commit = study.code, study.commit
+    text = code.read(commit, SNAKEFILE)
     workflow = graph.crate.add_workflow(
-        StringIO(code.read(commit, SNAKEFILE)),
+        StringIO(text),
         SNAKEFILE,
         main=True,
         lang="snakemake",
@@ -29,6 +31,8 @@ def add_workflow(graph: Graph, study: Study, files: Files) -> Entity:
         properties={
             "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
             "name": code.citation["title"],
+            "contentSize": str(len(text.encode())),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
             "version": commit or code.citation["version"],
             "url": code.uri(commit, SNAKEFILE) or study.home,
             "conformsTo": {"@id": f"{BIOSCHEMAS}/ComputationalWorkflow/1.0-RELEASE"},
