@@ -48,13 +48,9 @@ with rule_entry(snakemake) as run:
         name=config["study"],
         simulated=config["cohort"]["source"] == "simulated",
     )
-    cards = show_scans(
-        choose_scans(measures, config["seed"]), measures, read_index(index), history
-    )
+    cards = show_scans(choose_scans(measures, config["seed"]), measures, read_index(index), history)
     run.add_inputs(card.preview for card in cards)
-    text = write_methods(
-        config, cohort, methods, networks, tables, software_of(history), now()
-    )
+    text = write_methods(config, cohort, methods, networks, tables, software_of(history), now())
     text.write(*map(Path, snakemake.output.methods))
     build_report(
         Contents(

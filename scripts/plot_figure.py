@@ -15,10 +15,5 @@ with rule_entry(snakemake) as run:
         methods=Methods.from_params(snakemake.params.methods),
         networks={name: Look(**look) for name, look in snakemake.params.networks.items()},
     )
-    save_figure(
-        figure,
-        data,
-        Path(snakemake.output.png),
-        Path(snakemake.output.svg),
-        Path(snakemake.output.data),
-    )
+    files = (snakemake.output[kind] for kind in ("png", "svg", "pdf", "data"))
+    save_figure(figure, data, *map(Path, files))

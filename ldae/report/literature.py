@@ -53,9 +53,8 @@ def full_citation(work: Work) -> str:
         "et al." if a.get("literal") == OTHERS else a.get("literal") or _initials(a)
         for a in work["author"]
     ]
-    place = " ".join(
-        str(work[key]) for key in ("container-title", "publisher", "volume", "number") if key in work
-    )
+    parts = ("container-title", "publisher", "volume", "number")
+    place = " ".join(str(work[part]) for part in parts if part in work)
     pages = f": {work['page'].replace('-', '–')}" if "page" in work else ""
     version = f" Version {work['version']}." if "version" in work else ""
     source = f" {place}{pages}." if place else ""
@@ -85,7 +84,9 @@ def _entry(work: Work) -> str:
     authors = " and ".join(
         OTHERS
         if a.get("literal") == OTHERS
-        else f"{{{a['literal']}}}" if "literal" in a else f"{a['family']}, {a['given']}"
+        else f"{{{a['literal']}}}"
+        if "literal" in a
+        else f"{a['family']}, {a['given']}"
         for a in work["author"]
     )
     kind = ENTRY_TYPES[work["type"]]

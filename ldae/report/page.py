@@ -343,8 +343,8 @@ def _audit(verdict: Verdict) -> dict[str, Any]:
             for check in verdict.checks
         ],
         "findings": [
-            [str(finding.level), finding.file, f"expected {finding.expected}; found {finding.found}"]
-            for finding in verdict.findings[:SHOWN_FINDINGS]
+            [str(one.level), one.file, f"expected {one.expected}; found {one.found}"]
+            for one in verdict.findings[:SHOWN_FINDINGS]
         ],
         "more": max(0, len(verdict.findings) - SHOWN_FINDINGS),
     }

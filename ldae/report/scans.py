@@ -77,7 +77,7 @@ def choose_scans(quality: pd.DataFrame, seed: int) -> dict[str, str]:
 
 
 def _unusual(passed: pd.DataFrame) -> pd.Series:
-    """Why a scan is unusual: for each measure the scan farthest from the median, the worst first."""
+    """Why a scan is unusual: of each measure the one farthest from the median, the worst first."""
     measures = passed.set_index("scan").select_dtypes("number").dropna(axis="columns", how="all")
     away = (measures - measures.median()).abs()
     spread = away.median() * MAD_TO_SD
@@ -86,7 +86,7 @@ def _unusual(passed: pd.DataFrame) -> pd.Series:
     found: dict[str, str] = {}
     for measure, score in farthest.items():
         scan = str(scores[measure].idxmax())
-        value = f"{measures.loc[scan, measure]:g}, {score:.1f} robust SD from the median"
+        value = f"{measures[measure][scan]:g}, {score:.1f} robust SD from the median"
         found.setdefault(scan, f"unusual: {str(measure).replace('_', ' ')} {value}")
     return pd.Series(found, dtype=object)
 
@@ -107,11 +107,11 @@ def show_scans(
     history
         History of the study, for the records.
     """
-    known = index.set_index("scan")
+    known = {row["scan"]: row for _, row in index.iterrows()}
     notes = quality.set_index("scan")["notes"].fillna("").astype(str)
     cards = []
     for scan, why in chosen.items():
-        facts = [_facts(known.loc[scan])] if scan in known.index else ["not used"]
+        facts = [_facts(known[scan])] if scan in known else ["not used"]
         facts += [notes[scan]] if notes[scan] else []
         files = _files(history, scan)
         preview = history.results / files["preview"] if "preview" in files else None

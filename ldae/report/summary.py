@@ -28,10 +28,11 @@ from ldae.evaluation.probes.fitting import CROSS_VALIDATED
 from ldae.figures.theme import TASK_LABELS
 from ldae.methods import Methods, Role
 from ldae.report.cohort import Cohort
+from ldae.statistics.measures import AD_VS_CN
 
 SIMULATED = "These numbers show that the workflow works; they are no findings about the brain."
 
-MOST_MODELS = 4
+MOST_MODELS = 3
 """So many models are named under a claim; the table of verdicts has all."""
 
 SHOWN_COMPARATOR = "voxel_pca"
@@ -105,11 +106,11 @@ class Summary:
     basis: str
 
 
-def _value(row: pd.Series, digits: str, *, flip: bool = False) -> str:
+def _value(row: pd.Series, digits: str, unit: str = "", *, flip: bool = False) -> str:
     """A row's number and interval; `flip` turns the sign of a gain."""
     sign = -1.0 if flip else 1.0
     limits = sorted(sign * float(row[c]) for c in ("ci_low", "ci_high"))
-    text = _number(sign * row["value"], digits)
+    text = _number(sign * row["value"], digits) + unit
     if any(math.isnan(limit) for limit in limits):
         return f"{text} (no interval)"
     return f"{text} [{_number(limits[0], digits)}, {_number(limits[1], digits)}]"
@@ -125,39 +126,33 @@ def _gain(what: str, unit: str, digits: str, better: str, worse: str) -> _Wordin
 
     def words(row: pd.Series, methods: Methods) -> str:
         # An error gains by falling: the sentence gives the difference in the direction it names.
-        number = _value(row, digits, flip=row["value"] < 0)
+        number = _value(row, digits, unit, flip=row["value"] < 0)
         direction = better if row["value"] >= 0 else worse
-        other = methods.label(str(row["against"]))
-        return f"{what} is {number}{unit} {direction} than with {other}"
+        return f"{what} is {number} {direction} than with {methods.label(str(row['against']))}"
 
     return words
 
 
 def _growth(row: pd.Series, methods: Methods) -> str:
-    return (
-        f"edited towards {_task(row['task'])}, the ventricles grow with the amount of the edit: "
-        f"Spearman {_value(row, '.2f')}"
-    )
+    name = "disease" if row["task"] == AD_VS_CN else _task(row["task"])
+    return f"edits of {name} enlarge the ventricles: Spearman {_value(row, '.2f')}"
 
 
 def _side_effect(row: pd.Series, methods: Methods) -> str:
-    return (
-        f"such an edit moves {_task(row['attribute'])} {_value(row, '.2f')} times as much, "
-        f"judged by {row['judge']}"
-    )
+    times = _value(row, ".2f", " times")
+    return f"they move {_task(row['attribute'])} {times} as much, judged by {row['judge']}"
 
 
 def _skill(row: pd.Series, methods: Methods) -> str:
-    share = abs(100 * row["value"])
     direction = "below" if row["value"] >= 0 else "above"
     return (
-        f"squared error inside the brain is {share:.0f} % {direction} the best trivial answer's: "
+        f"error {abs(100 * row['value']):.0f} % {direction} the best trivial answer's: "
         f"skill {_value(row, '.2f')}"
     )
 
 
 def _ratio(row: pd.Series, methods: Methods) -> str:
-    return f"{row['operation']}s {_value(row, '.1f')} times as fast as the voxel DAE"
+    return f"{row['operation']}s {_value(row, '.1f', ' times')} as fast as the voxel DAE"
 
 
 def _task(name: object) -> str:
@@ -181,28 +176,28 @@ class _Headline:
 
 _CLAIMS: tuple[tuple[str, str, tuple[_Headline, ...]], ...] = (
     (
-        "Does the semantic code predict age and disease better than simple codes?", CODE,
+        "Does the code predict age and disease better than PCA?", CODE,
         (
-            _Headline("mae_gain", _gain("the age error", " years", ".2f", "smaller", "larger"), {}),
+            _Headline("mae_gain", _gain("age error", " years", ".2f", "smaller", "larger"), {}),
             _Headline(
                 "roc_auc_gain",
-                _gain("the AUC for Alzheimer's disease", "", ".3f", "higher", "lower"), {},
+                _gain("AUC for Alzheimer's disease", "", ".3f", "higher", "lower"), {},
             ),
         ),
     ),
     (
-        "Does an edit of the code change what it should, and nothing else?", MANIPULATION,
+        "Does an edit change what it should, and only that?", MANIPULATION,
         (
-            _Headline("ventricle_change_spearman", _growth, {"task": "ad_vs_cn"}),
-            _Headline("off_target_ratio", _side_effect, {"task": "ad_vs_cn", "judge": "volumes"}),
+            _Headline("ventricle_change_spearman", _growth, {"task": AD_VS_CN}),
+            _Headline("off_target_ratio", _side_effect, {"task": AD_VS_CN, "judge": "volumes"}),
         ),
     ),
     (
-        "Is a visit between two others filled in better than by trivial answers?", INTERPOLATION,
+        "Is a missing visit filled in better than trivially?", INTERPOLATION,
         (_Headline("skill", _skill, {"gap_months": None}),),
     ),
     (
-        "Is it faster than a diffusion autoencoder in voxel space?", SPEED,
+        "Is it faster than a diffusion autoencoder of voxels?", SPEED,
         (
             _Headline("speed_ratio", _ratio, {"operation": "encode"}),
             _Headline("speed_ratio", _ratio, {"operation": "reconstruct"}),
@@ -235,7 +230,8 @@ def summarise(
     """
     if verdicts is None:
         reason = left_out.get("table verdicts", "the study has no table of verdicts")
-        return Summary(cohort.sentences(), cohort.simulated, (), {}, f"No claim was judged: {reason}.")
+        basis = f"No claim was judged: {reason}."
+        return Summary(cohort.sentences(), cohort.simulated, (), {}, basis)
     answers = tuple(
         _answer(question, claim, headlines, verdicts, methods, criteria)
         for question, claim, headlines in _CLAIMS
@@ -316,4 +312,4 @@ def _row(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.Series | None:
         # What a study lacks (a judge, an attribute) is no reason to show nothing.
         rows = rows[mask] if mask.any() else rows
     order = (rows["split"] != "test").astype(int) * 2 + (rows["against"] != SHOWN_COMPARATOR)
-    return rows.loc[order.sort_values(kind="stable").index[0]]
+    return next(row for _, row in rows.loc[order.sort_values(kind="stable").index].iterrows())

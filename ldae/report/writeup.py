@@ -176,12 +176,10 @@ def write_methods(
     )
 
 
-def _render(
-    facts: Mapping[str, Any], cite: Callable[..., str], *, autoescape: bool = False
-) -> str:
+def _render(facts: Mapping[str, Any], cite: Callable[..., str], *, autoescape: bool = False) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=autoescape,
+        autoescape=autoescape,  # noqa: S701  the page is escaped, Markdown is not
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -196,7 +194,7 @@ def _render(
 
 
 def _workflow(made: datetime) -> Work:
-    """This workflow as a work, from its ``CITATION.cff``."""
+    """The workflow itself as a work, from its ``CITATION.cff``."""
     facts = yaml.safe_load((WORKFLOW / "CITATION.cff").read_text(encoding="utf-8"))
     authors = [
         {"literal": a["name"]}
