@@ -57,7 +57,8 @@ class Cohort:
         if self.visits:
             low, high = self.visits
             span = f"{low}" if low == high else f"{low} to {high}"
-            visits = f"; {_count(self.n_longitudinal, 'subject')} have {span} visits"
+            have = "has" if self.n_longitudinal == 1 else "have"
+            visits = f"; {_count(self.n_longitudinal, 'subject')} {have} {span} visits"
         excluded = self.n_scans - self.n_used
         kept = (
             f"Quality control excluded {_count(excluded, 'scan')}"

@@ -132,7 +132,7 @@ def write_methods(
     networks
         Names of the trained networks.
     evaluations
-        Names of the tables that the study has, by which it is told what was evaluated.
+        Names of the tables that the study has: they show what was evaluated.
     software
         Version of each package.
     made
