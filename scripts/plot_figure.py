@@ -15,5 +15,11 @@ with rule_entry(snakemake) as run:
         methods=Methods.from_params(snakemake.params.methods),
         networks={name: Look(**look) for name, look in snakemake.params.networks.items()},
     )
-    files = (snakemake.output[kind] for kind in ("png", "svg", "pdf", "data"))
-    save_figure(figure, data, *map(Path, files))
+    save_figure(
+        figure,
+        data,
+        Path(snakemake.output.png),
+        Path(snakemake.output.svg),
+        Path(snakemake.output.pdf),
+        Path(snakemake.output.data),
+    )

@@ -63,7 +63,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "figure.dpi": DPI,
     "svg.hashsalt": "ldae",
-    "svg.fonttype": "path",  # no font is needed where the drawing is shown
+    "svg.fonttype": "none",
     "pdf.fonttype": 42,  # TrueType, embedded: text stays text, as journals ask
 }
 
@@ -114,7 +114,8 @@ def save_figure(
         Written; equal input gives equal bytes (no date is embedded). Text is drawn as outlines in
         the SVG, and as text with embedded fonts in the PDF.
     """
-    with theme():
+    # As outlines, text needs no font where the report is read.
+    with theme(), mpl.rc_context({"svg.fonttype": "path"}):
         figure.savefig(png, dpi=DPI, metadata={"Software": None})
         figure.savefig(svg, dpi=DPI, metadata={"Date": None, "Creator": None})
         figure.savefig(pdf, dpi=DPI, metadata={"CreationDate": None, "Creator": None})

@@ -25,7 +25,7 @@ from ldae.report.summary import SIMULATED, Summary
 from ldae.report.writeup import MethodsText
 from ldae.statistics.tables import blocks, caption_facts, notes_of, read_table, readable
 
-TEMPLATE = "report.html.j2"
+TEMPLATE, STYLE, SCRIPT = "report.html.j2", "report.css", "report.js"
 
 
 class Section(NamedTuple):
@@ -211,6 +211,8 @@ def build_report(contents: Contents, out: Path) -> None:
     page = environment.get_template(TEMPLATE).render(
         title=str(config.get("title") or "Latent diffusion autoencoder study"),
         headline={k: contents.provenance[k] for k in shown if k in contents.provenance},
+        style=STYLE,
+        script=SCRIPT,
         warning=SIMULATED,
         colors=FACES,
         summary=contents.summary,

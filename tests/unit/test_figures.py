@@ -20,6 +20,7 @@ from ldae.conclusions.readers import training_logs
 from ldae.conclusions.registry import TABLES
 from ldae.conclusions.sources import Product, call, make, parameters
 from ldae.conclusions.verdicts import FAILS, HOLDS, OPEN
+from ldae.figures import theme
 from ldae.figures.captions import intervals
 from ldae.figures.cohort import plot_cohort, plot_volumes
 from ldae.figures.comparisons import plot_comparisons
@@ -286,6 +287,13 @@ DRAWN: list[Callable[[], Drawn]] = [
     dose_response, edit_fidelity, edit_maps, interpolation_sequence, interpolation_gap, throughput,
     comparisons, verdicts, volumes,
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save pictures at a screen's resolution: the one for print takes most of the time."""
+    monkeypatch.setattr(theme, "DPI", 72)
+
 
 KINDS = ("png", "svg", "pdf", "tsv")
 """Files of a figure, its numbers last."""
