@@ -20,7 +20,7 @@ from ldae.report.links import code_of, lightest, links_of
 from ldae.report.page import Contents, Picture, TableFile, build_report
 from ldae.report.scans import choose_scans, show_scans
 from ldae.report.summary import summarise
-from ldae.report.writeup import software_of, write_methods
+from ldae.report.writeup import software_of, trained_networks, write_methods
 from ldae.statistics.tables import read_table
 from ldae.workflow.entry import rule_entry
 
@@ -50,7 +50,9 @@ with rule_entry(snakemake) as run:
     )
     cards = show_scans(choose_scans(measures, config["seed"]), measures, read_index(index), history)
     run.add_inputs(card.preview for card in cards)
-    text = write_methods(config, cohort, methods, networks, tables, software_of(history), now())
+    text = write_methods(
+        config, cohort, methods, trained_networks(history), tables, software_of(history), now()
+    )
     text.write(*map(Path, snakemake.output.methods))
     build_report(
         Contents(

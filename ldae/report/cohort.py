@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+IDENTIFYING_AGE = 89
+"""Ages above this one, in years, identify a participant (HIPAA's safe harbour names them)."""
+
 SPLITS = ("train", "val", "test")
 SPLIT_WORDS = {"train": "for training", "val": "for validation", "test": "for testing"}
 
@@ -80,7 +83,10 @@ class Cohort:
         """Ages and diagnoses in words; empty where none is known."""
         parts = []
         if self.ages:
-            parts.append(f"aged {self.ages[0]:.0f} to {self.ages[1]:.0f} years")
+            low, high = (f"{age:.0f}" for age in self.ages)
+            if not self.simulated and self.ages[1] > IDENTIFYING_AGE:
+                high = f"over {IDENTIFYING_AGE}"
+            parts.append(f"aged {low} to {high} years")
         if self.diagnoses:
             parts.append(", ".join(f"{n} {name}" for name, n in self.diagnoses.items()))
         return "; ".join(parts)

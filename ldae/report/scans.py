@@ -120,7 +120,7 @@ def show_scans(
 
 
 def _facts(row: pd.Series) -> str:
-    parts = [f"split {row['split']}"]
+    parts = [f"{row['split']} split"]
     if pd.notna(row["age"]):
         parts.append(f"{row['age']:.0f} years")
     if pd.notna(row["diagnosis"]):

@@ -39,7 +39,7 @@ SHOWN_COMPARATOR = "voxel_pca"
 """The simplest code is what a reader asks about; without it, the first comparator is shown."""
 
 SPLIT_WORDS = {
-    "test": "the test split, on which nothing was fitted or chosen",
+    "test": "the test split, on which nothing was fitted",
     CROSS_VALIDATED: "cross-validation: each subject is predicted by probes of the other folds",
 }
 

@@ -13,7 +13,7 @@ import jinja2
 import yaml
 
 from ldae import __version__
-from ldae.methods import Methods, Role
+from ldae.methods import MULTISTEP, Methods, Role
 from ldae.paths import WORKFLOW
 from ldae.provenance.history import History
 from ldae.report.cohort import Cohort
@@ -27,6 +27,9 @@ from ldae.report.literature import (
 )
 
 TEMPLATE = "methods.md.j2"
+TRAINING = "train_network"
+"""Rule that trains a network."""
+
 SELF = "ldae_workflow"
 """Key of the workflow itself among the works."""
 
@@ -109,6 +112,12 @@ def software_of(history: History) -> dict[str, str]:
     return {name: " and ".join(sorted(versions)) for name, versions in sorted(found.items())}
 
 
+def trained_networks(history: History) -> set[str]:
+    """Names of the networks whose training has completed, by the records."""
+    trainings = (job for job in history.current if job.rule == TRAINING)
+    return {job.wildcards["network"] for job in trainings}
+
+
 def write_methods(
     config: Mapping[str, Any],
     cohort: Cohort,
@@ -153,6 +162,7 @@ def write_methods(
         "cohort": cohort,
         "methods": methods,
         "models": list(methods.select(Role.MODEL).values()),
+        "multistep": [m.look.label for m in methods.values() if m.sampler == MULTISTEP],
         "baselines": [m.look.label for m in methods.select(Role.BASELINE).coded().values()],
         "networks": set(networks),
         "evaluations": set(evaluations),

@@ -44,7 +44,7 @@ def first_screen(page: str) -> str:
         "1 subject (1 scan) for testing",
         "Age error is 1.81 years [0.79, 2.94] larger than with voxel PCA (80 subjects).",
         "Of 1 statement about the models under test 0 hold , 0 are open , 1 fail",
-        "from the test split, on which nothing was fitted or chosen",
+        "from the test split, on which nothing was fitted.",
         "Audit: FAILED: 1 error",
         "python -m ldae audit",
     ],

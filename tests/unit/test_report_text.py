@@ -117,6 +117,12 @@ def test_a_real_cohort_is_called_real() -> None:
     assert "2 subjects" not in text and "1 subject (2 scans) for training" in text
 
 
+@pytest.mark.parametrize(("simulated", "oldest"), [(True, "92"), (False, "over 89")])
+def test_ages_that_identify_a_participant_are_not_named(simulated: bool, oldest: str) -> None:
+    cohort = Cohort("x", simulated, 1, 1, 0, None, (55.0, 92.0), {}, 1, {})
+    assert cohort.demography() == f"aged 55 to {oldest} years"
+
+
 def test_methods_text_can_be_cited(tmp_path: Path) -> None:
     text = toy_text()
     keys = set(re.findall(r"@([\w]+)", text.markdown))
@@ -219,7 +225,7 @@ def test_cards_show_what_there_is(tmp_path: Path) -> None:
     index = pd.DataFrame({"scan": ["sub-1"], "split": "test", "age": NAN, "diagnosis": "AD"})
     table = quality(4).assign(notes=["", "NaN in the air", "", ""])
     seen, unseen = show_scans({"sub-1": "drawn", "sub-2": "excluded"}, table, index, history)
-    assert seen.preview == tmp_path / preview and seen.facts == "split test, AD; NaN in the air"
+    assert seen.preview == tmp_path / preview and seen.facts == "test split, AD; NaN in the air"
     assert seen.files["record"] == "records/preprocess/b/job-0.json"
     assert unseen.preview is None and unseen.files == {} and unseen.facts == "not used"
 
