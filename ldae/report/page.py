@@ -339,6 +339,7 @@ def _audit(verdict: Verdict) -> dict[str, Any]:
     """What the template needs of an audit."""
     return {
         "summary": verdict.summary,
+        "passed": verdict.passed,
         "columns": ["check", "looked at", *map(str, Level)],
         "rows": [
             [check.name, check.looked_at, *(check.count(level) for level in Level)]
