@@ -30,6 +30,11 @@ MADE = datetime(2026, 11, 28, tzinfo=UTC)
 
 GAIN = {"claim": "disease and age are in the code", "statement": "age error is below that of"}
 AUC = {**GAIN, "statement": "AUC is above that of", "task": "ad_vs_cn"}
+GROWTH = {
+    "claim": "manipulation",
+    "statement": "ventricles grow with the edit: Spearman at least 0.95",
+    "task": "ad_vs_cn",
+}
 SKILL = {
     "claim": "interpolation",
     "statement": "squared error is below the best trivial answer's: skill above 0",

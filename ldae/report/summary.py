@@ -135,7 +135,8 @@ def _gain(what: str, unit: str, digits: str, better: str, worse: str) -> _Wordin
 
 def _growth(row: pd.Series, methods: Methods) -> str:
     name = "disease" if row["task"] == AD_VS_CN else _task(row["task"])
-    return f"edits of {name} enlarge the ventricles: Spearman {_value(row, '.2f')}"
+    verb = "enlarge" if row["value"] > 0 else "shrink"
+    return f"edits of {name} {verb} the ventricles: Spearman {_value(row, '.2f')}"
 
 
 def _side_effect(row: pd.Series, methods: Methods) -> str:
@@ -296,7 +297,8 @@ def _findings(
             note = str(row["note"]) or "the number could not be computed"
             if note not in unjudged:
                 unjudged.append(note)
-                yield Finding(OPEN, f"{words}: not judged, because {note}.")
+                text = f"{words[:1].upper()}{words[1:]}: not judged, because {note}."
+                yield Finding(OPEN, text)
             continue
         subjects = "subject" if row["n_subjects"] == 1 else "subjects"
         text = f"{headline.words(row, methods)} ({int(row['n_subjects'])} {subjects})"

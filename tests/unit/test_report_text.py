@@ -13,6 +13,7 @@ import pytest
 from report_toy import (
     AUC,
     CONFIG,
+    GROWTH,
     MADE,
     SKILL,
     STUDY,
@@ -60,6 +61,10 @@ NAN = float("nan")
             gain(-1.48, -1.7, -1.33, "fails", **SKILL, task=NAN, against=NAN),
             "Error 148 % above the best trivial answer's: skill −1.48 [−1.70, −1.33] "
             "(80 subjects).",
+        ),
+        (
+            gain(-1, -1, -0.9, "fails", **GROWTH, against=NAN),
+            "Edits of disease shrink the ventricles: Spearman −1.00 [−1.00, −0.90] (80 subjects).",
         ),
         (
             gain(0.08, 0.07, 0.09, "holds", **SKILL, task=NAN, against=NAN),
