@@ -13,7 +13,7 @@ import jinja2
 import yaml
 
 from ldae import __version__
-from ldae.methods import MULTISTEP, Methods, Role
+from ldae.methods import Methods, Role
 from ldae.paths import WORKFLOW
 from ldae.provenance.history import History
 from ldae.report.cohort import Cohort
@@ -29,6 +29,9 @@ from ldae.report.literature import (
 TEMPLATE = "methods.md.j2"
 TRAINING = "train_network"
 """Rule that trains a network."""
+
+SECOND_ORDER = ":MULTISTEP"
+"""End of the reference of the second-order sampler; the whole would tie its code to the report."""
 
 SELF = "ldae_workflow"
 """Key of the workflow itself among the works."""
@@ -162,7 +165,9 @@ def write_methods(
         "cohort": cohort,
         "methods": methods,
         "models": list(methods.select(Role.MODEL).values()),
-        "multistep": [m.look.label for m in methods.values() if m.sampler == MULTISTEP],
+        "multistep": [
+            m.look.label for m in methods.values() if m.sampler and m.sampler.endswith(SECOND_ORDER)
+        ],
         "baselines": [m.look.label for m in methods.select(Role.BASELINE).coded().values()],
         "networks": set(networks),
         "evaluations": set(evaluations),
