@@ -20,8 +20,7 @@ LONGEST_WAY = 10
 
 # Wall-time request per training job, minutes: what most clusters allow. A training writes a
 # checkpoint and exits before this limit, and Snakemake's main process resubmits it. Retries must
-# come from the main process: a retry inside the job would start in the remaining minutes and be
-# killed.
+# come from the main process: one inside the job would be killed after the remaining minutes.
 TRAINING_MINUTES = 1440
 SUBMITTED = launch.is_submitted(workflow)
 TRAINING_RETRIES = 20 if SUBMITTED and workflow.is_main_process else None

@@ -7,6 +7,7 @@ rule plot_figure:
     output:
         png="<results>/figures/{figure}.png",
         svg="<results>/figures/{figure}.svg",
+        pdf="<results>/figures/{figure}.pdf",
         data="<results>/figures/{figure}.tsv",
     log:
         text="<results>/logs/plot_figure/{figure}.log",

@@ -30,9 +30,10 @@ rule build_report:
         data=expand("<results>/figures/{name}.tsv", name=plan.drawn),
         tables=expand("<results>/tables/{name}.tsv", name=plan.tables),
         config=rules.write_config.output.config,
-        notices=rules.read_bids.output.notices,
+        cohort=[results(path) for path in study.cohort_tables],
     output:
         page="<results>/report.html",
+        methods=multiext("<results>/methods/methods", ".md", ".bib", ".json"),
     log:
         text="<results>/logs/build_report.log",
     benchmark:
@@ -83,8 +84,7 @@ rule make_crate:
         "../scripts/make_crate.py"
 
 
-# Without input, output and benchmark, so that it looks at what is there each time that it is asked
-# for.
+# Without input, output and benchmark, so that it looks at what is there each time.
 rule audit:
     log:
         text="<results>/logs/audit.log",

@@ -7,13 +7,21 @@ import yaml
 
 from ldae.conclusions.sources import call
 from ldae.data.intake.notices import read_notices
+from ldae.data.volumes import read_index
 from ldae.methods import Look, Methods
 from ldae.provenance.audit import audit_study
 from ldae.provenance.history import load_history
 from ldae.provenance.origin import describe_origin, require_recorded
-from ldae.provenance.record import describe_run
+from ldae.provenance.record import describe_run, now
 from ldae.provenance.seal import PLACEHOLDER, seal_page, seal_records
-from ldae.report.page import Picture, TableFile, build_report
+from ldae.report.cohort import describe_cohort
+from ldae.report.effort import describe_effort
+from ldae.report.links import code_of, lightest, links_of
+from ldae.report.page import Contents, Picture, TableFile, build_report
+from ldae.report.scans import choose_scans, show_scans
+from ldae.report.summary import summarise
+from ldae.report.writeup import software_of, trained_networks, write_methods
+from ldae.statistics.tables import read_table
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
@@ -27,38 +35,68 @@ with rule_entry(snakemake) as run:
         {Path(path).stem: Path(path) for path in paths}
         for paths in (snakemake.input.pictures, snakemake.input.data, snakemake.input.tables)
     )
-    require_recorded(history, [*pictures.values(), *data.values(), *tables.values()])
+    notices, scans, quality, index = map(Path, snakemake.input.cohort)
+    shown = {name: lightest(path) for name, path in pictures.items()}
+    run.add_inputs(shown.values())
+    require_recorded(history, [*shown.values(), *data.values(), *tables.values()])
     numbers = {name: pd.read_csv(path, sep="\t") for name, path in data.items()}
     known = {"methods": methods, "networks": networks}
+    measures = pd.read_csv(quality, sep="\t")
+    cohort = describe_cohort(
+        pd.read_csv(scans, sep="\t"),
+        read_index(index),
+        name=config["study"],
+        simulated=config["cohort"]["source"] == "simulated",
+    )
+    cards = show_scans(choose_scans(measures, config["seed"]), measures, read_index(index), history)
+    run.add_inputs(card.preview for card in cards)
+    text = write_methods(
+        config, cohort, methods, trained_networks(history), tables, software_of(history), now()
+    )
+    text.write(*map(Path, snakemake.output.methods))
     build_report(
-        figures={
-            name: Picture(
-                path=pictures[name],
-                section=section,
-                caption=call(
-                    snakemake.params.captions[name],
-                    {},
-                    data=numbers.get(name),
-                    **known,
-                    **snakemake.params.arguments[name],
-                ),
-                origin=describe_origin(history, pictures[name]),
-            )
-            for name, section in snakemake.params.figures.items()
-        },
-        tables={
-            name: TableFile(path=tables[name], section=section, title=title)
-            for name, (section, title) in snakemake.params.tables.items()
-        },
-        methods=methods,
-        left_out=snakemake.params.left_out,
-        notices=read_notices(Path(snakemake.input.notices)),
-        config=config,
-        provenance={
-            **describe_run(config["study"]),
-            "seal": f"sha256 {PLACEHOLDER}",
-        },
-        audit=audit_study(results, run.places.bids, without=[snakemake.rule]),
-        out=Path(snakemake.output.page),
+        Contents(
+            summary=summarise(
+                read_table(tables["verdicts"]) if "verdicts" in tables else None,
+                methods,
+                config["verdicts"],
+                cohort,
+                snakemake.params.left_out,
+            ),
+            figures={
+                name: Picture(
+                    path=shown[name],
+                    section=section,
+                    caption=call(
+                        snakemake.params.captions[name],
+                        {},
+                        data=numbers.get(name),
+                        **known,
+                        **snakemake.params.arguments[name],
+                    ),
+                    origin=describe_origin(history, pictures[name]),
+                    files=links_of(history, pictures[name]),
+                    code=code_of(history, pictures[name]),
+                )
+                for name, section in snakemake.params.figures.items()
+            },
+            tables={
+                name: TableFile(tables[name], section, title, links_of(history, tables[name]))
+                for name, (section, title) in snakemake.params.tables.items()
+            },
+            methods=methods,
+            text=text,
+            scans=cards,
+            effort=describe_effort(history),
+            left_out=snakemake.params.left_out,
+            notices=read_notices(notices),
+            config=config,
+            provenance={
+                **describe_run(config["study"]),
+                "seal": f"sha256 {PLACEHOLDER}",
+            },
+            audit=audit_study(results, run.places.bids, without=[snakemake.rule]),
+        ),
+        Path(snakemake.output.page),
     )
     seal_page(results, Path(snakemake.output.page))

@@ -20,5 +20,6 @@ with rule_entry(snakemake) as run:
         data,
         Path(snakemake.output.png),
         Path(snakemake.output.svg),
+        Path(snakemake.output.pdf),
         Path(snakemake.output.data),
     )

@@ -29,7 +29,9 @@ def _seeds(data: pd.DataFrame) -> list[int]:
 
 
 def intervals(data: pd.DataFrame) -> str:
-    """What the intervals are over."""
+    """What the intervals are over; nothing where no number has one."""
+    if "ci_low" not in data or data["ci_low"].isna().all():
+        return ""
     over = "training seeds and subjects" if len(_seeds(data)) > 1 else "subjects"
     return f"Bars and bands are 95 % intervals from a bootstrap over {over}."
 

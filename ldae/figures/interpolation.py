@@ -28,7 +28,6 @@ from ldae.figures.slices import (
 )
 from ldae.figures.theme import (
     BLACK,
-    color_of,
     legend_below,
     new_figure,
     panel_letters,
@@ -181,7 +180,7 @@ def _draw_answers(
         above.set_title("\n".join(wrap(methods.label(name), TITLE_CHARACTERS)))
         view.difference(below, errors[name])
         text = f"MSE {mse[name]:.4f}"
-        below.set_xlabel(text, fontsize=7, color=color_of(methods, name))
+        below.set_xlabel(text, fontsize=7)
 
 
 def describe_interpolation_sequence(data: pd.DataFrame, methods: Methods) -> str:
@@ -261,7 +260,7 @@ def describe_interpolation_gap(data: pd.DataFrame) -> str:
     """Caption of :func:`plot_interpolation_gap`."""
     return (
         "Filled-in visits against the real middle scan, by the gap between the outer visits (top) "
-        "and by the distance to the nearer one (bottom): MSE inside the brain mask, skill = 1 - "
+        "and by the distance to the nearer one (bottom): MSE inside the brain mask, skill = 1 − "
         "MSE/MSE of the best trivial answer (below 0 a trivial answer is better), and absolute "
         f"errors of ventricle and hippocampus volume. {captions.intervals(data)} "
         f"{captions.facts(data)}"

@@ -85,7 +85,7 @@ def plot_manipulation(
                 image = cut(differences[j], plane, centre)
                 drawn = show_slice(axes[2 * i + 1, j], image, **difference_colors(limit))
             end = {0: f"\n{low}", len(amounts) - 1: f"\n{high}"}.get(j, "\n ")
-            axes[0, j].set_title(f"a = {amount:g}{end}")
+            axes[0, j].set_title(f"a = {amount:g}{end}".replace("-", "−"))
         for i, text in enumerate(("decoded", "minus a = 0") * len(SHOWN_PLANES)):
             axes[i, 0].set_ylabel(text)
         color_bar(figure, drawn, axes, DIFFERENCE_LABEL, shrink=0.5, aspect=30, pad=0.01)

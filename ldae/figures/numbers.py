@@ -21,6 +21,11 @@ def interval_lengths(rows: pd.DataFrame) -> list[np.ndarray]:
     return [low, high]
 
 
+def interval_words(rows: pd.DataFrame) -> str:
+    """End of an axis label that says what is drawn around the values; empty without intervals."""
+    return ", 95 % interval" if rows["ci_low"].notna().any() else ""
+
+
 def errorbars(axis: Axes, x: np.ndarray, rows: pd.DataFrame, methods: Methods, name: str) -> None:
     """Values with their intervals, in the colour and marker of the method `name`."""
     look = methods.look(name)

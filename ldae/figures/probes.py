@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ldae.evaluation.probes.tables import roc_curve
 from ldae.figures import captions
-from ldae.figures.numbers import forest
+from ldae.figures.numbers import forest, interval_words
 from ldae.figures.theme import (
     BLACK,
     BLUE,
@@ -74,14 +74,14 @@ def plot_roc(
         for curve in curves:
             _draw_roc(left, curve, methods)
         left.plot([0, 1], [0, 1], **REFERENCE)
-        left.set_xlabel("1 - specificity")
+        left.set_xlabel("1 − specificity")
         left.set_ylabel(f"sensitivity ({diagnoses['patient']} detected)")
         left.set_aspect("equal")
         left.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
         forest(right, areas, methods, decimals=2)
         right.axvline(0.5, **REFERENCE)
         right.set_xlim(right=1.02)
-        right.set_xlabel("area under the curve, 95 % interval")
+        right.set_xlabel(f"area under the curve{interval_words(areas)}")
         panel_letters([left, right])
     data = pd.concat(curves, ignore_index=True)
     return figure, data[["method", *[c for c in data.columns if c != "method"]]]
@@ -160,7 +160,7 @@ def plot_age(
     -------
     tuple
         Figure, and the points: scan, subject, training_seed, target, prediction, diagnosis; cohort,
-        seed, n_subjects, n_scans as in the table.
+        seed, n_subjects, n_scans, mae, ci_low, ci_high as in the table.
     """
     first = _of_first_seed(predictions[methods.main.name]).rename(columns={"seed": "training_seed"})
     part = first[(first["task"] == AGE) & (first["split"] == SPLIT)]
@@ -174,10 +174,11 @@ def plot_age(
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.05])
         _draw_ages(left, data, own, _diagnosis_colors(data["diagnosis"], diagnoses))
         forest(right, errors, methods, decimals=1)
-        right.set_xlabel("mean absolute error (years), 95 % interval")
+        right.set_xlabel(f"mean absolute error (years){interval_words(errors)}")
         panel_letters([left, right])
     for _, row in (own if len(own) else errors).head(1).iterrows():
         data = data.assign(**row[["cohort", "seed", "n_subjects", "n_scans"]])
+        data = data.assign(mae=row["value"], ci_low=row["ci_low"], ci_high=row["ci_high"])
     return figure, data
 
 
@@ -202,8 +203,10 @@ def _draw_ages(
             color=colors[str(diagnosis)], label=name,
         )  # fmt: skip
     for _, row in errors.iterrows():
-        text = f"MAE {row['value']:.1f} [{row['ci_low']:.1f}, {row['ci_high']:.1f}] years"
-        axis.set_title(text, fontsize=8)
+        interval = (
+            f" [{row['ci_low']:.1f}, {row['ci_high']:.1f}]" if pd.notna(row["ci_low"]) else ""
+        )
+        axis.set_title(f"MAE {row['value']:.1f}{interval} years", fontsize=8)
     axis.set(xlim=(low, high), ylim=(low, high))
     axis.set_aspect("equal")
     axis.set_xlabel("age (years)")

@@ -87,7 +87,7 @@ def plot_reconstruction(examples: Examples, methods: Methods) -> tuple[Figure, p
             axes[0, k].set_title(plane)
             axes[1, k + len(PLANES)].set_title(plane)
         color_bar(
-            figure, drawn, axes[:, len(PLANES) :], "reconstruction - scan", shrink=0.5, aspect=30,
+            figure, drawn, axes[:, len(PLANES) :], "reconstruction − scan", shrink=0.5, aspect=30,
             pad=0.02,
         )  # fmt: skip
     steps = int(examples["steps"])

@@ -14,7 +14,11 @@ Examples = Mapping[str, np.ndarray]
 """Volumes that an evaluation keeps for pictures, and facts about them, by name."""
 
 PLANES = ("sagittal", "coronal", "axial")
-CONVENTION = "Neurological convention: the participant's left is on the left (L, R)."
+CONVENTION = (
+    "Neurological convention: the participant's left is on the left (L, R). Voxels of the study's "
+    "grid are interpolated for display."
+)
+
 DIFFERENCE_LABEL = "difference of intensity"
 
 
@@ -78,7 +82,7 @@ def show_slice(axis: Axes, image: np.ndarray, *, sides: bool = False, **options:
     options
         For ``imshow``; grey and [0, 1] by default.
     """
-    defaults = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "bilinear"}
+    defaults = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "bicubic"}
     options = {**defaults, **options}
     drawn = axis.imshow(image, **options)
     axis.set_xticks([])

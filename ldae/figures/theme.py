@@ -15,18 +15,23 @@ from matplotlib.figure import Figure
 
 from ldae.methods import Method, Methods, Role
 
-DPI = 160
+DPI = 300
+"""Of pictures, and of slices in drawings, as journals ask of combined figures."""
+
 WIDTH_INCHES = 7.2
 """Width of a two-column figure in print (183 mm)."""
 
 PALETTE = {
     "black": "#1a1a1a", "orange": "#E69F00", "sky": "#56B4E9", "green": "#009E73",
     "yellow": "#D9C500", "blue": "#0072B2", "vermilion": "#D55E00", "purple": "#CC79A7",
-    "grey": "#8c8c8c",
+    "grey": "#8c8c8c", "rust": "#B34700",
 }  # fmt: skip
-"""Colours that colour-blind readers can tell apart (Okabe & Ito 2008, yellow darkened), by name."""
+"""Colours that colour-blind readers can tell apart (Okabe & Ito 2008, yellow darkened), by name.
 
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = PALETTE.values()
+Rust is vermilion dark enough for white text (contrast 5.5:1; vermilion has 3.9:1).
+"""
+
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY, RUST = PALETTE.values()
 
 REFERENCE: dict[str, Any] = {"color": "#b0b0b0", "linewidth": 0.9, "linestyle": ":"}
 """Line of equality or of chance."""
@@ -59,6 +64,7 @@ STYLE: dict[Any, Any] = {
     "figure.dpi": DPI,
     "svg.hashsalt": "ldae",
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # TrueType, embedded: text stays text, as journals ask
 }
 
 
@@ -95,19 +101,24 @@ def panel_letters(axes: Iterable[Axes]) -> None:
         axis.set_title(letter, loc="left", fontweight="bold", fontsize=9)
 
 
-def save_figure(figure: Figure, data: pd.DataFrame, png: Path, svg: Path, tsv: Path) -> None:
-    """Write a figure as picture, as drawing, and as the numbers it shows.
+def save_figure(
+    figure: Figure, data: pd.DataFrame, png: Path, svg: Path, pdf: Path, tsv: Path
+) -> None:
+    """Write a figure as picture, as drawings for screens and for print, and as its numbers.
 
     Parameters
     ----------
     figure, data
         As a plot function returns them.
-    png, svg, tsv
-        Written; equal input gives equal bytes (no date is embedded).
+    png, svg, pdf, tsv
+        Written; equal input gives equal bytes (no date is embedded). Text is drawn as outlines in
+        the SVG, and as text with embedded fonts in the PDF.
     """
-    with theme():
+    # As outlines, text needs no font where the report is read.
+    with theme(), mpl.rc_context({"svg.fonttype": "path"}):
         figure.savefig(png, dpi=DPI, metadata={"Software": None})
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+        figure.savefig(svg, dpi=DPI, metadata={"Date": None, "Creator": None})
+        figure.savefig(pdf, dpi=DPI, metadata={"CreationDate": None, "Creator": None})
     data.to_csv(tsv, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
 
 

@@ -15,8 +15,8 @@ from ldae.figures import captions
 from ldae.figures.theme import (
     BLACK,
     BLUE,
+    RUST,
     TASK_LABELS,
-    VERMILION,
     legend_below,
     new_figure,
     shown_models,
@@ -24,13 +24,13 @@ from ldae.figures.theme import (
 )
 from ldae.methods import Method, Methods
 
-FACES = {HOLDS: BLUE, OPEN: "#ececec", FAILS: VERMILION}
+FACES = {HOLDS: BLUE, OPEN: "#ececec", FAILS: RUST}
 INKS = {HOLDS: "white", OPEN: BLACK, FAILS: "white"}
 CONDITIONS = ("against", "task", "attribute", "judge", "operation", "region", "gap_months", "split")
 WIDTH = 7.0
 INDENT = 0.12
 LINE_INCHES = 0.155
-TEXT_INCHES = 3.15
+TEXT_INCHES = 3.3
 COLUMN_GAP = 0.05
 HEADER_INCHES = 0.058  # of a character
 REGIONS = {"mask": "inside the mask", "whole": "whole volume"}

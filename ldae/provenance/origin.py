@@ -74,7 +74,8 @@ def _facts(history: History, jobs: list[Job], job: Job, state: FileState) -> Ite
     windows = _windows([*history.parents(job), job])
     if windows:
         yield f"SSIM windows {', '.join(map(str, windows))}"
-    read = {file for one in jobs for file in one.inputs}
+    # weights that were read, and those of the trainings whose logs were
+    read = {file for one in jobs for file in (*one.inputs, *one.outputs)}
     models = sorted((m["name"], f.sha256) for f in read if (m := WEIGHTS.fullmatch(f.path)))
     if models:
         yield "networks " + ", ".join(f"{model} {short_digest(sha)}" for model, sha in models)

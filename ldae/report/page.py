@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +15,17 @@ import pandas as pd
 
 from ldae.errors import InputError
 from ldae.figures.theme import TASK_LABELS
+from ldae.figures.verdicts import FACES
 from ldae.methods import Methods
 from ldae.provenance.audit import Level, Verdict
+from ldae.report.effort import SHOWN_PROBLEMS, Effort, Problem, RuleEffort
+from ldae.report.links import media_type
+from ldae.report.scans import ScanCard
+from ldae.report.summary import SIMULATED, Summary
+from ldae.report.writeup import MethodsText
 from ldae.statistics.tables import blocks, caption_facts, notes_of, read_table, readable
 
-TEMPLATE = "report.html.j2"
+TEMPLATE, STYLE, SCRIPT = "report.html.j2", "report.css", "report.js"
 
 
 class Section(NamedTuple):
@@ -30,20 +37,30 @@ class Section(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A figure: its picture, the anchor of its section, its caption, and where it comes from."""
+    """A figure: its picture, the anchor of its section, its caption, and where it comes from.
+
+    ``files`` are paths beside the page, by what they are called there
+    (:func:`ldae.report.links.links_of`), and ``code`` is what drew it.
+    """
 
     path: Path
     section: str
     caption: str
     origin: str
+    files: Mapping[str, str]
+    code: str
 
 
 class TableFile(NamedTuple):
-    """A table (:mod:`ldae.statistics.tables`): its file, the anchor of its section, its title."""
+    """A table (:mod:`ldae.statistics.tables`): its file, the anchor of its section, its title.
+
+    ``files`` are paths beside the page, by what they are called there.
+    """
 
     path: Path
     section: str
     title: str
+    files: Mapping[str, str]
 
 
 SECTIONS = (
@@ -123,25 +140,24 @@ SHOWN_FINDINGS = 20
 """So many findings of the audit are shown."""
 
 
-def build_report(
-    figures: Mapping[str, Picture],
-    tables: Mapping[str, TableFile],
-    methods: Methods,
-    left_out: Mapping[str, str],
-    notices: pd.DataFrame,
-    config: Mapping[str, Any],
-    provenance: Mapping[str, str],
-    audit: Verdict,
-    out: Path,
-) -> None:
-    """Write the report; sections without figures and tables are omitted.
+@dataclass(frozen=True)
+class Contents:
+    """What the report says of a study.
 
-    Parameters
+    Attributes
     ----------
+    summary
+        The first screen.
     figures, tables
         What is shown, by name; in a section in this order.
     methods
         The study's methods, for their names.
+    text
+        The methods section for a paper.
+    scans
+        Scans to look at.
+    effort
+        What the study took.
     left_out
         What the plan left out, and why.
     notices
@@ -153,6 +169,29 @@ def build_report(
         are.
     audit
         Audit of everything before the report.
+    """
+
+    summary: Summary
+    figures: Mapping[str, Picture]
+    tables: Mapping[str, TableFile]
+    methods: Methods
+    text: MethodsText
+    scans: Sequence[ScanCard]
+    effort: Effort
+    left_out: Mapping[str, str]
+    notices: pd.DataFrame
+    config: Mapping[str, Any]
+    provenance: Mapping[str, str]
+    audit: Verdict
+
+
+def build_report(contents: Contents, out: Path) -> None:
+    """Write the report; sections without figures and tables are omitted.
+
+    Parameters
+    ----------
+    contents
+        What it says.
     out
         HTML file to write.
 
@@ -165,15 +204,31 @@ def build_report(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    config, shown = contents.config, ("study", "commit", "made")
     page = environment.get_template(TEMPLATE).render(
         title=str(config.get("title") or "Latent diffusion autoencoder study"),
-        headline={k: v for k, v in provenance.items() if k in ("commit", "made", "study")},
-        sections=_sections(figures, tables, methods),
-        left_out=dict(left_out),
-        notices=notices[["kind", "notice"]].to_numpy().tolist(),
-        provenance=dict(provenance),
-        audit=_audit(audit),
+        headline={k: contents.provenance[k] for k in shown if k in contents.provenance},
+        style=STYLE,
+        script=SCRIPT,
+        warning=SIMULATED,
+        colors=FACES,
+        summary=contents.summary,
+        text=contents.text,
+        effort=contents.effort,
+        effort_rows=[_effort_row(rule) for rule in contents.effort.rules],
+        problems=[_problem_row(one) for one in contents.effort.problems[:SHOWN_PROBLEMS]],
+        scans=[
+            {"card": card, "picture": _embedded(card.preview) if card.preview else ""}
+            for card in contents.scans
+        ],
+        sections=_sections(contents.figures, contents.tables, contents.methods),
+        left_out=dict(contents.left_out),
+        notices=contents.notices[["kind", "notice"]].to_numpy().tolist(),
+        provenance=dict(contents.provenance),
+        audit=_audit(contents.audit),
         config=json.dumps(config, indent=2, ensure_ascii=False, default=str),
     )
     Path(out).write_text(page, encoding="utf-8")
@@ -198,13 +253,14 @@ def _sections(
     sections = []
     for section in SECTIONS:
         pictures = [
-            {"name": name, "number": next(figure_numbers), "caption": one.caption}
-            | {"origin": one.origin, "source": _embedded(one.path)}
+            {"name": name, "number": next(figure_numbers), "source": _embedded(one.path)}
+            | {key: getattr(one, key) for key in ("caption", "origin", "files", "code")}
+            | {"brief": one.caption.partition(". ")[0].rstrip(".")}
             for name, one in figures.items()
             if one.section == section.anchor
         ]
         parts = [
-            part | {"number": next(table_numbers)}
+            part | {"number": next(table_numbers), "files": one.files}
             for one in tables.values()
             if one.section == section.anchor
             for part in _tables(one, methods)
@@ -220,8 +276,7 @@ def _embedded(picture: Path) -> str:
         data = Path(picture).read_bytes()
     except OSError as error:
         raise InputError(picture, "cannot be read", "Run the rule that draws it.") from error
-    kind = "svg+xml" if Path(picture).suffix == ".svg" else "png"
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f"data:{media_type(Path(picture))};base64,{base64.b64encode(data).decode()}"
 
 
 def _tables(one: TableFile, methods: Methods) -> list[dict[str, Any]]:
@@ -260,22 +315,39 @@ def _shown(name: str, table: pd.DataFrame, methods: Methods) -> dict[str, Any]:
     }
 
 
+def _effort_row(rule: RuleEffort) -> list[str]:
+    """Cells of a rule in the table of run times."""
+    return [
+        rule.rule,
+        f"{rule.jobs:,}",
+        f"{rule.attempts:,}",
+        f"{rule.failed:,}",
+        f"{rule.seconds:,.0f}",
+        f"{rule.longest:,.0f}",
+        f"{rule.memory_gib:.2f}",
+        f"{rule.gpu_gib:.2f}" if rule.gpu_gib else "–",
+        f"{rule.gpu_hours:.2f}" if rule.gpu_hours else "–",
+    ]
+
+
+def _problem_row(one: Problem) -> list[str]:
+    """Cells of an attempt that failed."""
+    return [one.case, one.when, one.reason, "repeated" if one.repeated else "not repeated"]
+
+
 def _audit(verdict: Verdict) -> dict[str, Any]:
     """What the template needs of an audit."""
     return {
         "summary": verdict.summary,
+        "passed": verdict.passed,
         "columns": ["check", "looked at", *map(str, Level)],
         "rows": [
             [check.name, check.looked_at, *(check.count(level) for level in Level)]
             for check in verdict.checks
         ],
         "findings": [
-            {
-                "level": str(finding.level),
-                "file": finding.file,
-                "text": f"expected {finding.expected}; found {finding.found}",
-            }
-            for finding in verdict.findings[:SHOWN_FINDINGS]
+            [str(one.level), one.file, f"expected {one.expected}; found {one.found}"]
+            for one in verdict.findings[:SHOWN_FINDINGS]
         ],
         "more": max(0, len(verdict.findings) - SHOWN_FINDINGS),
     }

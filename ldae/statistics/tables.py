@@ -235,6 +235,8 @@ def caption_facts(df: pd.DataFrame, label: Callable[[str], str] = str) -> str:
     intervals = f"95 % intervals from a bootstrap over {'seeds and ' if several else ''}subjects"
     if "operation" in df and df["operation"].notna().all():
         intervals = "intervals from the least to the largest run"
+    if df["ci_low"].isna().all():
+        intervals = "no intervals"
     return (
         f"Cohort {names('cohort')}; split {names('split')}; {spread('n_subjects')} subjects; "
         f"{spread('n_scans')} scans; {trained}; {intervals}."

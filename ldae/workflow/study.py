@@ -284,6 +284,16 @@ class Study:
         return {n.name: asdict(n.look) for n in self.networks.values() if n.look is not None}
 
     @property
+    def cohort_tables(self) -> list[str]:
+        """Tables that the report counts the cohort from, in the order of its script."""
+        return [
+            "manifest/notices.tsv",
+            "manifest/scans.tsv",
+            "qc/qc.tsv",
+            "volumes/index.tsv",
+        ]
+
+    @property
     def captions(self) -> dict[str, str]:
         """Reference of the function that writes each figure's caption."""
         return {name: figure.caption for name, figure in self.plan.figures.items()}

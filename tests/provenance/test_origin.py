@@ -40,6 +40,16 @@ def test_masks_of_the_cohort_are_not_counted_as_scans(tmp_path):
     assert text.startswith("From 3 raw scans of 3 participants"), text
 
 
+def test_figures_of_trainings_name_their_networks(tmp_path):
+    study = TinyStudy(tmp_path, public=True)
+    weights = {"prior/seed-7/model.safetensors": "weights", "prior/seed-7/metrics.csv": "step\n"}
+    study.job("train_network", study.scans, weights, {"network": "prior", "seed": "7"})
+    figure = {"figures/losses.tsv": "a\n"}
+    study.job("plot_figure", [study.path("prior/seed-7/metrics.csv")], figure, {"figure": "losses"})
+    text = describe_origin(load_history(study.results), study.results / "figures/losses.tsv")
+    assert "networks prior/seed-7 " in text, "it reads the log alone, not the weights"
+
+
 def test_files_that_differ_from_their_records_are_an_error(public_study, tmp_path):
     results = tmp_path / "results"
     shutil.copytree(public_study.results, results)

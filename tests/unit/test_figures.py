@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from evaluation_toy import draw_head
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from ldae.conclusions.readers import training_logs
 from ldae.conclusions.registry import TABLES
 from ldae.conclusions.sources import Product, call, make, parameters
 from ldae.conclusions.verdicts import FAILS, HOLDS, OPEN
+from ldae.figures import theme
+from ldae.figures.captions import intervals
 from ldae.figures.cohort import plot_cohort, plot_volumes
 from ldae.figures.comparisons import plot_comparisons
 from ldae.figures.edit_maps import plot_edit_maps
@@ -37,7 +39,7 @@ from ldae.figures.slices import brain_centre, cut, difference_limit
 from ldae.figures.theme import PALETTE, save_figure, shown_models
 from ldae.figures.throughput import plot_throughput
 from ldae.figures.training import plot_training
-from ldae.figures.verdicts import plot_verdicts
+from ldae.figures.verdicts import FACES, INKS, plot_verdicts
 from ldae.methods import METHODS, Look, Methods, Role, study_methods, study_networks
 from ldae.references import resolve
 from ldae.report.page import SECTIONS
@@ -287,6 +289,16 @@ DRAWN: list[Callable[[], Drawn]] = [
 ]  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save pictures at a screen's resolution: the one for print takes most of the time."""
+    monkeypatch.setattr(theme, "DPI", 72)
+
+
+KINDS = ("png", "svg", "pdf", "tsv")
+"""Files of a figure, its numbers last."""
+
+
 def caption(name: str, data: pd.DataFrame) -> str:
     """Caption of a registered figure, as the report writes it."""
     (figure,) = (figure for figure in FIGURES if figure.name == name)
@@ -299,17 +311,17 @@ def test_figure_is_saved_with_its_data_and_caption(
     draw: Callable[[], Drawn], tmp_path: Path
 ) -> None:
     figure, data = draw()
-    files = [tmp_path / f"f.{kind}" for kind in ("png", "svg", "tsv")]
+    files = [tmp_path / f"f.{kind}" for kind in KINDS]
     save_figure(figure, data, *files)
     assert all(f.stat().st_size > 50 for f in files)
-    text = caption(draw.__name__, pd.read_csv(files[2], sep="\t"))
+    text = caption(draw.__name__, pd.read_csv(files[-1], sep="\t"))
     assert text.endswith(".") and "nan" not in text and len(text) > 60
 
 
 def read_back(drawn: Drawn, folder: Path) -> pd.DataFrame:
-    files = [folder / f"f.{kind}" for kind in ("png", "svg", "tsv")]
+    files = [folder / f"f.{kind}" for kind in KINDS]
     save_figure(*drawn, *files)
-    return pd.read_csv(files[2], sep="\t")
+    return pd.read_csv(files[-1], sep="\t")
 
 
 def test_captions_tell_which_trainings_are_shown(tmp_path: Path) -> None:
@@ -420,9 +432,32 @@ def test_a_table_is_made_of_the_files_and_settings_that_it_names(tmp_path: Path)
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        save_figure(*dose_response(), *(tmp_path / f"{name}.{k}" for k in ("png", "svg", "tsv")))
-    for kind in ("png", "svg", "tsv"):
+        save_figure(*dose_response(), *(tmp_path / f"{name}.{kind}" for kind in KINDS))
+    for kind in KINDS:
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+def test_text_needs_no_font_where_a_figure_is_shown(tmp_path: Path) -> None:
+    save_figure(*dose_response(), *(tmp_path / f"f.{kind}" for kind in KINDS))
+    drawing, print_file = (tmp_path / f"f.{kind}" for kind in ("svg", "pdf"))
+    assert "<text" not in drawing.read_text(encoding="utf-8")
+    assert b"/FontFile2" in print_file.read_bytes(), "TrueType, embedded"
+
+
+def test_text_on_verdicts_has_contrast() -> None:
+    def luminance(color: str) -> float:
+        parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+        return float(np.dot(parts, [0.2126, 0.7152, 0.0722]))
+
+    for verdict, face in FACES.items():
+        low, high = sorted(luminance(color) for color in (face, INKS[verdict]))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, f"{verdict}: WCAG AA asks for 4.5:1"
+
+
+@pytest.mark.parametrize("column", [{}, {"ci_low": [np.nan], "ci_high": [np.nan]}])
+def test_captions_name_intervals_only_where_there_are_some(column: dict[str, list[float]]) -> None:
+    assert intervals(pd.DataFrame({"value": [1.0], **column})) == ""
+    assert "95 %" in intervals(pd.DataFrame({"value": [1.0], "ci_low": [0.5], "ci_high": [1.5]}))
 
 
 def test_slices_are_upright() -> None:

@@ -1,88 +1,104 @@
-"""The report holds everything in one file and says what is missing."""
+"""The report holds everything in one file, says first what was found, and what is missing."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from report_toy import toy_contents
 
 from ldae.errors import InputError
-from ldae.methods import METHODS, Methods
-from ldae.provenance.audit import Check, Finding, Level, Verdict
-from ldae.report.page import Picture, TableFile, build_report
-from ldae.statistics.tables import tidy, write_table
+from ldae.report.page import Picture, build_report
 
-PIXEL = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63f8ffff3f"
-    "0005fe02fea7352a2d0000000049454e44ae426082"
+
+def text_of(html: str) -> str:
+    """The words that a reader sees of some HTML."""
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("report")
+    build_report(toy_contents(folder), folder / "report.html")
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def first_screen(page: str) -> str:
+    """The words above the first section, which a reader has in half a minute."""
+    above, _, _ = page.partition("<nav")
+    text = text_of(above.partition("<main>")[2])
+    assert len(text.split()) < 250, "half a minute's reading"
+    return text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "This is a simulated cohort: no real participant was scanned.",
+        "These numbers show that the workflow works; they are no findings about the brain.",
+        "4 subjects with 5 T1-weighted scans; 1 subject has 2 visits.",
+        "1 subject (1 scan) for testing",
+        "Age error is 1.81 years [0.79, 2.94] larger than with voxel PCA (80 subjects).",
+        "Of 1 statement about the models under test 0 hold , 0 are open , 1 fail",
+        "from the test split, on which nothing was fitted.",
+        "Audit: FAILED: 1 error",
+        "python -m ldae audit",
+    ],
 )
-
-CHANGED = Finding(Level.ERROR, "tables/probes.tsv", "sha256 1234", "sha256 <5678>")
-VERDICT = Verdict((Check("files", "12 files", (CHANGED,)), Check("code", "3 jobs")), {}, 1.5)
-
-
-def build(folder: Path, **changes: object) -> str:
-    picture = folder / "f.png"
-    picture.write_bytes(PIXEL)
-    rows = [{"method": "ldae", "task": "age", "metric": "mae", "value": 4.5, "note": "years <b>"}]
-    write_table(
-        tidy(rows, "probes", cohort="toy", seeds={"ldae": [1]}, split="test"),
-        folder / "p.tsv",
-        folder / "p.md",
-    )
-    arguments: dict[str, object] = {
-        "figures": {
-            "manipulation_age": Picture(picture, "manipulation", "Edits.", "From 8."),
-            "age": Picture(picture, "probes", "Ages of 3 <subjects>.", "From 7 scans."),
-            "qc": Picture(picture, "cohort", "Quality control.", "From 9."),
-        },
-        "tables": {"probes": TableFile(folder / "p.tsv", "probes", "Linear probes of every code")},
-        "methods": Methods(METHODS),
-        "left_out": {"interpolation": "nobody has three visits"},
-        "notices": pd.DataFrame({"kind": ["age"], "notice": ["sub-01: age <89+> is a limit"]}),
-        "config": {"title": "Toy study", "seed": 1},
-        "provenance": {"commit": "abc123", "made": "today", "python": "3.11"},
-        "audit": VERDICT,
-        "out": folder / "report.html",
-    }
-    build_report(**(arguments | changes))  # type: ignore[arg-type]
-    return (folder / "report.html").read_text()
+def test_first_screen_answers(first_screen: str, answer: str) -> None:
+    assert answer in first_screen
 
 
-def test_one_file_with_everything(tmp_path: Path) -> None:
-    page = build(tmp_path)
+def test_one_file_with_everything(page: str) -> None:
     texts = [
-        "Toy study",
-        "abc123",
-        "Ages of 3 &lt;subjects&gt;",
-        "nobody has three visits",
-        "age &lt;89+&gt; is",
-    ]
-    for text in [*texts, "4.500", "years &lt;b&gt;", "Edits.", "Quality control"]:
+        "Toy study", "abc123", "Ages of 3 &lt;subjects&gt;", "nobody has three visits",
+        "age &lt;89+&gt; is", "4.500", "years &lt;b&gt;", "Edits.", "Quality control",
+        "From 7 scans.", "From 9.", "12 files", "sha256 &lt;5678&gt;", "no &lt;space&gt; left",
+        "Table 1. Linear probes of every code: age (3 rows)", '<th scope="col">MAE</th>',
+        "<td>LDAE</td>", "2 jobs in 3 attempts, of which 1 failed", "sub-1_ses-1",
+    ]  # fmt: skip
+    for text in texts:
         assert text in page, text
-    for text in ["From 7 scans.", "From 9.", "FAILED: 1 error", "12 files", "sha256 &lt;5678&gt;"]:
-        assert text in page, text
-    assert "Table 1. Linear probes of every code: age (1 row)" in page
-    assert "<th>MAE</th>" in page and "<td>LDAE</td>" in page
-    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 4
     assert "Interpolation</h2>" not in page
 
 
-def test_figures_stand_in_the_order_of_the_sections(tmp_path: Path) -> None:
-    page = build(tmp_path)
+def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
+    assert not re.findall(r'src="(?!data:)', page) and "@import" not in page
+    links = set(re.findall(r'href="([^"]*)"', page))
+    outside = {link for link in links if ":" in link}
+    assert all(link.startswith("https://doi.org/") for link in outside)
+    assert {"figures/age.tsv", "records/plot_figure/age/1.json"} <= links
+
+
+def test_links_within_the_page_lead_somewhere(page: str) -> None:
+    anchors = set(re.findall(r'\bid="([^"]*)"', page))
+    assert {link for link in re.findall(r'href="#([^"]*)"', page)} <= anchors
+
+
+def test_headings_follow_each_other(page: str) -> None:
+    levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_figures_stand_in_the_order_of_the_sections(page: str) -> None:
     captions = re.findall(r"<b>Figure (\d)\.</b> ([^\n.]*)", page)
     assert captions == [
         ("1", "Quality control"), ("2", "Ages of 3 &lt;subjects&gt;"), ("3", "Edits"),
     ]  # fmt: skip
 
 
-def test_nothing_disappears_silently(tmp_path: Path) -> None:
-    stranger = Picture(tmp_path / "f.png", "nowhere", "Who?", "Where?")
-    with pytest.raises(InputError, match="no section nowhere"):
-        build(tmp_path, figures={"stranger": stranger})
-    gone = Picture(tmp_path / "gone.png", "probes", "Who?", "Where?")
-    with pytest.raises(InputError, match="cannot be read"):
-        build(tmp_path, figures={"age": gone})
+@pytest.mark.parametrize(
+    ("section", "file", "message"),
+    [("nowhere", "f.png", "no section nowhere"), ("probes", "gone.png", "cannot be read")],
+)
+def test_nothing_disappears_silently(tmp_path: Path, section: str, file: str, message: str) -> None:
+    stranger = Picture(tmp_path / file, section, "Who?", "Where?", {}, "")
+    contents = replace(toy_contents(tmp_path), figures={"stranger": stranger})
+    with pytest.raises(InputError, match=message):
+        build_report(contents, tmp_path / "report.html")

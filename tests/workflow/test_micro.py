@@ -58,6 +58,8 @@ def records(study: Path) -> list[dict]:
 
 def test_report_and_tables_are_there(study):
     page = (results(study) / "report.html").read_text()
+    assert "This is a simulated cohort" in page and "not judged: no model" not in page
+    assert {f.suffix for f in (results(study) / "methods").iterdir()} == {".md", ".bib", ".json"}
     assert "A study in miniature" in page and "http://" not in page.replace("http://www.w3", "")
     for name in [table.name for table in TABLES]:
         table = pd.read_csv(results(study) / f"tables/{name}.tsv", sep="\t")
@@ -69,7 +71,7 @@ def test_every_figure_lies_beside_its_numbers(study):
     pictures = sorted((results(study) / "figures").glob("*.png"))
     assert len(pictures) == len(FIGURES)
     for picture in pictures:
-        assert picture.with_suffix(".svg").is_file() and picture.with_suffix(".tsv").is_file()
+        assert all(picture.with_suffix(f".{kind}").is_file() for kind in ("svg", "pdf", "tsv"))
 
 
 def test_progress_is_shown(study):

@@ -1,0 +1,96 @@
+"""The report in a real browser: tables that sort, filter and export, a phone's width, and print.
+
+Skipped where no Chromium is installed (Debian: ``apt install chromium``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from pathlib import Path
+
+import pytest
+from report_toy import toy_contents
+
+from ldae.report.page import build_report
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=f"none of {', '.join(NAMES)} is installed")
+
+PROBE = """
+<script>
+const errors = [];
+addEventListener("error", (event) => errors.push(event.message));
+addEventListener("load", () => {
+  const table = document.querySelector("table.data");
+  const column = () => [...table.tBodies[0].rows].filter((r) => !r.hidden).map((r) => r.cells[1].innerText);
+  const [up, down] = [0, 0].map(() => { table.tHead.rows[0].cells[1].firstChild.click(); return column(); });
+  const tools = table.closest(".scroll").previousElementSibling;
+  const input = tools.querySelector("input");
+  input.value = "LDAE";
+  input.dispatchEvent(new Event("input"));
+  const page = document.documentElement;
+  const found = { errors, up, down, filtered: column(), status: tools.querySelector("span").innerText,
+    sorted: table.tHead.rows[0].cells[1].getAttribute("aria-sort"),
+    overflow: page.scrollWidth - page.clientWidth, width: page.clientWidth };
+  parent.document.body.setAttribute("data-found", JSON.stringify(found));
+});
+</script>
+"""  # noqa: E501
+
+# A frame is as narrow as a phone; the window of a desktop's browser is not.
+PHONE = """<!DOCTYPE html><html><body>
+<iframe src="probed.html" style="width: 360px; height: 780px; border: 0"></iframe>
+</body></html>
+"""
+
+
+def chromium(*arguments: str) -> str:
+    """Standard output of a headless Chromium."""
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", *arguments]
+    done = subprocess.run(command, capture_output=True, timeout=90, check=True)
+    return done.stdout.decode()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("browser")
+    page = folder / "report.html"
+    build_report(toy_contents(folder), page)
+    text = page.read_text(encoding="utf-8").replace("<head>", f"<head>{PROBE}", 1)
+    (folder / "probed.html").write_text(text, encoding="utf-8")
+    (folder / "phone.html").write_text(PHONE, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> dict[str, object]:
+    """What a script has seen on the page."""
+    page = chromium(
+        "--allow-file-access-from-files", "--dump-dom", f"file://{folder / 'phone.html'}"
+    )
+    (text,) = re.findall(r'<body[^>]* data-found="([^"]*)"', page)
+    return dict(json.loads(unescape(text)))
+
+
+def test_tables_sort_by_number_and_filter(found: dict[str, object]) -> None:
+    assert found["errors"] == []
+    assert found["up"] == ["4.500", "7.000", "12.2"]
+    assert (found["down"], found["sorted"]) == (["12.2", "7.000", "4.500"], "descending")
+    assert (found["filtered"], found["status"]) == (["4.500"], "1 of 3 rows")
+
+
+def test_page_is_no_wider_than_a_phone(found: dict[str, object]) -> None:
+    width = found["width"]
+    assert isinstance(width, int) and 300 < width <= 360 and found["overflow"] == 0
+
+
+def test_print_is_short(folder: Path) -> None:
+    target = folder / "report.pdf"
+    chromium(f"--print-to-pdf={target}", f"file://{folder / 'report.html'}")
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", target.read_bytes())) <= 6

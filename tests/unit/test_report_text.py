@@ -1,0 +1,257 @@
+"""What the report says in words: claims, cohort, methods, works, run times, scans to look at."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_toy import (
+    AUC,
+    CONFIG,
+    GROWTH,
+    MADE,
+    SKILL,
+    STUDY,
+    gain,
+    toy_cohort,
+    toy_summary,
+    toy_text,
+    verdict_rows,
+)
+
+from ldae.methods import METHODS, Methods
+from ldae.provenance.history import FileState, History, Job, Status
+from ldae.report.cohort import Cohort
+from ldae.report.effort import describe_effort
+from ldae.report.links import lightest, links_of
+from ldae.report.literature import as_bibtex, as_csl, read_literature, short_citation
+from ldae.report.scans import MOST_DRAWN, MOST_UNUSUAL, SMALL_STUDY, choose_scans, show_scans
+from ldae.report.summary import summarise
+from ldae.report.writeup import write_methods
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (
+            gain(-1.81, -2.94, -0.79, "fails"),
+            "Age error is 1.81 years [0.79, 2.94] larger than with voxel PCA (80 subjects).",
+        ),
+        (
+            gain(0.86, 0.1, 1.67, "holds"),
+            "Age error is 0.86 years [0.10, 1.67] smaller than with voxel PCA (80 subjects).",
+        ),
+        (
+            gain(0.86, NAN, NAN, "open", n_subjects=1),
+            "Age error is 0.86 years (no interval) smaller than with voxel PCA (1 subject).",
+        ),
+        (
+            gain(-0.005, -0.173, 0.17, "open", **AUC),
+            "AUC for Alzheimer's disease is 0.005 [−0.170, 0.173] lower than with voxel PCA "
+            "(80 subjects).",
+        ),
+        (
+            gain(-1.48, -1.7, -1.33, "fails", **SKILL, task=NAN, against=NAN),
+            "Error 148 % above the best trivial answer's: skill −1.48 [−1.70, −1.33] "
+            "(80 subjects).",
+        ),
+        (
+            gain(-1, -1, -0.9, "fails", **GROWTH, against=NAN),
+            "Edits of disease shrink the ventricles: Spearman −1.00 [−1.00, −0.90] (80 subjects).",
+        ),
+        (
+            gain(0.08, 0.07, 0.09, "holds", **SKILL, task=NAN, against=NAN),
+            "Error 8 % below the best trivial answer's: skill 0.08 [0.07, 0.09] (80 subjects).",
+        ),
+    ],
+)  # fmt: skip
+def test_a_number_is_said_with_its_interval_and_subjects(
+    row: dict[str, object], sentence: str
+) -> None:
+    answers = toy_summary(verdict_rows(row)).answers
+    findings = [f for answer in answers for model in answer.models for f in model.findings]
+    assert (row["verdict"], sentence) in [(f.verdict, f.text) for f in findings]
+
+
+def test_a_claim_that_could_not_be_judged_says_why() -> None:
+    row = {**SKILL, "value": NAN, "verdict": "open", "note": "nobody has three visits"}
+    summary = toy_summary(verdict_rows(row, gain(1, 0.5, 2, "holds")))
+    by_question = {answer.question: answer for answer in summary.answers}
+    (filled,) = (a for q, a in by_question.items() if "visit" in q)
+    assert "not judged, because nobody has three visits." in filled.models[0].findings[0].text
+    (edits,) = (a for q, a in by_question.items() if "edit" in q)
+    assert edits.models[0].findings[0].text == "not judged: no model of this study was judged"
+    nothing = toy_summary(None)
+    assert nothing.answers == () and "no table of verdicts" in nothing.basis
+
+
+def test_the_simplest_comparator_of_the_test_split_is_shown() -> None:
+    rows = verdict_rows(
+        gain(5, 4, 6, "holds", against="untrained"),
+        gain(3, 2, 4, "holds", split="cv"),
+        gain(1, 0.5, 2, "holds"),
+    )
+    answer = toy_summary(rows).answers[0].models[0]
+    assert [f.text for f in answer.findings] == [
+        "Age error is 1.00 years [0.50, 2.00] smaller than with voxel PCA (80 subjects)."
+    ]
+    assert answer.tally == {"holds": 3, "open": 0, "fails": 0}
+    others = toy_summary(rows[rows["against"] == "untrained"]).answers[0].models[0]
+    assert "than with untrained encoder" in others.findings[0].text
+
+
+def test_summary_knows_no_method_by_name() -> None:
+    methods = Methods(m for m in METHODS if m.name not in ("ldae", "voxel_pca"))
+    rows = verdict_rows(gain(1, 0.5, 2, "holds", method="ldae_joint", against="latent_mean"))
+    summary = summarise(rows, methods, CONFIG["verdicts"], toy_cohort(), {})
+    (model,) = summary.answers[0].models
+    assert model.label == "LDAE, joint" and "pooled latents" in model.findings[0].text
+
+
+def test_a_real_cohort_is_called_real() -> None:
+    text = " ".join(toy_cohort(simulated=False).sentences())
+    assert text.startswith("This is a real cohort.") and "simulated" not in text
+    assert "Quality control excluded 1 scan." in text
+    assert "2 subjects" not in text and "1 subject (2 scans) for training" in text
+
+
+@pytest.mark.parametrize(("simulated", "oldest"), [(True, "92"), (False, "over 89")])
+def test_ages_that_identify_a_participant_are_not_named(simulated: bool, oldest: str) -> None:
+    cohort = Cohort("x", simulated, 1, 1, 0, None, (55.0, 92.0), {}, 1, {})
+    assert cohort.demography() == f"aged 55 to {oldest} years"
+
+
+def test_methods_text_can_be_cited(tmp_path: Path) -> None:
+    text = toy_text()
+    keys = set(re.findall(r"@([\w]+)", text.markdown))
+    assert keys == {str(work["id"]) for work in text.works} and len(keys) > 15
+    files = [tmp_path / name for name in ("m.md", "m.bib", "m.json")]
+    text.write(*files)
+    assert keys == {work["id"] for work in json.loads(files[2].read_text())}
+    assert keys == set(re.findall(r"^@\w+\{(\w+),", files[1].read_text(), re.MULTILINE))
+    for fact in (
+        "4 participants with 5",
+        "40 × 48 × 40 voxels of 4 mm",
+        "PyTorch 2.13.0",
+        "seed 0",
+    ):
+        assert fact in text.markdown, fact
+    assert "{" not in text.markdown and "None" not in text.markdown
+    page = " ".join(getattr(block, "html", "") for block in text.blocks)
+    assert 'href="#ref-lozupone2026"' in page and "[@" not in page
+    assert len(text.how_to_cite) == 2 and "LDAE" in text.how_to_cite[0]
+
+
+def test_methods_text_follows_the_settings() -> None:
+    config = CONFIG | {"preprocessing": CONFIG["preprocessing"] | {"brain_extraction": "deepbet"}}
+    config |= {"training_seeds": [0, 1, 2]}
+    real = toy_cohort(simulated=False)
+    text = write_methods(config, real, STUDY, ["prior"], ["probes"], {}, MADE).markdown
+    assert "deepbet [@fisch2024]" in text and "3 seeds (0, 1 and 2)" in text
+    assert "Brain Imaging Data Structure" in text and "simulated" not in text
+    assert "joint variant replaces" not in text and "middle visit" not in text
+
+
+def test_literature_is_complete() -> None:
+    works = read_literature()
+    for key, work in works.items():
+        assert re.fullmatch(r"[a-z]+\d{4}", key) and key.endswith(
+            str(work["issued"]["date-parts"][0][0])
+        )
+        assert work["author"] and work["title"] and short_citation(work)
+    assert len(json.loads(as_csl(works.values()))) == len(works)
+    bibtex = as_bibtex(works.values())
+    assert bibtex.count("{") == bibtex.count("}") and "et al" not in bibtex
+
+
+def job(case: str, n: int, status: Status, *outputs: str, **record: object) -> Job:
+    start = MADE + timedelta(minutes=n)
+    files = tuple(FileState(path, 1, "0" * 64) for path in outputs)
+    rule = case.partition("/")[0]
+    return Job(f"job-{n}", rule, {}, case, status, start, start, record, (), files)
+
+
+def test_effort_counts_attempts_time_and_failures() -> None:
+    gpu = {"device": {"kind": "cuda"}, "peak_memory": {"process_mib": 2048.0, "gpu_mib": 1024.0}}
+    history = History(
+        Path(),
+        (
+            job("train/a", 0, Status.FAILED, error={"type": "E", "message": "disk full\nmore"}),
+            job("train/a", 1, Status.COMPLETED, wall_seconds=7200.0, **gpu),
+            job("plot/x", 2, Status.UNENDED),
+        ),
+    )
+    effort = describe_effort(history)
+    train, plot = effort.rules
+    assert (train.jobs, train.attempts, train.failed, train.gpu_hours) == (1, 2, 1, 2.0)
+    assert (train.memory_gib, train.gpu_gib, plot.attempts) == (2.0, 1.0, 1)
+    assert [(p.case, p.repeated) for p in effort.problems] == [("train/a", True), ("plot/x", False)]
+    assert effort.problems[0].reason == "disk full"
+    assert "2 jobs in 3 attempts, of which 2 failed" in effort.sentence
+    assert "2.0 GPU hours" in effort.sentence
+
+
+def quality(n: int) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "scan": [f"sub-{i}" for i in range(n)],
+            "status": "pass",
+            "reason": "",
+            "brain_volume_ml": rng.normal(1400, 50, n),
+            "scale": rng.normal(1, 0.01, n),
+            "notes": "",
+        }
+    )
+    table.loc[1, ["status", "reason"]] = ["excluded", "scale 2 is above 1.5"]
+    table.loc[3, "scale"] = 1.3
+    return table
+
+
+def test_scans_to_look_at() -> None:
+    every = choose_scans(quality(SMALL_STUDY), 0)
+    assert len(every) == SMALL_STUDY and every["sub-1"] == "excluded: scale 2 is above 1.5"
+    some = choose_scans(quality(500), 0)
+    assert len(some) <= 1 + MOST_UNUSUAL + MOST_DRAWN and "unusual: scale 1.3" in some["sub-3"]
+    assert list(some.values()).count("drawn at random") == MOST_DRAWN
+    assert some == choose_scans(quality(500), 0)
+
+
+def test_cards_show_what_there_is(tmp_path: Path) -> None:
+    preview = "preprocessed/sub-1/figures/sub-1_desc-brain_T1w.jpg"
+    history = History(tmp_path, (job("preprocess/b", 0, Status.COMPLETED, f"<results>/{preview}"),))
+    index = pd.DataFrame({"scan": ["sub-1"], "split": "test", "age": NAN, "diagnosis": "AD"})
+    table = quality(4).assign(notes=["", "NaN in the air", "", ""])
+    seen, unseen = show_scans({"sub-1": "drawn", "sub-2": "excluded"}, table, index, history)
+    assert seen.preview == tmp_path / preview and seen.facts == "test split, AD; NaN in the air"
+    assert seen.files["record"] == "records/preprocess/b/job-0.json"
+    assert unseen.preview is None and unseen.files == {} and unseen.facts == "not used"
+
+
+def test_links_lead_to_what_one_job_wrote(tmp_path: Path) -> None:
+    names = [f"<results>/figures/age.{kind}" for kind in ("png", "svg", "tsv")]
+    history = History(tmp_path, (job("plot/age", 0, Status.COMPLETED, *names),))
+    assert links_of(history, tmp_path / "figures" / "age.png") == {
+        "SVG": "figures/age.svg", "PNG": "figures/age.png", "numbers (TSV)": "figures/age.tsv",
+        "record": "records/plot/age/job-0.json",
+    }  # fmt: skip
+    assert links_of(history, tmp_path / "figures" / "other.png") == {}
+
+
+@pytest.mark.parametrize(("size", "chosen"), [(5, "f.svg"), (50, "f.png")])
+def test_the_smaller_picture_is_shown(tmp_path: Path, size: int, chosen: str) -> None:
+    (tmp_path / "f.png").write_bytes(b"x" * 20)
+    (tmp_path / "f.svg").write_bytes(b"x" * size)
+    assert lightest(tmp_path / "f.png").name == chosen
+
+
+def test_a_cohort_without_labels_has_sentences() -> None:
+    cohort = Cohort("x", False, 1, 1, 0, None, None, {}, 1, {"test": (1, 1)})
+    assert cohort.demography() == "" and "1 subject with 1 T1-weighted scan." in cohort.sentences()
