@@ -378,6 +378,10 @@ METHODS = (
 """Methods in the order of tables and figures."""
 
 
+RECOMMENDED = "ldae_anatomical"
+"""The model that keeps every claim (docs/tried/recommended-model.md)."""
+
+
 class Methods(Mapping[str, Method]):
     """The methods of a study by name, in the order of tables and figures.
 
@@ -437,6 +441,11 @@ class Methods(Mapping[str, Method]):
     def main(self) -> Method:
         """The first model under test: the paper's, which figures of a single model show."""
         return next(iter(self.select(Role.MODEL).values()))
+
+    @property
+    def recommended(self) -> Method:
+        """The model for use on scans: the recommended one, or the first model under test."""
+        return self[RECOMMENDED] if RECOMMENDED in self else self.main
 
     def is_(self, name: str, *roles: Role) -> bool:
         """Whether a method is there and has one of `roles`."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 EXAMPLES = """\
 examples:
-  ldae export results -o model
-  ldae export results --method ldae_joint_targeted -o model
+  ldae export results -o model              the recommended model
+  ldae export results --method ldae -o paper-model
   ldae export results/ixi --licence CC-BY-SA-3.0.txt -o ixi-model
 """
 

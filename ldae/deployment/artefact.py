@@ -124,7 +124,8 @@ def read_artefact(folder: Path, method: str | None, seed: int | None) -> Artefac
     folder
         Results of a finished study, or a folder that ``ldae export`` has written.
     method
-        Method of the study; by default its first one under test. An exported folder has one only.
+        Method of the study; by default the recommended one, else the first one
+        under test. An exported folder has one only.
     seed
         Training seed; by default the first of the study.
 
@@ -169,7 +170,7 @@ def _choose_method(config: dict[str, Any], name: str | None) -> tuple[Method, Me
         if method.network is not None:
             coded.setdefault(method.network, method)
     usable = {m.name: m for m in methods.values() if m.network in coded and m.part_of is None}
-    name = methods.main.name if name is None else name
+    name = methods.recommended.name if name is None else name
     if name not in usable:
         remedy = f"Choose one of {', '.join(usable)}"
         raise InputError(name, "the study has no encoder of this name", remedy)

@@ -34,6 +34,11 @@ SIMULATED = (
     "The model was trained on simulated participants: its values say nothing about real ones."
 )
 
+ASSUMED_GAP_MONTHS = 12.0
+"""Time between two visits where nobody says it: the usual one between scans of such cohorts."""
+
+GAP_ASSUMED = f"The months of the visits are not given; {ASSUMED_GAP_MONTHS:g} are assumed."
+
 AGE_RANGE = (0.0, 120.0)
 """Years that an edit may ask for."""
 
@@ -300,12 +305,16 @@ class Model:
         at
             Position between 0 (visit A) and 1 (visit B).
         months
-            Instead of `at`: months of visit A, of visit B, and of the visit to fill in.
+            Instead of `at`: months of visit A, of visit B, and of the visit to fill in. A model
+            that was trained to fill in visits uses the time between them; with `at` alone it
+            assumes ``ASSUMED_GAP_MONTHS``.
         steps
             As for :meth:`reconstruct`.
         """
         alpha = position_of(at, months)
         first, second = self._opened(a, preprocessed), self._opened(b, preprocessed)
+        if self._diffusion.fills_in:
+            return self._filled_in(first, second, alpha, months)
         y_a, z_a = self._invert(first, steps)
         y_b, z_b = self._invert(second, steps)
         y, z_T = lerp(y_a, y_b, alpha), slerp(z_a, z_b, alpha)  # noqa: N806
@@ -315,6 +324,30 @@ class Model:
             "months": None if months is None else list(months),
         }
         return self._changed(first, before, after, details, ())
+
+    def _filled_in(
+        self,
+        first: Opened,
+        second: Opened,
+        alpha: float,
+        months: tuple[float, float, float] | None,
+    ) -> Decoded:
+        """A scan between two visits, by the part of the model that was trained for it."""
+        from ldae.networks.residual import Visits
+
+        gap = ASSUMED_GAP_MONTHS if months is None else months[1] - months[0]
+        model = self._diffusion
+        ends = [(first, 1 - alpha), (second, alpha)]
+        ends = ends if gap > 0 else ends[::-1]  # the earlier visit comes first
+        visits = [
+            Visits(x, model.to_latent(x)) for x in (scan.x.to(self.device) for scan, _ in ends)
+        ]
+        share, time = (torch.tensor([v], device=self.device) for v in (ends[1][1], abs(gap)))
+        filled = model.fill_in(visits[0], visits[1], share, time)[0, 0].float().cpu().numpy()
+        details = {"operation": "interpolate", "at": alpha, "gap_months": abs(gap)}
+        details |= {"months": None if months is None else list(months)}
+        warnings = (GAP_ASSUMED,) if months is None else ()
+        return self._changed(first, first.x[0, 0].float().numpy(), filled, details, warnings)
 
     def predict(
         self, image: Image | Opened, *, preprocessed: bool | None = None
@@ -538,7 +571,7 @@ def load(
     path
         A folder that ``ldae export`` has written, or the results of a finished study.
     method
-        Method of the study, such as ``ldae`` or ``ldae_joint_targeted``; by default its first one
+        Method of the study, such as ``ldae``; by default the recommended one, else the first one
         under test. An exported folder has only one.
     seed
         Training seed; by default the first of the study.
