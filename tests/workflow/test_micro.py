@@ -131,13 +131,39 @@ def test_a_loaded_model_gives_the_codes_of_the_study(study):
     index = pd.read_csv(results(study) / "volumes/index.tsv", sep="\t", dtype=str)
     row, scan = int(index.index[-1]), index["scan"].iloc[-1]
     (raw,) = (results(study) / "cohort/bids").rglob(f"{scan}_T1w.nii.gz")
-    for method in ("ldae", "ldae_joint", "voxel_dae", "supervised", "ldae_small_code"):
+    for method in (
+        "ldae",
+        "ldae_anatomical",
+        "ldae_joint",
+        "voxel_dae",
+        "supervised",
+        "ldae_small_code",
+    ):
         model = ldae.load(results(study), method)
         codes = np.load(results(study) / f"codes/{method}/seed-0.npy")
         preprocessed = model.preprocess(raw)
         np.testing.assert_allclose(model.encode(preprocessed), codes[row], atol=1e-5)
     volumes = np.load(results(study) / "volumes/volumes.npy", mmap_mode="r")
     np.testing.assert_array_equal(np.float16(preprocessed.get_fdata()), volumes[row])
+
+
+def test_the_recommended_model_fills_in_a_visit(study):
+    model = ldae.load(results(study))
+    index = pd.read_csv(results(study) / "volumes/index.tsv", sep="\t", dtype=str)
+    (visits, *_) = (rows for _, rows in index.groupby("subject") if len(rows) > 2)
+    first, last = (model.open(raw) for raw in raw_scans(study, visits["scan"].iloc[[0, -1]]))
+    there = model.interpolate(first, last, months=(0, 12, 3))
+    back = model.interpolate(last, first, months=(12, 0, 3))
+    np.testing.assert_allclose(there.template.get_fdata(), back.template.get_fdata(), atol=1e-5)
+    assert not there.warnings and there.details["gap_months"] == 12
+    assert np.abs(model.interpolate(first, last, months=(0, 12, 0)).change.get_fdata()).max() < 1e-5
+    assert "12 are assumed" in model.interpolate(first, last, at=0.25).warnings[0]
+
+
+def raw_scans(study, scans):
+    """Files of scans."""
+    folder = results(study) / "cohort/bids"
+    return [next(folder.rglob(f"{scan}_T1w.nii.gz")) for scan in scans]
 
 
 def test_an_audit_on_request_answers_with_its_status(study):
