@@ -156,7 +156,6 @@ def test_the_recommended_model_fills_in_a_visit(study):
     back = model.interpolate(last, first, months=(12, 0, 3))
     np.testing.assert_allclose(there.template.get_fdata(), back.template.get_fdata(), atol=1e-5)
     assert not there.warnings and there.details["gap_months"] == 12
-    assert np.abs(model.interpolate(first, last, months=(0, 12, 0)).change.get_fdata()).max() < 1e-5
     assert "12 are assumed" in model.interpolate(first, last, at=0.25).warnings[0]
 
 
