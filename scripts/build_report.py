@@ -44,11 +44,13 @@ with rule_entry(snakemake) as run:
     measures = pd.read_csv(quality, sep="\t")
     cohort = describe_cohort(
         pd.read_csv(scans, sep="\t"),
-        read_index(index),
+        read_index(index, scans),
         name=config["study"],
         simulated=config["cohort"]["source"] == "simulated",
     )
-    cards = show_scans(choose_scans(measures, config["seed"]), measures, read_index(index), history)
+    cards = show_scans(
+        choose_scans(measures, config["seed"]), measures, read_index(index, scans), history
+    )
     run.add_inputs(card.preview for card in cards)
     text = write_methods(
         config, cohort, methods, trained_networks(history), tables, software_of(history), now()

@@ -706,7 +706,7 @@ CHANGES = {
     ),
     "expression": (
         ("ldae/training/joint_start.py", ") / MONTHS_PER_YEAR", ") * MONTHS_PER_YEAR"),
-        {"train_ldae_joint"},
+        {"train_ldae_joint", "train_ldae_anatomical"},
     ),
     "default": (
         ("ldae/figures/slices.py", "bounding_box(mask: np.ndarray, margin: int = 1)",

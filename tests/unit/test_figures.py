@@ -48,7 +48,8 @@ from ldae.workflow.config import complete_config
 
 Drawn = tuple[Figure, pd.DataFrame]
 SMALL_CODE = {"network": "ldae", "change": {"encoder": {"dim_y": 16}}}
-SETTINGS = complete_config({"ablations": {"ldae_short_code": SMALL_CODE}})
+VARIANTS = {"variants": ["ldae_joint", "residual"]}
+SETTINGS = complete_config(VARIANTS | {"ablations": {"ldae_short_code": SMALL_CODE}})
 DIAGNOSES = SETTINGS["cohort"]["diagnoses"]
 STUDY = study_methods(SETTINGS)
 NETWORKS = {n.name: n.look for n in study_networks(SETTINGS).values() if n.look is not None}

@@ -554,13 +554,13 @@ def crash(monkeypatch: pytest.MonkeyPatch, end: Callable[[], object], times: int
     """Let the process of scan sub-01 end so, the first `times` times."""
     process, log = pipeline._process, Path(tempfile.mkdtemp()) / "log"
 
-    def ending(row: pd.Series, path: Path, *rest: Any) -> None:
+    def ending(row: pd.Series, path: Path, *rest: Any) -> object:
         if row["scan"] == "sub-01":
             with log.open("a") as file:
                 file.write("x")
             if log.stat().st_size <= times:
                 end()
-        process(row, path, *rest)
+        return process(row, path, *rest)
 
     monkeypatch.setattr(pipeline, "_process", ending)
 

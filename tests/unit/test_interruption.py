@@ -28,6 +28,8 @@ PROGRAM = Path(__file__).with_name("train_toy.py")
 # Sums in another order differ by rounding, which Adam amplifies if a gradient is close to zero. A
 # wrong weighting of pieces would move weights by several steps of 1e-3.
 HALF_A_STEP = 5e-4
+# Entries of a tensor whose gradient is so small; a wrong weighting would move nearly all.
+FEW = 0.02
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,8 @@ def close(name: str, one: torch.Tensor, other: torch.Tensor, tolerance: float) -
     close to zero, so that Adam amplifies rounding errors.
     """
     if ".in_proj_" not in name:
-        return torch.allclose(one, other, rtol=0, atol=tolerance)
+        beyond = (one - other).abs() > tolerance
+        return float(beyond.float().mean()) <= (FEW if tolerance else 0)
     limits = {"query": tolerance, "key": 10 * tolerance, "value": tolerance}
     pairs = zip(one.chunk(3), other.chunk(3), limits.values(), strict=True)
     return all(torch.allclose(x, y, rtol=0, atol=limit) for x, y, limit in pairs)
