@@ -124,8 +124,8 @@ def read_artefact(folder: Path, method: str | None, seed: int | None) -> Artefac
     folder
         Results of a finished study, or a folder that ``ldae export`` has written.
     method
-        Method of the study; by default the recommended one, else the first one
-        under test. An exported folder has one only.
+        Method of the study; by default the recommended one, or the first one under test of a study
+        without it. An exported folder has one only.
     seed
         Training seed; by default the first of the study.
 
@@ -142,7 +142,7 @@ def read_artefact(folder: Path, method: str | None, seed: int | None) -> Artefac
 def _read_results(folder: Path, name: str | None, seed: int | None) -> Artefact:
     """A model in the results of a study."""
     config = _read_settings(folder)
-    method, coded = _choose_method(config, name)
+    method, coded = _choose_method(folder, config, name)
     variants = study_variants(config)
     variant = variants[str(method.network)]
     seed = config["training_seeds"][0] if seed is None else seed
@@ -162,7 +162,7 @@ def _read_results(folder: Path, name: str | None, seed: int | None) -> Artefact:
     return Artefact(folder, method, coded, variant, int(seed), files, config)
 
 
-def _choose_method(config: dict[str, Any], name: str | None) -> tuple[Method, Method]:
+def _choose_method(folder: Path, config: dict[str, Any], name: str | None) -> tuple[Method, Method]:
     """The method of this name, and the one with its network whose codes are probed."""
     methods = study_methods(config)
     coded: dict[str, Method] = {}
@@ -170,7 +170,9 @@ def _choose_method(config: dict[str, Any], name: str | None) -> tuple[Method, Me
         if method.network is not None:
             coded.setdefault(method.network, method)
     usable = {m.name: m for m in methods.values() if m.network in coded and m.part_of is None}
-    name = methods.recommended.name if name is None else name
+    if name is None:
+        trained = (folder / str(methods.recommended.network)).is_dir()
+        name = (methods.recommended if trained else methods.main).name
     if name not in usable:
         remedy = f"Choose one of {', '.join(usable)}"
         raise InputError(name, "the study has no encoder of this name", remedy)
@@ -200,7 +202,7 @@ def _read_exported(folder: Path, name: str | None, seed: int | None) -> Artefact
     check_files(folder)
     config = _read_settings(folder)
     _check_grid(path, manifest, config)
-    method, coded = _choose_method(config, manifest["method"])
+    method, coded = _choose_method(folder, config, manifest["method"])
     variant = study_variants(config)[str(method.network)]
     files = {key: folder / address for key, address in manifest["files"].items()}
     return Artefact(folder, method, coded, variant, manifest["seed"], files, config, manifest)
