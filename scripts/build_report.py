@@ -55,7 +55,6 @@ with rule_entry(snakemake) as run:
     text = write_methods(
         config, cohort, methods, trained_networks(history), tables, software_of(history), now()
     )
-    text.write(*map(Path, snakemake.output.methods))
     build_report(
         Contents(
             summary=summarise(
@@ -101,4 +100,6 @@ with rule_entry(snakemake) as run:
         ),
         Path(snakemake.output.page),
     )
+    # after the audit, which would find files without a record
+    text.write(*map(Path, snakemake.output.methods))
     seal_page(results, Path(snakemake.output.page))

@@ -82,7 +82,8 @@ def seal_again(results: Path, places: Places) -> None:
     for path, content in own.items():
         record = json.loads(content)
         if page.is_file():
-            record["output"] = describe_files([page], places)
+            others = [f for f in record["output"] if f["path"] != places.name(page)]
+            record["output"] = [*describe_files([page], places), *others]
         path.write_text(json.dumps(record))
     seal_records(results)
 

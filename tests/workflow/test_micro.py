@@ -277,7 +277,7 @@ def test_edits_are_held_to_the_true_effects(study):
     scores = pd.read_csv(results(study) / "scores/manipulation/seed-0.tsv.gz", sep="\t")
     truth = scores[scores["metric"] == "truth_correlation"]
     assert set(truth["method"]) == {
-        "ldae", "ldae_joint", "ldae_joint_targeted", "group_difference",
+        "ldae", "ldae_anatomical", "ldae_joint", "ldae_joint_targeted", "group_difference",
     }  # fmt: skip
     assert truth["value"].between(-1, 1).all()
     # sex too where both halves of the few people have two of each

@@ -14,8 +14,8 @@ Config = dict[str, Any]
 
 FOLDERS = (
     "benchmarks", "checkpoints", "codes", "cohort", "crate", "examples", "figures", "latents",
-    "logs", "manifest", "preprocessed", "probes", "provenance", "qc", "records", "scores", "split",
-    "tables", "truth", "volumes",
+    "logs", "manifest", "methods", "preprocessed", "probes", "provenance", "qc", "records",
+    "scores", "split", "tables", "truth", "volumes",
 )  # fmt: skip
 """Folders of the results, beside which the folder of an ablation lies."""
 
