@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ldae.evaluation.editing.directions import Direction
     from ldae.evaluation.probes.fitting import Probe
     from ldae.methods import Method
-    from ldae.models.base import DiffusionAutoencoder
+    from ldae.models.base import DiffusionAutoencoder, FillIn
 
 NO_DIAGNOSIS = (
     "This is not a diagnosis. The values are outputs of a research model, which was not validated "
@@ -313,8 +313,8 @@ class Model:
         """
         alpha = position_of(at, months)
         first, second = self._opened(a, preprocessed), self._opened(b, preprocessed)
-        if self._diffusion.fills_in:
-            return self._filled_in(first, second, alpha, months)
+        if (fill_in := self._diffusion.fill_in) is not None:
+            return self._filled_in(fill_in, first, second, alpha, months)
         y_a, z_a = self._invert(first, steps)
         y_b, z_b = self._invert(second, steps)
         y, z_T = lerp(y_a, y_b, alpha), slerp(z_a, z_b, alpha)  # noqa: N806
@@ -327,6 +327,7 @@ class Model:
 
     def _filled_in(
         self,
+        fill_in: FillIn,
         first: Opened,
         second: Opened,
         alpha: float,
@@ -343,7 +344,7 @@ class Model:
             Visits(x, model.to_latent(x)) for x in (scan.x.to(self.device) for scan, _ in ends)
         ]
         share, time = (torch.tensor([v], device=self.device) for v in (ends[1][1], abs(gap)))
-        filled = model.fill_in(visits[0], visits[1], share, time)[0, 0].float().cpu().numpy()
+        filled = fill_in(visits[0], visits[1], share, time)[0, 0].float().cpu().numpy()
         details = {"operation": "interpolate", "at": alpha, "gap_months": abs(gap)}
         details |= {"months": None if months is None else list(months)}
         warnings = (GAP_ASSUMED,) if months is None else ()

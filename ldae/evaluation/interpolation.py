@@ -187,7 +187,7 @@ def _answer(
 
     answers: dict[str, Tensor] = {}
     for name, model in models.items():
-        if model.fills_in:
+        if model.fill_in is not None:
             share_of, gap_of = alpha.to(model.device), gap.to(model.device)
             answers[name] = model.fill_in(*visits(name), share_of, gap_of).cpu()
             continue

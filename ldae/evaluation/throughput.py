@@ -226,7 +226,7 @@ def _operations(
     gap = torch.full((len(x),), GAP_MONTHS, device=x.device)
 
     def interpolate() -> Tensor:
-        if model.fills_in:
+        if model.fill_in is not None:
             visit, other = (Visits(x, model.to_latent(x)) for _ in range(2))
             return model.fill_in(
                 visit, Visits(other.x.roll(1, 0), other.z_0.roll(1, 0)), alpha, gap

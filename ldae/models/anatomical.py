@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from ldae.data.latents import read_scale
 from ldae.diffusion.schedule import NoiseSchedule
+from ldae.models.base import FillIn
 from ldae.models.joint import JointDiffusionAutoencoder
 from ldae.networks.anatomical import AnatomicalNetwork, load_anatomical_network
 from ldae.networks.autoencoder import load_autoencoder
@@ -22,15 +23,12 @@ class AnatomicalDiffusionAutoencoder(JointDiffusionAutoencoder[AnatomicalNetwork
 
     @property
     @override
-    def fills_in(self) -> bool:
-        return self.network.fill_in is not None
+    def fill_in(self) -> FillIn | None:
+        return None if self.network.fill_in is None else self._fill_in
 
-    @override
     @torch.inference_mode()
-    def fill_in(self, a: Visits, b: Visits, alpha: Tensor, gap: Tensor) -> Tensor:
-        if self.network.fill_in is None:
-            raise ValueError("no training participant had three visits to learn from")
-        x: Tensor = self.network.fill_in(a, b, alpha, gap)
+    def _fill_in(self, a: Visits, b: Visits, alpha: Tensor, gap: Tensor) -> Tensor:
+        x: Tensor = self.network.fill_in(a, b, alpha, gap)  # type: ignore[misc]
         return x.clamp(0, 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,6 +11,10 @@ from torch import Tensor
 from ldae.diffusion.sampler import DDIM, Sampler
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.networks.residual import Visits
+
+FillIn = Callable[[Visits, Visits, Tensor, Tensor], Tensor]
+"""x̂ (B, 1, H, W, D), clipped to [0, 1], of earlier and later visits (latents in the diffusion's
+space), the position between them (B,) in [0, 1], and the time between them in months (B,)."""
 
 
 class DiffusionAutoencoder(ABC):
@@ -56,30 +61,6 @@ class DiffusionAutoencoder(ABC):
         """ε̂(z_t, y, t) of the shape of z_t, for int64 timesteps t (B,)."""
 
     @property
-    def fills_in(self) -> bool:
-        """Whether :meth:`fill_in` was trained; if not, codes are interpolated and decoded."""
-        return False
-
-    def fill_in(self, a: Visits, b: Visits, alpha: Tensor, gap: Tensor) -> Tensor:
-        """Scan at a time between two visits, by a part of the model trained for it.
-
-        Parameters
-        ----------
-        a, b
-            Earlier and later visit; their latents are in the diffusion's space.
-        alpha
-            Position between them, (B,), in [0, 1].
-        gap
-            Time between them, months, (B,).
-
-        Returns
-        -------
-        Tensor
-            x̂ (B, 1, H, W, D), clipped to [0, 1].
-
-        Raises
-        ------
-        NotImplementedError
-            If the model has no such part (:attr:`fills_in`).
-        """
-        raise NotImplementedError(f"{type(self).__name__} interpolates its codes")
+    def fill_in(self) -> FillIn | None:
+        """Scans between two visits, by a part trained for it; None: codes are interpolated."""
+        return None

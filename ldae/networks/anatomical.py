@@ -23,12 +23,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ldae.diffusion.schedule import per_sample
+from ldae.networks.guess import GuessedLatent
 from ldae.networks.histograms import LocalHistograms
 from ldae.networks.residual import VisitResidual
 from ldae.networks.standard import CohortStandard
 from ldae.networks.tokens import TokenDenoiser
-from ldae.networks.weights import freeze, read_weights, save_weights
+from ldae.networks.weights import load_network, save_weights
 
 
 class AnatomicalEncoder(nn.Module):
@@ -93,11 +93,8 @@ def _order_scores(size: int, width: int, n_scores: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(size, width), nn.SiLU(), last)
 
 
-class AnatomicalNetwork(nn.Module):
+class AnatomicalNetwork(GuessedLatent):
     """Encoder, linear predictions of latent and histograms, denoiser, and fill-in head.
-
-    With g = W·y + b, the rest r_0 = z_0 - g of a standardised latent is diffused in place of z_0,
-    as in :class:`ldae.networks.joint.JointNetwork`.
 
     Parameters
     ----------
@@ -119,30 +116,20 @@ class AnatomicalNetwork(nn.Module):
         denoiser: Mapping[str, Any],
         fill_in: Mapping[str, Any] | None,
     ) -> None:
-        super().__init__()
+        anatomy = AnatomicalEncoder(**encoder)
+        super().__init__(shape, anatomy.dim_y)
         self.architecture: dict[str, Any] = {
             "encoder": dict(encoder),
             "shape": list(shape),
             "denoiser": dict(denoiser),
             "fill_in": None if fill_in is None else dict(fill_in),
         }
-        self.shape = tuple(shape)
-        self.standard = CohortStandard(shape)
-        self.encoder = AnatomicalEncoder(**encoder)
-        dim_y = self.encoder.dim_y
-        self.guess = nn.Linear(dim_y, self.standard.mean.numel())
-        self.anatomy = nn.Linear(dim_y, self.encoder.linear.in_features)
-        self.denoiser = TokenDenoiser(shape=shape, dim_y=dim_y, **denoiser)
+        self.encoder = anatomy
+        self.anatomy = nn.Linear(anatomy.dim_y, anatomy.linear.in_features)
+        self.denoiser = TokenDenoiser(shape=shape, dim_y=anatomy.dim_y, **denoiser)
         self.fill_in: VisitResidual | None = None
         if fill_in is not None:
             self.fill_in = VisitResidual(encoder["shape"], shape[0], **fill_in)
-
-    def noise(self, z_t: Tensor, t: Tensor, y: Tensor, alpha_bar: Tensor) -> Tensor:
-        """ε̂ for standardised z_t (B, C, h, w, d), int64 t (B,), y (B, dim_y) and ᾱ_t (B,)."""
-        guess = self.guess(y).reshape(-1, *self.shape)
-        rest = z_t - per_sample(alpha_bar.sqrt(), z_t) * guess
-        eps: Tensor = self.denoiser(rest, t, y)
-        return eps
 
 
 def save_anatomical_network(path: Path, network: AnatomicalNetwork) -> None:
@@ -157,8 +144,4 @@ def load_anatomical_encoder(path: Path, device: torch.device) -> AnatomicalEncod
 
 def load_anatomical_network(path: Path, device: torch.device) -> AnatomicalNetwork:
     """Trained network, frozen, in eval mode, on `device`."""
-    state, architecture = read_weights(path)
-    network = AnatomicalNetwork(**architecture)
-    network.load_state_dict(state)
-    freeze(network)
-    return network.to(device)
+    return load_network(path, AnatomicalNetwork, device)

@@ -13,7 +13,7 @@ from ldae.networks.autoencoder import depth_to_space, space_to_depth
 from ldae.networks.encoders import make_encoder
 from ldae.networks.gradient_estimator import GradientEstimator
 from ldae.networks.unet import NoiseUNet
-from ldae.networks.weights import freeze, read_weights, save_weights
+from ldae.networks.weights import load_network, save_weights
 
 
 class SemanticPair(nn.Module):
@@ -114,11 +114,7 @@ def save_prior(path: Path, prior: NoiseUNet) -> None:
 
 def load_prior_network(path: Path, device: torch.device) -> NoiseUNet:
     """Trained prior ε_θ, frozen, in eval mode, on `device`."""
-    state, architecture = read_weights(path)
-    prior = NoiseUNet(**architecture)
-    prior.load_state_dict(state)
-    freeze(prior)
-    return prior.to(device)
+    return load_network(path, NoiseUNet, device)
 
 
 def save_semantic_pair(path: Path, pair: SemanticPair) -> None:
@@ -128,11 +124,7 @@ def save_semantic_pair(path: Path, pair: SemanticPair) -> None:
 
 def load_semantic_pair(path: Path, prior: NoiseUNet, device: torch.device) -> SemanticPair:
     """Trained encoder and estimator, frozen, in eval mode, on `device`."""
-    state, architecture = read_weights(path)
-    pair = SemanticPair(architecture["encoder"], prior)
-    pair.load_state_dict(state)
-    freeze(pair)
-    return pair.to(device)
+    return load_network(path, lambda encoder: SemanticPair(encoder, prior), device)
 
 
 def save_conditional_unet(path: Path, model: ConditionalUNet) -> None:
@@ -142,11 +134,7 @@ def save_conditional_unet(path: Path, model: ConditionalUNet) -> None:
 
 def load_conditional_unet(path: Path, device: torch.device) -> ConditionalUNet:
     """Trained voxel-space diffusion autoencoder, frozen, in eval mode, on `device`."""
-    state, architecture = read_weights(path)
-    model = ConditionalUNet(**architecture)
-    model.load_state_dict(state)
-    freeze(model)
-    return model.to(device)
+    return load_network(path, ConditionalUNet, device)
 
 
 def save_encoder_with_heads(path: Path, model: EncoderWithHeads) -> None:

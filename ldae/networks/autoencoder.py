@@ -11,7 +11,7 @@ from monai.networks.nets import AutoencoderKL
 from torch import Tensor, nn
 
 from ldae.networks.standard import CohortStandard
-from ldae.networks.weights import freeze, read_weights, save_weights
+from ldae.networks.weights import load_network, save_weights
 
 # log σ² before training. MONAI initialises σ = 1: the posterior noise then hides μ, and a short
 # training spends most of its steps on reducing it.
@@ -167,8 +167,4 @@ def save_autoencoder(path: Path, autoencoder: Autoencoder) -> None:
 
 def load_autoencoder(path: Path, device: torch.device) -> Autoencoder:
     """Trained autoencoder, frozen, in eval mode, on `device`."""
-    state, architecture = read_weights(path)
-    autoencoder = Autoencoder(**architecture)
-    autoencoder.load_state_dict(state)
-    freeze(autoencoder)
-    return autoencoder.to(device)
+    return load_network(path, Autoencoder, device)

@@ -11,6 +11,7 @@ bins.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,17 @@ class LocalHistograms(nn.Module):
         self.register_buffer("inside", torch.zeros(1, 1, *shape))
         self.register_buffer("places", torch.zeros(n_places, dtype=torch.int64))
         self.register_buffer("bins", torch.linspace(0, 1, n_bins), persistent=False)
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """Arguments that make a layer like this one, for JSON."""
+        return {
+            "shape": list(self.inside.shape[2:]),
+            "window": self.window,
+            "stride": self.stride,
+            "n_bins": len(self.bins),
+            "n_places": len(self.places),
+        }
 
     def forward(self, x: Tensor) -> Tensor:
         """Histograms (B, n_places, n_bins), each with sum 1, of scans x (B, 1, H, W, D)."""

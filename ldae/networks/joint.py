@@ -26,11 +26,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ldae.diffusion.schedule import per_sample
+from ldae.networks.guess import GuessedLatent
 from ldae.networks.histograms import LocalHistograms
 from ldae.networks.standard import CohortStandard
 from ldae.networks.unet import NoiseUNet
-from ldae.networks.weights import freeze, read_weights, save_weights
+from ldae.networks.weights import load_network, save_weights
 
 
 class TemporalScores(nn.Module):
@@ -108,11 +108,8 @@ class HistogramEncoder(nn.Module):
         return y if self.scores is None else torch.cat([y, self.scores(d)], 1)
 
 
-class JointNetwork(nn.Module):
-    """Code y = E_φ(x_0), a linear prediction g of z_0, and the denoiser of the residual.
-
-    With g = W·y + b, the residual r_0 = z_0 - g is diffused in place of z_0: r_t = z_t - √ᾱ_t·g,
-    and therefore ε̂(z_t, t, y) = ε_θ(z_t - √ᾱ_t·g, t, y).
+class JointNetwork(GuessedLatent):
+    """Code y = E_φ(x_0), a linear prediction of z_0, and the denoiser of the rest.
 
     Parameters
     ----------
@@ -125,25 +122,15 @@ class JointNetwork(nn.Module):
     """
 
     def __init__(self, encoder: dict[str, Any], shape: Sequence[int], unet: dict[str, Any]) -> None:
-        super().__init__()
+        histograms = HistogramEncoder(**encoder)
+        super().__init__(shape, histograms.dim_y)
         self.architecture: dict[str, Any] = {
             "encoder": dict(encoder),
             "shape": list(shape),
             "unet": dict(unet),
         }
-        self.shape = tuple(shape)
-        self.standard = CohortStandard(shape)
-        self.encoder = HistogramEncoder(**encoder)
-        dim_y = self.encoder.dim_y
-        self.guess = nn.Linear(dim_y, self.standard.mean.numel())
-        self.unet = NoiseUNet(in_channels=shape[0], dim_y=dim_y, **unet)
-
-    def noise(self, z_t: Tensor, t: Tensor, y: Tensor, alpha_bar: Tensor) -> Tensor:
-        """ε̂ for standardised z_t (B, C, h, w, d), int64 t (B,), y (B, dim_y) and ᾱ_t (B,)."""
-        guess = self.guess(y).reshape(-1, *self.shape)
-        residual = z_t - per_sample(alpha_bar.sqrt(), z_t) * guess
-        eps: Tensor = self.unet(residual, t, y)
-        return eps
+        self.encoder = histograms
+        self.denoiser = NoiseUNet(in_channels=shape[0], dim_y=histograms.dim_y, **unet)
 
 
 def save_joint_network(path: Path, network: JointNetwork) -> None:
@@ -158,8 +145,4 @@ def load_joint_encoder(path: Path, device: torch.device) -> HistogramEncoder:
 
 def load_joint_network(path: Path, device: torch.device) -> JointNetwork:
     """Trained network, frozen, in eval mode, on `device`."""
-    state, architecture = read_weights(path)
-    network = JointNetwork(**architecture)
-    network.load_state_dict(state)
-    freeze(network)
-    return network.to(device)
+    return load_network(path, JointNetwork, device)

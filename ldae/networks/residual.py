@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from ldae.networks.autoencoder import depth_to_space, space_to_depth
 from ldae.networks.standard import CohortStandard
-from ldae.networks.weights import freeze, read_weights, save_weights
+from ldae.networks.weights import load_network, save_weights
 
 # Unit of the correction, close to the SD of intensities between participants.
 RESIDUAL_SCALE = 0.1
@@ -175,8 +175,4 @@ def save_residual(path: Path, model: VisitResidual) -> None:
 
 def load_residual(path: Path, device: torch.device) -> VisitResidual:
     """Trained network, frozen, in eval mode, on `device`."""
-    state, architecture = read_weights(path)
-    model = VisitResidual(**architecture)
-    model.load_state_dict(state)
-    freeze(model)
-    return model.to(device)
+    return load_network(path, VisitResidual, device)

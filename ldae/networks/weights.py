@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ldae.errors import InputError
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def save_weights(path: Path, state: dict[str, Tensor], architecture: dict[str, Any]) -> None:
@@ -49,6 +53,25 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {name: file.get_tensor(name) for name in file.keys()}, json.loads(
             metadata["architecture"]
         )
+
+
+def load_network(path: Path, build: Callable[..., Network], device: torch.device) -> Network:
+    """Trained network, frozen, in eval mode, on `device`.
+
+    Parameters
+    ----------
+    path
+        File of :func:`save_weights`.
+    build
+        The network of the arguments in its architecture; usually its class.
+    device
+        Where it computes.
+    """
+    state, architecture = read_weights(path)
+    network = build(**architecture)
+    network.load_state_dict(state)
+    freeze(network)
+    return network.to(device)
 
 
 def freeze(module: nn.Module) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from ldae.data.latents import LatentStore
-from ldae.data.triples import Triple, find_triples
+from ldae.data.triples import find_triples
 from ldae.data.volumes import VolumeStore
 from ldae.diffusion.process import diffuse, noise_loss
 from ldae.diffusion.schedule import NoiseSchedule
@@ -26,7 +26,7 @@ from ldae.training.histograms import histogram_layer, histograms_of
 from ldae.training.job import Sections, TrainingData, TrainingJob
 from ldae.training.joint import JointTraining
 from ldae.training.joint_start import start_anatomy, start_components, start_guess, visit_pairs
-from ldae.training.residual import masked_mse
+from ldae.training.residual import batch_of_triples, masked_mse
 from ldae.training.standard import measure_latent_standard, measure_standard
 
 
@@ -99,7 +99,8 @@ class AnatomicalTraining(JointTraining):
             batch |= self._ordered(split, len(rows), part, generator)
         if self.filled and self.triples[split]:
             chosen = torch.randint(len(self.triples[split]), (len(rows),), generator=generator)
-            batch |= self._filled([self.triples[split][int(i)] for i in chosen[part]])
+            triples = [self.triples[split][int(i)] for i in chosen[part]]
+            batch |= batch_of_triples(self.store, self.latents, triples)
         return batch
 
     def _ordered(self, split: str, n: int, part: slice, generator: torch.Generator) -> Batch:
@@ -110,20 +111,6 @@ class AnatomicalTraining(JointTraining):
             "earlier": self.histograms[chosen["earlier"].tolist()],
             "later": self.histograms[chosen["later"].tolist()],
             "years": torch.tensor(chosen["years"].tolist(), dtype=torch.float32),
-        }
-
-    def _filled(self, chosen: Sequence[Triple]) -> Batch:
-        """Scans and latents of triples of visits."""
-        a, m, b = (np.array([t.rows[k] for t in chosen]) for k in range(3))
-        return {
-            "x_a": self.store.batch(a),
-            "x_b": self.store.batch(b),
-            "z_a": self.latents.mean(a),
-            "z_b": self.latents.mean(b),
-            "alpha": torch.tensor([t.alpha for t in chosen], dtype=torch.float32),
-            "gap": torch.tensor([t.gap for t in chosen], dtype=torch.float32),
-            "real": self.store.batch(m),
-            "mask": self.store.mask_batch(m).float(),
         }
 
     @override
@@ -180,11 +167,7 @@ def started_network(
     """
     store, latents, settings = data.store, data.latents, sections["ldae_anatomical"]
     encoder = {
-        "shape": list(store.shape),
-        "window": layer.window,
-        "stride": layer.stride,
-        "n_bins": settings["n_bins"],
-        "n_places": len(layer.places),
+        **layer.architecture,
         "n_components": settings["n_components"],
         "n_scores": settings["n_scores"] if len(visit_pairs(store.index)) else 0,
         "width": settings["encoder_width"],

@@ -121,11 +121,7 @@ def train_ldae_joint(data: TrainingData, sections: Sections, job: TrainingJob) -
     settings = resolve_steps(sections["ldae_joint"], len(latents.rows("train")))
     layer = histogram_layer(store, settings, spacing_mm)
     encoder = {
-        "shape": list(store.shape),
-        "window": layer.window,
-        "stride": layer.stride,
-        "n_bins": settings["n_bins"],
-        "n_places": len(layer.places),
+        **layer.architecture,
         "n_components": settings["n_components"],
         "temporal": settings["temporal_scores"] and len(visit_pairs(latents.index)) > 0,
         "width": settings["encoder_width"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,18 +63,7 @@ class ResidualTraining(AveragedTraining):
 
     @override
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
-        chosen = [self.triples[i] for i in rows[part]]
-        a, m, b = (np.array([t.rows[k] for t in chosen]) for k in range(3))
-        return {
-            "x_a": self.store.batch(a),
-            "x_b": self.store.batch(b),
-            "z_a": self.latents.mean(a),
-            "z_b": self.latents.mean(b),
-            "alpha": torch.tensor([t.alpha for t in chosen], dtype=torch.float32),
-            "gap": torch.tensor([t.gap for t in chosen], dtype=torch.float32),
-            "real": self.store.batch(m),
-            "mask": self.store.mask_batch(m).float(),
-        }
+        return batch_of_triples(self.store, self.latents, [self.triples[i] for i in rows[part]])
 
     @override
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -82,6 +72,21 @@ class ResidualTraining(AveragedTraining):
         mse = masked_mse(network(a, b, batch["alpha"], batch["gap"]), real, mask).mean()
         trivial = masked_mse(average_visits(a.x, b.x, batch["alpha"]), real, mask).mean()
         return {"loss": mse, "average_mse": trivial}
+
+
+def batch_of_triples(store: VolumeStore, latents: LatentStore, chosen: Sequence[Triple]) -> Batch:
+    """Scans and latents of triples of visits: both ends, and the real scan between them."""
+    a, m, b = (np.array([t.rows[k] for t in chosen]) for k in range(3))
+    return {
+        "x_a": store.batch(a),
+        "x_b": store.batch(b),
+        "z_a": latents.mean(a),
+        "z_b": latents.mean(b),
+        "alpha": torch.tensor([t.alpha for t in chosen], dtype=torch.float32),
+        "gap": torch.tensor([t.gap for t in chosen], dtype=torch.float32),
+        "real": store.batch(m),
+        "mask": store.mask_batch(m).float(),
+    }
 
 
 def masked_mse(x_hat: Tensor, x: Tensor, mask: Tensor) -> Tensor:

@@ -185,14 +185,13 @@ def test_visits_are_filled_in_by_the_head_or_by_the_codes(toy: Path) -> None:
     x = read_store(toy).batch([0, 2])
     a, b = (Visits(x[i : i + 1], model.to_latent(x[i : i + 1])) for i in range(2))
     alpha, gap = torch.tensor([0.5]), torch.tensor([12.0])
-    assert model.fills_in
-    filled = model.fill_in(a, b, alpha, gap)
+    fill_in = model.fill_in
+    assert fill_in is not None
+    filled = fill_in(a, b, alpha, gap)
     assert filled.shape == (1, 1, 8, 8, 8) and 0 <= filled.min() and filled.max() <= 1
-    torch.testing.assert_close(model.fill_in(b, a, 1 - alpha, gap), filled)
+    torch.testing.assert_close(fill_in(b, a, 1 - alpha, gap), filled)
     network.fill_in = None
-    assert not model.fills_in
-    with pytest.raises(ValueError, match="three visits"):
-        model.fill_in(a, b, alpha, gap)
+    assert model.fill_in is None
 
 
 @pytest.mark.parametrize(

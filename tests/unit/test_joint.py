@@ -185,7 +185,7 @@ def test_denoiser_sees_the_residual_of_the_linear_prediction(
     network = started(ageing, n_components=24)
     rows = latents.rows("train")[:4]
     with torch.no_grad():
-        for parameter in network.unet.parameters():
+        for parameter in network.denoiser.parameters():
             parameter.zero_()
         y, t = code(network, histograms[rows]), torch.full((4,), 10)
         alpha_bar = torch.full((4,), 0.5)
@@ -205,7 +205,7 @@ def test_code_comes_from_another_visit_of_the_same_participant(tmp_path: Path) -
     }  # fmt: skip
     network = made()
     histograms = torch.arange(14.0)[:, None, None].expand(14, N_PLACES, N_BINS)
-    schedule = network.unet.schedule
+    schedule = network.denoiser.schedule
     training = JointTraining(network, latents, histograms, settings, 0, schedule)
     rows = store.rows("train")
     other = training.other_visits(rows, torch.Generator().manual_seed(0))
