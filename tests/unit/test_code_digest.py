@@ -45,6 +45,7 @@ PLAIN = "def f(x):\n    return x + 1\n"
 LOGGED = "import logging\nlog = logging.getLogger(__name__)\ndef f(x):\n    {}\n    return x + 1\n"
 RAISED = "from ldae.errors import InputError\ndef f(x):\n    if x:\n        {}\n    return x\n"
 ERRORS = {"ldae/errors.py": "class InputError(Exception):\n    ...\n"}
+EXPORT = "from ldae.methods.kinds import Look\n"
 LOOK = "from dataclasses import dataclass\n@dataclass\nclass Look:\n    label: str\n"
 
 SAME: dict[str, tuple[Files, Files]] = {
@@ -158,9 +159,10 @@ SAME: dict[str, tuple[Files, Files]] = {
          "ldae/b.py": "from ldae import a\ndef g(x):\n    return a.f(x - 1)\n"},
     ),
     "look": (
-        {"ldae/methods.py": LOOK,
+        {"ldae/methods/kinds.py": LOOK, "ldae/methods/__init__.py": EXPORT,
          "ldae/a.py": "from ldae.methods import Look\nf = {1: Look('red')}.get\n"},
-        {"ldae/methods.py": LOOK + "    color: str = 'grey'\n",
+        {"ldae/methods/__init__.py": EXPORT,
+         "ldae/methods/kinds.py": LOOK + "    color: str = 'grey'\n",
          "ldae/a.py": "from ldae import methods\nf = {1: methods.Look('blue', 'x')}.get\n"},
     ),
     "place of a data file": (
@@ -732,7 +734,8 @@ CHANGES = {
         ("ldae/training/batches.py", "np.uint64)[0] >> 1)", "np.uint64)[0] >> 2)"), TRAININGS,
     ),
     "colour of a method": (
-        ("ldae/methods.py", 'Role.MODEL, Look("LDAE", "', 'Role.MODEL, Look("The LDAE", "'), set(),
+        ("ldae/methods/registry.py", 'MODEL, Look("LDAE", "', 'MODEL, Look("The LDAE", "'),
+        set(),
     ),
     "template": (("ldae/report/report.html.j2", "<body>", "<body >"), {"build_report"}),
     "style": (("ldae/report/report.css", "color-scheme: light dark", "color-scheme: light"),

@@ -16,7 +16,7 @@ MAX_LINES = 50
 CLEAN = (
     "ldae/commands", "ldae/conclusions", "ldae/data", "ldae/deployment", "ldae/diffusion",
     "ldae/evaluation",
-    "ldae/figures", "ldae/leakage.py", "ldae/methods.py", "ldae/networks",
+    "ldae/figures", "ldae/leakage.py", "ldae/methods", "ldae/networks",
     "ldae/preprocessing", "ldae/provenance", "ldae/report", "ldae/simulation", "ldae/slurm.py",
     "ldae/statistics", "ldae/training",
     "ldae/workflow", "scripts", "ldae/references.py",

@@ -22,7 +22,7 @@ STANDS_FOR = {"ldae.workflow.entry": "ldae.workflow.determinism"}
 
 # Calls that make something without a number; their arguments do not count either.
 NUMBERLESS_CALLS = {
-    ("ldae.methods", "Look"): "label, colour and marker reach figures through their parameters",
+    ("ldae.methods.kinds", "Look"): "labels, colours and markers reach figures as parameters",
 }
 
 # Methods of loggers, and functions that only say something.
