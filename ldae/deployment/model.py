@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ldae.evaluation.editing.directions import Direction
     from ldae.evaluation.probes.fitting import Probe
     from ldae.methods import Method
-    from ldae.models.base import DiffusionAutoencoder, FillIn
+    from ldae.models.base import DiffusionAutoencoder, VisitFiller
 
 NO_DIAGNOSIS = (
     "This is not a diagnosis. The values are outputs of a research model, which was not validated "
@@ -327,7 +327,7 @@ class Model:
 
     def _filled_in(
         self,
-        fill_in: FillIn,
+        fill_in: VisitFiller,
         first: Opened,
         second: Opened,
         alpha: float,

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from ldae.data.latents import read_scale
 from ldae.diffusion.schedule import NoiseSchedule
-from ldae.models.base import FillIn
+from ldae.models.base import VisitFiller
 from ldae.models.joint import JointDiffusionAutoencoder
 from ldae.networks.anatomical import AnatomicalNetwork, load_anatomical_network
 from ldae.networks.autoencoder import load_autoencoder
@@ -23,7 +23,7 @@ class AnatomicalDiffusionAutoencoder(JointDiffusionAutoencoder[AnatomicalNetwork
 
     @property
     @override
-    def fill_in(self) -> FillIn | None:
+    def fill_in(self) -> VisitFiller | None:
         return None if self.network.fill_in is None else self._fill_in
 
     @torch.inference_mode()

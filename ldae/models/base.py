@@ -12,7 +12,7 @@ from ldae.diffusion.sampler import DDIM, Sampler
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.networks.residual import Visits
 
-FillIn = Callable[[Visits, Visits, Tensor, Tensor], Tensor]
+VisitFiller = Callable[[Visits, Visits, Tensor, Tensor], Tensor]
 """x̂ (B, 1, H, W, D), clipped to [0, 1], of earlier and later visits (latents in the diffusion's
 space), the position between them (B,) in [0, 1], and the time between them in months (B,)."""
 
@@ -61,6 +61,6 @@ class DiffusionAutoencoder(ABC):
         """ε̂(z_t, y, t) of the shape of z_t, for int64 timesteps t (B,)."""
 
     @property
-    def fill_in(self) -> FillIn | None:
+    def fill_in(self) -> VisitFiller | None:
         """Scans between two visits, by a part trained for it; None: codes are interpolated."""
         return None
