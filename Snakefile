@@ -21,6 +21,7 @@ include: "rules/report.smk"
 
 
 with launch.one_line_errors(config):
+    containers.use_images(workflow)
     launch.check_profile(workflow, config["gpu"])
 
 

@@ -16,8 +16,6 @@ rule train_autoencoder:
     retries: TRAINING_RETRIES
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: TRAINING_THREADS
     resources:
         **TRAINING,
@@ -48,8 +46,6 @@ rule encode_latents:
     priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: BATCH_THREADS
     resources:
         **IN_PIECES,
@@ -76,8 +72,6 @@ rule measure_latent_scale:
     priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     resources:
         mem_mb=memory(4000, scans=0.1),
         runtime=minutes(10),

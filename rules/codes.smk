@@ -12,8 +12,6 @@ rule fit_voxel_pca:
         "<results>/benchmarks/fit_voxel_pca.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(8000, scans=0.5),
         runtime=minutes(30, per_scan=0.02),
@@ -38,8 +36,6 @@ rule fit_histogram_pca:
         "<results>/benchmarks/fit_histogram_pca.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     resources:
         mem_mb=memory(8000, scans=0.1),
         runtime=minutes(30, per_scan=0.02),
@@ -66,8 +62,6 @@ rule pool_latents:
         "<results>/benchmarks/pool_latents.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(4000, scans=0.1),
         runtime=minutes(10),
@@ -92,8 +86,6 @@ rule measure_region_volumes:
         "<results>/benchmarks/measure_region_volumes.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(8000),
         runtime=minutes(15, per_scan=0.05),
@@ -125,8 +117,6 @@ rule compare_volumes:
         "<results>/benchmarks/compare_volumes.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(4000),
         runtime=minutes(10),
@@ -153,8 +143,6 @@ rule read_true_volumes:
         "<results>/benchmarks/read_true_volumes.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(2000),
         runtime=minutes(10),

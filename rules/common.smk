@@ -2,9 +2,8 @@
 from pathlib import Path
 
 from ldae.training.checkpoints import remove_checkpoints
-from ldae.workflow import launch
+from ldae.workflow import containers, launch
 from ldae.workflow.config import complete_config
-from ldae.workflow.containers import image_path as image
 from ldae.workflow.study import Study, not_compared, one_of
 from snakemake.logging import logger
 

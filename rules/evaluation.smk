@@ -15,8 +15,6 @@ rule fit_probe:
         "<results>/benchmarks/fit_probe/{method}/{run}.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(4000),
         runtime=minutes(30, per_scan=0.01),
@@ -45,8 +43,6 @@ rule evaluate_reconstruction:
         "<results>/benchmarks/evaluate_reconstruction/seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: TRAINING_THREADS
     resources:
         **IN_PIECES,
@@ -76,8 +72,6 @@ rule vary_stochastic:
         "<results>/benchmarks/vary_stochastic/seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: TRAINING_THREADS
     resources:
         **IN_PIECES,
@@ -105,8 +99,6 @@ rule choose_edited:
         "<results>/benchmarks/choose_edited.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(2000),
         runtime=minutes(10),
@@ -133,8 +125,6 @@ rule render_true_effects:
         "<results>/benchmarks/render_true_effects.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     resources:
         mem_mb=memory(8000),
         runtime=minutes(60, per_scan=0.05),
@@ -168,8 +158,6 @@ rule manipulate_attribute:
         "<results>/benchmarks/manipulate_attribute/seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: TRAINING_THREADS
     resources:
         **IN_PIECES,
@@ -204,8 +192,6 @@ rule interpolate_gaps:
         "<results>/benchmarks/interpolate_gaps/seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: TRAINING_THREADS
     resources:
         **IN_PIECES,
@@ -236,8 +222,6 @@ rule measure_throughput:
         "<results>/benchmarks/measure_throughput.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: ALL_CORES
     resources:
         **ON_GPU,
@@ -268,8 +252,6 @@ rule tabulate:
         "<results>/benchmarks/tabulate/{table}.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(8000),
         runtime=minutes(60, per_scan=0.01),

@@ -13,8 +13,6 @@ rule preprocess_scan:
         "<results>/benchmarks/preprocess_scan/batch-{batch}.tsv"
     conda:
         "../envs/preprocess.yaml"
-    container:
-        image("preprocess")
     threads: BATCH_THREADS
     resources:
         mem_mb=memory(12000),
@@ -50,8 +48,6 @@ rule quality_control:
         "<results>/benchmarks/quality_control.tsv"
     conda:
         "../envs/preprocess.yaml"
-    container:
-        image("preprocess")
     resources:
         mem_mb=memory(4000, scans=0.1),
         runtime=minutes(15, per_scan=0.01),
@@ -85,8 +81,6 @@ rule pack_volumes:
         "<results>/benchmarks/pack_volumes.tsv"
     conda:
         "../envs/preprocess.yaml"
-    container:
-        image("preprocess")
     resources:
         mem_mb=memory(4000, scans=0.1),
         runtime=minutes(15, per_scan=0.02),

@@ -10,8 +10,6 @@ rule write_config:
         "<results>/benchmarks/write_config.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(1000),
         runtime=minutes(5),
@@ -40,8 +38,6 @@ rule build_report:
         "<results>/benchmarks/build_report.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(4000),
         runtime=minutes(30, per_scan=0.01),
@@ -71,8 +67,6 @@ rule make_crate:
         "<results>/benchmarks/make_crate.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(4000),
         runtime=minutes(60),
@@ -91,8 +85,6 @@ rule audit:
         verdict="<results>/provenance/audit.json",
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     threads: TRAINING_THREADS
     resources:
         mem_mb=memory(4000),

@@ -104,7 +104,7 @@ def test_every_job_ran_in_its_image_on_the_cluster(local: Study, on_cluster: Stu
     text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     for record in found:
         jsonschema.validate(record, schema)
-        rule = re.search(rf'rule {record["rule"]}:.*?image\("(\w+)"\)', text, re.S)
+        rule = re.search(rf"rule {record['rule']}:.*?envs/(\w+)\.yaml", text, re.S)
         assert rule and record["container"] == images[rule[1]], record["rule"]
         assert record["status"] == "CompletedActionStatus"
         assert (record["commit"], record["dirty"]) == (on_cluster.commit, False)
