@@ -1,4 +1,4 @@
-# The study from raw heads to the report; what each part does is told in rules/.
+# The study from raw heads to the report; what each part does is in rules/.
 from ldae.paths import leave_python_path
 from snakemake.utils import min_version
 

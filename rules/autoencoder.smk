@@ -54,7 +54,7 @@ rule encode_latents:
     params:
         code=code_digest("encode_latents"),
     message:
-        "Encoding every scan into its latent mean and deviation"
+        "Encoding every scan into its latent mean and SD"
     script:
         "../scripts/encode_latents.py"
 
@@ -78,7 +78,7 @@ rule measure_latent_scale:
     params:
         code=code_digest("measure_latent_scale"),
     message:
-        "Measuring the deviation of the latents of the training split"
+        "Measuring the SD of the latents of the training split"
     script:
         "../scripts/measure_latent_scale.py"
 

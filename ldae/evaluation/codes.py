@@ -123,7 +123,7 @@ def fit_voxel_pca(store: VolumeStore, n_components: int, seed: int) -> np.ndarra
 
 
 def pool_latents(mu: np.ndarray, cells: int = POOL_CELLS) -> np.ndarray:
-    """Pooled autoencoder latents: mean and deviation of each channel in each octant.
+    """Pooled autoencoder latents: mean and SD of each channel in each octant.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def pool_latents(mu: np.ndarray, cells: int = POOL_CELLS) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        (N, 2·C·cells³) float32; the means of all cells first, then the deviations.
+        (N, 2·C·cells³) float32; the means of all cells first, then the SDs.
     """
     if mu.ndim != 5:
         raise ValueError(f"need latents (N, C, h, w, d), got shape {mu.shape}")

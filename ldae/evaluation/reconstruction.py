@@ -177,7 +177,7 @@ def vary_stochastic(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """What remains open when the semantic code is fixed: one y, many z_T.
 
-    Metrics: ``ssim_pairwise`` (between samples of one y), ``std`` (voxel-wise deviation
+    Metrics: ``ssim_pairwise`` (between samples of one y), ``std`` (voxel-wise SD
     over samples, averaged), ``code_distance`` (‖E(x̂) - y‖ over the root mean square distance
     between codes of different participants; 0 when the samples keep the code, 1 when they differ
     as much).
@@ -276,7 +276,7 @@ def _sample_code(
 def _spread_of_samples(
     samples: Tensor, deviation: Tensor, mask: Tensor, window: int
 ) -> Iterator[dict[str, object]]:
-    """Likeness of samples (n, 1, H, W, D) in pairs, and their deviation; whole and in the mask."""
+    """Likeness of samples (n, 1, H, W, D) in pairs, and their SD; whole and in the mask."""
     first, second = np.triu_indices(len(samples), 1)
     for region, where in (("whole", None), ("mask", mask.expand_as(samples))):
         inside = None if where is None else where[first]

@@ -53,7 +53,7 @@ def encode_latents(
 
 
 def measure_latent_scale(mu: np.ndarray, index: pd.DataFrame) -> float:
-    """Factor s that brings the training latents to unit deviation.
+    """Factor s that brings the training latents to unit SD.
 
     s = 1 / std(μ) over all elements of the training split (Rombach et al. 2022, appendix G).
 
@@ -72,7 +72,7 @@ def measure_latent_scale(mu: np.ndarray, index: pd.DataFrame) -> float:
     Raises
     ------
     InputError
-        If the deviation is zero or not finite: the autoencoder collapsed.
+        If the SD is zero or not finite: the autoencoder collapsed.
     """
     train = (index["split"] == "train").to_numpy()
     note_fitted("latent scale", index.loc[train, "subject"])
@@ -80,7 +80,7 @@ def measure_latent_scale(mu: np.ndarray, index: pd.DataFrame) -> float:
     if not np.isfinite(deviation) or deviation < 1e-8:
         raise InputError(
             "latents/mu.npy",
-            f"the training latents have deviation {deviation}",
+            f"the training latents have SD {deviation}",
             "The autoencoder collapsed: lower autoencoder.kl_weight or learning_rate.",
         )
     return 1 / deviation

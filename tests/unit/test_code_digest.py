@@ -512,7 +512,9 @@ def test_a_package_of_ones_own_counts(
 
 
 @pytest.mark.parametrize("reference", ["ldae.a:g", "ldae.z:f", "nowhere_at_all:f", "no.py:f"])
-def test_a_reference_that_leads_nowhere_is_told(reference: str, digest: Callable[..., str]) -> None:
+def test_a_reference_that_leads_nowhere_is_reported(
+    reference: str, digest: Callable[..., str]
+) -> None:
     with pytest.raises(CodeError, match=r"there is no such (function|file)"):
         digest(using(PLAIN), reference)
 

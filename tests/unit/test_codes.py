@@ -53,7 +53,7 @@ def test_voxel_components_come_from_training_rows(store: VolumeStore) -> None:
     np.testing.assert_array_equal(fit_voxel_pca(changed, 5, seed=0)[train], codes[train])
 
 
-def test_pooled_latents_are_means_and_deviations_of_octants() -> None:
+def test_pooled_latents_are_means_and_sds_of_octants() -> None:
     mu = np.random.default_rng(0).normal(size=(3, 2, 5, 4, 6)).astype(np.float32)
     codes = pool_latents(mu)
     assert codes.shape == (3, 2 * 2 * 8)

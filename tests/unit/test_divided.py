@@ -79,7 +79,7 @@ def test_visits(longitudinal: int, interpolation: str, residual: str) -> None:
         assert given.startswith(wanted) if wanted else not given
 
 
-def test_a_split_without_visits_to_test_on_is_told() -> None:
+def test_a_split_without_visits_to_test_on_is_reported() -> None:
     scans = visited(20, 3)
     split = split_subjects(scans, FRACTIONS, 0)
     able = scans["subject"][scans["months"] > 0].unique()

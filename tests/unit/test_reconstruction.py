@@ -79,7 +79,7 @@ def test_numbers_do_not_depend_on_the_batch(store: VolumeStore) -> None:
     pd.testing.assert_frame_equal(*ordered, rtol=1e-4)
 
 
-def test_scans_are_spread_over_people_and_reproducible(store: VolumeStore) -> None:
+def test_scans_are_spread_over_participants_and_reproducible(store: VolumeStore) -> None:
     rows = choose_rows(store.index, "test", 6, seed=1)
     assert store.index.loc[rows, "subject"].nunique() == 6
     np.testing.assert_array_equal(rows, choose_rows(store.index, "test", 6, seed=1))
@@ -116,6 +116,6 @@ def test_stochastic_variation_shrinks_with_what_the_code_knows(store: VolumeStor
         spread.append(rows["value"].mean())
         assert rows["scan"].nunique() == 3
     assert spread[0] < 0.5 * spread[1]
-    # z_0 | y has deviation s, and a unit of latent is 0.3 of intensity.
+    # z_0 | y has SD s, and a unit of latent is 0.3 of intensity.
     assert spread[0] == pytest.approx(0.2 * 0.3, rel=0.15)
     assert examples["samples"].shape == (4, *SHAPE)

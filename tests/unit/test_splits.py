@@ -42,12 +42,12 @@ def test_split_is_complete_and_balanced(n: int) -> None:
     if n >= 40:
         assert not split.equals(split_subjects(scans, FRACTIONS, 1))
     if n == 320:
-        people = scans.drop_duplicates("subject").merge(split, on="subject")
-        share = people.groupby("split")["diagnosis"].apply(lambda d: (d == "AD").mean())
+        participants = scans.drop_duplicates("subject").merge(split, on="subject")
+        share = participants.groupby("split")["diagnosis"].apply(lambda d: (d == "AD").mean())
         assert share.max() - share.min() < 0.05
-        women = people.groupby("split")["sex"].apply(lambda s: (s == "F").mean())
+        women = participants.groupby("split")["sex"].apply(lambda s: (s == "F").mean())
         assert women.max() - women.min() < 0.08
-        age = people.groupby("split")["age"].mean()
+        age = participants.groupby("split")["age"].mean()
         assert age.max() - age.min() < 4
 
 

@@ -394,7 +394,7 @@ def test_a_saved_untrained_encoder_is_the_one_in_memory(
 
 
 @pytest.mark.parametrize("settings", [ENCODER, VOLUME], ids=["slices", "volume"])
-def test_untrained_encoder_depends_on_the_seed_and_the_training_people(
+def test_untrained_encoder_depends_on_the_seed_and_the_training_participants(
     store: VolumeStore, settings: dict[str, Any]
 ) -> None:
     x = store.batch(store.rows("val"))

@@ -75,7 +75,7 @@ class Judge:
     probe
         Fitted on the second half of the training participants.
     deviation
-        Deviation of its score over the first half, whom it has not seen.
+        SD of its score over the first half, whom it has not seen.
     skill
         Its area under the ROC curve (of age: its correlation) on the first half.
     """
