@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import run_snakemake
 
 from ldae.conclusions.registry import TABLES
 from ldae.data.intake.settings import SETTINGS as INTAKE
@@ -234,13 +235,7 @@ def test_no_place_of_a_machine_in_the_locks():
 
 @pytest.mark.workflow
 def test_snakemake_lint(plan_folder):
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint"],
-        cwd=plan_folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_snakemake(plan_folder, "--lint")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
