@@ -63,7 +63,7 @@ hpc-test: $(READY)  ## install Apptainer and SLURM on this machine (as root) and
 	@$(BIN)/python -m pytest -m hpc $(PYTEST) tests/hpc
 
 test: $(READY) $(CHECK)/ready $(DEV)/ready  ## run all tests except hpc-test
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 docs: $(DOCS)/ready  ## build the documentation into site/index.html
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +28,13 @@ PARTS = ["ldae", "rules", "scripts", "schemas", "envs", "profiles", "resources",
 # Container images are large, and build products belong to the original folder.
 BUILT = ("__pycache__", "*.sif", "*.log", "digests.tsv")
 
-Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+# Two processes of tests take one file after the other, these first, so that both end together. The
+# first one makes the micro study, which the last ones need: they would only wait for it.
+FIRST_FILES = ("test_micro.py", "test_interruption.py", "test_plan.py", "test_batches.py",
+               "test_code_digest.py", "test_file_cases.py", "test_preprocessing_pipeline.py",
+               "test_commands.py", "test_manipulation.py", "test_effects.py", "test_training.py",
+               "test_audit.py", "test_replay.py")  # fmt: skip
+
 # Training of networks that the micro study does not name.
 BRIEF = {"batch_size": 4, "n_steps": 4, "n_validations": 2}
 
@@ -41,6 +46,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.option.markexpr != "hpc":
         os.environ["SLURM_CONF"] = os.devnull
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files first that take longest."""
+    place = {name: number for number, name in enumerate(FIRST_FILES)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 def micro_settings() -> str:

@@ -668,9 +668,10 @@ class OtherWords(ast.NodeTransformer):
         return node
 
 
-def test_other_words_everywhere_re_run_nothing(tmp_path: Path) -> None:
-    repository = Repository(tmp_path / "repository")
-    before = repository.digests()
+def test_other_words_everywhere_re_run_nothing(
+    original: tuple[Repository, dict[str, str]], tmp_path: Path
+) -> None:
+    repository, before = Repository(tmp_path / "repository"), original[1]
     n_changed = 0
     for path in repository.folder.rglob("*.py"):
         text = path.read_text()
@@ -690,9 +691,10 @@ def test_other_words_everywhere_re_run_nothing(tmp_path: Path) -> None:
         ("ldae.statistics.tables", "ldae.tables"),
     ],
 )
-def test_a_moved_module_re_runs_nothing(old: str, new: str, tmp_path: Path) -> None:
-    repository = Repository(tmp_path / "repository")
-    before = repository.digests()
+def test_a_moved_module_re_runs_nothing(
+    original: tuple[Repository, dict[str, str]], old: str, new: str, tmp_path: Path
+) -> None:
+    repository, before = Repository(tmp_path / "repository"), original[1]
     repository.move(old, new)
     assert repository.digests() == before
 
