@@ -41,13 +41,11 @@ from ldae.preprocessing.quality_page import write_quality_page
 from ldae.preprocessing.registration import register_brain, register_deformable
 from ldae.preprocessing.scan import read_scan
 from ldae.preprocessing.template import brain_box_mm, load_template
+from ldae.workflow.settings.study import StudySettings
 
-SETTINGS: dict[str, Any] = {
-    "bias_correction": True,
+SETTINGS: dict[str, Any] = StudySettings().preprocessing.model_dump() | {
     "brain_extraction": "template",
     "mask_pattern": "derivatives/masks/{subject}/{session}/anat/{scan}_desc-brain_mask.nii.gz",
-    "registration": "affine",
-    "intensity_percentiles": [0.5, 99.5],
 }
 GRID = {"spacing_mm": 4.0, "shape": [40, 48, 40]}
 LIMITS: dict[str, Any] = {
