@@ -17,11 +17,14 @@ CODE := ldae scripts tests envs containers benchmarks
 # STUDY may list several files, which are merged in this order; a later file overrides an earlier one.
 STUDY ?=
 CONFIG ?=
+# Options of the benchmarks: make bench BENCH="--only reconstruction" BASELINE=docs/results/bench/bench.json
+BENCH ?=
+BASELINE ?=
 # Results folder of the study, read from its settings.
 RESULTS = $(shell sed -n 's/^  results: *\([^ \#]*\).*/\1/p' config.yaml $(STUDY) | tail -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help figures crate containers test hpc-test docs hooks lint format types settings lock clean
+.PHONY: help figures crate containers test hpc-test bench docs hooks lint format types settings lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -83,6 +86,9 @@ format: $(READY)  ## format code and workflow
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 	@$(BIN)/snakefmt Snakefile rules tests/hpc
+
+bench: $(READY)  ## measure speed on an idle machine; BASELINE=… lists what got slower
+	@$(BIN)/python -m benchmarks.bench $(if $(BASELINE),--baseline $(BASELINE)) $(BENCH)
 
 types: $(READY)  ## check types
 	@$(BIN)/mypy ldae

@@ -708,7 +708,7 @@ MULTISTEP = {"evaluate_reconstruction", "interpolate_gaps", "manipulate_attribut
              "measure_throughput"}  # fmt: skip
 CHANGES = {
     "constant": (
-        ("ldae/diffusion/multistep.py", "CONCENTRATION = 1.5", "CONCENTRATION = 1.4"), MULTISTEP,
+        ("ldae/diffusion/multistep.py", "CONCENTRATION = 1.75", "CONCENTRATION = 1.5"), MULTISTEP,
     ),
     "expression": (
         ("ldae/training/joint_start.py", ") / MONTHS_PER_YEAR", ") * MONTHS_PER_YEAR"),
