@@ -27,7 +27,7 @@ TRAINING_RETRIES = 20 if SUBMITTED and workflow.is_main_process else None
 
 with launch.one_line_errors(config):
     config.update(complete_config(config, launch.config_files(workflow)))
-    study = Study(config, REPOSITORY / "scripts")
+    study = Study(config, REPOSITORY / "scripts", launch.kept_cohort(workflow))
     launch.prepare(workflow, study, REPOSITORY, logger)
 
 plan = study.plan

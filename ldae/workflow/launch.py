@@ -16,6 +16,7 @@ from snakemake.settings.types import DeploymentMethod
 from snakemake.shell import shell
 
 from ldae import paths, slurm
+from ldae.data.kept import KeptCohort, read_kept
 from ldae.data.pseudonyms import keep_key
 from ldae.errors import CohortError, InputError
 from ldae.provenance.seal import seal_records
@@ -35,6 +36,12 @@ Workflow = Any
 
 NODE_CORES = 16
 """Jobs that are submitted run on nodes of at least so many cores."""
+
+KEPT_COHORT = "LDAE_KEPT_COHORT"
+"""Environment variable that names the file of the cohort that the main process has read."""
+
+KEPT_FOLDER = Path(".snakemake") / "ldae"
+"""Folder of that file, in the working folder."""
 
 FAULTS = "cohort_faults.tsv"
 """File in the results folder with the faults of a cohort that cannot be used."""
@@ -70,6 +77,15 @@ def core_count(workflow: Workflow) -> int:
     return NODE_CORES if is_submitted(workflow) else workflow.cores or NODE_CORES
 
 
+def kept_cohort(workflow: Workflow) -> KeptCohort | None:
+    """The cohort as the main process has read it, in the process of a job.
+
+    None in the main process, for a simulated cohort, and where the file does not reach the job:
+    the cohort is read then.
+    """
+    return None if workflow.is_main_process else read_kept(os.environ.get(KEPT_COHORT))
+
+
 def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.Logger) -> None:
     """Make the process that reads the Snakefile ready: the main one, or that of one job.
 
@@ -90,6 +106,7 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
     if workflow.is_main_process:
         _check_machine(workflow, study, logger)
         _keep_pseudonyms(workflow, study, logger)
+        _keep_cohort(workflow, study)
         _prepare_cluster(workflow, logger)
     else:
         _prepare_job(workflow, repository)
@@ -233,6 +250,15 @@ def _keep_pseudonyms(workflow: Workflow, study: Study, logger: logging.Logger) -
     written = keep_key(Path(study.bids_dir(None)))
     if written is not None:
         logger.info(f"The key of the participants' pseudonyms is kept in {written}")
+
+
+def _keep_cohort(workflow: Workflow, study: Study) -> None:
+    """Keep a real cohort for the jobs, so that they do not read it again; a plan has none."""
+    os.environ.pop(KEPT_COHORT, None)  # of a run in which this one was started
+    if study.simulated or workflow.output_settings.dryrun:
+        return
+    os.environ[KEPT_COHORT] = str(study.keep_cohort(KEPT_FOLDER).absolute())
+    workflow.register_envvars(KEPT_COHORT)  # for schedulers whose jobs have no other variables
 
 
 def _prepare_cluster(workflow: Workflow, logger: logging.Logger) -> None:

@@ -6,12 +6,15 @@ Methods that take ``wildcards`` are input functions or parameters of rules.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
+from ldae.data.kept import KeptCohort
+from ldae.data.manifest import summarise_scans
 from ldae.methods import Methods, Need, Variant, study_networks, study_variants
 from ldae.provenance import code
 from ldae.workflow.plan import (
@@ -39,6 +42,9 @@ class Study:
         Complete settings.
     scripts
         Folder of the rules' scripts.
+    kept
+        The real cohort as the main process read it, for the process of a job; by default the
+        cohort is read here.
 
     Attributes
     ----------
@@ -54,11 +60,14 @@ class Study:
         What is made of each table and figure.
     """
 
-    def __init__(self, config: Mapping[str, Any], scripts: Path) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], scripts: Path, kept: KeptCohort | None = None
+    ) -> None:
         self.config = dict(config)
         self.scripts = scripts
-        self.cohort = summarize_cohort(self.config)
-        self.notices = read_notices(self.config)
+        self._kept = kept
+        self.cohort = summarise_scans(kept.scans) if kept else summarize_cohort(self.config)
+        self.notices = [] if kept else read_notices(self.config)
         self.plan = plan_study(self.config, self.cohort)
         known = study_variants(config)
         self.variants: dict[str, Variant] = {name: known[name] for name in self.plan.networks}
@@ -77,7 +86,24 @@ class Study:
 
         The digest of a batch's files notices what it changes.
         """
-        return {"public": self.public, "intake": self.intake}
+        kept = self._kept and self._kept.path and os.path.relpath(self._kept.path)
+        return {"public": self.public, "intake": self.intake, "kept": kept}
+
+    def keep_cohort(self, folder: Path) -> Path:
+        """Keep a real cohort as it was read for the processes of the jobs, in a file in `folder`.
+
+        From here on this process answers from what was kept, too.
+        """
+        kept = KeptCohort(
+            scans=self.cohort.scans,
+            fingerprint=self.cohort_fingerprint,
+            batches={batch: batch_fingerprint(self.config, batch) for batch in self.plan.batches},
+            masks=self.reference_masks(None),
+            split=self.planned_split,
+        )
+        path = kept.write(folder, self.results(""))
+        self._kept = replace(kept, path=path)
+        return path
 
     # files
 
@@ -141,10 +167,12 @@ class Study:
     @property
     def cohort_fingerprint(self) -> str:
         """Digest of a real cohort's tables and of its images' names, sizes and times."""
-        return cohort_fingerprint(self.config)
+        return self._kept.fingerprint if self._kept else cohort_fingerprint(self.config)
 
     def batch_files(self, wildcards: Any) -> str:
         """Digest of the files that a batch of a real cohort is preprocessed from."""
+        if self._kept:
+            return self._kept.batches[wildcards.batch]
         return batch_fingerprint(self.config, wildcards.batch)
 
     @property
@@ -153,6 +181,8 @@ class Study:
 
         A corrected label leaves it as it is, and with it all that is trained without labels.
         """
+        if self._kept:
+            return self._kept.split
         return "" if self.simulated else split_digest(self.config, self.cohort)
 
     def labels(self, wildcards: Any) -> str | list[str]:
@@ -168,6 +198,8 @@ class Study:
 
     def reference_masks(self, wildcards: Any) -> str:
         """Digest of the masks that brain masks are compared with."""
+        if self._kept:
+            return self._kept.masks
         return mask_fingerprint(self.config, self.config["quality"]["reference_masks"])
 
     # trainings
