@@ -43,7 +43,7 @@ from ldae.workflow.products import choose_products
 BYTES_PER_VOXEL = 12
 # Models, checkpoints (weights, optimizer and average), tables and figures of one training seed.
 FIXED_BYTES = 2 * 1024**3
-# Entries of a folder by which its size is estimated, at least; all where there are fewer than twice.
+# Entries of a folder by which its size is estimated, at least; up to twice as many are all taken.
 LEAST_MEASURED = 16
 NO_TASK = "there is neither a diagnosis nor an age to predict"
 
