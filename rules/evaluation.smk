@@ -51,7 +51,7 @@ rule evaluate_reconstruction:
     resources:
         **IN_PIECES,
         mem_mb=memory(32000),
-        runtime=minutes(240, per_scan=0.1),
+        runtime=study.evaluation_minutes("reconstruction", 60),
     params:
         **study.model_params("reconstruction"),
         settings=lookup(within=config, dpath="evaluation/reconstruction"),
@@ -82,7 +82,7 @@ rule vary_stochastic:
     resources:
         **IN_PIECES,
         mem_mb=memory(32000),
-        runtime=minutes(120),
+        runtime=study.evaluation_minutes("stochastic", 60),
     params:
         **study.model_params("stochastic"),
         settings=lookup(within=config, dpath="evaluation/stochastic"),
@@ -174,7 +174,7 @@ rule manipulate_attribute:
     resources:
         **IN_PIECES,
         mem_mb=memory(32000, scans=0.3),
-        runtime=minutes(240, per_scan=0.1),
+        runtime=study.evaluation_minutes("manipulation", 60, per_scan=0.005),
     params:
         **study.probe_params,
         **study.model_params("manipulation"),
@@ -210,7 +210,7 @@ rule interpolate_gaps:
     resources:
         **IN_PIECES,
         mem_mb=memory(32000),
-        runtime=minutes(240, per_scan=0.1),
+        runtime=study.evaluation_minutes("interpolation", 60),
     params:
         **study.model_params("interpolation"),
         grid=lookup(within=config, dpath="grid"),

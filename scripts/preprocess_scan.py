@@ -22,7 +22,8 @@ with rule_entry(snakemake) as run:
     if settings["brain_extraction"] == "precomputed":
         run.add_inputs(mask_paths(settings["mask_pattern"], scans, bids_dir))
     run.add_outputs(preprocessed / subject for subject in scans["subject"].unique())
-    clear_batch(preprocessed, batch)
+    if not run.pieces.begun:
+        clear_batch(preprocessed, batch)
     table = preprocess_batch(
         scans=scans,
         bids_dir=bids_dir,
@@ -30,5 +31,6 @@ with rule_entry(snakemake) as run:
         settings=settings,
         grid=snakemake.params.grid,
         n_workers=run.threads,
+        pieces=run.pieces,
     )
     table.to_csv(snakemake.output.batch, sep="\t", index=False, lineterminator="\n")

@@ -21,6 +21,7 @@ from ldae.data.pseudonyms import keep_key
 from ldae.errors import CohortError, InputError
 from ldae.provenance.seal import seal_records
 from ldae.workflow import containers, gpu
+from ldae.workflow.attempts import Attempts
 from ldae.workflow.plan import check_disk_space, check_references, check_weights, disk_bytes
 from ldae.workflow.progress import (
     PlanHandler,
@@ -107,7 +108,7 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
         _check_machine(workflow, study, logger)
         _keep_pseudonyms(workflow, study, logger)
         _keep_cohort(workflow, study)
-        _prepare_cluster(workflow, logger)
+        _prepare_cluster(workflow, study, logger)
     else:
         _prepare_job(workflow, repository)
     if _uses_containers(workflow):
@@ -261,7 +262,7 @@ def _keep_cohort(workflow: Workflow, study: Study) -> None:
     workflow.register_envvars(KEPT_COHORT)  # for schedulers whose jobs have no other variables
 
 
-def _prepare_cluster(workflow: Workflow, logger: logging.Logger) -> None:
+def _prepare_cluster(workflow: Workflow, study: Study, logger: logging.Logger) -> None:
     """Check what a run on a cluster or in containers needs; a plan is shown without them too."""
     planned_only = workflow.output_settings.dryrun
     if workflow.deployment_settings.deployment_method and not planned_only:
@@ -273,11 +274,19 @@ def _prepare_cluster(workflow: Workflow, logger: logging.Logger) -> None:
             logger.info("There is no Apptainer on this machine: a plan only, without containers.")
             workflow.deployment_settings.deployment_method = frozenset()
     if is_submitted(workflow):
+        study.longest = min(study.longest, slurm.longest_minutes(_partitions(workflow, study)))
         # profiles/default gives this machine's cores to every run; other machines have more
         workflow.global_resources["_cores"] = Resource("_cores", sys.maxsize)
         if not planned_only:
             with contextlib.suppress(slurm.NoAnswerError):  # there may be another scheduler
                 slurm.check_left_jobs(Path.cwd())
+
+
+def _partitions(workflow: Workflow, study: Study) -> list[str]:
+    """Partitions that jobs are submitted to, as far as profile and settings name them."""
+    defaults = workflow.resource_settings.default_resources or {}
+    default = getattr(defaults.get("slurm_partition"), "raw", None)  # an unevaluated expression
+    return [str(name) for name in (default, study.config["gpu"]["partition"]) if name]
 
 
 def _prepare_job(workflow: Workflow, repository: Path) -> None:
@@ -308,6 +317,7 @@ def _report_plan(
             repository / "resources" / "expected_seconds.tsv", Path(study.results("benchmarks"))
         )
         replace_messages(logger, ProgressHandler(expected, side_by_side(workflow)))
+        logger.addHandler(Attempts(workflow))
     elif is_submitted(workflow):
         logger.addHandler(PlanHandler())
 

@@ -60,6 +60,8 @@ class StudyPlan:
         Scans of one of them, at most.
     scan_bytes
         Size of one preprocessed scan as float32.
+    n_tested, n_triples
+        Scans of the test split, and triples of visits in it.
     seeds
         Training seeds: each network is trained once for every one.
     methods
@@ -82,6 +84,8 @@ class StudyPlan:
     batches: tuple[str, ...]
     scans_per_batch: int
     scan_bytes: int
+    n_tested: int
+    n_triples: int
     seeds: tuple[int, ...]
     methods: Methods
     networks: tuple[str, ...]
@@ -280,6 +284,8 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         batches=tuple(batches),
         scans_per_batch=max(sum(cohort.visits[s] for s in group) for group in batches.values()),
         scan_bytes=4 * math.prod(config["grid"]["shape"]),
+        n_tested=divided.n_scans("test"),
+        n_triples=divided.n_triples("test"),
         seeds=tuple(config["training_seeds"]),
         methods=methods,
         networks=tuple(v.name for v in variants if v.network.needs not in lacking),

@@ -17,6 +17,7 @@ from ldae.data.kept import KeptCohort
 from ldae.data.manifest import summarise_scans
 from ldae.methods import Methods, Need, Variant, study_networks, study_variants
 from ldae.provenance import code
+from ldae.workflow.passes import count_passes, minutes_of
 from ldae.workflow.plan import (
     batch_fingerprint,
     cohort_fingerprint,
@@ -28,6 +29,10 @@ from ldae.workflow.plan import (
     summarize_cohort,
 )
 from ldae.workflow.products import Products
+
+TRAINING_MINUTES = 1440
+"""What most clusters allow for a job. A training writes a checkpoint and exits before its limit,
+and Snakemake's main process submits it again."""
 
 Demand = Callable[[Any, int], int]
 """A resource of a job, from its wildcards and the number of the attempt."""
@@ -58,6 +63,8 @@ class Study:
         The networks that these are variants of.
     products
         What is made of each table and figure.
+    longest
+        Minutes that no job may exceed.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class Study:
         self.variants: dict[str, Variant] = {name: known[name] for name in self.plan.networks}
         self.networks = study_networks(config)
         self.products = Products(self.plan, self.networks, self.config)
+        self.longest: float = self.config["site"]["max_minutes"] or math.inf
 
     # how the cohort is read
 
@@ -372,7 +380,12 @@ class Study:
             Copies of all scans (float32) held at a time.
         """
         needed = base + scans * self.cohort.n_scans * self.plan.scan_bytes / 1e6
-        return lambda wildcards, attempt: round(needed * (1 + 0.5 * min(attempt - 1, 2)))
+        limit = self.config["site"]["max_memory_mb"] or math.inf
+
+        def demand(wildcards: Any, attempt: int) -> int:
+            return round(min(needed * (1 + 0.5 * min(attempt - 1, 2)), limit))
+
+        return demand
 
     def training_memory(self, wildcards: Any, attempt: int) -> int:
         """Memory that a training asks for, MB."""
@@ -382,6 +395,8 @@ class Study:
 
     def minutes(self, base: float, per_scan: float = 0.0, n_scans: int | None = None) -> Demand:
         """Time that a rule asks for, minutes; as much again with every further attempt.
+
+        Never more than the site allows.
 
         Parameters
         ----------
@@ -393,7 +408,23 @@ class Study:
             By default all scans of the cohort.
         """
         needed = base + per_scan * (self.cohort.n_scans if n_scans is None else n_scans)
-        return lambda wildcards, attempt: math.ceil(needed * attempt)
+        return lambda wildcards, attempt: math.ceil(min(needed * attempt, self.longest))
+
+    def evaluation_minutes(self, evaluation: str, base: float, per_scan: float = 0.0) -> Demand:
+        """Time that an evaluation asks for, minutes, by what it computes; as :meth:`minutes`."""
+        passes = count_passes(
+            evaluation,
+            self.config["evaluation"][evaluation],
+            self.methods(evaluation),
+            n_scans=self.plan.n_tested,
+            n_triples=self.plan.n_triples,
+            n_tasks=len(self.plan.tasks),
+        )
+        return self.minutes(base + minutes_of(passes, self.config["grid"]["shape"]), per_scan)
+
+    def training_minutes(self, wildcards: Any, attempt: int) -> int:
+        """Time that a piece of a training asks for, minutes."""
+        return math.ceil(min(TRAINING_MINUTES, self.longest))
 
 
 def existing(name: object) -> str | list[str]:
