@@ -15,7 +15,7 @@ rule fit_voxel_pca:
     container:
         image("analysis")
     resources:
-        mem_mb=memory(8000, scans=0.5),
+        mem_mb=memory(8000, scans=0.5, most_held=1.5),
         runtime=minutes(30, per_scan=0.02),
     params:
         n_components=lookup(within=config, dpath="probes/pca_components"),
@@ -41,7 +41,7 @@ rule fit_histogram_pca:
     container:
         image("torch")
     resources:
-        mem_mb=memory(8000, scans=0.1),
+        mem_mb=memory(8000, scans=0.005),
         runtime=minutes(30, per_scan=0.02),
     params:
         settings=lookup(within=config, dpath="ldae_anatomical"),
@@ -69,7 +69,7 @@ rule pool_latents:
     container:
         image("analysis")
     resources:
-        mem_mb=memory(4000, scans=0.1),
+        mem_mb=memory(4000, latents=2),
         runtime=minutes(10),
     params:
         code=code_digest("pool_latents"),

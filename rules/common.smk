@@ -36,6 +36,7 @@ memory, minutes = study.memory, study.minutes
 ON_GPU = launch.gpu_resources(workflow, config["gpu"])
 IN_PIECES = {**ON_GPU, "micro_batch": config["evaluation"]["micro_batch"]}
 TRAINING = {**ON_GPU, "runtime": study.training_minutes, "checkpoint_minutes": 10}
+TRAINING["local_copy"] = int(config["site"]["local_copy"])
 
 
 wildcard_constraints:

@@ -173,7 +173,7 @@ rule manipulate_attribute:
     threads: TRAINING_THREADS
     resources:
         **IN_PIECES,
-        mem_mb=memory(32000, scans=0.3),
+        mem_mb=memory(32000, scans=0.3, most_held=2.5),
         runtime=study.evaluation_minutes("manipulation", 60, per_scan=0.005),
     params:
         **study.probe_params,

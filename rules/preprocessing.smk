@@ -53,7 +53,7 @@ rule quality_control:
     container:
         image("preprocess")
     resources:
-        mem_mb=memory(4000, scans=0.1),
+        mem_mb=memory(4000, scans=0.002),
         runtime=minutes(15, per_scan=0.01),
     params:
         bids_dir=study.bids_dir,
@@ -88,7 +88,7 @@ rule pack_volumes:
     container:
         image("preprocess")
     resources:
-        mem_mb=memory(4000, scans=0.1),
+        mem_mb=memory(4000),
         runtime=minutes(15, per_scan=0.02),
     params:
         preprocessed=study.preprocessed,

@@ -37,6 +37,7 @@ from ldae.methods import Codes, Methods, Need, study_methods, study_variants
 from ldae.statistics.predictions import SHARED
 from ldae.workflow.divided import Divided
 from ldae.workflow.products import choose_products
+from ldae.workflow.settings.networks import Autoencoder
 
 # Bytes per voxel of a preprocessed scan: float32 image, two masks and their packed copies,
 # with latents, compressed less than two to one.
@@ -58,8 +59,8 @@ class StudyPlan:
         Names of the batches of preprocessing (:mod:`ldae.data.partition`).
     scans_per_batch
         Scans of one of them, at most.
-    scan_bytes
-        Size of one preprocessed scan as float32.
+    scan_bytes, latent_bytes
+        Size of one preprocessed scan, and of its latent, as float32.
     n_tested, n_triples
         Scans of the test split, and triples of visits in it.
     seeds
@@ -84,6 +85,7 @@ class StudyPlan:
     batches: tuple[str, ...]
     scans_per_batch: int
     scan_bytes: int
+    latent_bytes: int
     n_tested: int
     n_triples: int
     seeds: tuple[int, ...]
@@ -284,6 +286,7 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         batches=tuple(batches),
         scans_per_batch=max(sum(cohort.visits[s] for s in group) for group in batches.values()),
         scan_bytes=4 * math.prod(config["grid"]["shape"]),
+        latent_bytes=latent_bytes(config),
         n_tested=divided.n_scans("test"),
         n_triples=divided.n_triples("test"),
         seeds=tuple(config["training_seeds"]),
@@ -296,6 +299,13 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         left_out=left_out,
         not_made=chosen.left_out,
     )
+
+
+def latent_bytes(config: Mapping[str, Any]) -> int:
+    """Size of the latent of one scan as float32."""
+    settings = Autoencoder(**config["autoencoder"])
+    shrunk = (n // settings.reduction(1) for n in config["grid"]["shape"])
+    return 4 * settings.latent_channels * math.prod(shrunk)
 
 
 def split_settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ REPLACED_EVENTS = frozenset(
 # Resources that Snakemake adds, or that only the workflow's own code reads.
 INTERNAL_RESOURCES = frozenset(
     {"_cores", "_nodes", "tmpdir", "mem", "mem_mib", "disk", "disk_mb", "disk_mib",
-     "checkpoint_minutes", "micro_batch"}
+     "checkpoint_minutes", "local_copy", "micro_batch"}
 )  # fmt: skip
 
 # Expected seconds of a rule that is not listed: the time to start Python and plot a figure.

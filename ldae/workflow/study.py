@@ -15,6 +15,7 @@ from typing import Any
 from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
 from ldae.data.kept import KeptCohort
 from ldae.data.manifest import summarise_scans
+from ldae.data.volumes import HELD_BYTES
 from ldae.methods import Methods, Need, Variant, study_networks, study_variants
 from ldae.provenance import code
 from ldae.workflow.passes import count_passes, minutes_of
@@ -367,7 +368,9 @@ class Study:
         samplers = dict.fromkeys(m.sampler for m in methods if m.sampler)
         return self.code(script, *self.loaders(evaluation).values(), *samplers)
 
-    def memory(self, base: float, scans: float = 0.0) -> Demand:
+    def memory(
+        self, base: float, scans: float = 0.0, latents: float = 0.0, most_held: float = math.inf
+    ) -> Demand:
         """Memory that a rule asks for, MB; half as much again with the second and third attempt.
 
         Later attempts are those of trainings that continue in pieces, and need no more.
@@ -376,10 +379,13 @@ class Study:
         ----------
         base
             What any study needs, MB.
-        scans
-            Copies of all scans (float32) held at a time.
+        scans, latents
+            Copies of all scans, and of their latents (float32), held at a time.
+        most_held
+            Most that is held of these, in ``HELD_BYTES``, where more is gone through in pieces.
         """
-        needed = base + scans * self.cohort.n_scans * self.plan.scan_bytes / 1e6
+        held = scans * self.plan.scan_bytes + latents * self.plan.latent_bytes
+        needed = base + min(held * self.cohort.n_scans, most_held * HELD_BYTES) / 1e6
         limit = self.config["site"]["max_memory_mb"] or math.inf
 
         def demand(wildcards: Any, attempt: int) -> int:
@@ -390,8 +396,8 @@ class Study:
     def training_memory(self, wildcards: Any, attempt: int) -> int:
         """Memory that a training asks for, MB."""
         network = self.variant(wildcards).network
-        scans = 0.1 if network.in_latents else 0.0
-        return self.memory(network.memory_mb, scans)(wildcards, attempt)
+        latents = 3.0 if network.in_latents else 0.0  # some standardise those of the training split
+        return self.memory(network.memory_mb, latents=latents)(wildcards, attempt)
 
     def minutes(self, base: float, per_scan: float = 0.0, n_scans: int | None = None) -> Demand:
         """Time that a rule asks for, minutes; as much again with every further attempt.

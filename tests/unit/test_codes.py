@@ -46,7 +46,7 @@ def test_voxel_components_come_from_training_rows(store: VolumeStore) -> None:
     assert codes.shape == (len(store.index), 5)
     train = store.rows("train")
     np.testing.assert_allclose(codes[train].mean(0), 0, atol=1e-3)
-    volumes = store.volumes.copy()
+    volumes = store.volumes[:]
     volumes[store.rows("test")] = 0
     changed = object.__new__(VolumeStore)
     changed.index, changed.volumes, changed.masks = store.index, volumes, store.masks

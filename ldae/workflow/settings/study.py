@@ -48,6 +48,10 @@ class Site(Section):
     max_memory_mb: Count | None = setting(
         None, "Most memory that a job may ask for. Null is no limit.", unit="MB"
     )
+    local_copy: bool = setting(
+        False, "Whether a training copies its arrays to the node's disk first. This is for file "
+        "systems on which reading at random is slow; the folder is TMPDIR.",
+    )  # fmt: skip
 
 
 class General(Section):
