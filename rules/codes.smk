@@ -96,7 +96,7 @@ rule measure_region_volumes:
         image("analysis")
     resources:
         mem_mb=memory(8000),
-        runtime=minutes(15, per_scan=0.05),
+        runtime=minutes(15, per_scan=0.02),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         grid=lookup(within=config, dpath="grid"),

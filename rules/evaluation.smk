@@ -209,7 +209,7 @@ rule interpolate_gaps:
     threads: TRAINING_THREADS
     resources:
         **IN_PIECES,
-        mem_mb=memory(32000),
+        mem_mb=study.interpolation_memory,
         runtime=study.evaluation_minutes("interpolation", 60),
     params:
         **study.model_params("interpolation"),

@@ -194,7 +194,10 @@ def _answer(
     def visits(name: str) -> tuple[Visits, Visits]:
         """Both ends, on the device of a model and with its latents."""
         z_0, device = codes.z_0[name], models[name].device
-        return Visits(x_a.to(device), _rows(z_0, a)), Visits(x_b.to(device), _rows(z_0, b))
+        return (
+            Visits(x_a.to(device), _rows(z_0, a).to(device)),
+            Visits(x_b.to(device), _rows(z_0, b).to(device)),
+        )
 
     answers: dict[str, Tensor] = {}
     for name, model in models.items():
@@ -205,10 +208,10 @@ def _answer(
         y, z_T = codes.y[name], codes.z_T[name]  # noqa: N806
         answers[name] = decode_between(
             model,
-            _rows(y, a),
-            _rows(y, b),
-            _rows(z_T, a),
-            _rows(z_T, b),
+            _rows(y, a).to(model.device),
+            _rows(y, b).to(model.device),
+            _rows(z_T, a).to(model.device),
+            _rows(z_T, b).to(model.device),
             alpha.to(model.device),
             n_steps,
         ).cpu()
@@ -273,7 +276,9 @@ def decode_between(
 
 @dataclass(frozen=True)
 class _EndCodes:
-    """Codes of the visits at both ends of triples, by row of the store.
+    """Codes of the visits at both ends of triples, by row of the store, on the processor.
+
+    Those of a model in voxel space are as large as the scans, too many for a GPU.
 
     Attributes
     ----------
@@ -308,11 +313,10 @@ def _encode(
         return latent.cpu(), stochastic.cpu(), code.cpu()
 
     for piece in batches(rows, batch_size):
-        for name, model in models.items():
+        for name in models:
             found = pieces.once((name, piece.tolist()), partial(encode, name, piece))
             for kind, tensor in zip((codes.z_0, codes.z_T, codes.y), found, strict=True):
-                on_device = tensor.to(model.device)
-                kind[name].update(zip(piece.tolist(), on_device, strict=True))
+                kind[name].update(zip(piece.tolist(), tensor, strict=True))
     return codes
 
 
@@ -344,7 +348,7 @@ def _sequence(
     """The model's scans at even steps from A to B, for the figure."""
     alpha = torch.linspace(0, 1, SEQUENCE_LENGTH, device=model.device)
     a, b = (np.repeat(triple.rows[k], SEQUENCE_LENGTH) for k in (0, 2))
-    x = decode_between(
-        model, _rows(y, a), _rows(y, b), _rows(z_T, a), _rows(z_T, b), alpha, n_steps
-    )
+    y_a, y_b = (_rows(y, rows).to(model.device) for rows in (a, b))
+    z_a, z_b = (_rows(z_T, rows).to(model.device) for rows in (a, b))
+    x = decode_between(model, y_a, y_b, z_a, z_b, alpha, n_steps)
     return {"sequence": x[:, 0].cpu().numpy(), "sequence_alpha": alpha.cpu().numpy()}

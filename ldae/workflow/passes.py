@@ -63,10 +63,15 @@ def count_passes(
             passes[space] += edited * (1 + edits) * settings["n_steps"]
     else:
         triples = _at_most(settings["max_triples"], n_triples)
+        ends = count_ends(settings, n_scans=n_scans, n_triples=n_triples)
         for _, space in models:
-            ends = min(n_scans, 2 * triples)
             passes[space] += (ends + triples) * settings["n_steps"]
     return passes
+
+
+def count_ends(settings: Mapping[str, Any], *, n_scans: int, n_triples: int) -> int:
+    """Visits that an interpolation encodes, at most; arguments as for :func:`count_passes`."""
+    return min(n_scans, 2 * _at_most(settings["max_triples"], n_triples))
 
 
 def minutes_of(passes: Mapping[Space, int], shape: Sequence[int]) -> float:

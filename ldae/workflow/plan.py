@@ -304,7 +304,7 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
 def latent_bytes(config: Mapping[str, Any]) -> int:
     """Size of the latent of one scan as float32."""
     settings = Autoencoder(**config["autoencoder"])
-    shrunk = (n // settings.reduction(1) for n in config["grid"]["shape"])
+    shrunk: list[int] = [n // settings.reduction(1) for n in config["grid"]["shape"]]
     return 4 * settings.latent_channels * math.prod(shrunk)
 
 

@@ -16,9 +16,9 @@ from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
 from ldae.data.kept import KeptCohort
 from ldae.data.manifest import summarise_scans
 from ldae.data.volumes import HELD_BYTES
-from ldae.methods import Methods, Need, Variant, study_networks, study_variants
+from ldae.methods import Methods, Need, Space, Variant, study_networks, study_variants
 from ldae.provenance import code
-from ldae.workflow.passes import count_passes, minutes_of
+from ldae.workflow.passes import count_ends, count_passes, minutes_of
 from ldae.workflow.plan import (
     batch_fingerprint,
     cohort_fingerprint,
@@ -398,6 +398,18 @@ class Study:
         network = self.variant(wildcards).network
         latents = 3.0 if network.in_latents else 0.0  # some standardise those of the training split
         return self.memory(network.memory_mb, latents=latents)(wildcards, attempt)
+
+    def interpolation_memory(self, wildcards: Any, attempt: int) -> int:
+        """Memory of the interpolation, MB: it holds two codes of each model of both end visits."""
+        ends = count_ends(
+            self.config["evaluation"]["interpolation"],
+            n_scans=self.plan.n_tested,
+            n_triples=self.plan.n_triples,
+        )
+        sizes = {Space.LATENT: self.plan.latent_bytes, Space.VOXEL: self.plan.scan_bytes}
+        models = self.plan.methods.models("interpolation").values()
+        held = sum(2 * sizes[one.space] for one in models if one.space is not None)
+        return self.memory(32000 + ends * held / 1e6)(wildcards, attempt)
 
     def minutes(self, base: float, per_scan: float = 0.0, n_scans: int | None = None) -> Demand:
         """Time that a rule asks for, minutes; as much again with every further attempt.
