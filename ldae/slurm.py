@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -82,6 +85,31 @@ def _squeue(*arguments: str) -> str:
     return subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=QUERY_SECONDS
     ).stdout
+
+
+def longest_minutes(partitions: Sequence[str]) -> float:
+    """Shortest of the time limits of some partitions, minutes; infinite where none is known.
+
+    Parameters
+    ----------
+    partitions
+        Their names; without any, the default partition counts.
+    """
+    try:
+        listed = subprocess.run(
+            ["sinfo", "--noheader", "--format=%P|%l"],
+            capture_output=True, text=True, check=True, timeout=QUERY_SECONDS,
+        ).stdout  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return math.inf
+    limits = []
+    for line in listed.splitlines():
+        name, _, limit = line.partition("|")
+        found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):\d\d", limit.strip())
+        if found and (name.rstrip("*") in partitions if partitions else name.endswith("*")):
+            days, hours, minutes = (int(part or 0) for part in found.groups())
+            limits.append(1440 * days + 60 * hours + minutes)
+    return min(limits, default=math.inf)
 
 
 class NoAnswerError(InputError):

@@ -73,7 +73,7 @@ rule measure_latent_scale:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=memory(4000, scans=0.1),
+        mem_mb=memory(4000, latents=4),
         runtime=minutes(10),
     params:
         code=code_digest("measure_latent_scale"),

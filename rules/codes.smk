@@ -13,7 +13,7 @@ rule fit_voxel_pca:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=memory(8000, scans=0.5),
+        mem_mb=memory(8000, scans=0.5, most_held=1.5),
         runtime=minutes(30, per_scan=0.02),
     params:
         n_components=lookup(within=config, dpath="probes/pca_components"),
@@ -37,7 +37,7 @@ rule fit_histogram_pca:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=memory(8000, scans=0.1),
+        mem_mb=memory(8000, scans=0.005),
         runtime=minutes(30, per_scan=0.02),
     params:
         settings=lookup(within=config, dpath="ldae_anatomical"),
@@ -63,7 +63,7 @@ rule pool_latents:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=memory(4000, scans=0.1),
+        mem_mb=memory(4000, latents=2),
         runtime=minutes(10),
     params:
         code=code_digest("pool_latents"),
@@ -88,7 +88,7 @@ rule measure_region_volumes:
         "../envs/analysis.yaml"
     resources:
         mem_mb=memory(8000),
-        runtime=minutes(15, per_scan=0.05),
+        runtime=minutes(15, per_scan=0.02),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         grid=lookup(within=config, dpath="grid"),

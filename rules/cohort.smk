@@ -40,7 +40,7 @@ rule read_bids:
     threads: BATCH_THREADS
     resources:
         mem_mb=memory(2000),
-        runtime=minutes(15, per_scan=0.05),
+        runtime=minutes(15, per_scan=0.01),
     params:
         bids_dir=study.bids_dir,
         public=study.public,

@@ -47,7 +47,7 @@ rule evaluate_reconstruction:
     resources:
         **IN_PIECES,
         mem_mb=memory(32000),
-        runtime=minutes(240, per_scan=0.1),
+        runtime=study.evaluation_minutes("reconstruction", 60),
     params:
         **study.model_params("reconstruction"),
         settings=lookup(within=config, dpath="evaluation/reconstruction"),
@@ -76,7 +76,7 @@ rule vary_stochastic:
     resources:
         **IN_PIECES,
         mem_mb=memory(32000),
-        runtime=minutes(120),
+        runtime=study.evaluation_minutes("stochastic", 60),
     params:
         **study.model_params("stochastic"),
         settings=lookup(within=config, dpath="evaluation/stochastic"),
@@ -161,8 +161,8 @@ rule manipulate_attribute:
     threads: TRAINING_THREADS
     resources:
         **IN_PIECES,
-        mem_mb=memory(32000, scans=0.3),
-        runtime=minutes(240, per_scan=0.1),
+        mem_mb=memory(32000, scans=0.3, most_held=2.5),
+        runtime=study.evaluation_minutes("manipulation", 60, per_scan=0.005),
     params:
         **study.probe_params,
         **study.model_params("manipulation"),
@@ -195,8 +195,8 @@ rule interpolate_gaps:
     threads: TRAINING_THREADS
     resources:
         **IN_PIECES,
-        mem_mb=memory(32000),
-        runtime=minutes(240, per_scan=0.1),
+        mem_mb=study.interpolation_memory,
+        runtime=study.evaluation_minutes("interpolation", 60),
     params:
         **study.model_params("interpolation"),
         grid=lookup(within=config, dpath="grid"),

@@ -49,7 +49,7 @@ rule quality_control:
     conda:
         "../envs/preprocess.yaml"
     resources:
-        mem_mb=memory(4000, scans=0.1),
+        mem_mb=memory(4000, scans=0.002),
         runtime=minutes(15, per_scan=0.01),
     params:
         bids_dir=study.bids_dir,
@@ -82,7 +82,7 @@ rule pack_volumes:
     conda:
         "../envs/preprocess.yaml"
     resources:
-        mem_mb=memory(4000, scans=0.1),
+        mem_mb=memory(4000),
         runtime=minutes(15, per_scan=0.02),
     params:
         preprocessed=study.preprocessed,

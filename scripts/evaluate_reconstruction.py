@@ -28,6 +28,7 @@ with rule_entry(snakemake) as run:
         methods=methods,
         batch_size=snakemake.resources.micro_batch,
         seed=run.seed,
+        pieces=run.pieces,
         **snakemake.params.settings,
     )
     seed = int(snakemake.wildcards.seed)

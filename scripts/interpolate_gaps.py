@@ -34,6 +34,7 @@ with rule_entry(snakemake) as run:
         batch_size=snakemake.resources.micro_batch,
         residual=load_residual(Path(residual), device) if residual else None,
         seed=run.seed,
+        pieces=run.pieces,
         **snakemake.params.settings,
     )
     seed = int(snakemake.wildcards.seed)

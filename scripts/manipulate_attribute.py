@@ -57,6 +57,7 @@ with rule_entry(snakemake) as run:
             batch_size=snakemake.resources.micro_batch,
         ),
         seed=run.seed,
+        pieces=run.pieces,
     )
     seed = int(snakemake.wildcards.seed)
     write_scores(scores, "manipulation", seed, "test", Path(snakemake.output.scores))

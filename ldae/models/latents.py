@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ldae.data.rows import RowWriter
 from ldae.data.volumes import VolumeStore
 from ldae.errors import InputError
 from ldae.leakage import note_fitted
@@ -42,14 +43,14 @@ def encode_latents(
         Written: float32 (N, C, h, w, d), row by row as the index.
     """
     shape = (len(store.index), *autoencoder.latent_shape(store.shape))
-    mu_file = np.lib.format.open_memmap(mu_path, "w+", np.float32, shape)
-    sigma_file = np.lib.format.open_memmap(sigma_path, "w+", np.float32, shape)
-    for rows in np.array_split(store.rows(), -(-shape[0] // batch_size)):
-        mu, sigma = autoencoder.moments(store.batch(rows).to(device))
-        mu_file[rows] = mu.float().cpu().numpy()
-        sigma_file[rows] = sigma.float().cpu().numpy()
-    mu_file.flush()
-    sigma_file.flush()
+    with (
+        RowWriter(mu_path, shape, np.float32) as mu_file,
+        RowWriter(sigma_path, shape, np.float32) as sigma_file,
+    ):
+        for rows in np.array_split(store.rows(), -(-shape[0] // batch_size)):
+            mu, sigma = autoencoder.moments(store.batch(rows).to(device))
+            mu_file.write(mu.float().cpu().numpy())
+            sigma_file.write(sigma.float().cpu().numpy())
 
 
 def measure_latent_scale(mu: np.ndarray, index: pd.DataFrame) -> float:

@@ -18,6 +18,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
 from ldae import slurm
+from ldae.data.digests import trusted_digest
 from ldae.errors import InputError
 from ldae.training.checkpoints import CURVES
 from ldae.training.interruption import RegularCheckpoints, StopInTime, WholeCheckpoints
@@ -52,7 +53,7 @@ def resolve_steps(settings: Mapping[str, Any], n_scans: int) -> dict[str, Any]:
 
 def file_identity(path: str | Path | None) -> str:
     """SHA-256 of an input file of a training, for :func:`fingerprint`; empty if there is none."""
-    return "" if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return "" if path is None else trusted_digest(Path(path))
 
 
 def fingerprint(job: TrainingJob, *parts: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from ldae.data.diagnoses import Diagnoses
@@ -91,6 +93,15 @@ class Divided:
                     "visits"
                 )
         return ""
+
+    def n_scans(self, split: str) -> int:
+        """Scans of a split."""
+        return int((self._scans["split"] == split).sum())
+
+    def n_triples(self, split: str) -> int:
+        """Triples of visits of one participant in a split, if no two are in the same month."""
+        visits = self._scans[self._scans["split"] == split].groupby("subject").size()
+        return sum(math.comb(int(n), 3) for n in visits)
 
     def _n_longitudinal(self, *splits: str) -> int:
         """Participants of these splits with the visits for an interpolation."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -36,12 +37,15 @@ from ldae.methods import Codes, Methods, Need, study_methods, study_variants
 from ldae.statistics.predictions import SHARED
 from ldae.workflow.divided import Divided
 from ldae.workflow.products import choose_products
+from ldae.workflow.settings.networks import Autoencoder
 
 # Bytes per voxel of a preprocessed scan: float32 image, two masks and their packed copies,
 # with latents, compressed less than two to one.
 BYTES_PER_VOXEL = 12
 # Models, checkpoints (weights, optimizer and average), tables and figures of one training seed.
 FIXED_BYTES = 2 * 1024**3
+# Entries of a folder by which its size is estimated, at least; up to twice as many are all taken.
+LEAST_MEASURED = 16
 NO_TASK = "there is neither a diagnosis nor an age to predict"
 
 
@@ -55,8 +59,10 @@ class StudyPlan:
         Names of the batches of preprocessing (:mod:`ldae.data.partition`).
     scans_per_batch
         Scans of one of them, at most.
-    scan_bytes
-        Size of one preprocessed scan as float32.
+    scan_bytes, latent_bytes
+        Size of one preprocessed scan, and of its latent, as float32.
+    n_tested, n_triples
+        Scans of the test split, and triples of visits in it.
     seeds
         Training seeds: each network is trained once for every one.
     methods
@@ -79,6 +85,9 @@ class StudyPlan:
     batches: tuple[str, ...]
     scans_per_batch: int
     scan_bytes: int
+    latent_bytes: int
+    n_tested: int
+    n_triples: int
     seeds: tuple[int, ...]
     methods: Methods
     networks: tuple[str, ...]
@@ -277,6 +286,9 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         batches=tuple(batches),
         scans_per_batch=max(sum(cohort.visits[s] for s in group) for group in batches.values()),
         scan_bytes=4 * math.prod(config["grid"]["shape"]),
+        latent_bytes=latent_bytes(config),
+        n_tested=divided.n_scans("test"),
+        n_triples=divided.n_triples("test"),
         seeds=tuple(config["training_seeds"]),
         methods=methods,
         networks=tuple(v.name for v in variants if v.network.needs not in lacking),
@@ -287,6 +299,13 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         left_out=left_out,
         not_made=chosen.left_out,
     )
+
+
+def latent_bytes(config: Mapping[str, Any]) -> int:
+    """Size of the latent of one scan as float32."""
+    settings = Autoencoder(**config["autoencoder"])
+    shrunk: list[int] = [n // settings.reduction(1) for n in config["grid"]["shape"]]
+    return 4 * settings.latent_channels * math.prod(shrunk)
 
 
 def split_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -457,6 +476,31 @@ def check_references(config: dict[str, Any], cohort: CohortSummary) -> None:
         raise InputError("evaluation.reference_volumes", problem, "Correct the setting")
 
 
+def estimate_size(folder: Path) -> int:
+    """Bytes of the files in a folder and below; 0 without one.
+
+    Of a folder with many entries, such as that of the preprocessed participants, some that lie
+    evenly among the others stand for all: a study has several files for each scan.
+
+    Parameters
+    ----------
+    folder
+        The folder; links are not followed.
+    """
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return 0
+    chosen = entries[:: max(1, len(entries) // LEAST_MEASURED)]
+    sizes = [
+        estimate_size(Path(entry)) if entry.is_dir(follow_symlinks=False)
+        else entry.stat(follow_symlinks=False).st_size
+        for entry in chosen
+    ]  # fmt: skip
+    return sum(sizes) * len(entries) // max(1, len(chosen))
+
+
 def check_disk_space(folder: Path, needed: int) -> None:
     """Stop before the work when the disk cannot hold the results.
 
@@ -472,7 +516,7 @@ def check_disk_space(folder: Path, needed: int) -> None:
     InputError
         If less is free than will be written.
     """
-    present = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    present = estimate_size(folder)
     existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     free = shutil.disk_usage(existing).free
     if needed - present > free:

@@ -6,14 +6,19 @@ Methods that take ``wildcards`` are input functions or parameters of rules.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
-from ldae.methods import Methods, Need, Variant, study_networks, study_variants
+from ldae.data.kept import KeptCohort
+from ldae.data.manifest import summarise_scans
+from ldae.data.volumes import HELD_BYTES
+from ldae.methods import Methods, Need, Space, Variant, study_networks, study_variants
 from ldae.provenance import code
+from ldae.workflow.passes import count_ends, count_passes, minutes_of
 from ldae.workflow.plan import (
     batch_fingerprint,
     cohort_fingerprint,
@@ -25,6 +30,10 @@ from ldae.workflow.plan import (
     summarize_cohort,
 )
 from ldae.workflow.products import Products
+
+TRAINING_MINUTES = 1440
+"""What most clusters allow for a job. A training writes a checkpoint and exits before its limit,
+and Snakemake's main process submits it again."""
 
 Demand = Callable[[Any, int], int]
 """A resource of a job, from its wildcards and the number of the attempt."""
@@ -39,6 +48,9 @@ class Study:
         Complete settings.
     scripts
         Folder of the rules' scripts.
+    kept
+        The real cohort as the main process read it, for the process of a job; by default the
+        cohort is read here.
 
     Attributes
     ----------
@@ -52,18 +64,24 @@ class Study:
         The networks that these are variants of.
     products
         What is made of each table and figure.
+    longest
+        Minutes that no job may exceed.
     """
 
-    def __init__(self, config: Mapping[str, Any], scripts: Path) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], scripts: Path, kept: KeptCohort | None = None
+    ) -> None:
         self.config = dict(config)
         self.scripts = scripts
-        self.cohort = summarize_cohort(self.config)
-        self.notices = read_notices(self.config)
+        self._kept = kept
+        self.cohort = summarise_scans(kept.scans) if kept else summarize_cohort(self.config)
+        self.notices = [] if kept else read_notices(self.config)
         self.plan = plan_study(self.config, self.cohort)
         known = study_variants(config)
         self.variants: dict[str, Variant] = {name: known[name] for name in self.plan.networks}
         self.networks = study_networks(config)
         self.products = Products(self.plan, self.networks, self.config)
+        self.longest: float = self.config["site"]["max_minutes"] or math.inf
 
     # how the cohort is read
 
@@ -77,7 +95,24 @@ class Study:
 
         The digest of a batch's files notices what it changes.
         """
-        return {"public": self.public, "intake": self.intake}
+        kept = self._kept and self._kept.path and os.path.relpath(self._kept.path)
+        return {"public": self.public, "intake": self.intake, "kept": kept}
+
+    def keep_cohort(self, folder: Path) -> Path:
+        """Keep a real cohort as it was read for the processes of the jobs, in a file in `folder`.
+
+        From here on this process answers from what was kept, too.
+        """
+        kept = KeptCohort(
+            scans=self.cohort.scans,
+            fingerprint=self.cohort_fingerprint,
+            batches={batch: batch_fingerprint(self.config, batch) for batch in self.plan.batches},
+            masks=self.reference_masks(None),
+            split=self.planned_split,
+        )
+        path = kept.write(folder, self.results(""))
+        self._kept = replace(kept, path=path)
+        return path
 
     # files
 
@@ -141,10 +176,12 @@ class Study:
     @property
     def cohort_fingerprint(self) -> str:
         """Digest of a real cohort's tables and of its images' names, sizes and times."""
-        return cohort_fingerprint(self.config)
+        return self._kept.fingerprint if self._kept else cohort_fingerprint(self.config)
 
     def batch_files(self, wildcards: Any) -> str:
         """Digest of the files that a batch of a real cohort is preprocessed from."""
+        if self._kept:
+            return self._kept.batches[wildcards.batch]
         return batch_fingerprint(self.config, wildcards.batch)
 
     @property
@@ -153,6 +190,8 @@ class Study:
 
         A corrected label leaves it as it is, and with it all that is trained without labels.
         """
+        if self._kept:
+            return self._kept.split
         return "" if self.simulated else split_digest(self.config, self.cohort)
 
     def labels(self, wildcards: Any) -> str | list[str]:
@@ -168,6 +207,8 @@ class Study:
 
     def reference_masks(self, wildcards: Any) -> str:
         """Digest of the masks that brain masks are compared with."""
+        if self._kept:
+            return self._kept.masks
         return mask_fingerprint(self.config, self.config["quality"]["reference_masks"])
 
     # trainings
@@ -327,7 +368,9 @@ class Study:
         samplers = dict.fromkeys(m.sampler for m in methods if m.sampler)
         return self.code(script, *self.loaders(evaluation).values(), *samplers)
 
-    def memory(self, base: float, scans: float = 0.0) -> Demand:
+    def memory(
+        self, base: float, scans: float = 0.0, latents: float = 0.0, most_held: float = math.inf
+    ) -> Demand:
         """Memory that a rule asks for, MB; half as much again with the second and third attempt.
 
         Later attempts are those of trainings that continue in pieces, and need no more.
@@ -336,20 +379,42 @@ class Study:
         ----------
         base
             What any study needs, MB.
-        scans
-            Copies of all scans (float32) held at a time.
+        scans, latents
+            Copies of all scans, and of their latents (float32), held at a time.
+        most_held
+            Most that is held of these, in ``HELD_BYTES``, where more is gone through in pieces.
         """
-        needed = base + scans * self.cohort.n_scans * self.plan.scan_bytes / 1e6
-        return lambda wildcards, attempt: round(needed * (1 + 0.5 * min(attempt - 1, 2)))
+        held = scans * self.plan.scan_bytes + latents * self.plan.latent_bytes
+        needed = base + min(held * self.cohort.n_scans, most_held * HELD_BYTES) / 1e6
+        limit = self.config["site"]["max_memory_mb"] or math.inf
+
+        def demand(wildcards: Any, attempt: int) -> int:
+            return round(min(needed * (1 + 0.5 * min(attempt - 1, 2)), limit))
+
+        return demand
 
     def training_memory(self, wildcards: Any, attempt: int) -> int:
         """Memory that a training asks for, MB."""
         network = self.variant(wildcards).network
-        scans = 0.1 if network.in_latents else 0.0
-        return self.memory(network.memory_mb, scans)(wildcards, attempt)
+        latents = 3.0 if network.in_latents else 0.0  # some standardise those of the training split
+        return self.memory(network.memory_mb, latents=latents)(wildcards, attempt)
+
+    def interpolation_memory(self, wildcards: Any, attempt: int) -> int:
+        """Memory of the interpolation, MB: it holds two codes of each model of both end visits."""
+        ends = count_ends(
+            self.config["evaluation"]["interpolation"],
+            n_scans=self.plan.n_tested,
+            n_triples=self.plan.n_triples,
+        )
+        sizes = {Space.LATENT: self.plan.latent_bytes, Space.VOXEL: self.plan.scan_bytes}
+        models = self.plan.methods.models("interpolation").values()
+        held = sum(2 * sizes[one.space] for one in models if one.space is not None)
+        return self.memory(32000 + ends * held / 1e6)(wildcards, attempt)
 
     def minutes(self, base: float, per_scan: float = 0.0, n_scans: int | None = None) -> Demand:
         """Time that a rule asks for, minutes; as much again with every further attempt.
+
+        Never more than the site allows.
 
         Parameters
         ----------
@@ -361,7 +426,23 @@ class Study:
             By default all scans of the cohort.
         """
         needed = base + per_scan * (self.cohort.n_scans if n_scans is None else n_scans)
-        return lambda wildcards, attempt: math.ceil(needed * attempt)
+        return lambda wildcards, attempt: math.ceil(min(needed * attempt, self.longest))
+
+    def evaluation_minutes(self, evaluation: str, base: float, per_scan: float = 0.0) -> Demand:
+        """Time that an evaluation asks for, minutes, by what it computes; as :meth:`minutes`."""
+        passes = count_passes(
+            evaluation,
+            self.config["evaluation"][evaluation],
+            self.methods(evaluation),
+            n_scans=self.plan.n_tested,
+            n_triples=self.plan.n_triples,
+            n_tasks=len(self.plan.tasks),
+        )
+        return self.minutes(base + minutes_of(passes, self.config["grid"]["shape"]), per_scan)
+
+    def training_minutes(self, wildcards: Any, attempt: int) -> int:
+        """Time that a piece of a training asks for, minutes."""
+        return math.ceil(min(TRAINING_MINUTES, self.longest))
 
 
 def existing(name: object) -> str | list[str]:

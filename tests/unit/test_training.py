@@ -376,7 +376,7 @@ def test_standard_is_of_the_training_split(store: VolumeStore) -> None:
     expected = x.std(0, correction=0, keepdim=True).clamp_min(0.02)
     assert torch.allclose(standard.deviation, expected, atol=1e-3)
     assert torch.allclose(standard.invert(standard(x)), x, atol=1e-5)
-    volumes = store.volumes.copy()
+    volumes = store.volumes[:]
     volumes[store.rows("test")] = 1
     store.volumes = volumes
     assert torch.equal(measure_standard(store).mean, standard.mean)
@@ -402,7 +402,7 @@ def test_untrained_encoder_depends_on_the_seed_and_the_training_participants(
     torch.rand(7)
     assert torch.equal(first, untrained_encoder(settings, store, 3, CPU)(x))
     assert not torch.equal(first, untrained_encoder(settings, store, 4, CPU)(x))
-    volumes = store.volumes.copy()
+    volumes = store.volumes[:]
     volumes[store.rows("test")] = 1
     store.volumes = volumes
     assert torch.equal(first, untrained_encoder(settings, store, 3, CPU)(x))

@@ -24,7 +24,7 @@ NOT_COVERED = {
     "provenance": "the seals themselves, and verdicts of audits, which can be made again",
     "logs": "still written to when the record of a job is made",
     "benchmarks": "written by Snakemake after the record of a job",
-    "checkpoints": "states of trainings, removed at the end of a run; weights are recorded",
+    "checkpoints": "states of unfinished jobs, removed when they end; weights are recorded",
     "crate": "an export of what is checked here; ldae verify checks it",
     "README.md": "comes with the code",
     "cohort_faults.tsv": "faults of a cohort that could not be read, for the user",
