@@ -26,6 +26,9 @@ from ldae.workflow.plan import (
 )
 from ldae.workflow.products import Products
 
+VIEWED = ("reconstruction", "manipulation", "interpolation")
+"""Evaluations whose examples the viewer shows (:data:`ldae.viewer.study.SCENES`)."""
+
 Demand = Callable[[Any, int], int]
 """A resource of a job, from its wildcards and the number of the attempt."""
 
@@ -292,6 +295,12 @@ class Study:
             "qc/qc.tsv",
             "volumes/index.tsv",
         ]
+
+    @property
+    def examples(self) -> list[str]:
+        """Volumes that evaluations keep, of the first training seed, for the viewer."""
+        kept = [name for name in VIEWED if name in self.plan.parts]
+        return [f"examples/{name}/seed-{self.plan.seeds[0]}.npz" for name in kept]
 
     @property
     def captions(self) -> dict[str, str]:
