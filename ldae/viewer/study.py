@@ -233,7 +233,7 @@ def _interpolation(
     start, middle, end = (float(m) for m in found["months"])
     model = methods.main.look.label
     first, real, last = (
-        Shown(f"real visit, month {month:g}", Volume(found[name], affine), f"month {month:g}, real")
+        Shown(f"real visit, month {month:g}", Volume(found[name], affine), f"{month:g} real")
         for name, month in (("visit_a", start), ("real", middle), ("visit_b", end))
     )
     alphas = np.asarray(found["sequence_alpha"], float)
