@@ -27,7 +27,7 @@ BRIGHTEST = 0.998
 PARTS = {"style": "viewer.css", "script": "viewer.js", "niivue": "niivue/niivue.umd.js"}
 """Files of this package that stand in the page."""
 
-TEMPLATE = "viewer.html"
+TEMPLATE = "page.html"
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,7 +61,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(folder: Path) -> dict[str, object]:
     """What a script has seen on the page."""
     page = chromium(
-        "--disable-gpu", "--allow-file-access-from-files", "--dump-dom", f"file://{folder / 'phone.html'}"
+        "--disable-gpu",
+        "--allow-file-access-from-files",
+        "--dump-dom",
+        f"file://{folder / 'phone.html'}",
     )
     (text,) = re.findall(r'<body[^>]* data-found="([^"]*)"', page)
     return dict(json.loads(unescape(text)))
