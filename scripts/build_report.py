@@ -60,9 +60,10 @@ with rule_entry(snakemake) as run:
         simulated=config["cohort"]["source"] == "simulated",
     )
     labelled, chosen = read_index(index, scans), choose_scans(measures, config["seed"])
-    cards = show_scans(chosen, measures, labelled, history, scenes_of_scans(kept))
-    run.add_inputs(card.preview for card in cards)
     viewed = first_scans(preprocessed_scans(results, chosen), config["grid"]["shape"])
+    scenes = scenes_of_scans(kept, viewed)
+    cards = show_scans(chosen, measures, labelled, history, scenes)
+    run.add_inputs(card.preview for card in cards)
     run.add_inputs(scan_file(results, scan) for scan in viewed)
     viewer = build_study_page(results, config, methods, kept, viewed, labelled)
     text = write_methods(

@@ -114,15 +114,14 @@ def show_scans(
     history
         History of the study, for the records.
     scenes
-        Scene of the viewer that shows a scan's reconstructions, of those that have one; they are
-        shown even if they were not chosen.
+        Scene of the viewer that shows a scan, of those that have one. Scans that have one and were
+        not chosen are those whose reconstructions were kept; they come last.
     """
     known = {row["scan"]: row for _, row in index.iterrows()}
     notes = quality.set_index("scan")["notes"].fillna("").astype(str)
+    kept = dict.fromkeys((s for s in scenes if s not in chosen), "its reconstructions were kept")
     cards = []
-    for scan, why in (
-        dict.fromkeys(scenes, "its reconstructions were kept") | dict(chosen)
-    ).items():
+    for scan, why in (dict(chosen) | kept).items():
         facts = [facts_of(known[scan])] if scan in known else ["not used"]
         facts += [notes[scan]] if notes[scan] else []
         files = _files(history, scan)

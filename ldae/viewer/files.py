@@ -112,7 +112,9 @@ def _read(path: Path) -> _File:
         remedy = "Give the images: the page shows the difference between them"
         raise InputError(path, "this is a map of a change", remedy)
     try:
-        image = nib.Nifti1Image.load(path)
+        image = nib.load(path)
+        if not isinstance(image, nib.Nifti1Image):  # of which NIfTI-2 is a kind
+            raise InputError(path, "this is no NIfTI image", "Convert it to NIfTI")
         data = np.asarray(image.dataobj, np.float32)
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
         raise InputError(path, "the file cannot be read", "Is it a NIfTI file?") from error

@@ -69,12 +69,15 @@ class Shown:
     base
         What its difference is counted from, on the same grid; None where there is nothing to
         compare it with.
+    name
+        Its name in the page's address, after the scene's and a colon.
     """
 
     label: str
     volume: Volume
     tick: str = ""
     base: Shown | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -204,6 +207,7 @@ def _described(scene: Scene, volumes: _Volumes) -> dict[str, Any]:
                 "volume": volumes.number(one.volume),
                 "tick": one.tick or one.label,
                 "base": named(one.base),
+                "name": one.name,
             }
             for one in scene.stops
         ],

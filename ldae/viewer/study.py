@@ -43,6 +43,9 @@ CONFIG, QUALITY, INDEX, SCANS = (
 MOST_VOXELS = 8_000_000
 """So many voxels of scans to look at are in the page of the report, which is kept."""
 
+SCANS_SCENE = "scans"
+"""Scene of the scans to look at."""
+
 SHOWN_BY = {
     "reconstruction": "reconstruction",
     "manipulation_age": "edit-age",
@@ -57,12 +60,13 @@ def find_examples(paths: Iterable[Path]) -> dict[str, Path]:
     return {path.parent.name: path for path in paths if path.is_file()}
 
 
-def scenes_of_scans(kept: Mapping[str, Path]) -> dict[str, str]:
-    """Scene of each scan whose reconstructions were kept."""
-    if "reconstruction" not in kept:
-        return {}
-    scans = [str(scan) for scan in read_examples(kept["reconstruction"])["scan"]]
-    return {scan: _scene_key(scan, k) for k, scan in enumerate(scans)}
+def scenes_of_scans(kept: Mapping[str, Path], viewed: Iterable[str]) -> dict[str, str]:
+    """Scene of each of the scans `viewed`, and of those whose reconstructions were kept."""
+    scenes = {scan: f"{SCANS_SCENE}:{scan}" for scan in viewed}
+    if "reconstruction" in kept:
+        scans = read_examples(kept["reconstruction"])["scan"]
+        scenes |= {str(scan): _scene_key(str(scan), k) for k, scan in enumerate(scans)}
+    return scenes
 
 
 def _scene_key(scan: str, number: int) -> str:
@@ -89,7 +93,7 @@ def scan_volume(results: Path, scan: str) -> Volume:
     """
     path = scan_file(results, scan)
     try:
-        image = nib.Nifti1Image.load(path)
+        image = nib.Nifti1Image.from_filename(path)
         return Volume(np.asarray(image.dataobj, np.float32), np.asarray(image.affine))
     except (OSError, nib.filebasedimages.ImageFileError) as error:
         raise InputError(path, "the scan cannot be read", "Run the study again") from error
@@ -294,8 +298,13 @@ def _scans_scene(
     known = {row["scan"]: row for _, row in index.iterrows()}
     facts = {scan: facts_of(known[scan]) if scan in known else "not used" for scan in volumes}
     stops = [
-        Shown(f"{scan} ({facts[scan]})", volume, f"{scan}, {scans[scan]}".removesuffix(", "))
+        Shown(
+            f"{scan} ({facts[scan]})",
+            volume,
+            f"{scan}, {scans[scan]}".removesuffix(", "),
+            name=scan,
+        )
         for scan, volume in volumes.items()
     ]
     text = "Scans of the report's section “Scans to look at”, as preprocessing has made them."
-    return Scene("scans", "Scans to look at", text, "Scan", stops)
+    return Scene(SCANS_SCENE, "Scans to look at", text, "Scan", stops)

@@ -179,9 +179,9 @@
     holder.className = scene.slider ? "slider" : "";
   };
 
-  const open = (number) => {
+  const open = ({ number, stop }) => {
     const scene = page.scenes[number];
-    Object.assign(state, { scene: number, stop: scene.start });
+    Object.assign(state, { scene: number, stop: stop ?? scene.start });
     state.place ??= scene.centre;
     find(`scene-${number}`).checked = true;
     find("text").textContent = scene.text;
@@ -193,19 +193,24 @@
       find("key-low").textContent = text(-scene.limit);
       find("key-high").textContent = `+${text(scene.limit)}`;
     }
-    history.replaceState(null, "", `#${scene.key}`);
     return refresh();
   };
 
+  // The address names a scene, and a stop of it after a colon: #scans:sub-0001
   const fromAddress = () => {
-    const key = decodeURIComponent(location.hash.slice(1));
-    return Math.max(0, page.scenes.findIndex((scene) => scene.key === key));
+    const [key, name] = decodeURIComponent(location.hash.slice(1)).split(":");
+    const number = Math.max(0, page.scenes.findIndex((scene) => scene.key === key));
+    const stop = name ? page.scenes[number].stops.findIndex((one) => one.name === name) : -1;
+    return { number, stop: stop < 0 ? null : stop };
   };
 
   page.scenes.forEach((scene, number) => {
     const label = element("label", {});
     const input = element("input", { type: "radio", name: "scene", id: `scene-${number}` });
-    input.addEventListener("change", () => open(number));
+    input.addEventListener("change", () => {
+      history.replaceState(null, "", `#${page.scenes[number].key}`);
+      open({ number, stop: null });
+    });
     label.append(input, ` ${scene.title}`);
     find("scenes").append(label);
   });

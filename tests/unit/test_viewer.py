@@ -241,10 +241,10 @@ def test_a_study_shows_what_it_has_kept(results: Path) -> None:
 
 def test_scans_lead_to_their_reconstructions(results: Path) -> None:
     kept = {"reconstruction": results / "examples/reconstruction/seed-0.npz"}
-    assert scenes_of_scans(kept) == {
-        "sub-1": "reconstruction", "sub-2": "reconstruction-sub-2",
+    assert scenes_of_scans(kept, ["sub-0", "sub-2"]) == {
+        "sub-0": "scans:sub-0", "sub-2": "reconstruction-sub-2", "sub-1": "reconstruction",
     }  # fmt: skip
-    assert tuple(SCENES) == VIEWED and scenes_of_scans({}) == {}
+    assert tuple(SCENES) == VIEWED and scenes_of_scans({}, []) == {}
 
 
 # the command and its server

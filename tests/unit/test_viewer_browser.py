@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 
 import numpy as np
@@ -42,7 +43,7 @@ const play = async () => {
   press(document.body, "d"); await look("difference");
   document.querySelector("[value=radiological]").click();
   press(canvas, "ArrowRight"); await look("mirrored");
-  location.hash = "second"; await look("second");
+  location.hash = "second:named"; await look("second");
   found.title = document.querySelector("#text").textContent;
   found.spoken = document.getElementById("stop").getAttribute("aria-valuetext");
   found.requests = performance.getEntriesByType("resource").map((one) => one.name).filter((name) => !name.startsWith("data:"));
@@ -63,7 +64,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     brighter = Shown("brighter", Volume(BRAIN + 0.1, AFFINE), base=real)
     scenes = [
         Scene("first", "First", "One.", "Amount", [real, brighter], slider=True, reference=real),
-        Scene("second", "Second", "Two.", "Amount", [real, brighter], start=1, slider=True),
+        Scene("second", "Second", "Two.", "Amount", [real, replace(brighter, name="named")]),
     ]
     path = tmp_path_factory.mktemp("viewer") / "page.html"
     path.write_text(build_page("Toy", "", scenes).replace("<style>", f"{PROBE}<style>", 1))
