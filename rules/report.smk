@@ -29,8 +29,10 @@ rule build_report:
         tables=expand("<results>/tables/{name}.tsv", name=plan.tables),
         config=rules.write_config.output.config,
         cohort=[results(path) for path in study.cohort_tables],
+        examples=[results(path) for path in study.examples],
     output:
         page="<results>/report.html",
+        viewer="<results>/viewer.html",
         methods=multiext("<results>/methods/methods", ".md", ".bib", ".json"),
     log:
         text="<results>/logs/build_report.log",

@@ -35,6 +35,9 @@ TRAINING_MINUTES = 1440
 """What most clusters allow for a job. A training writes a checkpoint and exits before its limit,
 and Snakemake's main process submits it again."""
 
+VIEWED = ("reconstruction", "manipulation", "interpolation")
+"""Evaluations whose examples the viewer shows (:data:`ldae.viewer.study.SCENES`)."""
+
 Demand = Callable[[Any, int], int]
 """A resource of a job, from its wildcards and the number of the attempt."""
 
@@ -333,6 +336,12 @@ class Study:
             "qc/qc.tsv",
             "volumes/index.tsv",
         ]
+
+    @property
+    def examples(self) -> list[str]:
+        """Volumes that evaluations keep, of the first training seed, for the viewer."""
+        kept = [name for name in VIEWED if name in self.plan.parts]
+        return [f"examples/{name}/seed-{self.plan.seeds[0]}.npz" for name in kept]
 
     @property
     def captions(self) -> dict[str, str]:

@@ -745,6 +745,7 @@ CHANGES = {
     "style": (("ldae/report/report.css", "color-scheme: light dark", "color-scheme: light"),
               {"build_report"}),
     "methods text": (("ldae/report/methods.md.j2", "## Software", "## Programs"), {"build_report"}),
+    "viewer": (("ldae/viewer/page.html", "<body>", "<body >"), {"build_report"}),
     "seeding": (("ldae/workflow/determinism.py", "torch.manual_seed(seed)", "torch.manual_seed(1)"),
                 set(JOBS)),
     "record": (("ldae/provenance/record.py", "1024**2 if sys", "1000**2 if sys"), set()),

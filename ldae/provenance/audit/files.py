@@ -13,11 +13,11 @@ from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.snakemake_metadata import Metadata
 from ldae.provenance.audit.study import Study
 from ldae.provenance.hashing import DigestCache, Found, Progress, hash_files
-from ldae.provenance.history import RECORDS, REPORT, TARGET_FOLDERS, FileState, Job
+from ldae.provenance.history import RECORDS, REPORT, TARGET_FOLDERS, VIEWER, FileState, Job
 from ldae.provenance.places import BIDS, RESULTS
 
 # Folders and files that hold results, each of which must have a record.
-TARGETS = (*TARGET_FOLDERS, REPORT, "config.yaml")
+TARGETS = (*TARGET_FOLDERS, REPORT, VIEWER, "config.yaml")
 # Folders and files of a study that no record covers, with the reason. No number comes from them.
 NOT_COVERED = {
     "records": "covered by the seals",

@@ -64,7 +64,7 @@ class Reconstruction(Section):
     )
     n_scans: ScansMeasured = 10
     windows: SsimWindows = [3, 4, 11]
-    n_examples: Count = setting(1, "Scans that the figure shows.")
+    n_examples: Count = setting(3, "Scans kept for the figure and the viewer.")
 
 
 class Stochastic(Section):
