@@ -163,7 +163,7 @@ def _trainer(name: str, job: TrainingJob, folder: Path, n_processes: int) -> pl.
         accelerator="gpu" if cuda else "cpu",
         **_placement(n_processes, cuda),
         plugins=[whole, _environment(n_processes)],
-        precision=_precision(),
+        precision=training_precision(),
         max_epochs=1,
         logger=TensorBoardLogger(folder.parent, name=CURVES, version=folder.name),
         callbacks=callbacks,
@@ -175,7 +175,7 @@ def _trainer(name: str, job: TrainingJob, folder: Path, n_processes: int) -> pl.
     )
 
 
-def _precision() -> Literal["bf16-mixed", "32-true"]:
+def training_precision() -> Literal["bf16-mixed", "32-true"]:
     """Precision of a training: bf16 where the device computes in it.
 
     Before capability 8.0 (V100, T4) torch emulates bf16, slower than fp32. With fp16 the loss would

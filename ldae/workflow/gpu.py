@@ -97,7 +97,7 @@ def require_gpu(rule: str, resources: Mapping[str, Any], config: Mapping[str, An
             f"{driver_version()}, torch {torch.__version__} (CUDA {torch.version.cuda})"
         )
         return
-    given = _given(resources)
+    given = given_gpu(resources)
     if given and config["gpu"]["required"]:
         driver, cuda = driver_version(), torch.version.cuda
         built = f"is built for CUDA {cuda}" if cuda else "is a build without CUDA"
@@ -105,7 +105,7 @@ def require_gpu(rule: str, resources: Mapping[str, Any], config: Mapping[str, An
             rule,
             f"the job was given a GPU ({given}) but torch finds none: torch {torch.__version__} "
             f"{built}; driver of {os.uname().nodename}: {driver or 'none'}",
-            f"{_remedy(cuda, driver)}. To compute on the processor instead, set gpu: "
+            f"{remedy(cuda, driver)}. To compute on the processor instead, set gpu: "
             "{required: false}",
         )
     log.info(f"Device: the processor, torch {torch.__version__}")
@@ -128,7 +128,7 @@ def driver_version() -> str:
     return ""
 
 
-def _given(resources: Mapping[str, Any]) -> str:
+def given_gpu(resources: Mapping[str, Any]) -> str:
     """By what a job was given a GPU, in words; empty if it was not."""
     number = number_asked(resources)
     if number:
@@ -137,7 +137,7 @@ def _given(resources: Mapping[str, Any]) -> str:
     return next((text for text in named if text.partition("=")[2] not in NONE_GIVEN), "")
 
 
-def _remedy(cuda: str | None, driver: str) -> str:
+def remedy(cuda: str | None, driver: str) -> str:
     """What to do when torch finds no GPU."""
     if cuda is None:
         return "Install the CUDA build of torch (make containers TORCH=cuda)"

@@ -255,6 +255,22 @@ class Study:
         """Folder of one training's checkpoints, outside its rule's outputs."""
         return self.results(f"checkpoints/{wildcards.network}-seed-{wildcards.seed}")
 
+    @property
+    def trials(self) -> dict[str, Any]:
+        """Arguments of :func:`ldae.workflow.doctor.trials.try_trainings`: trainings and grid."""
+        train = "ldae.training.autoencoder:train_autoencoder"
+        first = {"train": train, "sections": self.section("autoencoder"), "stands_on": None}
+        trainings = {"autoencoder": first} | {
+            name: {
+                "train": variant.network.train,
+                "sections": variant.settings(self.config),
+                "stands_on": variant.stands_on,
+            }
+            for name, variant in self.variants.items()
+            if variant.network.look is not None and not variant.change
+        }
+        return {"trainings": trainings, "shape": self.config["grid"]["shape"]}
+
     # evaluations
 
     def encoder(self, wildcards: Any, input: object = None) -> str:
