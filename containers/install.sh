@@ -22,6 +22,12 @@ $install packages.lock
 version=/opt/ldae/lib/python3.11/site-packages/torch/version.py
 if grep -q '^cuda.*= .[0-9]' $version; then
     $install cuda.lock
+    # by which NCCL uses InfiniBand between nodes
+    if ! ldconfig -p | grep -q libibverbs.so.1; then
+        { apt-get update && apt-get install --yes --no-install-recommends libibverbs1 \
+            ibverbs-providers; } || echo "without libibverbs, NCCL uses TCP between nodes" >&2
+        rm -rf /var/lib/apt/lists/*
+    fi
 elif [ "$1" = cuda ]; then
     echo "pip found a CPU build of torch where a CUDA build is wanted" >&2
     exit 1
