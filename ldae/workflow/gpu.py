@@ -32,6 +32,13 @@ FIRST_DRIVER = {"11": 450, "12": 525, "13": 580}
 """First driver that runs a CUDA version (NVIDIA, CUDA Compatibility, table of minor versions)."""
 
 
+CUDA12 = (
+    "take the build for CUDA 12: make containers TORCH=cuda12, or rm -rf .venv && make figures "
+    "TORCH=cuda12"
+)
+"""What to do where the driver runs CUDA 12 and not 13."""
+
+
 def requested_resources(settings: Mapping[str, Any], asked: bool) -> dict[str, Any]:
     """Resources by which a rule that can use a GPU asks for one.
 
@@ -145,5 +152,7 @@ def remedy(cuda: str | None, driver: str) -> str:
     if not driver:
         return "Use nodes with an NVIDIA driver; a container needs --nv"
     if first and int(driver.partition(".")[0]) < first:
-        return f"CUDA {cuda} needs driver {first} or later: use other nodes, or update the driver"
+        text = f"CUDA {cuda} needs driver {first} or later: use other nodes, update the driver"
+        older = cuda.startswith("13") and int(driver.partition(".")[0]) >= FIRST_DRIVER["12"]
+        return f"{text}{', or ' + CUDA12 if older else ''}"
     return "Run nvidia-smi in such a job: the GPU may be taken, hidden from the job or of no use"

@@ -18,6 +18,7 @@ from ldae.data.manifest import summarise_scans
 from ldae.data.volumes import HELD_BYTES
 from ldae.methods import Methods, Need, Space, Variant, study_networks, study_variants
 from ldae.provenance import code
+from ldae.workflow.doctor.tried import study_trials
 from ldae.workflow.passes import count_ends, count_passes, minutes_of
 from ldae.workflow.plan import (
     batch_fingerprint,
@@ -258,18 +259,7 @@ class Study:
     @property
     def trials(self) -> dict[str, Any]:
         """Arguments of :func:`ldae.workflow.doctor.trials.try_trainings`: trainings and grid."""
-        train = "ldae.training.autoencoder:train_autoencoder"
-        first = {"train": train, "sections": self.section("autoencoder"), "stands_on": None}
-        trainings = {"autoencoder": first} | {
-            name: {
-                "train": variant.network.train,
-                "sections": variant.settings(self.config),
-                "stands_on": variant.stands_on,
-            }
-            for name, variant in self.variants.items()
-            if variant.network.look is not None and not variant.change
-        }
-        return {"trainings": trainings, "shape": self.config["grid"]["shape"]}
+        return study_trials(self.config, self.variants.values())
 
     # evaluations
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from slurm_stand_in import CONFIG, SINFO, StandIn
@@ -131,6 +132,12 @@ def test_packages_are_compared_with_the_lock(
         "pytest==9 ; sys_platform == 'win32' \\\n"
     )
     monkeypatch.setattr(machine, "WORKFLOW", tmp_path)
+    later = tmp_path / "envs/cuda12.lock"
+    later.write_text(f"numpy=={np.__version__}\n")
+    both = {"envs/local.lock": "", "envs/cuda12.lock": ""}
+    monkeypatch.setattr(machine, "locks", lambda: both)
+    (found,) = machine.check_packages()
+    assert found.text.startswith("1 of 2 differ"), "a later lock replaces a version"
     monkeypatch.setattr(machine, "locks", lambda: {"envs/local.lock": "0" * 64})
     stale, differing = machine.check_packages()
     assert "another envs/local.lock" in stale.text

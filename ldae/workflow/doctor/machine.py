@@ -84,8 +84,9 @@ def check_packages() -> Iterator[Finding]:
     if stale:
         text = f"the environment was made from another {' and '.join(stale)}"
         yield note("packages", text, f"Set it up again: {again}")
-    pins = [pin for name in names for pin in read_pins(WORKFLOW / name)]
-    wrong = [text for name, version in pins if (text := _differs(name, version))]
+    # a later lock has other versions of some packages
+    pins = dict(pin for name in names for pin in read_pins(WORKFLOW / name))
+    wrong = [text for name, version in pins.items() if (text := _differs(name, version))]
     if wrong:
         text = f"{len(wrong)} of {len(pins)} differ from {' and '.join(names)}: {listed(wrong)}"
         yield note(

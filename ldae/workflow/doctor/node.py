@@ -33,13 +33,16 @@ def examine_node(
     resources
         Of the job.
     trials
-        Arguments of :func:`ldae.workflow.doctor.trials.try_trainings`.
+        Arguments of :func:`ldae.workflow.doctor.trials.try_trainings`; empty to try none.
     results
         Folder of the results.
     """
     needed = bool(gpu.given_gpu(resources))
-    return {
+    found = {
         "This node": run_checks(machine_checks(results, lambda: None, submits=True)),
         "Device": run_checks(device_checks(needed)),
-        "Steps of every network": run_checks({"steps": lambda: describe_trials(**trials)}),
     }
+    if trials:
+        steps = {"steps": lambda: describe_trials(**trials)}
+        found["Steps of every network"] = run_checks(steps)
+    return found

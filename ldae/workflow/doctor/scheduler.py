@@ -75,7 +75,7 @@ def other_schedulers() -> Iterator[Finding]:
     """Schedulers other than SLURM, by their commands."""
     found = [name for command, name in OTHERS.items() if shutil.which(command)]
     if found:
-        remedy = "Use Snakemake's plugin for it: docs/cluster.md, Another scheduler"
+        remedy = "Use Snakemake's plugin for it: docs/how-to/slurm.md, Another scheduler"
         yield note("scheduler", f"no SLURM here, but {listed(found)}", remedy)
     else:
         yield Finding("scheduler", "none here: jobs run on this machine")

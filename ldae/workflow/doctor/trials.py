@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,9 @@ from ldae.errors import OneLineError
 from ldae.paths import IS_CLONE, SOURCE
 from ldae.references import resolve
 from ldae.workflow.doctor.findings import Finding, note, problem
+
+if TYPE_CHECKING:
+    from ldae.training.job import TrainingData
 
 TRIAL_SECONDS = 900.0
 STEPS = 3
@@ -152,16 +155,12 @@ def run_trial(folder: Path, name: str) -> Trial:
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     from ldae.training.fit import training_precision
-    from ldae.training.job import TrainingData, TrainingJob
+    from ldae.training.job import TrainingJob
 
     tasks = json.loads((folder / TASKS).read_text())
     task, cuda = tasks["trainings"][name], torch.cuda.is_available()
     sections = trial_sections(task["sections"], name, cuda)
-    shapes = tuple(tasks["shape"]), latent_shape(tasks["trainings"], tasks["shape"])
-    if not (folder / "scale.json").is_file():
-        write_brains(folder, *shapes)
-    below = folder / f"{task['stands_on']}.safetensors" if task["stands_on"] else None
-    data = TrainingData(**{name: folder / file for name, file in FILES.items()}, stands_on=below)
+    data = trial_data(folder, tasks, task["stands_on"])
     times: list[float] = []
 
     def note_time(*_: Any) -> None:
@@ -189,6 +188,16 @@ def run_trial(folder: Path, name: str) -> Trial:
         device="cuda" if cuda else "cpu",
         precision=training_precision(),
     )
+
+
+def trial_data(folder: Path, tasks: Mapping[str, Any], stands_on: str | None) -> TrainingData:
+    """Random brains for the trials in `tasks`, written once, and the weights of another trial."""
+    from ldae.training.job import TrainingData
+
+    if not (folder / FILES["scale"]).is_file():
+        write_brains(folder, tasks["shape"], latent_shape(tasks["trainings"], tasks["shape"]))
+    below = folder / f"{stands_on}.safetensors" if stands_on else None
+    return TrainingData(**{name: folder / file for name, file in FILES.items()}, stands_on=below)
 
 
 def _seconds_per_step(times: list[float]) -> float:
