@@ -60,7 +60,7 @@ logger = logging.getLogger("gpu_test")
 
 def full_sizes(small: bool) -> dict[str, Any]:
     """Trainings at the paper's sizes, without pretrained weights; or those of smoke.yaml."""
-    config = _study("smoke") if small else _study("adni", "bids_folder=.")
+    config = _study("smoke") if small else _study("adni", "bids_folder=unused")
     config["encoder"]["pretrained"] = None
     config["autoencoder"] |= {"perceptual_weight": 0.0, "perceptual_weights_file": None}
     wanted = [v for v in study_variants(config).values() if v.name != "residual"]

@@ -41,8 +41,8 @@ class WholeCheckpoints(TorchCheckpointIO):
     system than the results, so the final move is a copy, and a job that is killed during the copy
     would leave an incomplete checkpoint.
 
-    A node that has lost its network may go on computing while SLURM starts the job again on another
-    one. The last attempt that began is the only one that writes.
+    A node that has lost its network may continue to compute while SLURM starts the job again on
+    another one. The attempt that began last is the only one that writes.
 
     Attributes
     ----------
