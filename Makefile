@@ -11,7 +11,13 @@ CHECK := .crate-check
 DOCS := .docs
 # Checks and builds the code; nothing of a study runs in it.
 DEV := .dev
-LOCKS := envs/local.lock envs/cuda.lock envs/torch-cpu.lock
+LOCKS := envs/local.lock envs/cuda.lock envs/cuda12.lock envs/torch-cpu.lock
+# Build of torch: cuda12 in .venv and images, and cpu, cuda or auto in images. Without it .venv has the
+# CUDA 12 build where the driver of this machine is too old for that of the locks.
+TORCH ?=
+OLD_DRIVER = $(shell version=$$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2> /dev/null | head -n 1); \
+    [ "$${version%%.*}" -lt 580 ] 2> /dev/null && echo "$$version")
+CUDA12 = $(if $(TORCH),$(filter cuda12,$(TORCH)),$(OLD_DRIVER))
 CODE := ldae scripts tests envs containers benchmarks
 # Settings of a study: make figures STUDY=studies/ixi.yaml CONFIG="bids_folder=/data/ixi"
 # STUDY may list several files, which are merged in this order; a later file overrides an earlier one.
@@ -24,7 +30,7 @@ BASELINE ?=
 RESULTS = $(shell sed -n 's/^  results: *\([^ \#]*\).*/\1/p' config.yaml $(STUDY) | tail -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help figures crate containers test hpc-test bench docs hooks lint format types settings lock clean
+.PHONY: help figures crate containers test gpu-test hpc-test bench docs hooks lint format types settings lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -39,7 +45,11 @@ $(READY): $(LOCKS)
 	@command -v nvidia-smi > /dev/null || $(INSTALL) envs/torch-cpu.lock > /dev/null 2>&1 || true
 	@$(INSTALL) envs/local.lock
 	@$(BIN)/python -m ldae.provenance.environment envs/local.lock > .venv/locks
-	@if grep -q '^cuda.*= .[0-9]' $(BIN)/../lib/python3*/site-packages/torch/version.py; then \
+	@if [ -n "$(CUDA12)" ]; then \
+	    echo "Adding torch for CUDA 12$(if $(TORCH),, (driver $(OLD_DRIVER) is older than 580))"; \
+	    $(INSTALL) envs/cuda12.lock; \
+	    $(BIN)/python -m ldae.provenance.environment envs/cuda12.lock >> .venv/locks; \
+	elif grep -q '^cuda.*= .[0-9]' $(BIN)/../lib/python3*/site-packages/torch/version.py; then \
 	    echo "Adding the CUDA libraries"; \
 	    $(INSTALL) envs/cuda.lock; \
 	    $(BIN)/python -m ldae.provenance.environment envs/cuda.lock >> .venv/locks; fi
@@ -61,6 +71,9 @@ crate: $(READY) $(CHECK)/ready  ## write and check the crate of the study
 
 containers: $(READY)  ## build the container images of all stages with Apptainer
 	@$(BIN)/python containers/build.py $(if $(TORCH),--torch $(TORCH)) $(if $(BASE),--base $(BASE)) $(if $(MIRROR),--mirror $(MIRROR))
+
+gpu-test: $(READY)  ## measure what only a GPU can show, in at most 12 minutes
+	@$(BIN)/python -m benchmarks.gpu_test
 
 hpc-test: $(READY)  ## install Apptainer and SLURM on this machine (as root) and test with them
 	@$(BIN)/python -m pytest -m hpc $(PYTEST) tests/hpc

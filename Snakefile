@@ -33,7 +33,7 @@ localrules:
 
 onstart:
     with launch.one_line_errors(config):
-        launch.check_scheduler(workflow)
+        launch.check_scheduler(workflow, Path(results("")))
     launch.seal(Path(results("")), logger)
 
 

@@ -80,7 +80,7 @@ rule make_crate:
         "../scripts/make_crate.py"
 
 
-# Without input, output and benchmark, so that it looks at what is there each time.
+# These two have no input, output and benchmark, so that they look at what is there each time.
 rule audit:
     log:
         text="<results>/logs/audit.log",
@@ -97,3 +97,23 @@ rule audit:
         "Checking that every result is still what was computed"
     script:
         "../scripts/audit.py"
+
+
+rule doctor:
+    log:
+        text="<results>/logs/doctor.log",
+    conda:
+        "../envs/torch.yaml"
+    container:
+        image("torch")
+    resources:
+        **ON_GPU,
+        mem_mb=memory(64000),
+        runtime=minutes(30),
+    params:
+        trials=study.trials,
+        code=code_digest("doctor"),
+    message:
+        "Looking at a node and trying every network on it"
+    script:
+        "../scripts/doctor.py"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ldae.data.digests import trusted_digest
+from ldae.data.draws import normal_part
 from ldae.data.rows import RowFile
 from ldae.data.volumes import read_index
 from ldae.errors import InputError
@@ -63,11 +64,21 @@ class LatentStore:
         """z_0 = s·μ, float32 (B, C, h, w, d)."""
         return self.scale * torch.from_numpy(self.mu[np.asarray(rows)])
 
-    def sample(self, rows: Sequence[int] | np.ndarray, generator: torch.Generator) -> Tensor:
-        """z_0 = s·(μ + σ·ε'), a fresh draw from q(z|x), float32 (B, C, h, w, d)."""
-        sigma = torch.from_numpy(self.sigma[np.asarray(rows)])
-        noise = torch.randn(sigma.shape, generator=generator)
-        return self.mean(rows) + self.scale * sigma * noise
+    def sample(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Tensor:
+        """z_0 = s·(μ + σ·ε'), a fresh draw from q(z|x), float32 (B, C, h, w, d).
+
+        Parameters
+        ----------
+        rows
+            Rows of the whole batch.
+        part
+            Those of them to return.
+        generator
+            Of the batch.
+        """
+        sigma = torch.from_numpy(self.sigma[rows[part]])
+        noise = normal_part(len(rows), self.shape, part, generator)
+        return self.mean(rows[part]) + self.scale * sigma * noise
 
     def digest(self) -> str:
         """Digest of latents, scale and index (split), to recognise a checkpoint's data."""

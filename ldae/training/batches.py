@@ -81,9 +81,9 @@ class Ahead(IterableDataset[Batch]):
 class StepBatches(IterableDataset[Batch]):
     """Batches of the steps from `start` up to `n_steps` for one rank.
 
-    All random numbers of a step come from a generator seeded with (seed, step). They are drawn for
-    the global batch, of which each rank takes its part, so that results do not depend on the number
-    of processes.
+    All random numbers of a step come from a generator seeded with (seed, step). Those of a rank are
+    its part of the global batch's (:func:`ldae.data.draws.normal_part`), so that results do not
+    depend on the number of processes.
 
     Parameters
     ----------

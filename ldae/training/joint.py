@@ -87,7 +87,7 @@ class JointTraining(DiffusionTraining):
         """
         t, eps = self.draw(len(rows), self.latents.shape, part, generator)
         other = self.other_visits(rows, generator) if self.settings["other_visit"] else rows
-        z_0 = self.latents.sample(other, generator)[part]
+        z_0 = self.latents.sample(other, part, generator)
         batch = {"histograms": self.histograms[rows[part]], "z_0": z_0, "t": t, "eps": eps}
         return batch, other[part]
 

@@ -94,7 +94,7 @@ class RuleRun:
 
 
 @contextlib.contextmanager
-def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
+def rule_entry(snakemake: Any, *, needs_gpu: bool = True) -> Iterator[RuleRun]:
     """Run a rule's library call under one log, one seed and one record.
 
     Everything logged goes to ``log.text`` of the rule; messages of the library also go to standard
@@ -109,6 +109,8 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     ----------
     snakemake
         The object that Snakemake hands to a script.
+    needs_gpu
+        Whether a job that was given a GPU stops when torch finds none.
     """
     log_path = Path(snakemake.log.text)
     rank = slurm.process_rank()
@@ -132,7 +134,8 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
 
     problem: BaseException | None = None
     try:
-        gpu.require_gpu(snakemake.rule, snakemake.resources, snakemake.config)
+        if needs_gpu:
+            gpu.require_gpu(snakemake.rule, snakemake.resources, snakemake.config)
         record["input"] = provenance.describe_files(snakemake.input, places)
         run.pieces = Pieces(pieces_folder(log_path) / _identity(record))
         yield run

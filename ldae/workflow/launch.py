@@ -20,7 +20,7 @@ from ldae.data.kept import KeptCohort, read_kept
 from ldae.data.pseudonyms import keep_key
 from ldae.errors import CohortError, InputError
 from ldae.provenance.seal import seal_records
-from ldae.workflow import containers, gpu
+from ldae.workflow import containers, gpu, slurm_states
 from ldae.workflow.attempts import Attempts
 from ldae.workflow.plan import check_disk_space, check_references, check_weights, disk_bytes
 from ldae.workflow.progress import (
@@ -193,16 +193,19 @@ def check_profile(workflow: Workflow, gpus: Mapping[str, Any]) -> None:
                 )
 
 
-def check_scheduler(workflow: Workflow) -> None:
+def check_scheduler(workflow: Workflow, results: Path) -> None:
     """Stop before the first job if jobs go to SLURM and it is not there or does not answer.
 
     Which plugin submits is known only when Snakemake starts; other plugins look for their own
-    commands.
+    commands. The names of jobs say which study they belong to, so that one run of it waits for the
+    jobs of another and not for those of other studies.
 
     Parameters
     ----------
     workflow
         Snakemake's.
+    results
+        Results folder of the study.
 
     Raises
     ------
@@ -211,7 +214,10 @@ def check_scheduler(workflow: Workflow) -> None:
     """
     if workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm":
         slurm.check_commands()
-        slurm.check_left_jobs(Path.cwd())
+        slurm.check_left_jobs(results, Path.cwd())
+        executor = workflow.scheduler._executor  # made already; no job is submitted yet
+        executor.run_uuid = f"{slurm.study_tag(results)}_{executor.run_uuid}"
+        slurm_states.settle()
 
 
 def seal(results: Path, logger: logging.Logger) -> None:
@@ -279,7 +285,7 @@ def _prepare_cluster(workflow: Workflow, study: Study, logger: logging.Logger) -
         workflow.global_resources["_cores"] = Resource("_cores", sys.maxsize)
         if not planned_only:
             with contextlib.suppress(slurm.NoAnswerError):  # there may be another scheduler
-                slurm.check_left_jobs(Path.cwd())
+                slurm.check_left_jobs(Path(study.results("")), Path.cwd())
 
 
 def _partitions(workflow: Workflow, study: Study) -> list[str]:

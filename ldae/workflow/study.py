@@ -18,6 +18,7 @@ from ldae.data.manifest import summarise_scans
 from ldae.data.volumes import HELD_BYTES
 from ldae.methods import Methods, Need, Space, Variant, study_networks, study_variants
 from ldae.provenance import code
+from ldae.workflow.doctor.tried import study_trials
 from ldae.workflow.passes import count_ends, count_passes, minutes_of
 from ldae.workflow.plan import (
     batch_fingerprint,
@@ -257,6 +258,11 @@ class Study:
     def checkpoints(self, wildcards: Any) -> str:
         """Folder of one training's checkpoints, outside its rule's outputs."""
         return self.results(f"checkpoints/{wildcards.network}-seed-{wildcards.seed}")
+
+    @property
+    def trials(self) -> dict[str, Any]:
+        """Arguments of :func:`ldae.workflow.doctor.trials.try_trainings`: trainings and grid."""
+        return study_trials(self.config, self.variants.values())
 
     # evaluations
 

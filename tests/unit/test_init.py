@@ -26,8 +26,7 @@ from ldae.data.intake.notices import Findings
 from ldae.data.intake.settings import Intake
 from ldae.data.intake.tables import read_table
 from ldae.errors import InputError
-from ldae.workflow.config import complete_config
-from ldae.workflow.first_look import merged
+from ldae.workflow.config import complete_config, merged
 from ldae.workflow.plan import cohort_fingerprint, plan_study, summarize_cohort
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -185,6 +185,24 @@ def test_failed_write_keeps_the_previous_checkpoint(
     assert whole.load_checkpoint(path, weights_only=True) == {"step": 1}
 
 
+def test_only_the_last_attempt_writes(tmp_path: Path) -> None:
+    """A node that was lost goes on while SLURM starts the job again on another one."""
+    place = tmp_path / "last.ckpt"
+    lost, next_one = WholeCheckpoints(), WholeCheckpoints()
+    lost.take_over(tmp_path)
+    lost.save_checkpoint({"step": 1}, place)
+    (tmp_path / ".last.ckpt.killed.partial").write_bytes(b"half")
+    next_one.take_over(tmp_path)
+    assert not list(tmp_path.glob("*.partial")), "what a killed attempt left is removed"
+    with pytest.raises(Interrupted, match="Another attempt of this training has begun"):
+        lost.save_checkpoint({"step": 2}, place)
+    with pytest.raises(Interrupted):  # nor does it write its weights at the end
+        lost.check_writer()
+    next_one.save_checkpoint({"step": 3}, place)
+    next_one.check_writer()
+    assert torch.load(place, weights_only=True) == {"step": 3}
+
+
 def test_time_is_reserved_before_the_limit(tmp_path: Path) -> None:
     whole = WholeCheckpoints()
     assert StopInTime(tmp_path, None, whole)._time_is_up() is False

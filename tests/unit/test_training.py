@@ -16,6 +16,7 @@ from sklearn.decomposition import PCA
 from torch.optim.swa_utils import AveragedModel
 
 from ldae.data.diagnoses import Diagnoses
+from ldae.data.draws import normal_part
 from ldae.data.latents import LatentStore
 from ldae.data.volumes import VolumeStore
 from ldae.errors import InputError
@@ -140,6 +141,19 @@ def test_ranks_share_one_global_batch() -> None:
     assert torch.equal(resumed[1]["noise"], whole[5]["noise"])
     with pytest.raises(ValueError, match="not a multiple of 3"):
         StepBatches(make, np.arange(7), 4, 5, 0, 6, 0, 3)
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 2), (1, 4, 4, 3), (5,), (1,), (3, 7)])
+@pytest.mark.parametrize(
+    "part", [slice(0, None, 1), slice(1, None, 3), slice(2, 5), slice(6, None), slice(0, 0)]
+)
+def test_numbers_of_a_part_are_those_of_the_batch(shape: tuple[int, ...], part: slice) -> None:
+    """Also the next numbers, whatever was passed over."""
+    ours, whole = (torch.Generator().manual_seed(3) for _ in range(2))
+    assert torch.equal(
+        normal_part(7, shape, part, ours), torch.randn((7, *shape), generator=whole)[part]
+    )
+    assert torch.equal(torch.randn(3, generator=ours), torch.randn(3, generator=whole))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ldae.references import resolve
 from ldae.workflow.config import leaves
 
 ROOT = Path(__file__).resolve().parents[2]
-WITHOUT_OUTPUT = {"audit"}
+WITHOUT_OUTPUT = {"audit", "doctor"}
 # Settings that decide the plan or the places, read where the workflow is read.
 PLAN_KEYS = {
     "ablations", "variants", "bids_folder", "pathvars/results", "plugins", "training_seeds",
