@@ -75,6 +75,14 @@ class Diagnoses(Section):
         "AD", "Diagnosis of the patients. They are the positive class of the task `ad_vs_cn`."
     )
     control: Words = setting("CN", "Diagnosis of the controls, the negative class.")
+    prodromal: Words = setting(
+        "MCI", "Diagnosis that may become that of the patients. The task `conversion` separates "
+        "converters from stable participants, where there are at least ten of each.",
+    )  # fmt: skip
+    conversion_months: float = setting(
+        36.0, "Time within which participants convert, or are known to be stable.",
+        unit="months", gt=0,
+    )  # fmt: skip
 
 
 class Columns(Section):
