@@ -7,7 +7,7 @@ import importlib
 from typing import Protocol, cast
 
 COMMANDS = (
-    "init", "run", "encode", "reconstruct", "edit", "interpolate", "predict", "export",
+    "init", "run", "encode", "reconstruct", "edit", "interpolate", "predict", "export", "transfer",
     "audit", "trace", "replay", "crate", "verify", "seal", "completion",
 )  # fmt: skip
 """Names of the commands and their modules, in the order of the help text."""
