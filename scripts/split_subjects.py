@@ -18,7 +18,7 @@ with rule_entry(snakemake) as run:
         scans = read_cohort(Path(snakemake.params.bids_dir), reading["public"], intake).scans
     else:
         scans = read_scans(Path(snakemake.input.scans))
-    keep = real and settings["file"] is None
+    keep = real and settings["file"] is None and settings["folds"] is None
     key = places_key(settings, run.seed)
     kept, noted = read_places(path.parent, key) if keep else ({}, None)
     run.add_inputs([noted])

@@ -309,7 +309,7 @@ def plan_split(config: Mapping[str, Any], cohort: CohortSummary) -> pd.DataFrame
     """
     settings, seed = split_settings(config), config["seed"]
     kept: dict[str, str] = {}
-    if config["cohort"]["source"] == "bids":
+    if config["cohort"]["source"] == "bids" and settings["folds"] is None:
         folder = Path(config["pathvars"]["results"]) / "split"
         kept, _ = read_places(folder, places_key(settings, seed))
     return make_split(cohort.scans, settings, seed, kept)

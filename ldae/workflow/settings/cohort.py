@@ -197,6 +197,12 @@ class Split(Section):
         None, "Table of a split that was made elsewhere, with columns subject and split. The "
         "splits are train, val and test, the labels those of the cohort; shares are not read.",
     )  # fmt: skip
+    folds: Annotated[int, Field(ge=2)] | None = setting(
+        None, "Folds of a cross-validation of the whole study. One of them is tested in place of "
+        "the share `test`; each fold is a study with results of its own "
+        "(docs/how-to/several-seeds.md). Null is none.",
+    )  # fmt: skip
+    fold: int = setting(0, "The fold that is tested, from 0.", ge=0)
 
 
 class Grid(Section):
