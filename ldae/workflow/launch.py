@@ -20,6 +20,7 @@ from ldae.data.pseudonyms import keep_key
 from ldae.errors import CohortError, InputError
 from ldae.provenance.seal import seal_records
 from ldae.workflow import containers, gpu
+from ldae.workflow.locks import release_left_locks
 from ldae.workflow.plan import check_disk_space, check_references, check_weights, disk_bytes
 from ldae.workflow.progress import (
     PlanHandler,
@@ -88,6 +89,8 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
         If the study cannot be run on this machine.
     """
     if workflow.is_main_process:
+        if not workflow.output_settings.dryrun and release_left_locks(Path.cwd()):
+            logger.info("An earlier run was killed: its lock of this folder is removed.")
         _check_machine(workflow, study, logger)
         _keep_pseudonyms(workflow, study, logger)
         _prepare_cluster(workflow, logger)
