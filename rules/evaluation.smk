@@ -3,7 +3,7 @@
 
 rule fit_probe:
     input:
-        codes="<results>/codes/{method}/{run}.npy",
+        codes=study.probed_codes,
         index=rules.pack_volumes.output.index,
         scans=rules.read_bids.output.scans,
     output:
@@ -22,6 +22,7 @@ rule fit_probe:
         **study.probe_params,
         diagnoses=lookup(within=config, dpath="cohort/diagnoses"),
         outer_folds=study.outer_folds,
+        harmonised=study.harmonised,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("fit_probe"),
     message:

@@ -7,21 +7,23 @@ import numpy as np
 
 from ldae.data.diagnoses import Diagnoses
 from ldae.data.volumes import read_index
-from ldae.evaluation.probes.fitting import fit_probes
+from ldae.evaluation.probes.fitting import fit_probes, with_conversion
 from ldae.statistics.predictions import SHARED, write_predictions
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
+    diagnoses, scans = Diagnoses(**snakemake.params.diagnoses), Path(snakemake.input.scans)
     probes, predictions = fit_probes(
         codes=np.load(snakemake.input.codes),
-        index=read_index(Path(snakemake.input.index), Path(snakemake.input.scans)),
-        diagnoses=Diagnoses(**snakemake.params.diagnoses),
+        index=with_conversion(read_index(Path(snakemake.input.index), scans), scans, diagnoses),
+        diagnoses=diagnoses,
         c_grid=snakemake.params.c_grid,
         alpha_grid=snakemake.params.alpha_grid,
         n_folds=snakemake.params.n_folds,
         outer_folds=snakemake.params.outer_folds,
         seed=run.seed,
         tasks=snakemake.params.tasks,
+        harmonised=snakemake.params.harmonised,
     )
     Path(snakemake.output.weights).write_text(json.dumps(probes, indent=1) + "\n")
     seed = snakemake.wildcards.run.removeprefix("seed-")

@@ -20,7 +20,7 @@ with rule_entry(snakemake) as run:
         scans = (kept or read_cohort(bids_dir, reading["public"], intake)).scans
     else:
         scans = read_scans(Path(snakemake.input.scans))
-    keep = real and settings["file"] is None
+    keep = real and settings["file"] is None and settings["folds"] is None
     key = places_key(settings, run.seed)
     kept, noted = read_places(path.parent, key) if keep else ({}, None)
     run.add_inputs([noted])

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 COMMANDS = (
     "init", "doctor", "run", "encode", "reconstruct", "edit", "interpolate", "predict", "view",
-    "export", "audit", "trace", "replay", "crate", "verify", "seal", "completion",
+    "export", "transfer", "audit", "trace", "replay", "crate", "verify", "seal", "completion",
 )  # fmt: skip
 """Names of the commands and their modules, in the order of the help text."""
 

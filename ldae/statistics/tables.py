@@ -30,6 +30,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "volumes": ("structure",),
     "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
     "ablations": ("network", "change"),
+    "transfer": ("source", "task", "adaptation", "n_labelled", "steps", "region", "window"),
     "claims": (
         "claim",
         "protocol",
@@ -60,6 +61,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
 
 INTEGER_COLUMNS = (
     "steps", "window", "batch_size", "gap_months", "nearest_months", "n_subjects", "n_scans",
+    "n_labelled",
 )  # fmt: skip
 ALWAYS_SHOWN = ("method", "statement", "verdict")
 FLOAT_FORMAT = "%.6g"

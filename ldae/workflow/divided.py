@@ -8,6 +8,8 @@ import pandas as pd
 
 from ldae.data.diagnoses import Diagnoses
 from ldae.data.manifest import VISITS_FOR_INTERPOLATION
+from ldae.evaluation.harmonisation import LEAST_OF_SITE, known_sites
+from ldae.evaluation.probes.groups import why_no_conversion
 
 LEAST_TO_LEARN = 4
 """Training participants of each group, or with an age: edits are judged by halves of the training
@@ -23,7 +25,7 @@ class Divided:
     Parameters
     ----------
     scans
-        Table of scans: subject, age, diagnosis.
+        Table of scans: subject, months, age, diagnosis, site.
     split
         Split of each subject: subject, split.
     """
@@ -63,6 +65,31 @@ class Divided:
         if train.value_counts().max() >= len(train) // 2:
             return "half of the training participants or more have the same age"
         return ""
+
+    def why_no_conversion(self, diagnoses: Diagnoses) -> str:
+        """Of telling participants who convert from stable ones."""
+        return why_no_conversion(self._scans, diagnoses.conversion(self._scans))
+
+    def why_no_sites(self) -> str:
+        """Of predicting a site, and of taking out its effects."""
+        sites = set(self._scans["site"]) - {""}
+        if len(sites) < 2:
+            return "all participants are of one site" if sites else "the cohort gives no sites"
+        if len(self._known_sites()) < 2:
+            return (
+                f"fewer than two of {len(sites)} sites have {LEAST_OF_SITE} training participants"
+            )
+        return ""
+
+    def other_sites(self) -> dict[str, int]:
+        """Number of participants of each site with too few of them in the training split."""
+        other = self._scans[~self._scans["site"].isin([*self._known_sites(), ""])]
+        counts = other.groupby("site")["subject"].nunique()
+        return {str(site): int(n) for site, n in counts.items()}
+
+    def _known_sites(self) -> list[str]:
+        train = self._scans[self._scans["split"] == "train"]
+        return known_sites(train["site"].to_numpy(str), train["subject"].to_numpy(str))
 
     def why_no_interpolation(self) -> str:
         """Of comparing an interpolated visit with a real one."""

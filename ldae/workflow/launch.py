@@ -22,6 +22,7 @@ from ldae.errors import CohortError, InputError
 from ldae.provenance.seal import seal_records
 from ldae.workflow import containers, gpu, slurm_states
 from ldae.workflow.attempts import Attempts
+from ldae.workflow.locks import release_left_locks
 from ldae.workflow.plan import check_disk_space, check_references, check_weights, disk_bytes
 from ldae.workflow.progress import (
     PlanHandler,
@@ -105,6 +106,8 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
         If the study cannot be run on this machine.
     """
     if workflow.is_main_process:
+        if not workflow.output_settings.dryrun and release_left_locks(Path.cwd()):
+            logger.info("An earlier run was killed: its lock of this folder is removed.")
         _check_machine(workflow, study, logger)
         _keep_pseudonyms(workflow, study, logger)
         _keep_cohort(workflow, study)

@@ -32,6 +32,7 @@ from ldae.data.manifest import CohortSummary, summarise_scans
 from ldae.data.partition import batch_bits, divide_subjects
 from ldae.data.splits import SPLITS, VISITS, make_split, places_key, read_places
 from ldae.errors import InputError
+from ldae.evaluation.harmonisation import LEAST_OF_SITE
 from ldae.figures.registry import Figure
 from ldae.methods import Codes, Methods, Need, study_methods, study_variants
 from ldae.statistics.predictions import SHARED
@@ -277,6 +278,7 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     divided = Divided(cohort.scans, plan_split(config, cohort))
     tasks = _plan_tasks(cohort, divided, Diagnoses(**config["cohort"]["diagnoses"]), left_out)
     lacking = _lacking(config, divided, tasks)
+    _plan_controls(config, divided, left_out)
     methods = _plan_methods(config, lacking, left_out)
     parts = [*_plan_evaluations(config, divided, tasks, left_out), *(f"task {t}" for t in tasks)]
     chosen = choose_products(config, parts, tasks, left_out)
@@ -326,7 +328,7 @@ def plan_split(config: Mapping[str, Any], cohort: CohortSummary) -> pd.DataFrame
     """
     settings, seed = split_settings(config), config["seed"]
     kept: dict[str, str] = {}
-    if config["cohort"]["source"] == "bids":
+    if config["cohort"]["source"] == "bids" and settings["folds"] is None:
         folder = Path(config["pathvars"]["results"]) / "split"
         kept, _ = read_places(folder, places_key(settings, seed))
     return make_split(cohort.scans, settings, seed, kept)
@@ -394,7 +396,31 @@ def _plan_methods(
     for name, method in methods.items():
         if method.needs in lacking:
             left_out[f"method {name}"] = lacking[method.needs]
-    return Methods(m for m in methods.values() if m.needs not in lacking)
+    without = "harmonised codes" in left_out
+    kept = (m for m in methods.values() if m.harmonises is None or not without)
+    return Methods(m for m in kept if m.needs not in lacking)
+
+
+def _plan_controls(config: dict[str, Any], divided: Divided, left_out: dict[str, str]) -> None:
+    """Add to `left_out` what probes cannot predict beside the tasks, and of which sites.
+
+    Names of sites are shown where participants are shown under their own labels.
+    """
+    diagnoses = Diagnoses(**config["cohort"]["diagnoses"])
+    if reason := divided.why_no_conversion(diagnoses):
+        left_out["task conversion"] = reason
+    harmonised = config["probes"]["harmonise"]
+    if reason := divided.why_no_sites():
+        left_out |= {"task site": reason} | ({"harmonised codes": reason} if harmonised else {})
+        return
+    named = config["cohort"]["source"] == "simulated" or config["cohort"]["public"]
+    sites = divided.other_sites()
+    if sites:
+        names = ", ".join(f"{s} ({n})" for s, n in sites.items()) if named else str(len(sites))
+        what = f"sites with fewer than {LEAST_OF_SITE} training participants: {names}"
+        left_out["task site, of some sites"] = what
+        if harmonised:
+            left_out["harmonised codes, of some sites"] = f"{what}; their codes stay as they are"
 
 
 def _plan_evaluations(

@@ -321,10 +321,22 @@ class Study:
 
         Probes that predict training participants would learn from codes that saw their labels.
         """
-        variant = self.variants.get(wildcards.method)
+        variant = self.variants.get(self._origin(wildcards))
         if variant is not None and variant.network.needs is Need.LABELS:
             return None
         return self.config["probes"]["outer_folds"]
+
+    def probed_codes(self, wildcards: Any) -> str:
+        """Codes that a job fits its probes on, before the effects of sites are taken out."""
+        return self.results(f"codes/{self._origin(wildcards)}/{wildcards.run}.npy")
+
+    def harmonised(self, wildcards: Any) -> bool:
+        """Whether the effects of sites are taken out of them."""
+        return self.plan.methods[wildcards.method].harmonises is not None
+
+    def _origin(self, wildcards: Any) -> str:
+        """The method whose codes they are."""
+        return self.plan.methods[wildcards.method].harmonises or str(wildcards.method)
 
     # tables, figures and the report
 

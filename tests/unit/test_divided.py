@@ -87,3 +87,29 @@ def test_a_split_without_visits_to_test_on_is_reported() -> None:
     found = Divided(scans, split)
     assert "no participant of the test split has 3 visits, and 3" in found.why_no_interpolation()
     assert found.why_no_residual() == "no participant of the test split has 3 visits"
+
+
+@pytest.mark.parametrize(
+    ("sites", "reason", "other"),
+    [
+        ([""] * 20, "the cohort gives no sites", {}),
+        (["A"] * 20, "all participants are of one site", {}),
+        (
+            ["A"] * 18 + ["B"] * 2,
+            "fewer than two of 2 sites have 4 training participants",
+            {"B": 2},
+        ),
+        (["A"] * 10 + ["B"] * 10, "", {}),
+        (["A"] * 9 + ["B"] * 9 + ["C"] * 2, "", {"C": 2}),
+    ],
+)
+def test_sites(sites: list[str], reason: str, other: dict[str, int]) -> None:
+    found = divided(make_scans(20, visits=1).assign(site=sites))
+    assert found.why_no_sites() == reason
+    assert not other or found.other_sites() == other
+
+
+def test_a_held_out_site_is_not_known() -> None:
+    scans = make_scans(30, visits=1).assign(site=["A", "B", "C"] * 10)
+    found = divided(scans, test_sites=["B"])
+    assert not found.why_no_sites() and found.other_sites() == {"B": 10}

@@ -16,8 +16,8 @@ from ldae.evaluation.probes.fitting import (
     fit_probe,
     fit_probes,
     resample_probe,
-    subject_weights,
 )
+from ldae.evaluation.probes.groups import subject_weights
 from ldae.evaluation.probes.tables import roc_curve, tabulate_probes
 from ldae.methods import METHODS, Methods
 from ldae.statistics.measures import AD_VS_CN, AGE, MEASURES, SEX

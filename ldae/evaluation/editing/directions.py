@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ldae.evaluation.probes.fitting import Probe, subject_weights
+from ldae.evaluation.probes.fitting import Probe
+from ldae.evaluation.probes.groups import subject_weights
 from ldae.leakage import note_fitted
 
 logger = logging.getLogger(__name__)

@@ -21,9 +21,9 @@ from ldae.evaluation.probes.fitting import (
     fit_probe,
     is_classification,
     probe_tasks,
-    subject_weights,
     task_target,
 )
+from ldae.evaluation.probes.groups import subject_weights
 from ldae.statistics.measures import AD_VS_CN, AGE, SEX, weighted_auc, weighted_correlation
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -52,6 +52,11 @@ class Probes(Section):
         None, "Folds over all participants for cross-validated predictions. Every scan is then "
         "also predicted by probes of the other folds; for cohorts with a small test split. Null "
         "is none.",
+    )  # fmt: skip
+    harmonise: list[Literal["combat"]] = setting(
+        [], "How codes are harmonised over sites. The probes of harmonised codes have rows of "
+        "their own beside those of the codes as they are. `combat` is ComBat, fitted on training "
+        "participants with age, sex and diagnosis preserved.",
     )  # fmt: skip
 
 
