@@ -104,9 +104,7 @@ def interpolate_gaps(
     """
     if not models:
         raise ValueError("interpolation needs a model for its latents")
-    triples = find_triples(store.index, split, max_triples, seed)
-    if not triples:
-        raise ValueError(f"no participant of the split {split} has three visits")
+    triples = _triples(store, split, max_triples, seed)
     reference = next(iter(models))
     ends = np.unique([row for t in triples for row in (t.rows[0], t.rows[2])])
     middles = np.unique([t.rows[1] for t in triples])
@@ -139,10 +137,35 @@ def interpolate_gaps(
     y, z_T = codes.y[reference], codes.z_T[reference]  # noqa: N806
     examples |= _sequence(models[reference], y, z_T, triples[longest], n_steps)
     scores = _of_triples(pd.concat(parts, ignore_index=True), triples, store.index)
+    return _complete(scores, store, list(models), n_steps, residual), examples
+
+
+def _complete(
+    scores: pd.DataFrame,
+    store: VolumeStore,
+    models: Sequence[str],
+    n_steps: int,
+    residual: VisitResidual | None,
+) -> pd.DataFrame:
+    """Scores with the models' steps, and a note where the residual could not learn anything."""
     if residual is not None and not find_triples(store.index, "train"):
         scores.loc[scores["method"] == RESIDUAL, "note"] = NOTHING_LEARNED
-    scores["steps"] = np.where(scores["method"].isin(list(models)), n_steps, NOTHING)
-    return scores, examples
+    scores["steps"] = np.where(scores["method"].isin(models), n_steps, NOTHING)
+    return scores
+
+
+def _triples(store: VolumeStore, split: str, max_triples: int | None, seed: int) -> list[Triple]:
+    """Triples of visits of a split.
+
+    Raises
+    ------
+    ValueError
+        If no participant has three visits.
+    """
+    triples = find_triples(store.index, split, max_triples, seed)
+    if not triples:
+        raise ValueError(f"no participant of the split {split} has three visits")
+    return triples
 
 
 def _example(

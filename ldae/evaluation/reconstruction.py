@@ -119,15 +119,25 @@ def evaluate_reconstruction(
         for method, arrays in shown.items():
             kept.setdefault(method, []).append(arrays)
         logger.info("reconstructed %d of %d scans", np.searchsorted(rows, piece[-1]) + 1, len(rows))
-    examples = {
-        "scan": store.index["scan"].to_numpy(str)[example_rows],
-        "steps": np.array(max(steps)),
-        "voxel_steps": np.array(max(voxel_steps)),
-        "original": store.volumes[example_rows].astype(np.float32),
-        "mask": np.asarray(store.masks[example_rows]),
+    most = {"steps": np.array(max(steps)), "voxel_steps": np.array(max(voxel_steps))}
+    examples = _examples(store, example_rows, most, kept)
+    return pd.concat(parts, ignore_index=True), examples
+
+
+def _examples(
+    store: VolumeStore,
+    rows: np.ndarray,
+    steps: Mapping[str, np.ndarray],
+    kept: Mapping[str, Sequence[np.ndarray]],
+) -> dict[str, np.ndarray]:
+    """The scans in `rows`, and what each method made of them, from its arrays by batch."""
+    return {
+        "scan": store.index["scan"].to_numpy(str)[rows],
+        **steps,
+        "original": store.volumes[rows].astype(np.float32),
+        "mask": np.asarray(store.masks[rows]),
         **{method: np.concatenate(arrays) for method, arrays in kept.items()},
     }
-    return pd.concat(parts, ignore_index=True), examples
 
 
 def _reconstructions(
