@@ -117,7 +117,7 @@ def beyond_limits(asked: Iterable[Request], found: Sequence[Partition]) -> Itera
     by_name = {one.name: one for one in found}
     default = next((one for one in found if one.default), None)
     seen: set[tuple[str, str]] = set()
-    for request in asked:
+    for request in sorted(asked, key=lambda r: (-r.minutes, -r.mem_mb)):
         place = by_name.get(request.partition) if request.partition else default
         if place is None:
             key = (request.partition, "partition")
