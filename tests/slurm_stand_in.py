@@ -46,7 +46,7 @@ elif words[:1] == ["ping"]:
 elif words[:1] == ["--version"]:
     print("slurm 24.05.2")
 elif name == "sinfo":
-    wanted = words[-1].partition("=")[2].split("|")
+    wanted = words[-1].rpartition("=")[2].split("|")
     for line in (here / "sinfo.txt").read_text().splitlines():
         fields = dict(zip({FIELDS}, line.split("|")))
         print("|".join(fields[field] for field in wanted))
