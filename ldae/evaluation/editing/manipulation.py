@@ -239,48 +239,7 @@ def _edit_scans(
 
     Also examples of the first scan and method.
     """
-
-    def edit(piece: np.ndarray) -> tuple[list[pd.DataFrame], dict[str, np.ndarray]]:
-        """Scores of one batch, and examples of its first scan."""
-        parts: list[pd.DataFrame] = []
-        examples: dict[str, np.ndarray] = {}
-        scans = Scans.load(store, piece)
-        on_device = scans.x.to(model.device)
-        y = model.semantic_code(on_device)
-        if y is None:
-            raise ValueError(f"{next(iter(directions))} has no semantic code to edit")
-        z_0 = model.to_latent(on_device)
-        z_T = encode_stochastic(model, z_0, y, settings.n_steps)  # noqa: N806
-        unedited = model.from_latent(sample(model, z_T, y, settings.n_steps)).cpu()
-        base = measure_scans(unedited, scans.mask, model, atlas, panel)
-        ceilings = fidelity.ceilings(scans, model, z_0)
-        for method, task in ((m, t) for m, of_tasks in directions.items() for t in of_tasks):
-            named = {"method": method, "task": task}
-            if task in ceilings:
-                parts.append(_rows_of([ceilings[task]], store.index, piece).assign(**named))
-            edited = {0.0: unedited}
-            for a in settings.doses:
-                measures = base
-                if a != 0:
-                    moved = manipulated_code(y, directions[method][task], a)
-                    edited[a] = model.from_latent(sample(model, z_T, moved, settings.n_steps)).cpu()
-                    measures = measure_scans(edited[a], scans.mask, model, atlas, panel)
-                frames = fidelity.compare(task, a, scans, edited[a], unedited, measures, base)
-                parts.append(_rows_of(frames, store.index, piece).assign(**named, amount=a))
-            if not {"scan", task} <= set(examples):
-                examples |= {
-                    "scan": np.array(scans.names[0]),
-                    "amounts": np.array(settings.doses),
-                    "original": scans.x[0, 0].numpy(),
-                    "mask": scans.mask[0, 0].numpy(),
-                    task: np.stack([edited[a][0, 0].numpy() for a in settings.doses]),
-                    f"{task}_group": fidelity.group[task].astype(np.float32),
-                }
-                truth = fidelity.truth(task, scans)
-                if truth is not None:
-                    examples[f"{task}_truth"] = truth[0]
-        return parts, examples
-
+    edit = partial(_edit_batch, store, model, directions, panel, atlas, fidelity, settings)
     parts: list[pd.DataFrame] = []
     examples: dict[str, np.ndarray] = {}
     for piece in batches(rows, settings.batch_size):
@@ -288,6 +247,57 @@ def _edit_scans(
         parts += scored
         examples = examples or shown
         logger.info("edited %d of %d scans", np.searchsorted(rows, piece[-1]) + 1, len(rows))
+    return parts, examples
+
+
+def _edit_batch(
+    store: VolumeStore,
+    model: DiffusionAutoencoder,
+    directions: Mapping[str, Mapping[str, Direction]],
+    panel: Panel,
+    atlas: RegionAtlas,
+    fidelity: Fidelity,
+    settings: EditSettings,
+    piece: np.ndarray,
+) -> tuple[list[pd.DataFrame], dict[str, np.ndarray]]:
+    """Scores of one batch, and examples of its first scan."""
+    parts: list[pd.DataFrame] = []
+    examples: dict[str, np.ndarray] = {}
+    scans = Scans.load(store, piece)
+    on_device = scans.x.to(model.device)
+    y = model.semantic_code(on_device)
+    if y is None:
+        raise ValueError(f"{next(iter(directions))} has no semantic code to edit")
+    z_0 = model.to_latent(on_device)
+    z_T = encode_stochastic(model, z_0, y, settings.n_steps)  # noqa: N806
+    unedited = model.from_latent(sample(model, z_T, y, settings.n_steps)).cpu()
+    base = measure_scans(unedited, scans.mask, model, atlas, panel)
+    ceilings = fidelity.ceilings(scans, model, z_0)
+    for method, task in ((m, t) for m, of_tasks in directions.items() for t in of_tasks):
+        named = {"method": method, "task": task}
+        if task in ceilings:
+            parts.append(_rows_of([ceilings[task]], store.index, piece).assign(**named))
+        edited = {0.0: unedited}
+        for a in settings.doses:
+            measures = base
+            if a != 0:
+                moved = manipulated_code(y, directions[method][task], a)
+                edited[a] = model.from_latent(sample(model, z_T, moved, settings.n_steps)).cpu()
+                measures = measure_scans(edited[a], scans.mask, model, atlas, panel)
+            frames = fidelity.compare(task, a, scans, edited[a], unedited, measures, base)
+            parts.append(_rows_of(frames, store.index, piece).assign(**named, amount=a))
+        if not {"scan", task} <= set(examples):
+            examples |= {
+                "scan": np.array(scans.names[0]),
+                "amounts": np.array(settings.doses),
+                "original": scans.x[0, 0].numpy(),
+                "mask": scans.mask[0, 0].numpy(),
+                task: np.stack([edited[a][0, 0].numpy() for a in settings.doses]),
+                f"{task}_group": fidelity.group[task].astype(np.float32),
+            }
+            truth = fidelity.truth(task, scans)
+            if truth is not None:
+                examples[f"{task}_truth"] = truth[0]
     return parts, examples
 
 
