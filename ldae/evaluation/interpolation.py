@@ -114,21 +114,9 @@ def interpolate_gaps(
     longest = max(range(len(triples)), key=lambda i: (triples[i].nearest, triples[i].gap, -i))
     parts: list[pd.DataFrame] = []
     examples: dict[str, np.ndarray] = {}
-
-    def measure(positions: np.ndarray) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-        """Scores of a batch of triples, and the arrays of the longest if it is among them."""
-        chosen = [triples[i] for i in positions]
-        m = np.array([t.rows[1] for t in chosen])
-        mask = store.mask_batch(m)
-        middle = {"real": store.batch(m), "autoencoder": _rows(seen, m)}
-        answers = _answer(store, models, residual, codes, chosen, n_steps)
-        scores = _score(answers, middle, mask, atlas, windows)
-        scores = scores.assign(triple=positions[scores["sample"].to_numpy()])
-        if longest not in positions:
-            return scores, {}
-        k = int(np.flatnonzero(positions == longest)[0])
-        return scores, _example(store, triples[longest], mask[k, 0], answers, k)
-
+    measure = partial(
+        _measure, store, models, atlas, residual, codes, seen, triples, longest, n_steps, windows
+    )
     for positions in batches(np.arange(len(triples)), batch_size):
         scores, shown = pieces.once(("triples", positions.tolist()), partial(measure, positions))
         parts.append(scores)
@@ -166,6 +154,33 @@ def _triples(store: VolumeStore, split: str, max_triples: int | None, seed: int)
     if not triples:
         raise ValueError(f"no participant of the split {split} has three visits")
     return triples
+
+
+def _measure(
+    store: VolumeStore,
+    models: Mapping[str, DiffusionAutoencoder],
+    atlas: RegionAtlas,
+    residual: VisitResidual | None,
+    codes: _EndCodes,
+    seen: dict[int, Tensor],
+    triples: Sequence[Triple],
+    longest: int,
+    n_steps: int,
+    windows: Sequence[int],
+    positions: np.ndarray,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Scores of a batch of triples, and the arrays of the longest if it is among them."""
+    chosen = [triples[i] for i in positions]
+    m = np.array([t.rows[1] for t in chosen])
+    mask = store.mask_batch(m)
+    middle = {"real": store.batch(m), "autoencoder": _rows(seen, m)}
+    answers = _answer(store, models, residual, codes, chosen, n_steps)
+    scores = _score(answers, middle, mask, atlas, windows)
+    scores = scores.assign(triple=positions[scores["sample"].to_numpy()])
+    if longest not in positions:
+        return scores, {}
+    k = int(np.flatnonzero(positions == longest)[0])
+    return scores, _example(store, triples[longest], mask[k, 0], answers, k)
 
 
 def _example(

@@ -100,19 +100,7 @@ def evaluate_reconstruction(
     parts: list[pd.DataFrame] = []
     kept: dict[str, list[np.ndarray]] = {}
     example_rows = rows[:n_examples]
-
-    def measure(piece: np.ndarray) -> tuple[list[pd.DataFrame], dict[str, np.ndarray]]:
-        """Scores of one batch, and the examples in it by method."""
-        scored, shown = [], {}
-        x, mask = store.batch(piece), store.mask_batch(piece)
-        for method, n_steps, x_hat in _reconstructions(x, models, methods, steps_of, piece, seed):
-            scores = with_scans(score_pairs(x_hat, x, mask, windows), store.index, piece)
-            scored.append(scores.assign(method=method, steps=n_steps))
-            most = max(steps_of.get(methods[method].part_of or method, [NOTHING]))
-            if n_steps == most:
-                shown[method] = x_hat[np.isin(piece, example_rows), 0].numpy()
-        return scored, shown
-
+    measure = partial(_measure, store, models, methods, steps_of, windows, seed, example_rows)
     for piece in batches(rows, batch_size):
         scored, shown = pieces.once(piece.tolist(), partial(measure, piece))
         parts += scored
@@ -138,6 +126,28 @@ def _examples(
         "mask": np.asarray(store.masks[rows]),
         **{method: np.concatenate(arrays) for method, arrays in kept.items()},
     }
+
+
+def _measure(
+    store: VolumeStore,
+    models: Mapping[str, DiffusionAutoencoder],
+    methods: Methods,
+    steps_of: Mapping[str, Sequence[int]],
+    windows: Sequence[int],
+    seed: int,
+    example_rows: np.ndarray,
+    piece: np.ndarray,
+) -> tuple[list[pd.DataFrame], dict[str, np.ndarray]]:
+    """Scores of one batch, and the examples in it by method."""
+    scored, shown = [], {}
+    x, mask = store.batch(piece), store.mask_batch(piece)
+    for method, n_steps, x_hat in _reconstructions(x, models, methods, steps_of, piece, seed):
+        scores = with_scans(score_pairs(x_hat, x, mask, windows), store.index, piece)
+        scored.append(scores.assign(method=method, steps=n_steps))
+        most = max(steps_of.get(methods[method].part_of or method, [NOTHING]))
+        if n_steps == most:
+            shown[method] = x_hat[np.isin(piece, example_rows), 0].numpy()
+    return scored, shown
 
 
 def _reconstructions(

@@ -21,7 +21,7 @@ class Attempts(logging.Handler):
     it has announced one. An error that another attempt would meet again, such as a bad input or a
     batch that does not fit into the GPU, uses up all attempts. A failure after which there are
     newer checkpoints than before does not count, nor does it raise what the job asks for: the next
-    attempt resumes where this one ended.
+    attempt continues where this one ended.
 
     Parameters
     ----------
