@@ -25,8 +25,8 @@ WITHOUT_OUTPUT = {"audit", "doctor"}
 # Settings that decide the plan or the places, read where the workflow is read.
 PLAN_KEYS = {
     "ablations", "variants", "bids_folder", "pathvars/results", "plugins", "training_seeds",
-    "cohort/source", "cohort/public", "gpu", "site", "preprocessing/batch_size",
-    "evaluation/reference_volumes",
+    "cohort/source", "cohort/public", "gpu", "probes/harmonise", "site",
+    "preprocessing/batch_size", "evaluation/reference_volumes",
 }  # fmt: skip
 # Shown by the report, which reads the settings as they were written down.
 REPORT_KEYS = {"title"}
