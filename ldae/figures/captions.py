@@ -33,7 +33,7 @@ def intervals(data: pd.DataFrame) -> str:
     if "ci_low" not in data or data["ci_low"].isna().all():
         return ""
     over = "training seeds and subjects" if len(_seeds(data)) > 1 else "subjects"
-    return f"Bars and bands are 95 % intervals from a bootstrap over {over}."
+    return f"Bars and bands are 95 % intervals over {over}."
 
 
 def shown_seed(data: pd.DataFrame) -> str:

@@ -232,7 +232,7 @@ def caption_facts(df: pd.DataFrame, label: Callable[[str], str] = str) -> str:
     if seeds:
         trained = f"training seed{'s' if several else ''} {', '.join(map(str, seeds))}"
         trained += f" (shared by all trainings: {', '.join(shared)})" if shared else ""
-    intervals = f"95 % intervals from a bootstrap over {'seeds and ' if several else ''}subjects"
+    intervals = f"95 % intervals over {'seeds and ' if several else ''}subjects"
     if "operation" in df and df["operation"].notna().all():
         intervals = "intervals from the least to the largest run"
     if df["ci_low"].isna().all():
