@@ -1,4 +1,4 @@
-# What the codes and models can do, in numbers on the test split.
+# What codes and models can do: numbers of validation participants, or of test participants.
 
 
 rule fit_probe:
@@ -24,6 +24,7 @@ rule fit_probe:
         **study.probe_params,
         diagnoses=lookup(within=config, dpath="cohort/diagnoses"),
         outer_folds=study.outer_folds,
+        scored=study.scored,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("fit_probe"),
     message:
@@ -58,7 +59,7 @@ rule evaluate_reconstruction:
         seed=lookup(within=config, dpath="seed"),
         code=study.evaluation_code("evaluate_reconstruction", "reconstruction"),
     message:
-        "Reconstructing test scans with every model and number of steps (seed {wildcards.seed})"
+        "Reconstructing scans with every model and number of steps (seed {wildcards.seed})"
     script:
         "../scripts/evaluate_reconstruction.py"
 
@@ -112,10 +113,11 @@ rule choose_edited:
         runtime=minutes(10),
     params:
         n_scans=lookup(within=config, dpath="evaluation/manipulation/n_scans"),
+        scored=study.scored,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("choose_edited"),
     message:
-        "Choosing the test scans that are edited"
+        "Choosing the scans that are edited"
     script:
         "../scripts/choose_edited.py"
 
@@ -186,7 +188,7 @@ rule manipulate_attribute:
         seed=lookup(within=config, dpath="seed"),
         code=study.evaluation_code("manipulate_attribute", "manipulation"),
     message:
-        "Moving test scans along the directions of disease and age (seed {wildcards.seed})"
+        "Moving scans along the directions of disease and age (seed {wildcards.seed})"
     script:
         "../scripts/manipulate_attribute.py"
 

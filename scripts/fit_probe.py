@@ -1,4 +1,4 @@
-"""Rule entry point: fit a linear probe per task on one method's codes, and predict every scan."""
+"""Rule entry point: fit a linear probe per task on one method's codes, and predict the scans."""
 
 import json
 from pathlib import Path
@@ -21,6 +21,7 @@ with rule_entry(snakemake) as run:
         n_folds=snakemake.params.n_folds,
         outer_folds=snakemake.params.outer_folds,
         seed=run.seed,
+        scored=snakemake.params.scored,
         tasks=snakemake.params.tasks,
     )
     Path(snakemake.output.weights).write_text(json.dumps(probes, indent=1) + "\n")

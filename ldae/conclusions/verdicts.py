@@ -25,13 +25,17 @@ from ldae.conclusions.criteria import (
 from ldae.evaluation.probes.fitting import CROSS_VALIDATED
 from ldae.methods import Methods, Role, Space
 from ldae.statistics.measures import AD_VS_CN, AGE
-from ldae.statistics.tables import CONDITION_COLUMNS, IDENTITY_COLUMNS, RESULT_COLUMNS, tidy
+from ldae.statistics.tables import (
+    CONDITION_COLUMNS,
+    IDENTITY_COLUMNS,
+    RESULT_COLUMNS,
+    scored_split,
+    tidy,
+)
 
 HOLDS, FAILS, OPEN = "holds", "fails", "open"
 
 UNKNOWN = "the number could not be computed"
-
-SPLITS = ("test", CROSS_VALIDATED)
 
 
 @dataclass(frozen=True)
@@ -254,7 +258,7 @@ def _judge(
     table = tables[statement.table]
     models, truth = methods.select(Role.MODEL), methods.select(Role.TRUTH)
     keep = (table["metric"] == statement.metric) & table["method"].isin(list(models))
-    keep &= table["split"].isin(SPLITS)
+    keep &= table["split"].isin([scored_split(table), CROSS_VALIDATED])
     if "against" in table:
         keep &= ~table["against"].isin([*models, *truth])
     if statement.against_space is not None:

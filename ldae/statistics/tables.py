@@ -11,6 +11,7 @@ import pandas as pd
 
 from ldae.errors import InputError
 from ldae.statistics.predictions import SHARED
+from ldae.subsets import TEST, VALIDATION
 
 IDENTITY_COLUMNS = ("cohort", "split", "method")
 RESULT_COLUMNS = ("seed", "metric", "value", "ci_low", "ci_high", "n_subjects", "n_scans", "note")
@@ -120,6 +121,11 @@ def tidy(
     for column in ("value", "ci_low", "ci_high"):
         frame[column] = pd.to_numeric(frame[column]).astype(float)
     return frame[columns].reset_index(drop=True)
+
+
+def scored_split(table: pd.DataFrame) -> str:
+    """Split whose numbers a table shows: test participants if it has any, else validation."""
+    return TEST if (table["split"] == TEST).any() else VALIDATION
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -29,11 +29,12 @@ from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
 from ldae.data.intake.settings import Intake
 from ldae.data.manifest import CohortSummary, summarise_scans
 from ldae.data.partition import batch_bits, divide_subjects
-from ldae.data.splits import SPLITS, VISITS, make_split, places_key, read_places
+from ldae.data.splits import VISITS, make_split, places_key, read_places
 from ldae.errors import InputError
 from ldae.figures.registry import Figure
 from ldae.methods import Codes, Methods, Need, study_methods, study_variants
 from ldae.statistics.predictions import SHARED
+from ldae.subsets import SPLITS, scored_split
 from ldae.workflow.divided import Divided
 from ldae.workflow.products import choose_products
 
@@ -265,7 +266,8 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
             "Give a larger cohort.",
         )
     left_out: dict[str, str] = {}
-    divided = Divided(cohort.scans, plan_split(config, cohort))
+    scored = scored_split(final=config["final"])
+    divided = Divided(cohort.scans, plan_split(config, cohort), scored)
     tasks = _plan_tasks(cohort, divided, Diagnoses(**config["cohort"]["diagnoses"]), left_out)
     lacking = _lacking(config, divided, tasks)
     methods = _plan_methods(config, lacking, left_out)

@@ -14,6 +14,7 @@ from typing import Any
 from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
 from ldae.methods import Methods, Need, Variant, study_networks, study_variants
 from ldae.provenance import code
+from ldae.subsets import scored_split
 from ldae.workflow.plan import (
     batch_fingerprint,
     cohort_fingerprint,
@@ -216,6 +217,11 @@ class Study:
 
     # evaluations
 
+    @property
+    def scored(self) -> str:
+        """Split of the participants who are scored."""
+        return scored_split(final=self.config["final"])
+
     def encoder(self, wildcards: Any, input: object = None) -> str:
         """Reference of what loads a network's semantic encoder, not compared."""
         return str(self.variant(wildcards).network.encoder)
@@ -240,6 +246,7 @@ class Study:
             "methods": self.methods(evaluation).as_params(looks=False),
             "loaders": self.loaders(evaluation),
             "diffusion": self.config["diffusion"],
+            "scored": self.scored,
         }
 
     def models(self, evaluation: str) -> Callable[[Any], dict[str, str]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.auc_coverage import coverage, draw
 
+from benchmarks.auc_coverage import coverage, draw
 from ldae.statistics.auc import auc_difference, auc_interval, measure_interval
 from ldae.statistics.bootstrap import subject_bootstrap
 from ldae.statistics.measures import weighted_auc

@@ -215,7 +215,13 @@ def comparisons() -> Drawn:
     for steps in (10, 20):
         rows.append(
             {"claim": "reconstruction", "method": "ldae", "against": "voxel_dae", "steps": steps}
-            | {"metric": "ssim_gain", "region": "mask", "window": 11, "value": steps / 100}
+            | {
+                "split": "test",
+                "metric": "ssim_gain",
+                "region": "mask",
+                "window": 11,
+                "value": steps / 100,
+            }
         )
     figure, data = plot_comparisons(numbers("comparisons", rows), STUDY, n_steps=20, window=11)
     assert data.loc[data["claim"] == "reconstruction", "value"].tolist() == [0.2]

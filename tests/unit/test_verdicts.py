@@ -55,6 +55,11 @@ def gain(against: str, value: float, **other: object) -> dict[str, object]:
     return row | {"split": "test", "against": against, "value": value} | other
 
 
+def test_validation_participants_are_judged_where_there_are_no_others() -> None:
+    rows = [gain("voxel_pca", 0.1, split="val"), gain("voxel_pca", 0.2, split="cv")]
+    assert set(judge({"comparisons": table("comparisons", rows)})["split"]) == {"val", "cv"}
+
+
 def test_models_are_judged_against_what_is_no_model_and_no_yardstick() -> None:
     rows = [
         gain("voxel_pca", 0.1),

@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_OUTPUT = {"audit"}
 # Settings that decide the plan or the places, read where the workflow is read.
 PLAN_KEYS = {
-    "ablations", "variants", "bids_folder", "pathvars/results", "plugins", "training_seeds",
-    "cohort/source", "cohort/public", "gpu", "preprocessing/batch_size",
+    "ablations", "variants", "bids_folder", "final", "pathvars/results", "plugins",
+    "training_seeds", "cohort/source", "cohort/public", "gpu", "preprocessing/batch_size",
     "evaluation/reference_volumes",
 }  # fmt: skip
 # Shown by the report, which reads the settings as they were written down.
@@ -44,7 +44,7 @@ RULES = rules()
 # Names that rules take from a dictionary: of the workflow's Python, and of ldae.workflow.study.
 SHARED = {"SCANS": {"volumes", "masks", "index"}}
 SHARED["MODEL_FILES"] = SHARED["SCANS"] | {"autoencoder", "scale"}
-SHARED["study.model_params"] = {"methods", "loaders", "diffusion"}
+SHARED["study.model_params"] = {"methods", "loaders", "diffusion", "scored"}
 SHARED["study.probe_params"] = {"c_grid", "alpha_grid", "n_folds", "tasks"}
 SCRIPTS = {name: re.search(r'"\.\./scripts/(\w+)\.py"', text)[1] for name, text in RULES.items()}
 # What the rules make that are not named for one thing.

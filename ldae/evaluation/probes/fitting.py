@@ -20,6 +20,7 @@ import pandas as pd
 from ldae.data.diagnoses import Diagnoses
 from ldae.leakage import note_fitted
 from ldae.statistics.measures import AD_VS_CN, AGE, DECISION, SEX, negative_mse, weighted_auc
+from ldae.subsets import TEST
 
 logger = logging.getLogger(__name__)
 
@@ -339,9 +340,10 @@ def fit_probes(
     n_folds: int,
     outer_folds: int | None,
     seed: int,
+    scored: str = TEST,
     tasks: Sequence[str] = (AD_VS_CN, AGE),
 ) -> tuple[dict[str, dict[str, Any]], pd.DataFrame]:
-    """Fit a probe for every task the data allow, and predict every scan.
+    """Fit a probe for every task the data allow, and predict the scans.
 
     The tasks are those of the study and, where the index knows it, sex.
 
@@ -363,6 +365,9 @@ def fit_probes(
         codes that were learned without labels: others have seen the training labels.
     seed
         Seed of the folds.
+    scored
+        Split of the participants who are scored. Where it is ``val``, test participants are not
+        predicted, and are in no fold.
     tasks
         Those of the study; one that the training split does not allow is left out.
 
@@ -370,8 +375,8 @@ def fit_probes(
     -------
     tuple
         Probes by task, as JSON can hold them (:class:`Probe`); predictions with columns
-        ``PREDICTION_COLUMNS`` for every scan that has a target, of every split (and of the split
-        ``cv``).
+        ``PREDICTION_COLUMNS`` for every scan that has a target, of every split that is shown
+        (and of the split ``cv``).
 
     Raises
     ------
@@ -382,6 +387,8 @@ def fit_probes(
         raise ValueError(f"{len(codes)} codes for {len(index)} scans")
     if (index.groupby("subject")["split"].nunique() > 1).any():
         raise ValueError("a subject is in two splits")
+    shown = (index["split"] != TEST).to_numpy() | (scored == TEST)
+    codes, index = codes[shown], index[shown]
     probes: dict[str, dict[str, Any]] = {}
     parts = []
     subjects = index["subject"].to_numpy(str)
@@ -406,14 +413,19 @@ def fit_probes(
             held_out = _cross_predict(*of_known, task, grid, n_folds, outer_folds, seed)
             crossed = part.assign(split=CROSS_VALIDATED, prediction=held_out)
             parts.append(crossed[np.isfinite(crossed["prediction"])])
+    return probes, _labelled(parts, diagnoses)
+
+
+def _labelled(parts: Sequence[pd.DataFrame], diagnoses: Diagnoses) -> pd.DataFrame:
+    """Predictions of all tasks in one table, with the words for predicted classes."""
     if not parts:
-        return probes, pd.DataFrame(columns=list(PREDICTION_COLUMNS))
+        return pd.DataFrame(columns=list(PREDICTION_COLUMNS))
     predictions = pd.concat(parts, ignore_index=True)
     predictions["label"] = [
         class_labels(task, diagnoses)[int(p >= DECISION)]
         for task, p in zip(predictions["task"], predictions["prediction"], strict=True)
     ]
-    return probes, predictions[list(PREDICTION_COLUMNS)]
+    return predictions[list(PREDICTION_COLUMNS)]
 
 
 def _cross_predict(

@@ -158,7 +158,8 @@ def _error_gain(task: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     measure = MEASURES[task][MAIN_MEASURE[task]]
 
     def statistic(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return measure(values[:, [0, 2]], weights) - measure(values[:, [0, 1]], weights)
+        theirs, ours = (measure(values[:, [0, k]], weights) for k in (2, 1))
+        return np.asarray(theirs - ours)
 
     return statistic
 
