@@ -304,7 +304,9 @@ def _findings(
             continue
         subjects = "subject" if row["n_subjects"] == 1 else "subjects"
         text = f"{headline.words(row, methods)} ({int(row['n_subjects'])} {subjects})"
-        yield Finding(str(row["verdict"]), f"{text[:1].upper()}{text[1:]}.")
+        earned = "" if pd.isna(row["earned_by"]) else str(row["earned_by"])
+        owed = f" Earned by: {earned}." if earned else ""
+        yield Finding(str(row["verdict"]), f"{text[:1].upper()}{text[1:]}.{owed}")
 
 
 def _row(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.Series | None:

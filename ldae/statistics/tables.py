@@ -55,6 +55,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
         "region",
         "gap_months",
         "verdict",
+        "earned_by",
     ),
 }
 """Condition columns of each table. An empty cell means "does not apply" or "all"."""
