@@ -9,6 +9,7 @@ rule fit_probe:
     output:
         weights="<results>/probes/{method}/{run}.json",
         predictions="<results>/probes/{method}/{run}.tsv",
+        labels="<results>/probes/{method}/{run}.labels.tsv",
     log:
         text="<results>/logs/fit_probe/{method}/{run}.log",
     benchmark:
@@ -24,6 +25,7 @@ rule fit_probe:
         **study.probe_params,
         diagnoses=lookup(within=config, dpath="cohort/diagnoses"),
         outer_folds=study.outer_folds,
+        label_counts=study.label_counts,
         scored=study.scored,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("fit_probe"),

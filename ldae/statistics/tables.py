@@ -31,6 +31,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "volumes": ("structure",),
     "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
     "ablations": ("network", "change"),
+    "labels": ("task", "against", "n_labelled"),
     "claims": (
         "claim",
         "protocol",
@@ -61,7 +62,8 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
 """Condition columns of each table. An empty cell means "does not apply" or "all"."""
 
 INTEGER_COLUMNS = (
-    "steps", "window", "batch_size", "gap_months", "nearest_months", "n_subjects", "n_scans",
+    "steps", "window", "batch_size", "gap_months", "nearest_months", "n_labelled", "n_subjects",
+    "n_scans",
 )  # fmt: skip
 ALWAYS_SHOWN = ("method", "statement", "verdict")
 FLOAT_FORMAT = "%.6g"

@@ -278,10 +278,16 @@ class Study:
 
         Probes that predict training participants would learn from codes that saw their labels.
         """
+        return None if self._saw_labels(wildcards) else self.config["probes"]["outer_folds"]
+
+    def label_counts(self, wildcards: Any) -> list[int]:
+        """Numbers of labels that codes are probed with; none for codes learned from labels."""
+        return [] if self._saw_labels(wildcards) else self.config["probes"]["label_counts"]
+
+    def _saw_labels(self, wildcards: Any) -> bool:
+        """Whether a method's codes were learned from labels."""
         variant = self.variants.get(wildcards.method)
-        if variant is not None and variant.network.needs is Need.LABELS:
-            return None
-        return self.config["probes"]["outer_folds"]
+        return variant is not None and variant.network.needs is Need.LABELS
 
     # tables, figures and the report
 

@@ -120,7 +120,7 @@ def test_every_setting_reaches_a_rule_and_is_read():
         for path in re.findall(r'(?:dpath=|section\()"([^"]+)"', text):
             looked_up.setdefault(path, set()).add(name)
     # by way of the study: folds are not for every method, the grids for two rules
-    looked_up["probes/outer_folds"] = {"fit_probe"}
+    looked_up["probes/outer_folds"] = looked_up["probes/label_counts"] = {"fit_probe"}
     for key in SHARED["study.probe_params"]:
         looked_up[f"probes/{key}"] = {"fit_probe", "manipulate_attribute"}
     looked_up["split"] = {"split_subjects"}

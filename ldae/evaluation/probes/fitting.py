@@ -195,7 +195,7 @@ def _fit_probe(
         raise ValueError(f"{task}: the training rows hold one class only")
     # Strongest regularisation first: small C, large alpha.
     candidates = sorted(grid, reverse=not is_classification(task))
-    folds = list(_folds(target, subjects, task, n_folds, seed))
+    folds = list(cross_validation_folds(target, subjects, task, n_folds, seed))
     scores = np.full((len(candidates), len(folds)), np.nan)
     for j, (inner, outer) in enumerate(folds):
         mean, std = _standardisation(codes[inner])
@@ -235,7 +235,7 @@ def _standardisation(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return codes.mean(0), np.where(std > 1e-12, std, 1.0)
 
 
-def _folds(
+def cross_validation_folds(
     target: np.ndarray, subjects: np.ndarray, task: str, n_folds: int, seed: int
 ) -> Iterable[tuple[np.ndarray, np.ndarray]]:
     """Folds that keep a subject together; of a classification, with each class in every fold."""
@@ -444,7 +444,7 @@ def _cross_predict(
     is kept.
     """
     held_out = np.full(len(codes), np.nan)
-    for inner, outer in _folds(target, subjects, task, outer_folds, seed):
+    for inner, outer in cross_validation_folds(target, subjects, task, outer_folds, seed):
         fold = _fit_probe(codes[inner], target[inner], subjects[inner], task, grid, n_folds, seed)
         held_out[outer] = fold.predict(codes[outer])
     return held_out
