@@ -1,4 +1,4 @@
-# The study from raw heads to the report; what each part does is told in rules/.
+# The study from raw heads to the report; what each part does is in rules/.
 from ldae.paths import leave_python_path
 from snakemake.utils import min_version
 
@@ -21,6 +21,7 @@ include: "rules/report.smk"
 
 
 with launch.one_line_errors(config):
+    containers.use_images(workflow)
     launch.check_profile(workflow, config["gpu"])
 
 
@@ -32,7 +33,7 @@ localrules:
 
 onstart:
     with launch.one_line_errors(config):
-        launch.check_scheduler(workflow)
+        launch.check_scheduler(workflow, Path(results("")))
     launch.seal(Path(results("")), logger)
 
 

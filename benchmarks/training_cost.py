@@ -14,24 +14,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-import yaml
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from ldae.networks.assembly import ConditionalUNet, EncoderWithHeads, SemanticPair
-from ldae.networks.autoencoder import Autoencoder
-from ldae.networks.encoders import encoder_architecture
-from ldae.networks.unet import NoiseUNet
-from ldae.training.diffusion import unet_settings
-from ldae.workflow.config import complete_config
+from benchmarks.networks import study_settings, trainings
 
 BYTES_PER_PARAMETER = 20
 PASSES = 3
@@ -82,56 +75,11 @@ def is_cast_parameter(tensor: Tensor) -> bool:
     return "AccumulateGrad" in str(made_by.next_functions[0][0])
 
 
-def trainings(config: dict[str, Any]) -> dict[str, tuple[nn.Module, Callable[[], Tensor]]]:
-    """For each training, the network and its forward pass for one scan."""
-    shape = tuple(config["grid"]["shape"])
-
-    def scan() -> Tensor:
-        return torch.empty(1, 1, *shape)
-
-    def latent() -> Tensor:
-        return torch.empty(1, *latent_shape)
-
-    def timestep() -> Tensor:
-        return torch.ones(1, dtype=torch.int64)
-
-    settings = config["autoencoder"]
-    names = ("patch_size", "channels", "n_res_blocks", "latent_channels", "norm_groups")
-    autoencoder = Autoencoder(**{name: settings[name] for name in names})
-    latent_shape = autoencoder.latent_shape(shape)
-    unet = unet_settings(config["prior"], config["diffusion"])
-    prior = NoiseUNet(in_channels=latent_shape[0], **unet)
-    encoder = encoder_architecture(config["encoder"], shape)
-    pair = SemanticPair(encoder, prior)
-    supervised = EncoderWithHeads(encoder, ["ad_vs_cn", "age"])
-    settings = config["voxel_dae"]
-    voxel_unet = unet_settings(settings, config["diffusion"])
-    voxel_dae = ConditionalUNet(encoder, voxel_unet, settings["patch_size"])
-
-    def shifted() -> Tensor:
-        prior.requires_grad_(False).eval()
-        weight = torch.ones(1, 1, 1, 1, 1)
-        return pair.shifted_noise(prior, weight, latent(), timestep(), pair.encoder(scan()))
-
-    def in_voxels() -> Tensor:
-        return voxel_dae.noise(scan(), timestep(), voxel_dae.encoder(scan()))
-
-    return {
-        "autoencoder": (autoencoder, lambda: autoencoder(scan(), latent())[0]),
-        "prior": (prior, lambda: prior(latent(), timestep())),
-        "ldae": (pair, shifted),
-        "voxel_dae": (voxel_dae, in_voxels),
-        "supervised": (supervised, lambda: torch.stack(list(supervised(scan()).values()))),
-    }
-
-
 def main() -> None:
     """Print one row per training."""
-    path = Path(sys.argv[1] if len(sys.argv) > 1 else "studies/adni.yaml")
+    path = sys.argv[1] if len(sys.argv) > 1 else "studies/adni.yaml"
     sys.stdout.write("training\tparameters, M\tweights, GB\tper scan, GB\tper scan, TFLOP\n")
-    given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    config = complete_config(given | {"bids_folder": "."})
-    for name, (network, forward) in trainings(config).items():
+    for name, (network, forward) in trainings(study_settings(path)).items():
         parameters = sum(p.numel() for p in network.parameters())
         weights = BYTES_PER_PARAMETER * parameters / 1e9
         held, operations = cost_of_scan(forward)

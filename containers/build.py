@@ -64,7 +64,7 @@ def main() -> None:
     """Build the images that the command line selects."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"of {', '.join(STAGES)}")
-    parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), help="build of torch")
+    parser.add_argument("--torch", choices=("auto", "cpu", "cuda", "cuda12"), help="build of torch")
     parser.add_argument("--base", help="docker://NAME@sha256:DIGEST, or debootstrap")
     parser.add_argument("--mirror", help="archive of Debian packages for --base debootstrap")
     options = parser.parse_args()

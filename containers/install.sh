@@ -1,7 +1,9 @@
 #!/bin/sh
 # Inside an image, while it is built: install the lock's packages into /opt/ldae and set its variables.
 #
-#   install.sh auto|cpu|cuda     the build of torch; auto is the CPU build where pip can find it
+#   install.sh auto|cpu|cuda|cuda12
+#
+# is the build of torch; auto is the CPU build where pip can find it, cuda12 is for older drivers.
 set -eu
 cd /opt/install
 if [ -f /hostpip/settings/pip.conf ]; then
@@ -19,9 +21,16 @@ case $1 in
     cpu) $install torch-cpu.lock ;;
 esac
 $install packages.lock
+[ "$1" != cuda12 ] || $install cuda12.lock
 version=/opt/ldae/lib/python3.11/site-packages/torch/version.py
 if grep -q '^cuda.*= .[0-9]' $version; then
-    $install cuda.lock
+    [ "$1" = cuda12 ] || $install cuda.lock
+    # by which NCCL uses InfiniBand between nodes
+    if ! ldconfig -p | grep -q libibverbs.so.1; then
+        { apt-get update && apt-get install --yes --no-install-recommends libibverbs1 \
+            ibverbs-providers; } || echo "without libibverbs, NCCL uses TCP between nodes" >&2
+        rm -rf /var/lib/apt/lists/*
+    fi
 elif [ "$1" = cuda ]; then
     echo "pip found a CPU build of torch where a CUDA build is wanted" >&2
     exit 1

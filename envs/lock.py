@@ -5,9 +5,10 @@
 local.lock contains the whole local environment. preprocess.lock, torch.lock and analysis.lock
 contain the packages of one stage's container or conda environment, in the same versions. The CUDA
 libraries have several gigabytes and are not needed by a CPU build of torch; they are in cuda.lock,
-which is installed only with a CUDA build. The crate checker needs older versions of some packages,
-and what builds the documentation, or checks and builds the code, needs none of the workflow's:
-each has an environment of its own.
+which is installed only with a CUDA build. cuda12.lock has an older torch in the place of that of
+local.lock, for drivers that do not run CUDA 13. The crate checker needs older versions of some
+packages, and what builds the documentation, or checks and builds the code, needs none of the
+workflow's: each has an environment of its own.
 """
 
 from __future__ import annotations
@@ -65,6 +66,11 @@ def resolve(*lists: str, pins: list[str] | None = None) -> list[str]:
         done = subprocess.run(command, cwd=FOLDER, stdout=subprocess.PIPE, text=True, check=True)
     entries = re.split(r"\n(?=\S)", done.stdout.strip())
     entries = [e for e in entries if not e.startswith(("#", "-")) and not UNUSED.match(e)]
+    return entries
+
+
+def with_cpu_build(entries: list[str]) -> list[str]:
+    """Entries in which the CPU build of torch is accepted as well."""
     return [
         f"{entry} \\\n    --hash=sha256:{CPU_TORCH}" if entry.startswith("torch==") else entry
         for entry in entries
@@ -85,7 +91,7 @@ def write(name: str, comment: str, entries: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    entries = resolve("local.in", "cuda.in")
+    entries = with_cpu_build(resolve("local.in", "cuda.in"))
     write(
         "local.lock",
         "The whole local environment, for Python 3.11 and later.",
@@ -106,8 +112,18 @@ if __name__ == "__main__":
     write("dev.lock", "What checks and builds the code.", resolve("dev.in"))
     write("docs.lock", "What builds the documentation.", resolve("docs.in"))
     pins = [entry.partition("\\")[0].strip() for entry in entries]
+    others = [pin for pin in without_cuda(pins) if not pin.startswith("torch==")]
+    write(
+        "cuda12.lock",
+        "torch for CUDA 12, and what it needs, in the place of that of local.lock and cuda.lock.",
+        [
+            entry
+            for entry in resolve("cuda12.in", pins=others)
+            if CUDA_PACKAGE.match(entry) or entry.startswith("torch==")
+        ],
+    )
     for stage in STAGES:
-        chosen = without_cuda(resolve(f"{stage}.in", pins=pins))
+        chosen = without_cuda(with_cpu_build(resolve(f"{stage}.in", pins=pins)))
         digest = write(f"{stage}.lock", f"What the rules of envs/{stage}.yaml need.", chosen)
         script = POST_DEPLOY.format(stage=stage, digest=digest)
         (FOLDER / f"{stage}.post-deploy.sh").write_text(script, encoding="utf-8")

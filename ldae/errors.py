@@ -64,4 +64,4 @@ class MachineError(OneLineError):
 
 
 class Interrupted(Exception):  # noqa: N818  an end on purpose, not an error
-    """A job has stopped in good order before its work was done; the next attempt goes on there."""
+    """A job has stopped in good order before its work was done; the next attempt resumes it."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
+import re
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +23,9 @@ QUERY_SECONDS = 60.0
 # KillWait (30 seconds by default) and some more.
 COMPLETING_SECONDS = 120.0
 POLL_SECONDS = 2.0
+
+TAG = re.compile(r"ldae-.*-[0-9a-f]{8}_")
+"""Begin of the names of jobs of a study (:func:`study_tag`)."""
 
 
 def process_rank() -> int:
@@ -84,6 +91,31 @@ def _squeue(*arguments: str) -> str:
     ).stdout
 
 
+def longest_minutes(partitions: Sequence[str]) -> float:
+    """Shortest of the time limits of some partitions, minutes; infinite where none is known.
+
+    Parameters
+    ----------
+    partitions
+        Their names; without any, the default partition counts.
+    """
+    try:
+        listed = subprocess.run(
+            ["sinfo", "--noheader", "--format=%P|%l"],
+            capture_output=True, text=True, check=True, timeout=QUERY_SECONDS,
+        ).stdout  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return math.inf
+    limits = []
+    for line in listed.splitlines():
+        name, _, limit = line.partition("|")
+        found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):\d\d", limit.strip())
+        if found and (name.rstrip("*") in partitions if partitions else name.endswith("*")):
+            days, hours, minutes = (int(part or 0) for part in found.groups())
+            limits.append(1440 * days + 60 * hours + minutes)
+    return min(limits, default=math.inf)
+
+
 class NoAnswerError(InputError):
     """SLURM does not answer."""
 
@@ -97,13 +129,31 @@ class LeftJob:
     state: str
 
 
-def left_jobs(folder: Path) -> list[LeftJob]:
-    """Jobs of this user that run the workflow in `folder`.
+def study_tag(results: Path) -> str:
+    """Name that all jobs of a study begin with, the same for one results folder only.
+
+    Several studies may run from one clone at a time, each with jobs of its own.
 
     Parameters
     ----------
+    results
+        Results folder of the study.
+    """
+    place = results.resolve()
+    readable = re.sub(r"[^A-Za-z0-9]+", "_", place.name)[:20]
+    return f"ldae-{readable}-{hashlib.sha256(str(place).encode()).hexdigest()[:8]}"
+
+
+def left_jobs(results: Path, folder: Path) -> list[LeftJob]:
+    """Jobs of this user that compute the study in `results`.
+
+    Parameters
+    ----------
+    results
+        Results folder of the study.
     folder
-        Working folder of the workflow.
+        Working folder of the workflow. Jobs there without the tag of any study are of an older
+        version, and count too.
 
     Raises
     ------
@@ -111,7 +161,7 @@ def left_jobs(folder: Path) -> list[LeftJob]:
         If SLURM does not answer.
     """
     try:
-        answer = _squeue("--me", "--format=%i|%T|%Z|%k")
+        answer = _squeue("--me", "--format=%i|%T|%j|%Z|%k")
     except (OSError, subprocess.SubprocessError) as error:
         reason = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
         raise NoAnswerError(
@@ -121,19 +171,23 @@ def left_jobs(folder: Path) -> list[LeftJob]:
         ) from error
     found = []
     for line in answer.splitlines():
-        number, state, place, comment = line.split("|", 3)
-        if comment.startswith("rule_") and Path(place).resolve() == folder.resolve():
+        number, state, name, place, comment = line.split("|", 4)
+        untagged = not TAG.match(name) and Path(place).resolve() == folder.resolve()
+        ours = name.startswith(f"{study_tag(results)}_") or untagged
+        if ours and comment.startswith("rule_"):
             found.append(LeftJob(number, comment.removeprefix("rule_"), state.lower()))
     return found
 
 
-def remaining_jobs(folder: Path, patience: float = COMPLETING_SECONDS) -> list[LeftJob]:
-    """Jobs that run the workflow in `folder` and do not end by themselves in a short time.
+def remaining_jobs(
+    results: Path, folder: Path, patience: float = COMPLETING_SECONDS
+) -> list[LeftJob]:
+    """Jobs that compute the study in `results` and do not end by themselves in a short time.
 
     Parameters
     ----------
-    folder
-        Working folder of the workflow.
+    results, folder
+        See :func:`left_jobs`.
     patience
         Seconds to wait for jobs that are only completing.
 
@@ -143,10 +197,10 @@ def remaining_jobs(folder: Path, patience: float = COMPLETING_SECONDS) -> list[L
         If SLURM does not answer.
     """
     end = time.monotonic() + patience
-    jobs = left_jobs(folder)
+    jobs = left_jobs(results, folder)
     while jobs and all(job.state == "completing" for job in jobs) and time.monotonic() < end:
         time.sleep(POLL_SECONDS)
-        jobs = left_jobs(folder)
+        jobs = left_jobs(results, folder)
     return jobs
 
 
@@ -168,13 +222,13 @@ def check_commands() -> None:
         )
 
 
-def check_left_jobs(folder: Path) -> None:
-    """Check before a run that SLURM has no jobs of an earlier run.
+def check_left_jobs(results: Path, folder: Path) -> None:
+    """Check before a run that SLURM has no jobs of an earlier run of the same study.
 
     Parameters
     ----------
-    folder
-        Working folder of the workflow.
+    results, folder
+        See :func:`left_jobs`.
 
     Raises
     ------
@@ -183,14 +237,15 @@ def check_left_jobs(folder: Path) -> None:
     InputError
         If jobs of an earlier run have not ended.
     """
-    jobs = remaining_jobs(folder)
+    jobs = remaining_jobs(results, folder)
     if jobs:
         numbers = " ".join(job.number for job in jobs)
         names = ", ".join(f"{job.rule} ({job.number}, {job.state})" for job in jobs)
         raise InputError(
             "SLURM",
-            f"jobs of an earlier run in this folder have not ended: {names}",
+            f"jobs of an earlier run of this study have not ended: {names}",
             f"Wait until they end or run `scancel {numbers}`; then run `snakemake --unlock` if the "
-            "earlier run was killed, and start this command again. Finished files are kept, and "
-            "trainings resume from their last checkpoint.",
+            "earlier run was killed and no other runs in this folder, and start this command "
+            "again. Finished files are kept, and trainings resume from their last checkpoint. "
+            "Another study has a results folder of its own (pathvars.results).",
         )

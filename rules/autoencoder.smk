@@ -16,8 +16,6 @@ rule train_autoencoder:
     retries: TRAINING_RETRIES
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: TRAINING_THREADS
     resources:
         **TRAINING,
@@ -48,8 +46,6 @@ rule encode_latents:
     priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: BATCH_THREADS
     resources:
         **IN_PIECES,
@@ -58,7 +54,7 @@ rule encode_latents:
     params:
         code=code_digest("encode_latents"),
     message:
-        "Encoding every scan into its latent mean and deviation"
+        "Encoding every scan into its latent mean and SD"
     script:
         "../scripts/encode_latents.py"
 
@@ -76,15 +72,13 @@ rule measure_latent_scale:
     priority: LONGEST_WAY
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     resources:
-        mem_mb=memory(4000, scans=0.1),
+        mem_mb=memory(4000, latents=4),
         runtime=minutes(10),
     params:
         code=code_digest("measure_latent_scale"),
     message:
-        "Measuring the deviation of the latents of the training split"
+        "Measuring the SD of the latents of the training split"
     script:
         "../scripts/measure_latent_scale.py"
 

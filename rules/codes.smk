@@ -12,10 +12,8 @@ rule fit_voxel_pca:
         "<results>/benchmarks/fit_voxel_pca.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
-        mem_mb=memory(8000, scans=0.5),
+        mem_mb=memory(8000, scans=0.5, most_held=1.5),
         runtime=minutes(30, per_scan=0.02),
     params:
         n_components=lookup(within=config, dpath="probes/pca_components"),
@@ -38,10 +36,8 @@ rule fit_histogram_pca:
         "<results>/benchmarks/fit_histogram_pca.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     resources:
-        mem_mb=memory(8000, scans=0.1),
+        mem_mb=memory(8000, scans=0.005),
         runtime=minutes(30, per_scan=0.02),
     params:
         settings=lookup(within=config, dpath="ldae_anatomical"),
@@ -66,10 +62,8 @@ rule pool_latents:
         "<results>/benchmarks/pool_latents.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
-        mem_mb=memory(4000, scans=0.1),
+        mem_mb=memory(4000, latents=2),
         runtime=minutes(10),
     params:
         code=code_digest("pool_latents"),
@@ -92,11 +86,9 @@ rule measure_region_volumes:
         "<results>/benchmarks/measure_region_volumes.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(8000),
-        runtime=minutes(15, per_scan=0.05),
+        runtime=minutes(15, per_scan=0.02),
         micro_batch=lookup(within=config, dpath="evaluation/micro_batch"),
     params:
         grid=lookup(within=config, dpath="grid"),
@@ -125,8 +117,6 @@ rule compare_volumes:
         "<results>/benchmarks/compare_volumes.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(4000),
         runtime=minutes(10),
@@ -153,8 +143,6 @@ rule read_true_volumes:
         "<results>/benchmarks/read_true_volumes.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(2000),
         runtime=minutes(10),

@@ -11,8 +11,6 @@ rule simulate_cohort:
         "<results>/benchmarks/simulate_cohort.tsv"
     conda:
         "../envs/preprocess.yaml"
-    container:
-        image("preprocess")
     threads: min(8, ALL_CORES)
     resources:
         mem_mb=memory(8000),
@@ -39,12 +37,10 @@ rule read_bids:
         "<results>/benchmarks/read_bids.tsv"
     conda:
         "../envs/preprocess.yaml"
-    container:
-        image("preprocess")
     threads: BATCH_THREADS
     resources:
         mem_mb=memory(2000),
-        runtime=minutes(15, per_scan=0.05),
+        runtime=minutes(15, per_scan=0.01),
     params:
         bids_dir=study.bids_dir,
         public=study.public,
@@ -71,8 +67,6 @@ rule split_subjects:
         "<results>/benchmarks/split_subjects.tsv"
     conda:
         "../envs/preprocess.yaml"
-    container:
-        image("preprocess")
     resources:
         mem_mb=memory(2000),
         runtime=minutes(10),

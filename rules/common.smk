@@ -2,9 +2,8 @@
 from pathlib import Path
 
 from ldae.training.checkpoints import remove_checkpoints
-from ldae.workflow import launch
+from ldae.workflow import containers, launch
 from ldae.workflow.config import complete_config
-from ldae.workflow.containers import image_path as image
 from ldae.workflow.study import Study, not_compared, one_of
 from snakemake.logging import logger
 
@@ -18,16 +17,14 @@ BATCH_THREADS = min(4, TRAINING_THREADS)
 # Priority of the rules that the rest waits for longest: they go first where cores are few.
 LONGEST_WAY = 10
 
-# Wall-time request per training job, minutes: what most clusters allow. A training writes a
-# checkpoint and exits before this limit, and Snakemake's main process resubmits it. Retries must
-# come from the main process: one inside the job would be killed after the remaining minutes.
-TRAINING_MINUTES = 1440
+# Attempts of a training without progress. They must come from the main process: a retry inside the
+# job would be killed after the remaining minutes.
 SUBMITTED = launch.is_submitted(workflow)
 TRAINING_RETRIES = 20 if SUBMITTED and workflow.is_main_process else None
 
 with launch.one_line_errors(config):
     config.update(complete_config(config, launch.config_files(workflow)))
-    study = Study(config, REPOSITORY / "scripts")
+    study = Study(config, REPOSITORY / "scripts", launch.kept_cohort(workflow))
     launch.prepare(workflow, study, REPOSITORY, logger)
 
 plan = study.plan
@@ -37,7 +34,8 @@ memory, minutes = study.memory, study.minutes
 # Resources of rules that use a GPU.
 ON_GPU = launch.gpu_resources(workflow, config["gpu"])
 IN_PIECES = {**ON_GPU, "micro_batch": config["evaluation"]["micro_batch"]}
-TRAINING = {**ON_GPU, "runtime": TRAINING_MINUTES, "checkpoint_minutes": 10}
+TRAINING = {**ON_GPU, "runtime": study.training_minutes, "checkpoint_minutes": 10}
+TRAINING["local_copy"] = int(config["site"]["local_copy"])
 
 
 wildcard_constraints:

@@ -3,7 +3,7 @@
 
 rule fit_probe:
     input:
-        codes="<results>/codes/{method}/{run}.npy",
+        codes=study.probed_codes,
         index=rules.pack_volumes.output.index,
         scans=rules.read_bids.output.scans,
     output:
@@ -16,8 +16,6 @@ rule fit_probe:
         "<results>/benchmarks/fit_probe/{method}/{run}.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(4000),
         runtime=minutes(30, per_scan=0.01),
@@ -27,6 +25,7 @@ rule fit_probe:
         outer_folds=study.outer_folds,
         label_counts=study.label_counts,
         scored=study.scored,
+        harmonised=study.harmonised,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("fit_probe"),
     message:
@@ -48,13 +47,11 @@ rule evaluate_reconstruction:
         "<results>/benchmarks/evaluate_reconstruction/seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: TRAINING_THREADS
     resources:
         **IN_PIECES,
         mem_mb=memory(32000),
-        runtime=minutes(240, per_scan=0.1),
+        runtime=study.evaluation_minutes("reconstruction", 60),
     params:
         **study.model_params("reconstruction"),
         settings=lookup(within=config, dpath="evaluation/reconstruction"),
@@ -79,13 +76,11 @@ rule vary_stochastic:
         "<results>/benchmarks/vary_stochastic/seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: TRAINING_THREADS
     resources:
         **IN_PIECES,
         mem_mb=memory(32000),
-        runtime=minutes(120),
+        runtime=study.evaluation_minutes("stochastic", 60),
     params:
         **study.model_params("stochastic"),
         settings=lookup(within=config, dpath="evaluation/stochastic"),
@@ -108,8 +103,6 @@ rule choose_edited:
         "<results>/benchmarks/choose_edited.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(2000),
         runtime=minutes(10),
@@ -137,8 +130,6 @@ rule render_true_effects:
         "<results>/benchmarks/render_true_effects.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     resources:
         mem_mb=memory(8000),
         runtime=minutes(60, per_scan=0.05),
@@ -172,13 +163,11 @@ rule manipulate_attribute:
         "<results>/benchmarks/manipulate_attribute/seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: TRAINING_THREADS
     resources:
         **IN_PIECES,
-        mem_mb=memory(32000, scans=0.3),
-        runtime=minutes(240, per_scan=0.1),
+        mem_mb=memory(32000, scans=0.3, most_held=2.5),
+        runtime=study.evaluation_minutes("manipulation", 60, per_scan=0.005),
     params:
         **study.probe_params,
         **study.model_params("manipulation"),
@@ -208,13 +197,11 @@ rule interpolate_gaps:
         "<results>/benchmarks/interpolate_gaps/seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: TRAINING_THREADS
     resources:
         **IN_PIECES,
-        mem_mb=memory(32000),
-        runtime=minutes(240, per_scan=0.1),
+        mem_mb=study.interpolation_memory,
+        runtime=study.evaluation_minutes("interpolation", 60),
     params:
         **study.model_params("interpolation"),
         grid=lookup(within=config, dpath="grid"),
@@ -240,8 +227,6 @@ rule measure_throughput:
         "<results>/benchmarks/measure_throughput.tsv"
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: ALL_CORES
     resources:
         **ON_GPU,
@@ -272,8 +257,6 @@ rule tabulate:
         "<results>/benchmarks/tabulate/{table}.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(8000),
         runtime=minutes(60, per_scan=0.01),

@@ -15,8 +15,6 @@ rule plot_figure:
         "<results>/benchmarks/plot_figure/{figure}.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(4000),
         runtime=minutes(10),

@@ -22,8 +22,6 @@ rule train_network:
     retries: TRAINING_RETRIES
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: TRAINING_THREADS
     resources:
         **TRAINING,
@@ -54,8 +52,6 @@ rule encode_semantics:
         network=one_of(study.encoders),
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     threads: BATCH_THREADS
     resources:
         **IN_PIECES,

@@ -13,8 +13,6 @@ rule preprocess_scan:
         "<results>/benchmarks/preprocess_scan/batch-{batch}.tsv"
     conda:
         "../envs/preprocess.yaml"
-    container:
-        image("preprocess")
     threads: BATCH_THREADS
     resources:
         mem_mb=memory(12000),
@@ -50,10 +48,8 @@ rule quality_control:
         "<results>/benchmarks/quality_control.tsv"
     conda:
         "../envs/preprocess.yaml"
-    container:
-        image("preprocess")
     resources:
-        mem_mb=memory(4000, scans=0.1),
+        mem_mb=memory(4000, scans=0.002),
         runtime=minutes(15, per_scan=0.01),
     params:
         bids_dir=study.bids_dir,
@@ -85,10 +81,8 @@ rule pack_volumes:
         "<results>/benchmarks/pack_volumes.tsv"
     conda:
         "../envs/preprocess.yaml"
-    container:
-        image("preprocess")
     resources:
-        mem_mb=memory(4000, scans=0.1),
+        mem_mb=memory(4000),
         runtime=minutes(15, per_scan=0.02),
     params:
         preprocessed=study.preprocessed,

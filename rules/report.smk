@@ -10,8 +10,6 @@ rule write_config:
         "<results>/benchmarks/write_config.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(1000),
         runtime=minutes(5),
@@ -31,8 +29,10 @@ rule build_report:
         tables=expand("<results>/tables/{name}.tsv", name=plan.tables),
         config=rules.write_config.output.config,
         cohort=[results(path) for path in study.cohort_tables],
+        examples=[results(path) for path in study.examples],
     output:
         page="<results>/report.html",
+        viewer="<results>/viewer.html",
         methods=multiext("<results>/methods/methods", ".md", ".bib", ".json"),
         ledger="<results>/test_ledger.tsv",
     log:
@@ -41,8 +41,6 @@ rule build_report:
         "<results>/benchmarks/build_report.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(4000),
         runtime=minutes(30, per_scan=0.01),
@@ -72,8 +70,6 @@ rule make_crate:
         "<results>/benchmarks/make_crate.tsv"
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     resources:
         mem_mb=memory(4000),
         runtime=minutes(60),
@@ -85,15 +81,13 @@ rule make_crate:
         "../scripts/make_crate.py"
 
 
-# Without input, output and benchmark, so that it looks at what is there each time.
+# These two have no input, output and benchmark, so that they look at what is there each time.
 rule audit:
     log:
         text="<results>/logs/audit.log",
         verdict="<results>/provenance/audit.json",
     conda:
         "../envs/analysis.yaml"
-    container:
-        image("analysis")
     threads: TRAINING_THREADS
     resources:
         mem_mb=memory(4000),
@@ -104,3 +98,23 @@ rule audit:
         "Checking that every result is still what was computed"
     script:
         "../scripts/audit.py"
+
+
+rule doctor:
+    log:
+        text="<results>/logs/doctor.log",
+    conda:
+        "../envs/torch.yaml"
+    container:
+        image("torch")
+    resources:
+        **ON_GPU,
+        mem_mb=memory(64000),
+        runtime=minutes(30),
+    params:
+        trials=study.trials,
+        code=code_digest("doctor"),
+    message:
+        "Looking at a node and trying every network on it"
+    script:
+        "../scripts/doctor.py"

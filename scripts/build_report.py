@@ -23,6 +23,15 @@ from ldae.report.scans import choose_scans, show_scans
 from ldae.report.summary import summarise
 from ldae.report.writeup import software_of, trained_networks, write_methods
 from ldae.statistics.tables import read_table
+from ldae.viewer.study import (
+    SHOWN_BY,
+    build_study_page,
+    find_examples,
+    first_scans,
+    preprocessed_scans,
+    scan_file,
+    scenes_of_scans,
+)
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
@@ -43,6 +52,8 @@ with rule_entry(snakemake) as run:
     require_recorded(history, [*shown.values(), *data.values(), *tables.values()])
     numbers = {name: pd.read_csv(path, sep="\t") for name, path in data.items()}
     known = {"methods": methods, "networks": networks}
+    kept = find_examples(map(Path, snakemake.input.examples))
+    require_recorded(history, list(kept.values()))
     measures = pd.read_csv(quality, sep="\t")
     cohort = describe_cohort(
         pd.read_csv(scans, sep="\t"),
@@ -50,10 +61,13 @@ with rule_entry(snakemake) as run:
         name=config["study"],
         simulated=config["cohort"]["source"] == "simulated",
     )
-    cards = show_scans(
-        choose_scans(measures, config["seed"]), measures, read_index(index, scans), history
-    )
+    labelled, chosen = read_index(index, scans), choose_scans(measures, config["seed"])
+    viewed = first_scans(preprocessed_scans(results, chosen), config["grid"]["shape"])
+    scenes = scenes_of_scans(kept, viewed)
+    cards = show_scans(chosen, measures, labelled, history, scenes)
     run.add_inputs(card.preview for card in cards)
+    run.add_inputs(scan_file(results, scan) for scan in viewed)
+    viewer = build_study_page(results, config, methods, kept, viewed, labelled)
     text = write_methods(
         config, cohort, methods, trained_networks(history), tables, software_of(history), now()
     )
@@ -80,6 +94,7 @@ with rule_entry(snakemake) as run:
                     origin=describe_origin(history, pictures[name]),
                     files=links_of(history, pictures[name]),
                     code=code_of(history, pictures[name]),
+                    scene=SHOWN_BY.get(name, ""),
                 )
                 for name, section in snakemake.params.figures.items()
             },
@@ -106,4 +121,5 @@ with rule_entry(snakemake) as run:
     # after the audit, which would find files without a record
     text.write(*map(Path, snakemake.output.methods))
     write_ledger(scorings, Path(snakemake.output.ledger))
+    Path(snakemake.output.viewer).write_text(viewer, encoding="utf-8")
     seal_page(results, Path(snakemake.output.page))

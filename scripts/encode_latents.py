@@ -1,4 +1,4 @@
-"""Rule entry point: encode every scan into the mean and deviation of its latent."""
+"""Rule entry point: encode every scan into the mean and SD of its latent."""
 
 from pathlib import Path
 

@@ -36,6 +36,7 @@ with rule_entry(snakemake) as run:
         residual=load_residual(Path(residual), device) if residual else None,
         seed=run.seed,
         split=split,
+        pieces=run.pieces,
         **snakemake.params.settings,
     )
     seed = int(snakemake.wildcards.seed)

@@ -58,6 +58,7 @@ with rule_entry(snakemake) as run:
             split=snakemake.params.scored,
         ),
         seed=run.seed,
+        pieces=run.pieces,
     )
     seed = int(snakemake.wildcards.seed)
     split = snakemake.params.scored

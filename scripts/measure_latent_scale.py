@@ -1,4 +1,4 @@
-"""Rule entry point: measure the factor that brings the training latents to unit deviation."""
+"""Rule entry point: measure the factor that brings the training latents to unit SD."""
 
 import json
 from pathlib import Path

@@ -5,6 +5,7 @@ from pathlib import Path
 from ldae.data.addresses import mask_paths
 from ldae.data.bids import list_scans
 from ldae.data.intake.settings import Intake
+from ldae.data.kept import read_kept
 from ldae.data.partition import belongs, clear_batch
 from ldae.preprocessing import preprocess_batch
 from ldae.workflow.entry import rule_entry
@@ -14,13 +15,15 @@ with rule_entry(snakemake) as run:
     bids_dir, settings = Path(snakemake.params.bids_dir), snakemake.params.settings
     reading = snakemake.params.reading
     intake = Intake.from_settings(reading["intake"])
-    scans = list_scans(bids_dir, reading["public"], intake)
+    kept = read_kept(reading["kept"])
+    scans = kept.scans if kept else list_scans(bids_dir, reading["public"], intake)
     scans = scans[[belongs(subject, batch) for subject in scans["subject"]]]
     run.add_inputs(bids_dir / path for path in scans["path"])
     if settings["brain_extraction"] == "precomputed":
         run.add_inputs(mask_paths(settings["mask_pattern"], scans, bids_dir))
     run.add_outputs(preprocessed / subject for subject in scans["subject"].unique())
-    clear_batch(preprocessed, batch)
+    if not run.pieces.begun:
+        clear_batch(preprocessed, batch)
     table = preprocess_batch(
         scans=scans,
         bids_dir=bids_dir,
@@ -28,5 +31,6 @@ with rule_entry(snakemake) as run:
         settings=settings,
         grid=snakemake.params.grid,
         n_workers=run.threads,
+        pieces=run.pieces,
     )
     table.to_csv(snakemake.output.batch, sep="\t", index=False, lineterminator="\n")

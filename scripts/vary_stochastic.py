@@ -29,6 +29,7 @@ with rule_entry(snakemake) as run:
         batch_size=snakemake.resources.micro_batch,
         seed=run.seed,
         split=split,
+        pieces=run.pieces,
         **snakemake.params.settings,
     )
     seed = int(snakemake.wildcards.seed)

@@ -6,8 +6,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
@@ -18,13 +19,22 @@ from ldae.methods import NETWORKS
 
 # A GPU rounds differently from the processor on which reference results were computed.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+# Toy arrays are too small to share. Where two processes of tests have two threads each on two
+# cores, threads that wait for each other take several times the processor time of the work.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ["ldae", "rules", "scripts", "schemas", "envs", "profiles", "resources", "studies",
          "containers"]  # fmt: skip
 # Container images are large, and build products belong to the original folder.
 BUILT = ("__pycache__", "*.sif", "*.log", "digests.tsv")
 
-Snakemake = Callable[..., subprocess.CompletedProcess[str]]
+# Two processes of tests take one file after the other, these first, so that both end together. The
+# first one makes the micro study, which the last ones need: they would only wait for it.
+FIRST_FILES = ("test_micro.py", "test_interruption.py", "test_plan.py", "test_batches.py",
+               "test_code_digest.py", "test_file_cases.py", "test_preprocessing_pipeline.py",
+               "test_commands.py", "test_manipulation.py", "test_effects.py", "test_training.py",
+               "test_audit.py", "test_replay.py")  # fmt: skip
+
 # Training of networks that the micro study does not name.
 BRIEF = {"batch_size": 4, "n_steps": 4, "n_validations": 2}
 
@@ -36,6 +46,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.option.markexpr != "hpc":
         os.environ["SLURM_CONF"] = os.devnull
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files first that take longest."""
+    place = {name: number for number, name in enumerate(FIRST_FILES)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 def micro_settings() -> str:
@@ -58,13 +74,30 @@ def copy_workflow(folder: Path) -> Path:
     return folder
 
 
+@cache
+def _snakemake_server() -> subprocess.Popen[str]:
+    """The process that runs Snakemake for this one; it ends with the end of its input."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "snakemake_server.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
 def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `snakemake` in a copy of the workflow, on two cores."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    command = ["--cores", "2", *arguments]
+    server = _snakemake_server()
+    with TemporaryDirectory() as place:
+        shown = {name: str(Path(place) / name) for name in ("stdout", "stderr")}
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+        request = {"folder": str(folder), "arguments": command, "environment": environment}
+        assert server.stdin is not None and server.stdout is not None
+        print(json.dumps(request | shown), file=server.stdin, flush=True)
+        status = int(server.stdout.readline())
+        texts = [Path(file).read_text(encoding="utf-8") for file in shown.values()]
+    return subprocess.CompletedProcess(command, status, *texts)
 
 
 def commit_workflow(folder: Path) -> None:

@@ -106,7 +106,7 @@ def toy_contents(folder: Path) -> Contents:
         figures={
             "manipulation_age": Picture(picture, "manipulation", "Edits.", "From 8.", {}, ""),
             "age": Picture(
-                picture, "probes", "Ages of 3 <subjects>.", "From 7 scans.", files, "x.py"
+                picture, "probes", "Ages of 3 <subjects>.", "From 7 scans.", files, "x.py", "s 2"
             ),
             "qc": Picture(picture, "cohort", "Quality control.", "From 9.", {}, ""),
         },
@@ -115,7 +115,7 @@ def toy_contents(folder: Path) -> Contents:
         },
         methods=STUDY,
         text=toy_text(),
-        scans=[ScanCard("sub-1_ses-1", "drawn at random", "split test", picture, files)],
+        scans=[ScanCard("sub-1_ses-1", "drawn at random", "split test", picture, files, "s-1")],
         effort=Effort(
             (RuleEffort("train_network", 2, 3, 1, 4000.0, 3000.0, 1.5, 0.0, 0.0),),
             (Problem("train_network/ldae", "2026-11-28 05:22", "no <space> left", True),),

@@ -7,8 +7,8 @@ import importlib
 from typing import Protocol, cast
 
 COMMANDS = (
-    "init", "run", "encode", "reconstruct", "edit", "interpolate", "predict", "export",
-    "audit", "trace", "replay", "crate", "verify", "seal", "completion",
+    "init", "doctor", "run", "encode", "reconstruct", "edit", "interpolate", "predict", "view",
+    "export", "transfer", "audit", "trace", "replay", "crate", "verify", "seal", "completion",
 )  # fmt: skip
 """Names of the commands and their modules, in the order of the help text."""
 

@@ -52,7 +52,7 @@ def compare_methods(
         ``interpolation``, as far as they exist.
     methods
         The study's methods. Models under test are compared with every other method; parts of models
-        claim nothing and are passed over.
+        and harmonised codes claim nothing and are passed over.
     cohort, seed
         For the table; `seed` also seeds the bootstrap.
     n_bootstrap
@@ -78,7 +78,8 @@ def _compare_probes(
 ) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for model in (m for m in predictions if methods.is_(m, Role.MODEL)):
-        for against in (m for m in predictions if m != model):
+        others = (m for m in predictions if not methods.is_(m, Role.HARMONISED))
+        for against in (m for m in others if m != model):
             gains = compare_probes(predictions, model, against, n_bootstrap, seed)
             rows += [{"claim": "probes"} | row for row in gains]
     return rows

@@ -334,7 +334,7 @@ def _note_choices(visits: Iterable[Visits], intake: Intake, findings: Findings) 
         months = {label: 12 * n for n, label in enumerate(untimed)}
         findings.note(
             Kind.TIME,
-            "visits are left out, because nothing tells how many months after the first one they "
+            "visits are left out, because nothing says how many months after the first one they "
             "were; say it in the settings, with the true numbers: " + paste(session_months=months),
         )
     changes = [change for one in visits if (change := one.note_conversion())]

@@ -12,6 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ldae.data.digests import trusted_digest
+from ldae.data.draws import normal_part
+from ldae.data.rows import RowFile
 from ldae.data.volumes import read_index
 from ldae.errors import InputError
 
@@ -38,8 +41,8 @@ class LatentStore:
     """
 
     def __init__(self, mu_path: Path, sigma_path: Path, index_path: Path, scale: float) -> None:
-        self.mu: np.ndarray = np.load(mu_path, mmap_mode="r")
-        self.sigma: np.ndarray = np.load(sigma_path, mmap_mode="r")
+        self.mu = RowFile(mu_path)
+        self.sigma = RowFile(sigma_path)
         self.index = read_index(Path(index_path))
         self.scale = scale
         if len(self.index) != len(self.mu):
@@ -59,18 +62,28 @@ class LatentStore:
 
     def mean(self, rows: Sequence[int] | np.ndarray) -> Tensor:
         """z_0 = s·μ, float32 (B, C, h, w, d)."""
-        return self.scale * torch.from_numpy(np.array(self.mu[np.asarray(rows)]))
+        return self.scale * torch.from_numpy(self.mu[np.asarray(rows)])
 
-    def sample(self, rows: Sequence[int] | np.ndarray, generator: torch.Generator) -> Tensor:
-        """z_0 = s·(μ + σ·ε'), a fresh draw from q(z|x), float32 (B, C, h, w, d)."""
-        sigma = torch.from_numpy(np.array(self.sigma[np.asarray(rows)]))
-        noise = torch.randn(sigma.shape, generator=generator)
-        return self.mean(rows) + self.scale * sigma * noise
+    def sample(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Tensor:
+        """z_0 = s·(μ + σ·ε'), a fresh draw from q(z|x), float32 (B, C, h, w, d).
+
+        Parameters
+        ----------
+        rows
+            Rows of the whole batch.
+        part
+            Those of them to return.
+        generator
+            Of the batch.
+        """
+        sigma = torch.from_numpy(self.sigma[rows[part]])
+        noise = normal_part(len(rows), self.shape, part, generator)
+        return self.mean(rows[part]) + self.scale * sigma * noise
 
     def digest(self) -> str:
         """Digest of latents, scale and index (split), to recognise a checkpoint's data."""
         content = hashlib.sha256(self.index.to_csv(index=False).encode())
         for array in (self.mu, self.sigma):
-            content.update(np.ascontiguousarray(array).tobytes())
+            content.update(trusted_digest(array.path).encode())
         content.update(repr(self.scale).encode())
         return content.hexdigest()[:16]

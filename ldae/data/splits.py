@@ -67,13 +67,17 @@ def make_split(
     Raises
     ------
     InputError
-        As :func:`read_given_split` and :func:`split_subjects`.
+        As :func:`read_given_split`, :func:`split_into_folds` and :func:`split_subjects`.
     """
     if settings["file"] is not None:
         return read_given_split(Path(settings["file"]), scans)
+    shares = {name: settings[name] for name in SHARES}
+    if settings["folds"] is not None:
+        folds = settings["folds"], settings["fold"]
+        return split_into_folds(scans, shares, seed, *folds, strata=settings["strata"])
     return split_subjects(
         scans,
-        {name: settings[name] for name in SHARES},
+        shares,
         seed,
         strata=settings["strata"],
         test_sites=settings["test_sites"],
@@ -143,6 +147,52 @@ def split_subjects(
     if VISITS in strata and "test" in allowed:
         known |= _tested_first(order, scans, known)
     places |= _deal(order, shares, known)
+    table = pd.DataFrame({"subject": list(places), "split": list(places.values())})
+    return table.sort_values("subject", ignore_index=True)
+
+
+def split_into_folds(
+    scans: pd.DataFrame,
+    fractions: Mapping[str, float],
+    seed: int,
+    n_folds: int,
+    fold: int,
+    *,
+    strata: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Assign the subjects of one of several folds to the test split.
+
+    The test splits of all folds are of equal size and balance, and each subject is in one of them.
+    The other subjects are divided into training and validation by their shares. Nobody keeps a
+    place when the cohort grows.
+
+    Parameters
+    ----------
+    scans, fractions, seed, strata
+        As for :func:`split_subjects`; the share of the test split is not read.
+    n_folds
+        Number of folds.
+    fold
+        The tested one, from 0.
+
+    Returns
+    -------
+    DataFrame
+        subject, split; sorted by subject.
+
+    Raises
+    ------
+    InputError
+        If there are fewer subjects than two for each fold.
+    """
+    shares = np.where(np.array(SPLITS) == "test", 0.0, _check_shares(fractions))
+    subjects = scans.sort_values(["subject", "months"]).groupby("subject", sort=True).first()
+    if len(subjects) < 2 * n_folds:
+        problem = f"{len(subjects)} subjects are too few for {n_folds} folds"
+        raise InputError("split.folds", problem, "Choose fewer folds")
+    order = _order(subjects, scans, seed, strata)
+    others = [subject for i, subject in enumerate(order) if i % n_folds != fold]
+    places = dict.fromkeys(order[fold::n_folds], "test") | _deal(others, shares / shares.sum(), {})
     table = pd.DataFrame({"subject": list(places), "split": list(places.values())})
     return table.sort_values("subject", ignore_index=True)
 

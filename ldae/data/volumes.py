@@ -1,4 +1,4 @@
-"""The study's preprocessed scans as memory-mapped arrays with one index.
+"""The study's preprocessed scans as two arrays in files with one index.
 
 Training and evaluation read random rows of one array; opening one NIfTI file per scan and step
 would cost more than the step itself.
@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import DTypeLike
 
 from ldae.data.addresses import Derivative, find_derivative
+from ldae.data.digests import trusted_digest
 from ldae.data.manifest import LABEL_COLUMNS, read_scans
+from ldae.data.rows import RowFile, RowWriter
 from ldae.data.splits import check_split
 from ldae.errors import InputError
 
@@ -27,6 +30,10 @@ INDEX_COLUMNS = ["row", "scan", "subject", "session", "months", "split"]
 
 # Scans read at a time where something is gathered from many.
 ROWS_AT_A_TIME = 64
+
+# Most bytes of intensities that are held at a time; of more, pieces are. It does not follow the
+# machine's memory, so that a study has the same numbers on every machine.
+HELD_BYTES = 32 * 10**9
 
 logger = logging.getLogger(__name__)
 
@@ -106,10 +113,9 @@ def pack_volumes(
         (Derivative.VOLUME, volumes_path, np.float16),
         (Derivative.MASK, masks_path, np.uint8),
     ):
-        packed = np.lib.format.open_memmap(path, "w+", dtype, (len(index), *shape))
-        for row, scan in enumerate(index["scan"]):
-            packed[row] = _read_image(find_derivative(preprocessed, scan, kind), shape)
-        packed.flush()
+        with RowWriter(path, (len(index), *shape), dtype) as packed:
+            for scan in index["scan"]:
+                packed.write(_read_image(find_derivative(preprocessed, scan, kind), shape)[None])
     index[INDEX_COLUMNS].to_csv(index_path, sep="\t", index=False)
     logger.info("packed %d of %d scans", len(index), len(scans))
 
@@ -153,17 +159,17 @@ class VolumeStore:
     index
         One row per scan, columns ``INDEX_COLUMNS``, with labels also ``LABEL_COLUMNS``.
     volumes
-        (N, H, W, D) float16 in [0, 1], memory-mapped, read-only.
+        (N, H, W, D) float16 in [0, 1]; what is indexed is read from the file.
     masks
-        (N, H, W, D) uint8, memory-mapped, read-only.
+        (N, H, W, D) uint8, likewise.
     """
 
     def __init__(
         self, volumes_path: Path, masks_path: Path, index_path: Path, scans_path: Path | None = None
     ) -> None:
         self.index = read_index(Path(index_path), None if scans_path is None else Path(scans_path))
-        self.volumes: np.ndarray = np.load(volumes_path, mmap_mode="r")
-        self.masks: np.ndarray = np.load(masks_path, mmap_mode="r")
+        self.volumes = RowFile(volumes_path)
+        self.masks = RowFile(masks_path)
         if not len(self.index) == len(self.volumes) == len(self.masks):
             raise InputError(
                 volumes_path,
@@ -187,8 +193,7 @@ class VolumeStore:
         """Digest of scans, masks, split and labels if any, to recognise a checkpoint's data."""
         content = hashlib.sha256(self.index.to_csv(index=False).encode())
         for array in (self.volumes, self.masks):
-            for scan in array:
-                content.update(scan.tobytes())
+            content.update(trusted_digest(array.path).encode())
         return content.hexdigest()[:16]
 
     def batch(self, rows: Sequence[int] | np.ndarray) -> Tensor:
@@ -210,12 +215,14 @@ class VolumeStore:
             count += self.masks[piece].sum(0, dtype=np.int64)
         return 2 * count >= len(rows)
 
-    def intensities(self, rows: np.ndarray, inside: np.ndarray) -> np.ndarray:
-        """Intensities of scans at the voxels `inside` (bool, (H, W, D)), (N, V) float32.
+    def intensities(
+        self, rows: np.ndarray, inside: np.ndarray, dtype: DTypeLike = np.float32
+    ) -> np.ndarray:
+        """Intensities of scans at the voxels `inside` (bool, (H, W, D)), (N, V).
 
         Nothing else is held: of a large cohort the whole scans would take several times as much.
         """
-        values = np.empty((len(rows), int(inside.sum())), np.float32)
+        values = np.empty((len(rows), int(inside.sum())), dtype)
         for start in range(0, len(rows), ROWS_AT_A_TIME):
             part = slice(start, start + ROWS_AT_A_TIME)
             values[part] = self.volumes[rows[part]][:, inside]

@@ -204,13 +204,15 @@ def write_decoded(decoded: Decoded, output: Output, record: dict[str, Any]) -> N
     if decoded.change is not None:
         images[output.change] = decoded.change
     spaces = {output.own: "own", output.template: TEMPLATE, output.change: TEMPLATE}
+    kinds = {output.own: "scan", output.template: "brain", output.change: "change"}
     for warning in decoded.warnings:
         logger.warning("%s: %s", output.base, warning)
     for path, image in images.items():
         whole = path.with_name(f".partial-{path.name}")
         nib.save(image, whole)
         os.replace(whole, path)
-        content = record | {"space": spaces[path], "warnings": list(decoded.warnings)}
+        content = record | {"image": kinds[path], "space": spaces[path]}
+        content["warnings"] = list(decoded.warnings)
         write_record(content, record_of(path))
 
 

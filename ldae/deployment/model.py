@@ -388,6 +388,11 @@ class Model:
         """
         return self._diffusion
 
+    def semantic_encoder(self, x: Tensor) -> Tensor:
+        """Semantic codes (B, dim) of scans (B, 1, H, W, D) on the model's grid and device."""
+        codes: Tensor = self._encoder(x)
+        return codes
+
     @cached_property
     def _encoder(self) -> Any:
         network = self.artefact.network

@@ -32,10 +32,10 @@ from ldae.evaluation.probes.fitting import (
     Probe,
     is_classification,
     resample_probe,
-    subject_weights,
     task_target,
 )
-from ldae.statistics.measures import AD_VS_CN, AGE
+from ldae.evaluation.probes.groups import subject_weights
+from ldae.statistics.measures import AD_VS_CN, AGE, CONVERSION
 
 if TYPE_CHECKING:
     from ldae.deployment.artefact import Artefact
@@ -169,6 +169,7 @@ def _probe_file(artefact: Artefact, extension: str) -> Path:
 def read_probes(artefact: Artefact) -> dict[str, Probe]:
     """Probes by task, from the results of a study."""
     content = json.loads(_probe_file(artefact, "json").read_text(encoding="utf-8"))
+    content.pop(CONVERSION, None)  # no attribute that a scan has
     return {task: Probe.from_dict(values) for task, values in content.items()}
 
 

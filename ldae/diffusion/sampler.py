@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ldae.diffusion.ddim import NoisePredictor, ddim_move, ddim_timesteps
-from ldae.diffusion.multistep import multistep_move, multistep_timesteps
+from ldae.diffusion.multistep import MultistepMove, multistep_timesteps
 from ldae.diffusion.schedule import NoiseSchedule
+
+Move = Callable[[Tensor, NoisePredictor, list[int], NoiseSchedule], Tensor]
+"""Takes a sample through timesteps; evaluates the network once per step."""
 
 
 @dataclass(frozen=True)
@@ -21,15 +24,18 @@ class Sampler:
     timesteps
         Function of the number of steps S and of T that returns the S + 1 timesteps 0 … T.
     move
-        Function that takes a sample through timesteps; evaluates the network once per step.
+        Takes a sample through timesteps.
     name
         Key of its number of steps in the setting ``evaluation.throughput.steps``.
     """
 
     timesteps: Callable[[int, int], list[int]]
-    move: Callable[[Tensor, NoisePredictor, list[int], NoiseSchedule], Tensor]
+    move: Move
     name: str = "default"
 
 
 DDIM = Sampler(ddim_timesteps, ddim_move)
-MULTISTEP = Sampler(multistep_timesteps, multistep_move, "multistep")
+MULTISTEP = Sampler(
+    multistep_timesteps, MultistepMove(order=1, data_prediction=True, corrector=True), "multistep"
+)
+"""Of second order; chosen on validation scans among others (docs/tried/sampler.md)."""

@@ -12,13 +12,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ldae.data.volumes import ROWS_AT_A_TIME, batches
+from ldae.data.volumes import HELD_BYTES, ROWS_AT_A_TIME, batches
 from ldae.errors import InputError
 from ldae.evaluation.regions import RegionAtlas, measure_regions
 from ldae.leakage import note_fitted
 
 if TYPE_CHECKING:
     from ldae.data.volumes import VolumeStore
+
+PIECE_COMPONENTS = 8
+"""Scans of a piece of an incremental fit, for each component."""
 
 POOL_CELLS = 2
 """Cells per axis over which autoencoder latents are pooled: octants, so that front and back, left
@@ -101,7 +104,9 @@ def learn_voxel_pca(store: VolumeStore, rows: np.ndarray, n_components: int, see
     n_components
         Components asked for; at most one fewer than there are scans.
     seed
-        Seed of the randomised solver (Halko et al. 2011).
+        Seed of the randomised solver (Halko et al. 2011). Intensities of more than ``HELD_BYTES``
+        are not held at a time: their components are found incrementally (Ross et al. 2008), without
+        random numbers, and are approximate.
     """
     from sklearn.decomposition import PCA
 
@@ -110,9 +115,25 @@ def learn_voxel_pca(store: VolumeStore, rows: np.ndarray, n_components: int, see
         raise ValueError(f"need at least two training scans, got {len(rows)}")
     note_fitted("voxel PCA", store.index["subject"].iloc[rows])
     inside = store.common_mask(rows)
+    n_voxels = int(inside.sum())
+    n_components = min(n_components, len(rows) - 1, n_voxels)
+    if len(rows) * n_voxels * np.dtype(np.float32).itemsize > HELD_BYTES:
+        return _learn_incrementally(store, rows, inside, n_components)
     values = store.intensities(rows, inside)
-    n_components = min(n_components, len(rows) - 1, values.shape[1])
     pca = PCA(n_components, copy=False, svd_solver="randomized", random_state=seed).fit(values)
+    return VoxelPCA(inside, pca.mean_.astype(np.float32), pca.components_.astype(np.float32))
+
+
+def _learn_incrementally(
+    store: VolumeStore, rows: np.ndarray, inside: np.ndarray, n_components: int
+) -> VoxelPCA:
+    """Principal components of more scans than are held at a time."""
+    from sklearn.decomposition import IncrementalPCA
+
+    pca = IncrementalPCA(n_components, copy=False)
+    # pieces of nearly equal size: the last one, too, needs as many scans as there are components
+    for piece in np.array_split(rows, max(1, len(rows) // (PIECE_COMPONENTS * n_components))):
+        pca.partial_fit(store.intensities(piece, inside))
     return VoxelPCA(inside, pca.mean_.astype(np.float32), pca.components_.astype(np.float32))
 
 
@@ -123,7 +144,7 @@ def fit_voxel_pca(store: VolumeStore, n_components: int, seed: int) -> np.ndarra
 
 
 def pool_latents(mu: np.ndarray, cells: int = POOL_CELLS) -> np.ndarray:
-    """Pooled autoencoder latents: mean and deviation of each channel in each octant.
+    """Pooled autoencoder latents: mean and SD of each channel in each octant.
 
     Parameters
     ----------
@@ -135,7 +156,7 @@ def pool_latents(mu: np.ndarray, cells: int = POOL_CELLS) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        (N, 2·C·cells³) float32; the means of all cells first, then the deviations.
+        (N, 2·C·cells³) float32; the means of all cells first, then the SDs.
     """
     if mu.ndim != 5:
         raise ValueError(f"need latents (N, C, h, w, d), got shape {mu.shape}")

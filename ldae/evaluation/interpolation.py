@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ldae.data.pieces import NOTHING_KEPT, Pieces
 from ldae.data.triples import Triple, bin_months, find_triples
 from ldae.data.volumes import batches
 from ldae.evaluation.metrics import score_pairs
@@ -53,6 +55,7 @@ def interpolate_gaps(
     seed: int,
     split: str = "test",
     residual: VisitResidual | None = None,
+    pieces: Pieces = NOTHING_KEPT,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Middle visits from their neighbours, against the real scan and the trivial answers.
 
@@ -80,7 +83,7 @@ def interpolate_gaps(
         See :func:`find_triples`.
     windows
         SSIM windows, voxels.
-    batch_size, seed, split
+    batch_size, seed, split, pieces
         As for :func:`ldae.evaluation.reconstruction.evaluate_reconstruction`.
     residual
         Trained on the reference's latents, on its device; None leaves the row out. Where no
@@ -107,23 +110,31 @@ def interpolate_gaps(
     reference = next(iter(models))
     ends = np.unique([row for t in triples for row in (t.rows[0], t.rows[2])])
     middles = np.unique([t.rows[1] for t in triples])
-    codes = _encode(store, models, ends, n_steps, batch_size)
+    codes = _encode(store, models, ends, n_steps, batch_size, pieces)
     seen = _reconstruct(store, models[reference], middles, batch_size)
 
     longest = max(range(len(triples)), key=lambda i: (triples[i].nearest, triples[i].gap, -i))
     parts: list[pd.DataFrame] = []
     examples: dict[str, np.ndarray] = {}
-    for positions in batches(np.arange(len(triples)), batch_size):
+
+    def measure(positions: np.ndarray) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+        """Scores of a batch of triples, and the arrays of the longest if it is among them."""
         chosen = [triples[i] for i in positions]
         m = np.array([t.rows[1] for t in chosen])
         mask = store.mask_batch(m)
         middle = {"real": store.batch(m), "autoencoder": _rows(seen, m)}
         answers = _answer(store, models, residual, codes, chosen, n_steps)
         scores = _score(answers, middle, mask, atlas, windows)
-        parts.append(scores.assign(triple=positions[scores["sample"].to_numpy()]))
-        if longest in positions:
-            k = int(np.flatnonzero(positions == longest)[0])
-            examples = _example(store, triples[longest], mask[k, 0], answers, k)
+        scores = scores.assign(triple=positions[scores["sample"].to_numpy()])
+        if longest not in positions:
+            return scores, {}
+        k = int(np.flatnonzero(positions == longest)[0])
+        return scores, _example(store, triples[longest], mask[k, 0], answers, k)
+
+    for positions in batches(np.arange(len(triples)), batch_size):
+        scores, shown = pieces.once(("triples", positions.tolist()), partial(measure, positions))
+        parts.append(scores)
+        examples |= shown
         logger.info("interpolated %d of %d triples", positions[-1] + 1, len(triples))
     y, z_T = codes.y[reference], codes.z_T[reference]  # noqa: N806
     examples |= _sequence(models[reference], y, z_T, triples[longest], n_steps)
@@ -183,7 +194,10 @@ def _answer(
     def visits(name: str) -> tuple[Visits, Visits]:
         """Both ends, on the device of a model and with its latents."""
         z_0, device = codes.z_0[name], models[name].device
-        return Visits(x_a.to(device), _rows(z_0, a)), Visits(x_b.to(device), _rows(z_0, b))
+        return (
+            Visits(x_a.to(device), _rows(z_0, a).to(device)),
+            Visits(x_b.to(device), _rows(z_0, b).to(device)),
+        )
 
     answers: dict[str, Tensor] = {}
     for name, model in models.items():
@@ -194,10 +208,10 @@ def _answer(
         y, z_T = codes.y[name], codes.z_T[name]  # noqa: N806
         answers[name] = decode_between(
             model,
-            _rows(y, a),
-            _rows(y, b),
-            _rows(z_T, a),
-            _rows(z_T, b),
+            _rows(y, a).to(model.device),
+            _rows(y, b).to(model.device),
+            _rows(z_T, a).to(model.device),
+            _rows(z_T, b).to(model.device),
             alpha.to(model.device),
             n_steps,
         ).cpu()
@@ -262,7 +276,9 @@ def decode_between(
 
 @dataclass(frozen=True)
 class _EndCodes:
-    """Codes of the visits at both ends of triples, by row of the store.
+    """Codes of the visits at both ends of triples, by row of the store, on the processor.
+
+    Those of a model in voxel space are as large as the scans, too many for a GPU.
 
     Attributes
     ----------
@@ -281,19 +297,26 @@ def _encode(
     rows: np.ndarray,
     n_steps: int,
     batch_size: int,
+    pieces: Pieces,
 ) -> _EndCodes:
     """Codes of every end visit, each encoded once."""
     codes = _EndCodes({n: {} for n in models}, {n: {} for n in models}, {n: {} for n in models})
+
+    def encode(name: str, piece: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """z_0, z_T and y of one batch, on the processor."""
+        model = models[name]
+        x = store.batch(piece).to(model.device)
+        code, latent = model.semantic_code(x), model.to_latent(x)
+        if code is None:
+            raise ValueError(f"{name} has no semantic code to interpolate")
+        stochastic = encode_stochastic(model, latent, code, n_steps)
+        return latent.cpu(), stochastic.cpu(), code.cpu()
+
     for piece in batches(rows, batch_size):
-        for name, model in models.items():
-            x = store.batch(piece).to(model.device)
-            code, latent = model.semantic_code(x), model.to_latent(x)
-            if code is None:
-                raise ValueError(f"{name} has no semantic code to interpolate")
-            stochastic = encode_stochastic(model, latent, code, n_steps)
-            codes.z_T[name].update(zip(piece.tolist(), stochastic, strict=True))
-            codes.y[name].update(zip(piece.tolist(), code, strict=True))
-            codes.z_0[name].update(zip(piece.tolist(), latent, strict=True))
+        for name in models:
+            found = pieces.once((name, piece.tolist()), partial(encode, name, piece))
+            for kind, tensor in zip((codes.z_0, codes.z_T, codes.y), found, strict=True):
+                kind[name].update(zip(piece.tolist(), tensor, strict=True))
     return codes
 
 
@@ -325,7 +348,7 @@ def _sequence(
     """The model's scans at even steps from A to B, for the figure."""
     alpha = torch.linspace(0, 1, SEQUENCE_LENGTH, device=model.device)
     a, b = (np.repeat(triple.rows[k], SEQUENCE_LENGTH) for k in (0, 2))
-    x = decode_between(
-        model, _rows(y, a), _rows(y, b), _rows(z_T, a), _rows(z_T, b), alpha, n_steps
-    )
+    y_a, y_b = (_rows(y, rows).to(model.device) for rows in (a, b))
+    z_a, z_b = (_rows(z_T, rows).to(model.device) for rows in (a, b))
+    x = decode_between(model, y_a, y_b, z_a, z_b, alpha, n_steps)
     return {"sequence": x[:, 0].cpu().numpy(), "sequence_alpha": alpha.cpu().numpy()}

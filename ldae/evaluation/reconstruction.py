@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ldae.data.pieces import NOTHING_KEPT, Pieces
 from ldae.data.volumes import batches
 from ldae.evaluation.metrics import score_pairs, ssim
 from ldae.evaluation.selection import choose_rows
@@ -47,6 +49,7 @@ def evaluate_reconstruction(
     seed: int,
     split: str = "test",
     n_examples: int = 1,
+    pieces: Pieces = NOTHING_KEPT,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Similarity of scans and their reconstructions, by model and number of sampler steps.
 
@@ -77,6 +80,8 @@ def evaluate_reconstruction(
         Split evaluated.
     n_examples
         Scans kept as examples.
+    pieces
+        Scores of batches that an earlier attempt has left.
 
     Returns
     -------
@@ -95,15 +100,24 @@ def evaluate_reconstruction(
     parts: list[pd.DataFrame] = []
     kept: dict[str, list[np.ndarray]] = {}
     example_rows = rows[:n_examples]
-    for piece in batches(rows, batch_size):
+
+    def measure(piece: np.ndarray) -> tuple[list[pd.DataFrame], dict[str, np.ndarray]]:
+        """Scores of one batch, and the examples in it by method."""
+        scored, shown = [], {}
         x, mask = store.batch(piece), store.mask_batch(piece)
         for method, n_steps, x_hat in _reconstructions(x, models, methods, steps_of, piece, seed):
             scores = with_scans(score_pairs(x_hat, x, mask, windows), store.index, piece)
-            parts.append(scores.assign(method=method, steps=n_steps))
+            scored.append(scores.assign(method=method, steps=n_steps))
             most = max(steps_of.get(methods[method].part_of or method, [NOTHING]))
             if n_steps == most:
-                shown = np.isin(piece, example_rows)
-                kept.setdefault(method, []).append(x_hat[shown, 0].numpy())
+                shown[method] = x_hat[np.isin(piece, example_rows), 0].numpy()
+        return scored, shown
+
+    for piece in batches(rows, batch_size):
+        scored, shown = pieces.once(piece.tolist(), partial(measure, piece))
+        parts += scored
+        for method, arrays in shown.items():
+            kept.setdefault(method, []).append(arrays)
         logger.info("reconstructed %d of %d scans", np.searchsorted(rows, piece[-1]) + 1, len(rows))
     examples = {
         "scan": store.index["scan"].to_numpy(str)[example_rows],
@@ -174,10 +188,11 @@ def vary_stochastic(
     batch_size: int,
     seed: int,
     split: str = "test",
+    pieces: Pieces = NOTHING_KEPT,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """What remains open when the semantic code is fixed: one y, many z_T.
 
-    Metrics: ``ssim_pairwise`` (between samples of one y), ``std`` (voxel-wise deviation
+    Metrics: ``ssim_pairwise`` (between samples of one y), ``std`` (voxel-wise SD
     over samples, averaged), ``code_distance`` (‖E(x̂) - y‖ over the root mean square distance
     between codes of different participants; 0 when the samples keep the code, 1 when they differ
     as much).
@@ -196,7 +211,7 @@ def vary_stochastic(
         Draws of z_T for each, at least 2.
     window
         SSIM window, voxels.
-    batch_size, seed, split
+    batch_size, seed, split, pieces
         As for :func:`evaluate_reconstruction`.
 
     Returns
@@ -217,10 +232,8 @@ def vary_stochastic(
             continue
         between = _distance_between_subjects(y_all, store.index["subject"].to_numpy(str)[rows])
         for row, y in zip(rows, y_all, strict=True):
-            of_row, draws = np.array([row]), range(n_samples)
-            noise = [scan_noise(model.latent_shape, of_row, seed, draw) for draw in draws]
-            z_T = torch.cat(noise)  # noqa: N806
-            samples, moved = _sample_code(model, y, z_T, n_steps, batch_size)
+            draw = partial(_draw_code, model, y, int(row), seed, n_samples, n_steps, batch_size)
+            samples, moved = pieces.once((name, int(row)), draw)
             deviation = samples.std(0)  # (1, H, W, D)
             common = {
                 "method": name,
@@ -254,6 +267,21 @@ def _codes_of(
     return torch.cat(known) if len(known) == len(codes) else None
 
 
+def _draw_code(
+    model: DiffusionAutoencoder,
+    y: Tensor,
+    row: int,
+    seed: int,
+    n_samples: int,
+    n_steps: int,
+    batch_size: int,
+) -> tuple[Tensor, float]:
+    """As `_sample_code`, from the draws of z_T of one scan."""
+    draws, of_row = range(n_samples), np.array([row])
+    noise = [scan_noise(model.latent_shape, of_row, seed, draw) for draw in draws]
+    return _sample_code(model, y, torch.cat(noise), n_steps, batch_size)
+
+
 def _sample_code(
     model: DiffusionAutoencoder,
     y: Tensor,
@@ -276,7 +304,7 @@ def _sample_code(
 def _spread_of_samples(
     samples: Tensor, deviation: Tensor, mask: Tensor, window: int
 ) -> Iterator[dict[str, object]]:
-    """Likeness of samples (n, 1, H, W, D) in pairs, and their deviation; whole and in the mask."""
+    """Likeness of samples (n, 1, H, W, D) in pairs, and their SD; whole and in the mask."""
     first, second = np.triu_indices(len(samples), 1)
     for region, where in (("whole", None), ("mask", mask.expand_as(samples))):
         inside = None if where is None else where[first]

@@ -64,7 +64,7 @@ def plot_roc(
         Figure, and the curves: method, training_seed, false_positive_rate, sensitivity; roc_auc,
         ci_low, ci_high, n_subjects, n_scans, seed as in the table.
     """
-    areas = _of_task(table, "roc_auc", AD_VS_CN).sort_values("value", ascending=False)
+    areas = _of_task(table, "roc_auc", AD_VS_CN, methods).sort_values("value", ascending=False)
     curves = [_roc_of(predictions[str(row["method"])], row) for _, row in areas.iterrows()]
     with theme():
         figure = new_figure(3.1)
@@ -85,10 +85,14 @@ def plot_roc(
     return figure, data[["method", *[c for c in data.columns if c != "method"]]]
 
 
-def _of_task(table: pd.DataFrame, metric: str, task: str) -> pd.DataFrame:
-    """Rows of the shown split about one number and task, one for each method."""
+def _of_task(table: pd.DataFrame, metric: str, task: str, methods: Methods) -> pd.DataFrame:
+    """Rows of the shown split about one number and task, one for each method.
+
+    Harmonised codes stand in the table only.
+    """
     table = table[table["split"] == scored_split(table)]
-    return table[(table["metric"] == metric) & (table["task"] == task)]
+    wanted = (table["metric"] == metric) & (table["task"] == task)
+    return table[wanted & ~table["method"].isin(methods.select(Role.HARMONISED))]
 
 
 def _roc_of(predictions: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
@@ -165,7 +169,7 @@ def plot_age(
     data = part[["scan", "subject", "training_seed", "target", "prediction"]].merge(
         index[["scan", "diagnosis"]], on="scan", how="left", validate="one_to_one"
     )
-    errors = _of_task(table, "mae", AGE).sort_values("value")
+    errors = _of_task(table, "mae", AGE, methods).sort_values("value")
     own = errors[errors["method"] == methods.main.name]
     with theme():
         figure = new_figure(3.1)

@@ -39,7 +39,7 @@ REFERENCE: dict[str, Any] = {"color": "#b0b0b0", "linewidth": 0.9, "linestyle": 
 MOST_ABLATIONS = 2
 """A study with more ablations than this shows them in tables only."""
 
-TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age", "sex": "sex"}
+TASK_LABELS = {"ad_vs_cn": "Alzheimer's disease", "age": "age", "sex": "sex", "site": "site"}
 TASK_COLORS = {"ad_vs_cn": VERMILION, "age": BLUE}
 """Attributes, and the colours of their edits."""
 

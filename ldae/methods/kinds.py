@@ -24,6 +24,8 @@ class Role(StrEnum):
     """What simulated participants were made from; no method is asked to beat it."""
     PART = "part"
     """A model without one of its parts; it claims nothing."""
+    HARMONISED = "harmonised"
+    """Codes of another method without the effects of sites; it claims nothing."""
 
 
 class Space(StrEnum):
@@ -167,6 +169,8 @@ class Method:
         Whether its scores differ between training seeds.
     ablation_of
         The method that it is an ablation of.
+    harmonises
+        The method whose codes it takes the effects of sites out of.
     needs
         What the cohort must have.
     change
@@ -187,5 +191,6 @@ class Method:
     fills_in: bool = False
     seeded: bool = True
     ablation_of: str | None = None
+    harmonises: str | None = None
     needs: Need | None = None
     change: str = ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from ldae.errors import InputError
 from ldae.methods.collection import Methods
-from ldae.methods.kinds import Look, Method, Network
+from ldae.methods.kinds import Look, Method, Network, Role
 from ldae.methods.registry import METHODS, NETWORKS
 from ldae.references import import_named
 
@@ -106,7 +106,7 @@ def study_variants(config: Settings) -> dict[str, Variant]:
 
 
 def study_methods(config: Settings) -> Methods:
-    """Every method of a study: those of this package, of its plugins, and its ablations.
+    """Every method of a study: those of this package and its plugins, harmonised ones, ablations.
 
     Parameters
     ----------
@@ -122,7 +122,27 @@ def study_methods(config: Settings) -> Methods:
         for i, (name, ablation) in enumerate(config["ablations"].items())
     ]
     unwanted = unwanted_networks(config)
-    return Methods([*(m for m in known.values() if m.network not in unwanted), *ablations])
+    own = [m for m in known.values() if m.network not in unwanted]
+    harmonised = [
+        _harmonised(method, by)
+        for by in config.get("probes", {}).get("harmonise", ())
+        for method in own
+        if method.codes is not None and method.role is not Role.TRUTH
+    ]
+    return Methods([*own, *harmonised, *ablations])
+
+
+HARMONISERS = {"combat": "ComBat"}
+"""What readers call each way to take the effects of sites out of codes."""
+
+
+def _harmonised(base: Method, by: str) -> Method:
+    """The method whose codes are those of another one without the effects of sites."""
+    look = replace(base.look, label=f"{base.look.label}, {HARMONISERS[by]}")
+    return Method(
+        f"{base.name}_{by}", Role.HARMONISED, look,
+        codes=base.codes, harmonises=base.name, needs=base.needs,
+    )  # fmt: skip
 
 
 ABLATION_MARKERS = ("<", ">", "h", "H", "8", "*")

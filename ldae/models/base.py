@@ -50,7 +50,7 @@ class DiffusionAutoencoder(ABC):
 
     @abstractmethod
     def to_latent(self, x: Tensor) -> Tensor:
-        """z_0 (B, C, h, w, d) in the diffusion's space, of unit deviation."""
+        """z_0 (B, C, h, w, d) in the diffusion's space, of unit SD."""
 
     @abstractmethod
     def from_latent(self, z_0: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ Network = TypeVar("Network", JointNetwork, AnatomicalNetwork)
 
 
 class JointDiffusionAutoencoder(DiffusionAutoencoder, Generic[Network]):
-    """The jointly trained LDAE; its diffusion space are the latents relative to the cohort.
+    """The jointly trained LDAE; its diffusion space is the standardised latents.
 
     Parameters
     ----------

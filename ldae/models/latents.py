@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ldae.data.rows import RowWriter
 from ldae.data.volumes import VolumeStore
 from ldae.errors import InputError
 from ldae.leakage import note_fitted
@@ -42,18 +43,18 @@ def encode_latents(
         Written: float32 (N, C, h, w, d), row by row as the index.
     """
     shape = (len(store.index), *autoencoder.latent_shape(store.shape))
-    mu_file = np.lib.format.open_memmap(mu_path, "w+", np.float32, shape)
-    sigma_file = np.lib.format.open_memmap(sigma_path, "w+", np.float32, shape)
-    for rows in np.array_split(store.rows(), -(-shape[0] // batch_size)):
-        mu, sigma = autoencoder.moments(store.batch(rows).to(device))
-        mu_file[rows] = mu.float().cpu().numpy()
-        sigma_file[rows] = sigma.float().cpu().numpy()
-    mu_file.flush()
-    sigma_file.flush()
+    with (
+        RowWriter(mu_path, shape, np.float32) as mu_file,
+        RowWriter(sigma_path, shape, np.float32) as sigma_file,
+    ):
+        for rows in np.array_split(store.rows(), -(-shape[0] // batch_size)):
+            mu, sigma = autoencoder.moments(store.batch(rows).to(device))
+            mu_file.write(mu.float().cpu().numpy())
+            sigma_file.write(sigma.float().cpu().numpy())
 
 
 def measure_latent_scale(mu: np.ndarray, index: pd.DataFrame) -> float:
-    """Factor s that brings the training latents to unit deviation.
+    """Factor s that brings the training latents to unit SD.
 
     s = 1 / std(μ) over all elements of the training split (Rombach et al. 2022, appendix G).
 
@@ -72,7 +73,7 @@ def measure_latent_scale(mu: np.ndarray, index: pd.DataFrame) -> float:
     Raises
     ------
     InputError
-        If the deviation is zero or not finite: the autoencoder collapsed.
+        If the SD is zero or not finite: the autoencoder collapsed.
     """
     train = (index["split"] == "train").to_numpy()
     note_fitted("latent scale", index.loc[train, "subject"])
@@ -80,7 +81,7 @@ def measure_latent_scale(mu: np.ndarray, index: pd.DataFrame) -> float:
     if not np.isfinite(deviation) or deviation < 1e-8:
         raise InputError(
             "latents/mu.npy",
-            f"the training latents have deviation {deviation}",
+            f"the training latents have SD {deviation}",
             "The autoencoder collapsed: lower autoencoder.kl_weight or learning_rate.",
         )
     return 1 / deviation

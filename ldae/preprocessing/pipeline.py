@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from ldae.data.addresses import TEMPLATE, Derivative, derivative_address, mask_path, raw_labels
 from ldae.data.partition import BATCH_COLUMNS, FAILED, OK
+from ldae.data.pieces import NOTHING_KEPT, Pieces
 from ldae.errors import InputError, MachineError
 from ldae.leakage import note_content
 from ldae.preprocessing.bias import correct_bias
@@ -193,6 +195,7 @@ def preprocess_batch(
     settings: dict[str, Any],
     grid: dict[str, Any],
     n_workers: int,
+    pieces: Pieces = NOTHING_KEPT,
 ) -> pd.DataFrame:
     """Preprocess scans into a BIDS derivative data set; a broken scan fails alone.
 
@@ -210,6 +213,8 @@ def preprocess_batch(
         Section ``grid``: spacing_mm and shape.
     n_workers
         Processes; each uses one thread. 0 works in this process, which a scan may then kill.
+    pieces
+        Outcomes of scans whose files an earlier attempt has left.
 
     Returns
     -------
@@ -230,9 +235,12 @@ def preprocess_batch(
     # Read once here; forked workers share the pages.
     load_template()
 
+    done = {str(row["scan"]): pieces.get(row["scan"]) for row in rows}
+    waiting = [row for row in rows if done[str(row["scan"])] is None]
     outcomes: dict[str, Outcome] = {}
     n_failed, begun, logged = 0, time.monotonic(), time.monotonic()
-    for outcome in _run(rows, task, n_workers):
+    for outcome in chain((one[0] for one in done.values() if one), _run(waiting, task, n_workers)):
+        pieces.put(outcome["scan"], outcome)
         outcomes[outcome["scan"]] = outcome
         if "voxels" in outcome:
             note_content(outcome["scan"], outcome["voxels"])

@@ -32,6 +32,7 @@ STARTED_SUFFIX = ".started"
 # Folders with final results, each of which must be traceable to raw scans.
 TARGET_FOLDERS = ("figures", "tables")
 REPORT = "report.html"
+VIEWER = "viewer.html"
 
 
 class Status(StrEnum):

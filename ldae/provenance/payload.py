@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from ldae.data.pseudonyms import LABEL
 from ldae.errors import InputError
-from ldae.provenance.history import REPORT, TARGET_FOLDERS, FileState, History
+from ldae.provenance.history import REPORT, TARGET_FOLDERS, VIEWER, FileState, History
 from ldae.provenance.places import BIDS, EXTERNAL, RESULTS
 
 # Folders of the crate for the folders in the names of records.
@@ -32,7 +32,12 @@ FOLDERS = {RESULTS: "results", BIDS: "bids", EXTERNAL: "external"}
 
 CONFIG = f"{RESULTS}/config.yaml"
 PAGE = f"{RESULTS}/{REPORT}"
-TARGETS = (*(f"{RESULTS}/{folder}/" for folder in TARGET_FOLDERS), PAGE, CONFIG)
+TARGETS = (
+    *(f"{RESULTS}/{folder}/" for folder in TARGET_FOLDERS),
+    PAGE,
+    f"{RESULTS}/{VIEWER}",
+    CONFIG,
+)
 
 # Folders with raw scans of a real and of the simulated cohort.
 RAW_FOLDERS = (f"{BIDS}/", f"{RESULTS}/cohort/bids/")

@@ -24,6 +24,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
+from ldae.data.digests import trusted_digest
 from ldae.paths import WORKFLOW
 from ldae.provenance.places import Places
 from ldae.provenance.reading import digest_of
@@ -124,7 +125,7 @@ def describe_files(paths: Iterable[str | Path], places: Places) -> list[Record]:
 
 def _describe_file(path: Path, places: Places) -> Record | None:
     try:
-        digest = digest_of(path)
+        digest = trusted_digest(path, digest_of)
     except PermissionError:
         return None
     return {"path": places.name(path), "size": path.stat().st_size, "sha256": digest}

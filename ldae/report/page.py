@@ -41,7 +41,8 @@ class Picture(NamedTuple):
     """A figure: its picture, the anchor of its section, its caption, and where it comes from.
 
     ``files`` are paths beside the page, by what they are called there
-    (:func:`ldae.report.links.links_of`), and ``code`` is what drew it.
+    (:func:`ldae.report.links.links_of`), and ``code`` is what drew it. ``scene`` of the viewer
+    shows the same volumes, if there is one.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Picture(NamedTuple):
     origin: str
     files: Mapping[str, str]
     code: str
+    scene: str = ""
 
 
 class TableFile(NamedTuple):
@@ -261,7 +263,7 @@ def _sections(
     for section in SECTIONS:
         pictures = [
             {"name": name, "number": next(figure_numbers), "source": _embedded(one.path)}
-            | {key: getattr(one, key) for key in ("caption", "origin", "files", "code")}
+            | {key: getattr(one, key) for key in ("caption", "origin", "files", "code", "scene")}
             | {"brief": one.caption.partition(". ")[0].rstrip(".")}
             for name, one in figures.items()
             if one.section == section.anchor

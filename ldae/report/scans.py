@@ -41,6 +41,8 @@ class ScanCard:
         Its picture of quality control; None if there is none.
     files
         Paths below the results folder of what there is of it, by their names for readers.
+    scene
+        Where the viewer shows what the evaluations made of it; empty if they kept nothing.
     """
 
     scan: str
@@ -48,6 +50,7 @@ class ScanCard:
     facts: str
     preview: Path | None
     files: Mapping[str, str]
+    scene: str = ""
 
 
 def choose_scans(quality: pd.DataFrame, seed: int) -> dict[str, str]:
@@ -92,7 +95,11 @@ def _unusual(passed: pd.DataFrame) -> pd.Series:
 
 
 def show_scans(
-    chosen: Mapping[str, str], quality: pd.DataFrame, index: pd.DataFrame, history: History
+    chosen: Mapping[str, str],
+    quality: pd.DataFrame,
+    index: pd.DataFrame,
+    history: History,
+    scenes: Mapping[str, str],
 ) -> tuple[ScanCard, ...]:
     """Cards of the chosen scans.
 
@@ -106,20 +113,26 @@ def show_scans(
         Table ``volumes/index.tsv``.
     history
         History of the study, for the records.
+    scenes
+        Scene of the viewer that shows a scan, of those that have one. Scans that have one and were
+        not chosen are those whose reconstructions were kept; they come last.
     """
     known = {row["scan"]: row for _, row in index.iterrows()}
     notes = quality.set_index("scan")["notes"].fillna("").astype(str)
+    kept = dict.fromkeys((s for s in scenes if s not in chosen), "its reconstructions were kept")
     cards = []
-    for scan, why in chosen.items():
-        facts = [_facts(known[scan])] if scan in known else ["not used"]
+    for scan, why in (dict(chosen) | kept).items():
+        facts = [facts_of(known[scan])] if scan in known else ["not used"]
         facts += [notes[scan]] if notes[scan] else []
         files = _files(history, scan)
         preview = history.results / files["preview"] if "preview" in files else None
-        cards.append(ScanCard(scan, why, "; ".join(facts), preview, files))
+        scene = scenes.get(scan, "")
+        cards.append(ScanCard(scan, why, "; ".join(facts), preview, files, scene))
     return tuple(cards)
 
 
-def _facts(row: pd.Series) -> str:
+def facts_of(row: pd.Series) -> str:
+    """Split, age and diagnosis of a scan, of its row in ``volumes/index.tsv`` with labels."""
     parts = [f"{row['split']} split"]
     if pd.notna(row["age"]):
         parts.append(f"{row['age']:.0f} years")

@@ -169,6 +169,7 @@ def write_methods(
             m.look.label for m in methods.values() if m.sampler and m.sampler.endswith(SECOND_ORDER)
         ],
         "baselines": [m.look.label for m in methods.select(Role.BASELINE).coded().values()],
+        "harmonised": {m.name.rpartition("_")[2] for m in methods.select(Role.HARMONISED).values()},
         "networks": set(networks),
         "evaluations": set(evaluations),
         "software": [

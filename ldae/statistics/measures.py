@@ -15,6 +15,8 @@ from ldae.statistics.bootstrap import weighted_mean
 AD_VS_CN = "ad_vs_cn"
 AGE = "age"
 SEX = "sex"
+SITE = "site"
+CONVERSION = "conversion"
 
 DECISION = 0.5
 """Probability threshold for the class AD; the classes are weighted equally in training."""
@@ -66,6 +68,18 @@ def _specificity(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def _balanced_accuracy(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.asarray((_sensitivity(values, weights) + _specificity(values, weights)) / 2)
+
+
+def class_recall(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Balanced accuracy of several classes, (R,): mean share of each class that is recognised.
+
+    Targets and predictions are numbers of classes. The level of chance is one over the number of
+    classes among the targets.
+    """
+    hits = (values[:, 0] == values[:, 1]).astype(float)
+    members = [values[:, 0] == label for label in np.unique(values[:, 0])]
+    recalls = [ratio(weights[:, m] @ hits[m], weights[:, m].sum(1)) for m in members]
+    return np.asarray(np.mean(recalls, axis=0))
 
 
 def _f1(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -137,5 +151,12 @@ MEASURES: dict[str, dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] =
     },
     AGE: {"mae": _mae, "rmse": _rmse, "r2": _r2},
     SEX: {"roc_auc": weighted_auc, "balanced_accuracy": _balanced_accuracy},
+    CONVERSION: {
+        "roc_auc": weighted_auc,
+        "balanced_accuracy": _balanced_accuracy,
+        "sensitivity": _sensitivity,
+        "specificity": _specificity,
+    },
+    SITE: {"balanced_accuracy": class_recall},
 }
 MAIN_MEASURE = {AD_VS_CN: "roc_auc", AGE: "mae"}

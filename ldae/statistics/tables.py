@@ -32,6 +32,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
     "ablations": ("network", "change"),
     "labels": ("task", "against", "n_labelled"),
+    "transfer": ("source", "task", "adaptation", "n_labelled", "steps", "region", "window"),
     "claims": (
         "claim",
         "protocol",
@@ -62,8 +63,8 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
 """Condition columns of each table. An empty cell means "does not apply" or "all"."""
 
 INTEGER_COLUMNS = (
-    "steps", "window", "batch_size", "gap_months", "nearest_months", "n_labelled", "n_subjects",
-    "n_scans",
+    "steps", "window", "batch_size", "gap_months", "nearest_months", "n_subjects", "n_scans",
+    "n_labelled",
 )  # fmt: skip
 ALWAYS_SHOWN = ("method", "statement", "verdict")
 FLOAT_FORMAT = "%.6g"

@@ -13,7 +13,7 @@ from typing_extensions import override
 from ldae.data.latents import LatentStore
 from ldae.data.triples import find_triples
 from ldae.data.volumes import VolumeStore
-from ldae.diffusion.process import diffuse, noise_loss
+from ldae.diffusion.process import noise_loss
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.leakage import note_fitted
 from ldae.networks.anatomical import AnatomicalNetwork, save_anatomical_network
@@ -21,13 +21,18 @@ from ldae.networks.histograms import LocalHistograms
 from ldae.networks.residual import VisitResidual, Visits, average_visits
 from ldae.networks.standard import CohortStandard
 from ldae.training.batches import Batch
-from ldae.training.fit import fingerprint, fit, resolve_steps
-from ldae.training.histograms import histogram_layer, histograms_of
+from ldae.training.fit import fit
 from ldae.training.job import Sections, TrainingData, TrainingJob
-from ldae.training.joint import JointTraining
-from ldae.training.joint_start import start_anatomy, start_components, start_guess, visit_pairs
+from ldae.training.joint import JointTraining, prepare_histograms
+from ldae.training.joint_start import (
+    set_measured,
+    start_anatomy,
+    start_components,
+    start_guess,
+    visit_pairs,
+)
 from ldae.training.residual import batch_of_triples, masked_mse
-from ldae.training.standard import measure_latent_standard, measure_standard
+from ldae.training.standard import measure_standard
 
 
 class AnatomicalTraining(JointTraining):
@@ -89,11 +94,8 @@ class AnatomicalTraining(JointTraining):
 
     @override
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
-        t, eps = self.draw(len(rows), self.latents.shape, part, generator)
-        other = self.other_visits(rows, generator) if self.settings["other_visit"] else rows
-        z_0 = self.latents.sample(other, generator)[part]
-        batch = {"histograms": self.histograms[rows[part]], "z_0": z_0, "t": t, "eps": eps}
-        batch["other"] = self.histograms[other[part]]
+        batch, other = self.draw_visits(rows, part, generator)
+        batch["other"] = self.histograms[other]
         split = "train" if rows[0] in self.train_rows else "val"
         if self.ordered and len(self.pairs[split]):
             batch |= self._ordered(split, len(rows), part, generator)
@@ -116,13 +118,9 @@ class AnatomicalTraining(JointTraining):
     @override
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         network = cast(AnatomicalNetwork, network)
-        t, eps = batch["t"], batch["eps"]
-        z_t = diffuse(network.standard(batch["z_0"]), t, eps, self.schedule)
-        y = network.encoder.code(batch["histograms"])
-        alpha_bar = self.schedule.alpha_bar[t]
-        eps_hat = network.noise(z_t, t, y, alpha_bar)
+        y, eps_hat, weights = self.predict_noise(network, batch)
         losses = {
-            "velocity": noise_loss(eps, eps_hat, 1 / alpha_bar),
+            "velocity": noise_loss(batch["eps"], eps_hat, weights),
             "anatomy": (network.anatomy(y) - batch["other"].flatten(1)).square().mean(),
         }
         total = losses["velocity"] + self.settings["anatomy_weight"] * losses["anatomy"]
@@ -183,8 +181,7 @@ def started_network(
         }
     denoiser["schedule"] = dict(sections["diffusion"])
     network = AnatomicalNetwork(encoder, latents.shape, denoiser, fill_in)
-    network.standard.load_state_dict(measure_latent_standard(latents).state_dict())
-    network.encoder.histograms.load_state_dict(layer.state_dict())
+    set_measured(network, latents, layer)
     if network.fill_in is not None:
         network.fill_in.standard.load_state_dict(measure_standard(store).state_dict())
     rows = latents.rows("train")
@@ -207,16 +204,16 @@ def train_ldae_anatomical(data: TrainingData, sections: Sections, job: TrainingJ
     job
         Seed and output files of the training.
     """
-    torch.manual_seed(job.seed)
-    store, latents = data.store, data.latents
-    diffusion, spacing_mm = sections["diffusion"], sections["grid"]["spacing_mm"]
-    settings = resolve_steps(sections["ldae_anatomical"], len(latents.rows("train")))
-    layer = histogram_layer(store, settings, spacing_mm)
-    histograms = histograms_of(layer, store, store.rows())
-    network = started_network(data, layer, histograms, sections, job.seed)
-    standardised = network.encoder.standard(histograms)
-    schedule = NoiseSchedule(**diffusion)
-    module = AnatomicalTraining(network, store, latents, standardised, settings, job.seed, schedule)
-    identity = fingerprint(job, settings, spacing_mm, diffusion, store.digest(), latents.digest())
-    if fit(module, "train_ldae_anatomical", job, identity):
+    made = prepare_histograms("ldae_anatomical", data, sections, job)
+    network = started_network(data, made.layer, made.histograms, sections, job.seed)
+    module = AnatomicalTraining(
+        network,
+        data.store,
+        data.latents,
+        network.encoder.standard(made.histograms),
+        made.settings,
+        job.seed,
+        made.schedule,
+    )
+    if fit(module, "train_ldae_anatomical", job, made.identity):
         save_anatomical_network(job.model_path, module.validated_network)  # type: ignore[arg-type]

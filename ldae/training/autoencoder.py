@@ -12,6 +12,7 @@ from monai.networks.nets import PatchDiscriminator
 from torch import Tensor, nn
 from typing_extensions import override
 
+from ldae.data.draws import normal_part
 from ldae.data.volumes import VolumeStore
 from ldae.errors import InputError
 from ldae.leakage import note_fitted
@@ -105,9 +106,9 @@ class AutoencoderTraining(StepTraining):
 
     @override
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
-        shape = (len(rows), *self.network.latent_shape(self.store.shape))  # type: ignore[operator]
-        noise = torch.randn(shape, generator=generator)
-        return {"x": self.store.batch(rows[part]), "noise": noise[part]}
+        shape = self.network.latent_shape(self.store.shape)  # type: ignore[operator]
+        noise = normal_part(len(rows), shape, part, generator)
+        return {"x": self.store.batch(rows[part]), "noise": noise}
 
     @override
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -45,12 +46,44 @@ def batch_rows(rows: np.ndarray, batch_size: int, seed: int, step: int) -> np.nd
     return np.array([shuffled[n][i] for n, i in zip(passes, positions % len(rows), strict=True)])
 
 
+class Ahead(IterableDataset[Batch]):
+    """Batches of which the next is made while the last one is computed with.
+
+    It is read and put together in a thread of its own; order and content are those of `batches`.
+
+    Parameters
+    ----------
+    batches
+        The batches.
+    pin
+        Whether they are put where a GPU can fetch them while it computes.
+    """
+
+    def __init__(self, batches: Iterable[Batch], pin: bool) -> None:
+        self.batches = batches
+        self.pin = pin
+
+    def __iter__(self) -> Iterator[Batch]:
+        waiting = iter(self.batches)
+        with ThreadPoolExecutor(1) as thread:
+            coming = thread.submit(self._next, waiting)
+            while (batch := coming.result()) is not None:
+                coming = thread.submit(self._next, waiting)
+                yield batch
+
+    def _next(self, waiting: Iterator[Batch]) -> Batch | None:
+        batch = next(waiting, None)
+        if batch is None or not self.pin:
+            return batch
+        return {name: tensor.pin_memory() for name, tensor in batch.items()}
+
+
 class StepBatches(IterableDataset[Batch]):
     """Batches of the steps from `start` up to `n_steps` for one rank.
 
-    All random numbers of a step come from a generator seeded with (seed, step). They are drawn for
-    the global batch, of which each rank takes its part, so that results do not depend on the number
-    of processes.
+    All random numbers of a step come from a generator seeded with (seed, step). Those of a rank are
+    its part of the global batch's (:func:`ldae.data.draws.normal_part`), so that results do not
+    depend on the number of processes.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from ldae.data.draws import normal_part
 from ldae.data.latents import LatentStore
 from ldae.data.volumes import VolumeStore
 from ldae.diffusion.process import diffuse, noise_loss
@@ -60,8 +61,7 @@ class DiffusionTraining(AveragedTraining):
     ) -> tuple[Tensor, Tensor]:
         """Timesteps t ~ U{1 … T} (int64) and noise ε ~ N(0, I): this rank's part of a batch."""
         t = torch.randint(1, self.schedule.n_timesteps + 1, (n,), generator=generator)
-        eps = torch.randn((n, *shape), generator=generator)
-        return t[part], eps[part]
+        return t[part], normal_part(n, shape, part, generator)
 
 
 class PriorTraining(DiffusionTraining):
@@ -93,7 +93,7 @@ class PriorTraining(DiffusionTraining):
     @override
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
         t, eps = self.draw(len(rows), self.latents.shape, part, generator)
-        z_0 = self.latents.sample(rows, generator)[part]
+        z_0 = self.latents.sample(rows, part, generator)
         return {"z_0": z_0, "t": t, "eps": eps}
 
     @override
@@ -142,7 +142,7 @@ class LdaeTraining(DiffusionTraining):
     @override
     def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
         t, eps = self.draw(len(rows), self.latents.shape, part, generator)
-        z_0 = self.latents.sample(rows, generator)[part]
+        z_0 = self.latents.sample(rows, part, generator)
         return {"x": self.store.batch(rows[part]), "z_0": z_0, "t": t, "eps": eps}
 
     @override

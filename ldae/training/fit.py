@@ -18,6 +18,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
 from ldae import slurm
+from ldae.data.digests import trusted_digest
 from ldae.errors import InputError
 from ldae.training.checkpoints import CURVES
 from ldae.training.interruption import RegularCheckpoints, StopInTime, WholeCheckpoints
@@ -52,7 +53,7 @@ def resolve_steps(settings: Mapping[str, Any], n_scans: int) -> dict[str, Any]:
 
 def file_identity(path: str | Path | None) -> str:
     """SHA-256 of an input file of a training, for :func:`fingerprint`; empty if there is none."""
-    return "" if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return "" if path is None else trusted_digest(Path(path))
 
 
 def fingerprint(job: TrainingJob, *parts: Any) -> str:
@@ -114,7 +115,8 @@ def fit(
     InputError
         If the global batch cannot be divided evenly, or a piece exceeds the memory of the GPU.
     Interrupted
-        If the training stopped before its last step, because of the time limit or on request.
+        If the training stopped before its last step, because of the time limit or on request, or
+        if another attempt has begun.
     """
     n_processes = slurm.process_count()
     if int(module.settings["batch_size"]) % n_processes:
@@ -133,7 +135,10 @@ def fit(
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         # Snakemake starts a job with one task as a job step
         warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
-        trainer = _trainer(name, job, folder, n_processes)
+        whole = WholeCheckpoints()
+        trainer = _trainer(name, job, folder, n_processes, whole)
+        if trainer.is_global_zero:
+            whole.take_over(folder)
         if last.exists():
             logger.info("%s: resuming from %s", name, last.name)
         try:
@@ -146,13 +151,15 @@ def fit(
             ) from error
     if int(module.step) < int(module.settings["n_steps"]):
         raise RuntimeError(f"{name} stopped at step {int(module.step)}")
+    whole.check_writer()
     return trainer.is_global_zero
 
 
-def _trainer(name: str, job: TrainingJob, folder: Path, n_processes: int) -> pl.Trainer:
-    """Lightning's trainer with our callbacks; checkpoints are written to `folder`."""
+def _trainer(
+    name: str, job: TrainingJob, folder: Path, n_processes: int, whole: WholeCheckpoints
+) -> pl.Trainer:
+    """Lightning's trainer with our callbacks; `whole` writes checkpoints to `folder`."""
     cuda = torch.cuda.is_available()
-    whole = WholeCheckpoints()
     callbacks = [
         StatusLines(name, job.metrics_path),
         StopInTime(folder / CHECKPOINT, slurm.end_time(), whole),
@@ -162,7 +169,7 @@ def _trainer(name: str, job: TrainingJob, folder: Path, n_processes: int) -> pl.
         accelerator="gpu" if cuda else "cpu",
         **_placement(n_processes, cuda),
         plugins=[whole, _environment(n_processes)],
-        precision=_precision(),
+        precision=training_precision(),
         max_epochs=1,
         logger=TensorBoardLogger(folder.parent, name=CURVES, version=folder.name),
         callbacks=callbacks,
@@ -174,7 +181,7 @@ def _trainer(name: str, job: TrainingJob, folder: Path, n_processes: int) -> pl.
     )
 
 
-def _precision() -> Literal["bf16-mixed", "32-true"]:
+def training_precision() -> Literal["bf16-mixed", "32-true"]:
     """Precision of a training: bf16 where the device computes in it.
 
     Before capability 8.0 (V100, T4) torch emulates bf16, slower than fp32. With fp16 the loss would

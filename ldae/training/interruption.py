@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import time
+import uuid
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,6 +26,10 @@ CLOSING_SECONDS = 60.0
 CLOSING_SHARE = 0.2
 # Safety factor: durations of steps and checkpoints vary, especially on shared file systems.
 CAUTION = 2.0
+WRITER = "writer"
+"""File beside a checkpoint with the token of the attempt that may write it."""
+PARTIAL = ".partial"
+
 # A disk with less free space counts as full.
 FULL_BYTES = 2**20
 
@@ -36,6 +41,9 @@ class WholeCheckpoints(TorchCheckpointIO):
     system than the results, so the final move is a copy, and a job that is killed during the copy
     would leave an incomplete checkpoint.
 
+    A node that has lost its network may continue to compute while SLURM starts the job again on
+    another one. The attempt that began last is the only one that writes.
+
     Attributes
     ----------
     seconds
@@ -44,6 +52,28 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self._token = uuid.uuid4().hex
+        self._folder: Path | None = None
+
+    def take_over(self, folder: Path) -> None:
+        """Become the only writer of a folder of checkpoints."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"*{PARTIAL}"):
+            left.unlink(missing_ok=True)
+        (folder / WRITER).write_text(self._token, encoding="utf-8")
+        self._folder = folder
+
+    def check_writer(self) -> None:
+        """Stop if another attempt of the training has begun since.
+
+        Raises
+        ------
+        Interrupted
+            If another one is the writer now.
+        """
+        writer = self._folder and self._folder / WRITER
+        if writer and writer.is_file() and writer.read_text(encoding="utf-8") != self._token:
+            raise Interrupted("Another attempt of this training has begun, and this one stops")
 
     @override
     def save_checkpoint(
@@ -52,7 +82,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         start = time.monotonic()
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
+        self.check_writer()
+        partial = target.with_name(f".{target.name}.{self._token}{PARTIAL}")
         with partial.open("wb") as file:
             try:
                 torch.save(checkpoint, file)
@@ -63,6 +94,7 @@ class WholeCheckpoints(TorchCheckpointIO):
                 raise
             file.flush()
             os.fsync(file.fileno())
+        self.check_writer()
         partial.replace(target)
         self.seconds = max(self.seconds, time.monotonic() - start)
 

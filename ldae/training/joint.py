@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,14 +15,14 @@ from ldae.diffusion.process import diffuse, noise_loss
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.leakage import note_fitted
 from ldae.networks.anatomical import AnatomicalNetwork
+from ldae.networks.histograms import LocalHistograms
 from ldae.networks.joint import JointNetwork, save_joint_network
 from ldae.training.batches import Batch
 from ldae.training.diffusion import DiffusionTraining, unet_settings
 from ldae.training.fit import fingerprint, fit, resolve_steps
 from ldae.training.histograms import histogram_layer, histograms_of
 from ldae.training.job import Sections, TrainingData, TrainingJob
-from ldae.training.joint_start import fit_joint_start, visit_pairs
-from ldae.training.standard import measure_latent_standard
+from ldae.training.joint_start import fit_joint_start, set_measured, visit_pairs
 
 
 class JointTraining(DiffusionTraining):
@@ -73,23 +74,43 @@ class JointTraining(DiffusionTraining):
             chosen.append(int(others[int(draw * len(others))]) if len(others) else int(row))
         return np.array(chosen)
 
-    @override
-    def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
+    def draw_visits(
+        self, rows: np.ndarray, part: slice, generator: torch.Generator
+    ) -> tuple[Batch, np.ndarray]:
+        """Histograms of the visits in `rows`, and noise on other visits' latents.
+
+        Returns
+        -------
+        tuple
+            The batch with ``histograms``, ``z_0``, ``t`` and ``eps``; and the rows of the other
+            visits. Both are of `part`.
+        """
         t, eps = self.draw(len(rows), self.latents.shape, part, generator)
         other = self.other_visits(rows, generator) if self.settings["other_visit"] else rows
-        z_0 = self.latents.sample(other, generator)[part]
-        return {"histograms": self.histograms[rows[part]], "z_0": z_0, "t": t, "eps": eps}
+        z_0 = self.latents.sample(other, part, generator)
+        batch = {"histograms": self.histograms[rows[part]], "z_0": z_0, "t": t, "eps": eps}
+        return batch, other[part]
+
+    def predict_noise(
+        self, network: JointNetwork | AnatomicalNetwork, batch: Batch
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Code y, noise ε̂ predicted with it, and 1/ᾱ_t, by which ‖ε - ε̂‖² becomes ‖v - v̂‖²."""
+        t = batch["t"]
+        z_t = diffuse(network.standard(batch["z_0"]), t, batch["eps"], self.schedule)
+        y = network.encoder.code(batch["histograms"])
+        alpha_bar = self.schedule.alpha_bar[t]
+        return y, network.noise(z_t, t, y, alpha_bar), 1 / alpha_bar
+
+    @override
+    def make_batch(self, rows: np.ndarray, part: slice, generator: torch.Generator) -> Batch:
+        return self.draw_visits(rows, part, generator)[0]
 
     @override
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        t, eps = batch["t"], batch["eps"]
-        z_t = diffuse(network.standard(batch["z_0"]), t, eps, self.schedule)  # type: ignore[operator]
-        y = network.encoder.code(batch["histograms"])  # type: ignore[operator,union-attr]
-        alpha_bar = self.schedule.alpha_bar[t]
-        eps_hat = network.noise(z_t, t, y, alpha_bar)  # type: ignore[operator]
+        _, eps_hat, weights = self.predict_noise(cast(JointNetwork, network), batch)
         return {
-            "loss": noise_loss(eps, eps_hat, 1 / alpha_bar),
-            "noise_mse": noise_loss(eps, eps_hat),
+            "loss": noise_loss(batch["eps"], eps_hat, weights),
+            "noise_mse": noise_loss(batch["eps"], eps_hat),
         }
 
     @override
@@ -101,6 +122,61 @@ class JointTraining(DiffusionTraining):
     @override
     def latents_of(self, rows: np.ndarray) -> Tensor:
         return self.latents.mean(rows)
+
+
+@dataclass(frozen=True)
+class HistogramJob:
+    """What a training on local histograms prepares before it makes its network.
+
+    Attributes
+    ----------
+    settings
+        Section of the network, with its number of steps.
+    layer, histograms
+        Histogram layer, and the local histograms of all scans, (N, n_places, n_bins).
+    schedule
+        Schedule of the noise.
+    identity
+        Fingerprint by which a checkpoint is known to be of the same training.
+    """
+
+    settings: dict[str, Any]
+    layer: LocalHistograms
+    histograms: Tensor
+    schedule: NoiseSchedule
+    identity: str
+
+
+def prepare_histograms(
+    section: str, data: TrainingData, sections: Sections, job: TrainingJob
+) -> HistogramJob:
+    """Local histograms of all scans, and the settings of a training on them; seeds torch.
+
+    Parameters
+    ----------
+    section
+        Name of the network's section.
+    data
+        Scans and their latents.
+    sections
+        The network's section, ``diffusion`` and ``grid``.
+    job
+        Seed and output files of the training.
+    """
+    torch.manual_seed(job.seed)
+    store, latents = data.store, data.latents
+    diffusion, spacing_mm = sections["diffusion"], sections["grid"]["spacing_mm"]
+    settings = resolve_steps(sections[section], len(latents.rows("train")))
+    layer = histogram_layer(store, settings, spacing_mm)
+    return HistogramJob(
+        settings=settings,
+        layer=layer,
+        histograms=histograms_of(layer, store, store.rows()),
+        schedule=NoiseSchedule(**diffusion),
+        identity=fingerprint(
+            job, settings, spacing_mm, diffusion, store.digest(), latents.digest()
+        ),
+    )
 
 
 def train_ldae_joint(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
@@ -115,27 +191,19 @@ def train_ldae_joint(data: TrainingData, sections: Sections, job: TrainingJob) -
     job
         Seed and output files of the training.
     """
-    torch.manual_seed(job.seed)
-    store, latents = data.store, data.latents
-    diffusion, spacing_mm = sections["diffusion"], sections["grid"]["spacing_mm"]
-    settings = resolve_steps(sections["ldae_joint"], len(latents.rows("train")))
-    layer = histogram_layer(store, settings, spacing_mm)
+    made = prepare_histograms("ldae_joint", data, sections, job)
+    settings, latents = made.settings, data.latents
     encoder = {
-        **layer.architecture,
+        **made.layer.architecture,
         "n_components": settings["n_components"],
         "temporal": settings["temporal_scores"] and len(visit_pairs(latents.index)) > 0,
         "width": settings["encoder_width"],
     }
-    network = JointNetwork(
-        encoder, latents.shape, unet_settings(settings | {"v_prediction": True}, diffusion)
-    )
-    network.standard.load_state_dict(measure_latent_standard(latents).state_dict())
-    network.encoder.histograms.load_state_dict(layer.state_dict())
-    histograms = histograms_of(layer, store, store.rows())
-    fit_joint_start(network, latents, histograms, job.seed)
-    standardised = network.encoder.standard(histograms)
-    schedule = NoiseSchedule(**diffusion)
-    module = JointTraining(network, latents, standardised, settings, job.seed, schedule)
-    identity = fingerprint(job, settings, spacing_mm, diffusion, store.digest(), latents.digest())
-    if fit(module, "train_ldae_joint", job, identity):
+    denoiser = unet_settings(settings | {"v_prediction": True}, sections["diffusion"])
+    network = JointNetwork(encoder, latents.shape, denoiser)
+    set_measured(network, latents, made.layer)
+    fit_joint_start(network, latents, made.histograms, job.seed)
+    standardised = network.encoder.standard(made.histograms)
+    module = JointTraining(network, latents, standardised, settings, job.seed, made.schedule)
+    if fit(module, "train_ldae_joint", job, made.identity):
         save_joint_network(job.model_path, module.validated_network)  # type: ignore[arg-type]

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from ldae.data.latents import LatentStore
 from ldae.leakage import note_fitted
 from ldae.networks.anatomical import AnatomicalEncoder, AnatomicalNetwork
+from ldae.networks.histograms import LocalHistograms
 from ldae.networks.joint import HistogramEncoder, JointNetwork
 from ldae.training.histograms import histogram_components, histogram_standard
+from ldae.training.standard import measure_latent_standard
 
 MONTHS_PER_YEAR = 12
 GUESS_PENALTIES = np.logspace(0, 4, 5)
@@ -48,6 +50,24 @@ def visit_pairs(index: pd.DataFrame, split: str = "train") -> pd.DataFrame:
     return pd.DataFrame(
         {"earlier": pairs["row_a"], "later": pairs["row_b"], "years": years}
     ).reset_index(drop=True)
+
+
+def set_measured(
+    network: JointNetwork | AnatomicalNetwork, latents: LatentStore, layer: LocalHistograms
+) -> None:
+    """Set what is measured on training scans: standardisation of latents, histogram layer.
+
+    Parameters
+    ----------
+    network
+        Network to change in place.
+    latents
+        The encoded scans; only rows of the training split are read.
+    layer
+        From :func:`ldae.training.histograms.histogram_layer`.
+    """
+    network.standard.load_state_dict(measure_latent_standard(latents).state_dict())
+    network.encoder.histograms.load_state_dict(layer.state_dict())
 
 
 def fit_joint_start(

@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
-from ldae.training.batches import Batch, StepBatches, step_seed
+from ldae.training.batches import Ahead, Batch, StepBatches, step_seed
 from ldae.training.code_measures import effective_rank, explained_variance
 
 # Minimum number of validation rows: fewer, as in a small batch, would give a noisy loss.
@@ -103,7 +103,7 @@ class StepTraining(pl.LightningModule):
             self.trainer.global_rank,
             self.trainer.world_size,
         )
-        return DataLoader(batches, batch_size=None)
+        return DataLoader(Ahead(batches, torch.cuda.is_available()), batch_size=None)
 
     @override
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from ldae.errors import InputError
 from ldae.methods import study_networks
+from ldae.paths import WORKFLOW
 from ldae.workflow.settings.ablations import find_ablation_faults
 from ldae.workflow.settings.checks import Fault, find_faults
 from ldae.workflow.settings.cohort import BRAIN_EXTRACTION
 from ldae.workflow.settings.faults import explain
-from ldae.workflow.settings.files import read_exponents, read_nodes, source_of, spell
+from ldae.workflow.settings.files import LOADER, read_exponents, read_nodes, source_of, spell
 from ldae.workflow.settings.study import StudySettings, study_model
 
 Config = dict[str, Any]
@@ -80,6 +83,50 @@ def _sections_of_plugins(config: Config) -> list[str]:
 def _input_error(fault: Fault, config: Config, files: Sequence[Path]) -> InputError:
     source = source_of(fault.path, config, files)
     return InputError(source, f"{spell(fault.path)}: {fault.problem}", fault.remedy)
+
+
+@cache
+def defaults() -> Config:
+    """Settings of the default study, as ``config.yaml`` has them; not to be changed."""
+    found: Config = _load((WORKFLOW / "config.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Config:
+    """Settings over others, as Snakemake merges files of settings; sections are merged."""
+    both = {k: merged(below[k], above[k]) for k in above if isinstance(below.get(k), Mapping)}
+    return {**below, **above, **both}
+
+
+def read_study(files: Sequence[Path], settings: Sequence[str] = ()) -> Config:
+    """Complete settings of a study, without Snakemake.
+
+    Parameters
+    ----------
+    files
+        Files of settings, merged over the default study in this order.
+    settings
+        Single settings at the top level, as ``key=value``.
+
+    Raises
+    ------
+    InputError
+        As :func:`complete_config`, and if a setting has no value.
+    """
+    config = defaults()
+    for file in files:
+        read_nodes(file)
+        config = merged(config, _load(file.read_text(encoding="utf-8")) or {})
+    for setting in settings:
+        key, sign, value = setting.partition("=")
+        if not sign:
+            raise InputError(f"--config {setting}", "it has no value", "Write key=value")
+        config = merged(config, {key: _load(value)})
+    return complete_config(config, files)
+
+
+def _load(text: str) -> Any:
+    return yaml.load(text, LOADER)  # noqa: S506  a safe loader
 
 
 def leaves(config: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

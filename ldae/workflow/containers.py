@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ldae.errors import InputError
 from ldae.paths import WORKFLOW
@@ -29,6 +30,19 @@ def image_path(stage: str) -> str:
     """
     image = read_digests().get(stage)
     return os.path.relpath(image.path if image else images.IMAGES / f"{stage}.sif")
+
+
+def use_images(workflow: Any) -> None:
+    """Give every rule the image of its conda environment: both are built from one lock.
+
+    Parameters
+    ----------
+    workflow
+        Snakemake's. A rule of another workflow, whose environment is no stage's, is left as it is.
+    """
+    for rule in workflow.rules:
+        if rule.conda_env is not None and (stage := Path(rule.conda_env).stem) in STAGES:
+            rule.container_img = image_path(stage)
 
 
 def container_environment(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from ldae.data.diagnoses import Diagnoses
 from ldae.data.manifest import VISITS_FOR_INTERPOLATION
+from ldae.evaluation.harmonisation import LEAST_OF_SITE, known_sites
+from ldae.evaluation.probes.groups import why_no_conversion
 from ldae.subsets import SPLITS, TRAIN, WORDS
 
 LEAST_TO_LEARN = 4
@@ -22,7 +26,7 @@ class Divided:
     Parameters
     ----------
     scans
-        Table of scans: subject, age, diagnosis.
+        Table of scans: subject, months, age, diagnosis, site.
     split
         Split of each subject: subject, split.
     scored
@@ -66,6 +70,31 @@ class Divided:
             return "half of the training participants or more have the same age"
         return ""
 
+    def why_no_conversion(self, diagnoses: Diagnoses) -> str:
+        """Of telling participants who convert from stable ones."""
+        return why_no_conversion(self._scans, diagnoses.conversion(self._scans))
+
+    def why_no_sites(self) -> str:
+        """Of predicting a site, and of taking out its effects."""
+        sites = set(self._scans["site"]) - {""}
+        if len(sites) < 2:
+            return "all participants are of one site" if sites else "the cohort gives no sites"
+        if len(self._known_sites()) < 2:
+            return (
+                f"fewer than two of {len(sites)} sites have {LEAST_OF_SITE} training participants"
+            )
+        return ""
+
+    def other_sites(self) -> dict[str, int]:
+        """Number of participants of each site with too few of them in the training split."""
+        other = self._scans[~self._scans["site"].isin([*self._known_sites(), ""])]
+        counts = other.groupby("site")["subject"].nunique()
+        return {str(site): int(n) for site, n in counts.items()}
+
+    def _known_sites(self) -> list[str]:
+        train = self._scans[self._scans["split"] == "train"]
+        return known_sites(train["site"].to_numpy(str), train["subject"].to_numpy(str))
+
     def why_no_interpolation(self) -> str:
         """Of comparing an interpolated visit with a real one."""
         n_cohort = self._n_longitudinal(*SPLITS)
@@ -95,6 +124,15 @@ class Divided:
                     "visits"
                 )
         return ""
+
+    def n_scans(self, split: str) -> int:
+        """Scans of a split."""
+        return int((self._scans["split"] == split).sum())
+
+    def n_triples(self, split: str) -> int:
+        """Triples of visits of one participant in a split, if no two are in the same month."""
+        visits = self._scans[self._scans["split"] == split].groupby("subject").size()
+        return sum(math.comb(int(n), 3) for n in visits)
 
     def _n_longitudinal(self, *splits: str) -> int:
         """Participants of these splits with the visits for an interpolation."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import logging
+import shutil
 import signal
 import sys
 import time
@@ -15,7 +18,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ldae import slurm
-from ldae.errors import Interrupted, OneLineError
+from ldae.data.pieces import Pieces
+from ldae.errors import InputError, Interrupted, OneLineError
 from ldae.leakage import contents, fitted_on, require_unseen, scored_participants
 from ldae.paths import WORKFLOW
 from ldae.provenance import record as provenance
@@ -30,6 +34,15 @@ if TYPE_CHECKING:
     import torch
 
 logger = logging.getLogger("ldae")
+
+CHECKPOINTS = "checkpoints"
+"""Folder in the results of what unfinished jobs go on from."""
+
+PERMANENT = (
+    InputError, ArithmeticError, AssertionError, AttributeError, ImportError, LookupError,
+    NameError, NotImplementedError, SyntaxError, TypeError, ValueError,
+)  # fmt: skip
+"""Errors that another attempt would meet again: in the input, and in the code."""
 
 
 class JobTerminated(BaseException):
@@ -47,12 +60,17 @@ class RuleRun:
         Processor threads that the job may use.
     places
         Where the study's folders lie, to name files without naming this machine.
+    pieces
+        Results of parts of the job that an earlier attempt has left, and those of this one.
     """
 
-    def __init__(self, seed: int, threads: int, places: Places) -> None:
+    def __init__(
+        self, seed: int, threads: int, places: Places, pieces: Pieces | None = None
+    ) -> None:
         self.seed = seed
         self.threads = threads
         self.places = places
+        self.pieces = pieces or Pieces()
         self._inputs: list[Path] = []
         self._outputs: list[Path] = []
 
@@ -76,7 +94,7 @@ class RuleRun:
 
 
 @contextlib.contextmanager
-def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
+def rule_entry(snakemake: Any, *, needs_gpu: bool = True) -> Iterator[RuleRun]:
     """Run a rule's library call under one log, one seed and one record.
 
     Everything logged goes to ``log.text`` of the rule; messages of the library also go to standard
@@ -91,6 +109,8 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     ----------
     snakemake
         The object that Snakemake hands to a script.
+    needs_gpu
+        Whether a job that was given a GPU stops when torch finds none.
     """
     log_path = Path(snakemake.log.text)
     rank = slurm.process_rank()
@@ -114,8 +134,10 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
 
     problem: BaseException | None = None
     try:
-        gpu.require_gpu(snakemake.rule, snakemake.resources, snakemake.config)
+        if needs_gpu:
+            gpu.require_gpu(snakemake.rule, snakemake.resources, snakemake.config)
         record["input"] = provenance.describe_files(snakemake.input, places)
+        run.pieces = Pieces(pieces_folder(log_path) / _identity(record))
         yield run
         require_unseen(results_folder(log_path) / "split" / "split.tsv")
     except BaseException as error:  # noqa: BLE001  recorded, and the job fails below
@@ -132,6 +154,15 @@ def rule_entry(snakemake: Any) -> Iterator[RuleRun]:
     if problem is not None:
         _report_problem(snakemake.rule, problem)
         raise SystemExit(1)
+    shutil.rmtree(pieces_folder(log_path), ignore_errors=True)
+
+
+def _identity(record: provenance.Record) -> str:
+    """Digest of all that decides a job's results: what another attempt must have in common."""
+    content = [(file["path"], file["sha256"]) for file in record["input"]]
+    decisive = [record[name] for name in ("params", "wildcards", "seed", "locks")]
+    text = json.dumps([*decisive, content], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _first_record(snakemake: Any, seed: int, places: Places) -> provenance.Record:
@@ -235,6 +266,13 @@ def records_folder(log_path: Path) -> Path:
     return results / "records" / log_path.with_suffix("").relative_to(results / "logs")
 
 
+def pieces_folder(log_path: Path) -> Path:
+    """Folder of the results of a job's parts: ``checkpoints/rule-case`` for the log of the job."""
+    results = results_folder(log_path)
+    job = log_path.with_suffix("").relative_to(results / "logs")
+    return results / CHECKPOINTS / "-".join(job.parts)
+
+
 def results_folder(log_path: Path) -> Path:
     """Folder of a study's results: ``results`` for ``results/logs/rule/case.log``."""
     parts = log_path.parts
@@ -260,7 +298,8 @@ def _report_problem(rule: str, problem: BaseException) -> None:
         line = "It was ended on request before it was done."
     else:
         line = f"{type(problem).__name__}: {problem}"
-    logging.getLogger("ldae.problem").error("%s", " ".join(line.split()))
+    kind = "permanent" if isinstance(problem, PERMANENT) else "passing"
+    logging.getLogger(f"ldae.problem.{kind}").error("%s", " ".join(line.split()))
 
 
 def _configure_logging(path: Path) -> None:
@@ -278,7 +317,7 @@ def _configure_logging(path: Path) -> None:
 
 
 def _for_the_screen(record: logging.LogRecord) -> bool:
-    return record.name.startswith("ldae.") and record.name != "ldae.problem"
+    return record.name.startswith("ldae.") and not record.name.startswith("ldae.problem")
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

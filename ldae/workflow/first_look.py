@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,9 @@ from ldae.data.intake.notices import Findings, summarise_notices
 from ldae.data.intake.settings import Intake
 from ldae.data.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, summarise_scans
 from ldae.errors import CohortError, InputError
-from ldae.paths import WORKFLOW
 from ldae.subsets import SPLITS
-from ldae.workflow.config import Config, complete_config
+from ldae.workflow.config import Config, complete_config, defaults, merged
 from ldae.workflow.plan import StudyPlan, plan_split, plan_study
-from ldae.workflow.settings.files import LOADER
 
 LABEL_WIDTH = 13
 MAX_TIMES_SHOWN = 8
@@ -112,20 +109,7 @@ def look_at(recognised: Recognised, name: str, table: Path | None) -> FirstLook:
 
 def _complete(settings: Config) -> Config:
     """Settings over the defaults, as Snakemake merges files of settings."""
-    return complete_config(merged(_defaults(), settings))
-
-
-@cache
-def _defaults() -> Config:
-    text = (WORKFLOW / "config.yaml").read_text(encoding="utf-8")
-    defaults: Config = yaml.load(text, LOADER)  # noqa: S506  a safe loader
-    return defaults
-
-
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Config:
-    """Settings over others; sections are merged."""
-    both = {k: merged(below[k], above[k]) for k in above if isinstance(below.get(k), Mapping)}
-    return {**below, **above, **both}
+    return complete_config(merged(defaults(), settings))
 
 
 def _read(look: FirstLook) -> CohortSummary:

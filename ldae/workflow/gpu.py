@@ -32,6 +32,13 @@ FIRST_DRIVER = {"11": 450, "12": 525, "13": 580}
 """First driver that runs a CUDA version (NVIDIA, CUDA Compatibility, table of minor versions)."""
 
 
+CUDA12 = (
+    "take the build for CUDA 12: make containers TORCH=cuda12, or rm -rf .venv && make figures "
+    "TORCH=cuda12"
+)
+"""What to do where the driver runs CUDA 12 and not 13."""
+
+
 def requested_resources(settings: Mapping[str, Any], asked: bool) -> dict[str, Any]:
     """Resources by which a rule that can use a GPU asks for one.
 
@@ -97,7 +104,7 @@ def require_gpu(rule: str, resources: Mapping[str, Any], config: Mapping[str, An
             f"{driver_version()}, torch {torch.__version__} (CUDA {torch.version.cuda})"
         )
         return
-    given = _given(resources)
+    given = given_gpu(resources)
     if given and config["gpu"]["required"]:
         driver, cuda = driver_version(), torch.version.cuda
         built = f"is built for CUDA {cuda}" if cuda else "is a build without CUDA"
@@ -105,7 +112,7 @@ def require_gpu(rule: str, resources: Mapping[str, Any], config: Mapping[str, An
             rule,
             f"the job was given a GPU ({given}) but torch finds none: torch {torch.__version__} "
             f"{built}; driver of {os.uname().nodename}: {driver or 'none'}",
-            f"{_remedy(cuda, driver)}. To compute on the processor instead, set gpu: "
+            f"{remedy(cuda, driver)}. To compute on the processor instead, set gpu: "
             "{required: false}",
         )
     log.info(f"Device: the processor, torch {torch.__version__}")
@@ -128,7 +135,7 @@ def driver_version() -> str:
     return ""
 
 
-def _given(resources: Mapping[str, Any]) -> str:
+def given_gpu(resources: Mapping[str, Any]) -> str:
     """By what a job was given a GPU, in words; empty if it was not."""
     number = number_asked(resources)
     if number:
@@ -137,7 +144,7 @@ def _given(resources: Mapping[str, Any]) -> str:
     return next((text for text in named if text.partition("=")[2] not in NONE_GIVEN), "")
 
 
-def _remedy(cuda: str | None, driver: str) -> str:
+def remedy(cuda: str | None, driver: str) -> str:
     """What to do when torch finds no GPU."""
     if cuda is None:
         return "Install the CUDA build of torch (make containers TORCH=cuda)"
@@ -145,5 +152,7 @@ def _remedy(cuda: str | None, driver: str) -> str:
     if not driver:
         return "Use nodes with an NVIDIA driver; a container needs --nv"
     if first and int(driver.partition(".")[0]) < first:
-        return f"CUDA {cuda} needs driver {first} or later: use other nodes, or update the driver"
+        text = f"CUDA {cuda} needs driver {first} or later: use other nodes, update the driver"
+        older = cuda.startswith("13") and int(driver.partition(".")[0]) >= FIRST_DRIVER["12"]
+        return f"{text}{', or ' + CUDA12 if older else ''}"
     return "Run nvidia-smi in such a job: the GPU may be taken, hidden from the job or of no use"

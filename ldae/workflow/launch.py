@@ -16,10 +16,13 @@ from snakemake.settings.types import DeploymentMethod
 from snakemake.shell import shell
 
 from ldae import paths, slurm
+from ldae.data.kept import KeptCohort, read_kept
 from ldae.data.pseudonyms import keep_key
 from ldae.errors import CohortError, InputError
 from ldae.provenance.seal import seal_records
-from ldae.workflow import containers, gpu
+from ldae.workflow import containers, gpu, slurm_states
+from ldae.workflow.attempts import Attempts
+from ldae.workflow.locks import release_left_locks
 from ldae.workflow.plan import check_disk_space, check_references, check_weights, disk_bytes
 from ldae.workflow.progress import (
     PlanHandler,
@@ -35,6 +38,12 @@ Workflow = Any
 
 NODE_CORES = 16
 """Jobs that are submitted run on nodes of at least so many cores."""
+
+KEPT_COHORT = "LDAE_KEPT_COHORT"
+"""Environment variable that names the file of the cohort that the main process has read."""
+
+KEPT_FOLDER = Path(".snakemake") / "ldae"
+"""Folder of that file, in the working folder."""
 
 FAULTS = "cohort_faults.tsv"
 """File in the results folder with the faults of a cohort that cannot be used."""
@@ -70,6 +79,15 @@ def core_count(workflow: Workflow) -> int:
     return NODE_CORES if is_submitted(workflow) else workflow.cores or NODE_CORES
 
 
+def kept_cohort(workflow: Workflow) -> KeptCohort | None:
+    """The cohort as the main process has read it, in the process of a job.
+
+    None in the main process, for a simulated cohort, and where the file does not reach the job:
+    the cohort is read then.
+    """
+    return None if workflow.is_main_process else read_kept(os.environ.get(KEPT_COHORT))
+
+
 def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.Logger) -> None:
     """Make the process that reads the Snakefile ready: the main one, or that of one job.
 
@@ -88,9 +106,12 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
         If the study cannot be run on this machine.
     """
     if workflow.is_main_process:
+        if not workflow.output_settings.dryrun and release_left_locks(Path.cwd()):
+            logger.info("An earlier run was killed: its lock of this folder is removed.")
         _check_machine(workflow, study, logger)
         _keep_pseudonyms(workflow, study, logger)
-        _prepare_cluster(workflow, logger)
+        _keep_cohort(workflow, study)
+        _prepare_cluster(workflow, study, logger)
     else:
         _prepare_job(workflow, repository)
     if _uses_containers(workflow):
@@ -175,16 +196,19 @@ def check_profile(workflow: Workflow, gpus: Mapping[str, Any]) -> None:
                 )
 
 
-def check_scheduler(workflow: Workflow) -> None:
+def check_scheduler(workflow: Workflow, results: Path) -> None:
     """Stop before the first job if jobs go to SLURM and it is not there or does not answer.
 
     Which plugin submits is known only when Snakemake starts; other plugins look for their own
-    commands.
+    commands. The names of jobs say which study they belong to, so that one run of it waits for the
+    jobs of another and not for those of other studies.
 
     Parameters
     ----------
     workflow
         Snakemake's.
+    results
+        Results folder of the study.
 
     Raises
     ------
@@ -193,7 +217,10 @@ def check_scheduler(workflow: Workflow) -> None:
     """
     if workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm":
         slurm.check_commands()
-        slurm.check_left_jobs(Path.cwd())
+        slurm.check_left_jobs(results, Path.cwd())
+        executor = workflow.scheduler._executor  # made already; no job is submitted yet
+        executor.run_uuid = f"{slurm.study_tag(results)}_{executor.run_uuid}"
+        slurm_states.settle()
 
 
 def seal(results: Path, logger: logging.Logger) -> None:
@@ -235,7 +262,16 @@ def _keep_pseudonyms(workflow: Workflow, study: Study, logger: logging.Logger) -
         logger.info(f"The key of the participants' pseudonyms is kept in {written}")
 
 
-def _prepare_cluster(workflow: Workflow, logger: logging.Logger) -> None:
+def _keep_cohort(workflow: Workflow, study: Study) -> None:
+    """Keep a real cohort for the jobs, so that they do not read it again; a plan has none."""
+    os.environ.pop(KEPT_COHORT, None)  # of a run in which this one was started
+    if study.simulated or workflow.output_settings.dryrun:
+        return
+    os.environ[KEPT_COHORT] = str(study.keep_cohort(KEPT_FOLDER).absolute())
+    workflow.register_envvars(KEPT_COHORT)  # for schedulers whose jobs have no other variables
+
+
+def _prepare_cluster(workflow: Workflow, study: Study, logger: logging.Logger) -> None:
     """Check what a run on a cluster or in containers needs; a plan is shown without them too."""
     planned_only = workflow.output_settings.dryrun
     if workflow.deployment_settings.deployment_method and not planned_only:
@@ -247,11 +283,19 @@ def _prepare_cluster(workflow: Workflow, logger: logging.Logger) -> None:
             logger.info("There is no Apptainer on this machine: a plan only, without containers.")
             workflow.deployment_settings.deployment_method = frozenset()
     if is_submitted(workflow):
+        study.longest = min(study.longest, slurm.longest_minutes(_partitions(workflow, study)))
         # profiles/default gives this machine's cores to every run; other machines have more
         workflow.global_resources["_cores"] = Resource("_cores", sys.maxsize)
         if not planned_only:
             with contextlib.suppress(slurm.NoAnswerError):  # there may be another scheduler
-                slurm.check_left_jobs(Path.cwd())
+                slurm.check_left_jobs(Path(study.results("")), Path.cwd())
+
+
+def _partitions(workflow: Workflow, study: Study) -> list[str]:
+    """Partitions that jobs are submitted to, as far as profile and settings name them."""
+    defaults = workflow.resource_settings.default_resources or {}
+    default = getattr(defaults.get("slurm_partition"), "raw", None)  # an unevaluated expression
+    return [str(name) for name in (default, study.config["gpu"]["partition"]) if name]
 
 
 def _prepare_job(workflow: Workflow, repository: Path) -> None:
@@ -282,6 +326,7 @@ def _report_plan(
             repository / "resources" / "expected_seconds.tsv", Path(study.results("benchmarks"))
         )
         replace_messages(logger, ProgressHandler(expected, side_by_side(workflow)))
+        logger.addHandler(Attempts(workflow))
     elif is_submitted(workflow):
         logger.addHandler(PlanHandler())
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ldae.data.intake.notices import in_flow
-from ldae.workflow.first_look import FirstLook, merged
+from ldae.workflow.config import merged
+from ldae.workflow.first_look import FirstLook
 
 # With fewer test participants, predicting everybody once says more (docs/reference/settings.md).
 FEW_TEST_PARTICIPANTS = 50

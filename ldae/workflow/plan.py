@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -31,18 +32,22 @@ from ldae.data.manifest import CohortSummary, summarise_scans
 from ldae.data.partition import batch_bits, divide_subjects
 from ldae.data.splits import VISITS, make_split, places_key, read_places
 from ldae.errors import InputError
+from ldae.evaluation.harmonisation import LEAST_OF_SITE
 from ldae.figures.registry import Figure
 from ldae.methods import Codes, Methods, Need, study_methods, study_variants
 from ldae.statistics.predictions import SHARED
 from ldae.subsets import SPLITS, scored_split
 from ldae.workflow.divided import Divided
 from ldae.workflow.products import choose_products
+from ldae.workflow.settings.networks import Autoencoder
 
 # Bytes per voxel of a preprocessed scan: float32 image, two masks and their packed copies,
 # with latents, compressed less than two to one.
 BYTES_PER_VOXEL = 12
 # Models, checkpoints (weights, optimizer and average), tables and figures of one training seed.
 FIXED_BYTES = 2 * 1024**3
+# Entries of a folder by which its size is estimated, at least; up to twice as many are all taken.
+LEAST_MEASURED = 16
 NO_TASK = "there is neither a diagnosis nor an age to predict"
 
 
@@ -56,8 +61,10 @@ class StudyPlan:
         Names of the batches of preprocessing (:mod:`ldae.data.partition`).
     scans_per_batch
         Scans of one of them, at most.
-    scan_bytes
-        Size of one preprocessed scan as float32.
+    scan_bytes, latent_bytes
+        Size of one preprocessed scan, and of its latent, as float32.
+    n_tested, n_triples
+        Scans of the test split, and triples of visits in it.
     seeds
         Training seeds: each network is trained once for every one.
     methods
@@ -80,6 +87,9 @@ class StudyPlan:
     batches: tuple[str, ...]
     scans_per_batch: int
     scan_bytes: int
+    latent_bytes: int
+    n_tested: int
+    n_triples: int
     seeds: tuple[int, ...]
     methods: Methods
     networks: tuple[str, ...]
@@ -270,6 +280,7 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     divided = Divided(cohort.scans, plan_split(config, cohort), scored)
     tasks = _plan_tasks(cohort, divided, Diagnoses(**config["cohort"]["diagnoses"]), left_out)
     lacking = _lacking(config, divided, tasks)
+    _plan_controls(config, divided, left_out)
     methods = _plan_methods(config, lacking, left_out)
     parts = [*_plan_evaluations(config, divided, tasks, left_out), *(f"task {t}" for t in tasks)]
     chosen = choose_products(config, parts, tasks, left_out)
@@ -279,6 +290,9 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         batches=tuple(batches),
         scans_per_batch=max(sum(cohort.visits[s] for s in group) for group in batches.values()),
         scan_bytes=4 * math.prod(config["grid"]["shape"]),
+        latent_bytes=latent_bytes(config),
+        n_tested=divided.n_scans(scored),
+        n_triples=divided.n_triples(scored),
         seeds=tuple(config["training_seeds"]),
         methods=methods,
         networks=tuple(v.name for v in variants if v.network.needs not in lacking),
@@ -289,6 +303,13 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         left_out=left_out,
         not_made=chosen.left_out,
     )
+
+
+def latent_bytes(config: Mapping[str, Any]) -> int:
+    """Size of the latent of one scan as float32."""
+    settings = Autoencoder(**config["autoencoder"])
+    shrunk: list[int] = [n // settings.reduction(1) for n in config["grid"]["shape"]]
+    return 4 * settings.latent_channels * math.prod(shrunk)
 
 
 def split_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -309,7 +330,7 @@ def plan_split(config: Mapping[str, Any], cohort: CohortSummary) -> pd.DataFrame
     """
     settings, seed = split_settings(config), config["seed"]
     kept: dict[str, str] = {}
-    if config["cohort"]["source"] == "bids":
+    if config["cohort"]["source"] == "bids" and settings["folds"] is None:
         folder = Path(config["pathvars"]["results"]) / "split"
         kept, _ = read_places(folder, places_key(settings, seed))
     return make_split(cohort.scans, settings, seed, kept)
@@ -377,7 +398,31 @@ def _plan_methods(
     for name, method in methods.items():
         if method.needs in lacking:
             left_out[f"method {name}"] = lacking[method.needs]
-    return Methods(m for m in methods.values() if m.needs not in lacking)
+    without = "harmonised codes" in left_out
+    kept = (m for m in methods.values() if m.harmonises is None or not without)
+    return Methods(m for m in kept if m.needs not in lacking)
+
+
+def _plan_controls(config: dict[str, Any], divided: Divided, left_out: dict[str, str]) -> None:
+    """Add to `left_out` what probes cannot predict beside the tasks, and of which sites.
+
+    Names of sites are shown where participants are shown under their own labels.
+    """
+    diagnoses = Diagnoses(**config["cohort"]["diagnoses"])
+    if reason := divided.why_no_conversion(diagnoses):
+        left_out["task conversion"] = reason
+    harmonised = config["probes"]["harmonise"]
+    if reason := divided.why_no_sites():
+        left_out |= {"task site": reason} | ({"harmonised codes": reason} if harmonised else {})
+        return
+    named = config["cohort"]["source"] == "simulated" or config["cohort"]["public"]
+    sites = divided.other_sites()
+    if sites:
+        names = ", ".join(f"{s} ({n})" for s, n in sites.items()) if named else str(len(sites))
+        what = f"sites with fewer than {LEAST_OF_SITE} training participants: {names}"
+        left_out["task site, of some sites"] = what
+        if harmonised:
+            left_out["harmonised codes, of some sites"] = f"{what}; their codes stay as they are"
 
 
 def _plan_evaluations(
@@ -459,6 +504,31 @@ def check_references(config: dict[str, Any], cohort: CohortSummary) -> None:
         raise InputError("evaluation.reference_volumes", problem, "Correct the setting")
 
 
+def estimate_size(folder: Path) -> int:
+    """Bytes of the files in a folder and below; 0 without one.
+
+    Of a folder with many entries, such as that of the preprocessed participants, some that lie
+    evenly among the others stand for all: a study has several files for each scan.
+
+    Parameters
+    ----------
+    folder
+        The folder; links are not followed.
+    """
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return 0
+    chosen = entries[:: max(1, len(entries) // LEAST_MEASURED)]
+    sizes = [
+        estimate_size(Path(entry)) if entry.is_dir(follow_symlinks=False)
+        else entry.stat(follow_symlinks=False).st_size
+        for entry in chosen
+    ]  # fmt: skip
+    return sum(sizes) * len(entries) // max(1, len(chosen))
+
+
 def check_disk_space(folder: Path, needed: int) -> None:
     """Stop before the work when the disk cannot hold the results.
 
@@ -474,7 +544,7 @@ def check_disk_space(folder: Path, needed: int) -> None:
     InputError
         If less is free than will be written.
     """
-    present = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    present = estimate_size(folder)
     existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     free = shutil.disk_usage(existing).free
     if needed - present > free:

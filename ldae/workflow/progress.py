@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 import sys
 import threading
 import time
@@ -22,7 +23,8 @@ HEARTBEAT_SECONDS = 60.0
 PACE_FROM_SHARE = 0.05
 
 # Precedes the message of a failed job in its log; written by ldae.workflow.entry.
-ERROR_MARK = " ERROR ldae.problem: "
+ERROR_MARK = " ERROR ldae.problem"
+_MARKED = re.compile(re.escape(ERROR_MARK) + r"\.(permanent|passing): (.*)")
 
 # Messages of Snakemake that the lines of this module replace.
 REPLACED_EVENTS = frozenset(
@@ -32,7 +34,7 @@ REPLACED_EVENTS = frozenset(
 # Resources that Snakemake adds, or that only the workflow's own code reads.
 INTERNAL_RESOURCES = frozenset(
     {"_cores", "_nodes", "tmpdir", "mem", "mem_mib", "disk", "disk_mb", "disk_mib",
-     "checkpoint_minutes", "micro_batch"}
+     "checkpoint_minutes", "local_copy", "micro_batch"}
 )  # fmt: skip
 
 # Expected seconds of a rule that is not listed: the time to start Python and plot a figure.
@@ -137,8 +139,25 @@ def last_error(log: Path, since: float) -> str:
     """
     if not log.is_file() or log.stat().st_mtime < since:
         return ""
+    return _marked(log)[1]
+
+
+def is_permanent(log: Path, since: float) -> bool:
+    """Whether a failed job's log ends with an error that another attempt would meet again.
+
+    Parameters
+    ----------
+    log, since
+        As for :func:`last_error`.
+    """
+    return log.is_file() and log.stat().st_mtime >= since and _marked(log)[0] == "permanent"
+
+
+def _marked(log: Path) -> tuple[str, str]:
+    """Kind and message of the error that a log ends with; empty if it ends otherwise."""
     lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line]
-    return lines[-1].partition(ERROR_MARK)[2] if lines else ""
+    found = _MARKED.search(lines[-1]) if lines else None
+    return (found[1], found[2]) if found else ("", "")
 
 
 class ProgressHandler(logging.Handler):

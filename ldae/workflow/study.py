@@ -6,15 +6,21 @@ Methods that take ``wildcards`` are input functions or parameters of rules.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
-from ldae.methods import Methods, Need, Variant, study_networks, study_variants
+from ldae.data.kept import KeptCohort
+from ldae.data.manifest import summarise_scans
+from ldae.data.volumes import HELD_BYTES
+from ldae.methods import Methods, Need, Space, Variant, study_networks, study_variants
 from ldae.provenance import code
 from ldae.subsets import scored_split
+from ldae.workflow.doctor.tried import study_trials
+from ldae.workflow.passes import count_ends, count_passes, minutes_of
 from ldae.workflow.plan import (
     batch_fingerprint,
     cohort_fingerprint,
@@ -26,6 +32,13 @@ from ldae.workflow.plan import (
     summarize_cohort,
 )
 from ldae.workflow.products import Products
+
+TRAINING_MINUTES = 1440
+"""What most clusters allow for a job. A training writes a checkpoint and exits before its limit,
+and Snakemake's main process submits it again."""
+
+VIEWED = ("reconstruction", "manipulation", "interpolation")
+"""Evaluations whose examples the viewer shows (:data:`ldae.viewer.study.SCENES`)."""
 
 Demand = Callable[[Any, int], int]
 """A resource of a job, from its wildcards and the number of the attempt."""
@@ -40,6 +53,9 @@ class Study:
         Complete settings.
     scripts
         Folder of the rules' scripts.
+    kept
+        The real cohort as the main process read it, for the process of a job; by default the
+        cohort is read here.
 
     Attributes
     ----------
@@ -53,18 +69,24 @@ class Study:
         The networks that these are variants of.
     products
         What is made of each table and figure.
+    longest
+        Minutes that no job may exceed.
     """
 
-    def __init__(self, config: Mapping[str, Any], scripts: Path) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], scripts: Path, kept: KeptCohort | None = None
+    ) -> None:
         self.config = dict(config)
         self.scripts = scripts
-        self.cohort = summarize_cohort(self.config)
-        self.notices = read_notices(self.config)
+        self._kept = kept
+        self.cohort = summarise_scans(kept.scans) if kept else summarize_cohort(self.config)
+        self.notices = [] if kept else read_notices(self.config)
         self.plan = plan_study(self.config, self.cohort)
         known = study_variants(config)
         self.variants: dict[str, Variant] = {name: known[name] for name in self.plan.networks}
         self.networks = study_networks(config)
         self.products = Products(self.plan, self.networks, self.config)
+        self.longest: float = self.config["site"]["max_minutes"] or math.inf
 
     # how the cohort is read
 
@@ -78,7 +100,24 @@ class Study:
 
         The digest of a batch's files notices what it changes.
         """
-        return {"public": self.public, "intake": self.intake}
+        kept = self._kept and self._kept.path and os.path.relpath(self._kept.path)
+        return {"public": self.public, "intake": self.intake, "kept": kept}
+
+    def keep_cohort(self, folder: Path) -> Path:
+        """Keep a real cohort as it was read for the processes of the jobs, in a file in `folder`.
+
+        From here on this process answers from what was kept, too.
+        """
+        kept = KeptCohort(
+            scans=self.cohort.scans,
+            fingerprint=self.cohort_fingerprint,
+            batches={batch: batch_fingerprint(self.config, batch) for batch in self.plan.batches},
+            masks=self.reference_masks(None),
+            split=self.planned_split,
+        )
+        path = kept.write(folder, self.results(""))
+        self._kept = replace(kept, path=path)
+        return path
 
     # files
 
@@ -142,10 +181,12 @@ class Study:
     @property
     def cohort_fingerprint(self) -> str:
         """Digest of a real cohort's tables and of its images' names, sizes and times."""
-        return cohort_fingerprint(self.config)
+        return self._kept.fingerprint if self._kept else cohort_fingerprint(self.config)
 
     def batch_files(self, wildcards: Any) -> str:
         """Digest of the files that a batch of a real cohort is preprocessed from."""
+        if self._kept:
+            return self._kept.batches[wildcards.batch]
         return batch_fingerprint(self.config, wildcards.batch)
 
     @property
@@ -154,6 +195,8 @@ class Study:
 
         A corrected label leaves it as it is, and with it all that is trained without labels.
         """
+        if self._kept:
+            return self._kept.split
         return "" if self.simulated else split_digest(self.config, self.cohort)
 
     def labels(self, wildcards: Any) -> str | list[str]:
@@ -169,6 +212,8 @@ class Study:
 
     def reference_masks(self, wildcards: Any) -> str:
         """Digest of the masks that brain masks are compared with."""
+        if self._kept:
+            return self._kept.masks
         return mask_fingerprint(self.config, self.config["quality"]["reference_masks"])
 
     # trainings
@@ -214,6 +259,11 @@ class Study:
     def checkpoints(self, wildcards: Any) -> str:
         """Folder of one training's checkpoints, outside its rule's outputs."""
         return self.results(f"checkpoints/{wildcards.network}-seed-{wildcards.seed}")
+
+    @property
+    def trials(self) -> dict[str, Any]:
+        """Arguments of :func:`ldae.workflow.doctor.trials.try_trainings`: trainings and grid."""
+        return study_trials(self.config, self.variants.values())
 
     # evaluations
 
@@ -281,13 +331,29 @@ class Study:
         return None if self._saw_labels(wildcards) else self.config["probes"]["outer_folds"]
 
     def label_counts(self, wildcards: Any) -> list[int]:
-        """Numbers of labels that codes are probed with; none for codes learned from labels."""
-        return [] if self._saw_labels(wildcards) else self.config["probes"]["label_counts"]
+        """Numbers of labels that codes are probed with; none for codes learned from labels.
+
+        Harmonised codes have none either: ComBat is fitted on labelled participants.
+        """
+        without = self._saw_labels(wildcards) or self.harmonised(wildcards)
+        return [] if without else self.config["probes"]["label_counts"]
 
     def _saw_labels(self, wildcards: Any) -> bool:
         """Whether a method's codes were learned from labels."""
-        variant = self.variants.get(wildcards.method)
+        variant = self.variants.get(self._origin(wildcards))
         return variant is not None and variant.network.needs is Need.LABELS
+
+    def probed_codes(self, wildcards: Any) -> str:
+        """Codes that a job fits its probes on, before the effects of sites are taken out."""
+        return self.results(f"codes/{self._origin(wildcards)}/{wildcards.run}.npy")
+
+    def harmonised(self, wildcards: Any) -> bool:
+        """Whether the effects of sites are taken out of them."""
+        return self.plan.methods[wildcards.method].harmonises is not None
+
+    def _origin(self, wildcards: Any) -> str:
+        """The method whose codes they are."""
+        return self.plan.methods[wildcards.method].harmonises or str(wildcards.method)
 
     # tables, figures and the report
 
@@ -305,6 +371,12 @@ class Study:
             "qc/qc.tsv",
             "volumes/index.tsv",
         ]
+
+    @property
+    def examples(self) -> list[str]:
+        """Volumes that evaluations keep, of the first training seed, for the viewer."""
+        kept = [name for name in VIEWED if name in self.plan.parts]
+        return [f"examples/{name}/seed-{self.plan.seeds[0]}.npz" for name in kept]
 
     @property
     def captions(self) -> dict[str, str]:
@@ -340,7 +412,9 @@ class Study:
         samplers = dict.fromkeys(m.sampler for m in methods if m.sampler)
         return self.code(script, *self.loaders(evaluation).values(), *samplers)
 
-    def memory(self, base: float, scans: float = 0.0) -> Demand:
+    def memory(
+        self, base: float, scans: float = 0.0, latents: float = 0.0, most_held: float = math.inf
+    ) -> Demand:
         """Memory that a rule asks for, MB; half as much again with the second and third attempt.
 
         Later attempts are those of trainings that continue in pieces, and need no more.
@@ -349,20 +423,42 @@ class Study:
         ----------
         base
             What any study needs, MB.
-        scans
-            Copies of all scans (float32) held at a time.
+        scans, latents
+            Copies of all scans, and of their latents (float32), held at a time.
+        most_held
+            Most that is held of these, in ``HELD_BYTES``, where more is gone through in pieces.
         """
-        needed = base + scans * self.cohort.n_scans * self.plan.scan_bytes / 1e6
-        return lambda wildcards, attempt: round(needed * (1 + 0.5 * min(attempt - 1, 2)))
+        held = scans * self.plan.scan_bytes + latents * self.plan.latent_bytes
+        needed = base + min(held * self.cohort.n_scans, most_held * HELD_BYTES) / 1e6
+        limit = self.config["site"]["max_memory_mb"] or math.inf
+
+        def demand(wildcards: Any, attempt: int) -> int:
+            return round(min(needed * (1 + 0.5 * min(attempt - 1, 2)), limit))
+
+        return demand
 
     def training_memory(self, wildcards: Any, attempt: int) -> int:
         """Memory that a training asks for, MB."""
         network = self.variant(wildcards).network
-        scans = 0.1 if network.in_latents else 0.0
-        return self.memory(network.memory_mb, scans)(wildcards, attempt)
+        latents = 3.0 if network.in_latents else 0.0  # some standardise those of the training split
+        return self.memory(network.memory_mb, latents=latents)(wildcards, attempt)
+
+    def interpolation_memory(self, wildcards: Any, attempt: int) -> int:
+        """Memory of the interpolation, MB: it holds two codes of each model of both end visits."""
+        ends = count_ends(
+            self.config["evaluation"]["interpolation"],
+            n_scans=self.plan.n_tested,
+            n_triples=self.plan.n_triples,
+        )
+        sizes = {Space.LATENT: self.plan.latent_bytes, Space.VOXEL: self.plan.scan_bytes}
+        models = self.plan.methods.models("interpolation").values()
+        held = sum(2 * sizes[one.space] for one in models if one.space is not None)
+        return self.memory(32000 + ends * held / 1e6)(wildcards, attempt)
 
     def minutes(self, base: float, per_scan: float = 0.0, n_scans: int | None = None) -> Demand:
         """Time that a rule asks for, minutes; as much again with every further attempt.
+
+        Never more than the site allows.
 
         Parameters
         ----------
@@ -374,7 +470,23 @@ class Study:
             By default all scans of the cohort.
         """
         needed = base + per_scan * (self.cohort.n_scans if n_scans is None else n_scans)
-        return lambda wildcards, attempt: math.ceil(needed * attempt)
+        return lambda wildcards, attempt: math.ceil(min(needed * attempt, self.longest))
+
+    def evaluation_minutes(self, evaluation: str, base: float, per_scan: float = 0.0) -> Demand:
+        """Time that an evaluation asks for, minutes, by what it computes; as :meth:`minutes`."""
+        passes = count_passes(
+            evaluation,
+            self.config["evaluation"][evaluation],
+            self.methods(evaluation),
+            n_scans=self.plan.n_tested,
+            n_triples=self.plan.n_triples,
+            n_tasks=len(self.plan.tasks),
+        )
+        return self.minutes(base + minutes_of(passes, self.config["grid"]["shape"]), per_scan)
+
+    def training_minutes(self, wildcards: Any, attempt: int) -> int:
+        """Time that a piece of a training asks for, minutes."""
+        return math.ceil(min(TRAINING_MINUTES, self.longest))
 
 
 def existing(name: object) -> str | list[str]:

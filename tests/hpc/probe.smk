@@ -1,4 +1,7 @@
 # Rules that report what they see in their container; the tests add them to a copy of the workflow.
+from ldae.workflow.containers import image_path as image
+
+
 configfile: "config.yaml"
 
 

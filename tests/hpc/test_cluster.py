@@ -104,7 +104,7 @@ def test_every_job_ran_in_its_image_on_the_cluster(local: Study, on_cluster: Stu
     text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     for record in found:
         jsonschema.validate(record, schema)
-        rule = re.search(rf'rule {record["rule"]}:.*?image\("(\w+)"\)', text, re.S)
+        rule = re.search(rf"rule {record['rule']}:.*?envs/(\w+)\.yaml", text, re.S)
         assert rule and record["container"] == images[rule[1]], record["rule"]
         assert record["status"] == "CompletedActionStatus"
         assert (record["commit"], record["dirty"]) == (on_cluster.commit, False)
@@ -267,7 +267,7 @@ class Training:
         if self.begun and self.begun.poll() is None:
             os.killpg(self.begun.pid, signal.SIGKILL)
             self.begun.communicate()
-        while jobs := left_jobs(self.study.folder):
+        while jobs := left_jobs(self.study.results, self.study.folder):
             run("scancel", *[job.number for job in jobs], check=False)
             time.sleep(1)
         shutil.rmtree(self.study.folder / ".snakemake/locks", ignore_errors=True)
@@ -296,7 +296,7 @@ class Training:
 
     def job(self) -> str:
         """Number of its running SLURM job; empty if there is none."""
-        jobs = left_jobs(self.study.folder)
+        jobs = left_jobs(self.study.results, self.study.folder)
         return next((job.number for job in jobs if job.state == "running"), "")
 
     def process(self) -> int:
@@ -456,7 +456,7 @@ def test_killed_snakemake(training: Training) -> None:
     assert training.job() == job, "the job must continue without Snakemake"
     said = training.study.end(training.resume(), 60, code=1)
     last = said.strip().splitlines()[-1]
-    assert last.startswith("Error: SLURM: jobs of an earlier run in this folder have not ended")
+    assert last.startswith("Error: SLURM: jobs of an earlier run of this study have not ended")
     assert f"scancel {job}" in last and "train_network" in last
     before = training.step()
     run("scancel", job)

@@ -54,7 +54,7 @@ def test_changes_can_disagree_where_levels_agree(tmp_path: Path) -> None:
     assert value["correlation"] > 0.9 and value["change_correlation"] == pytest.approx(-1)
 
 
-def test_people_with_one_scan_go_by_their_name(tmp_path: Path) -> None:
+def test_participants_with_one_scan_are_known_by_their_label(tmp_path: Path) -> None:
     table = measured(visits=1)
     reference = pd.DataFrame({"participant_id": table["subject"], "gm_ml": 610.0, "icv_ml": 1400.0})
     reference.iloc[3:].to_csv(tmp_path / "reference.tsv", sep="\t", index=False)

@@ -43,7 +43,7 @@ def touch(folder: Path, subject: str, session: str = "", extra: str = "") -> Pat
 
 @pytest.fixture
 def cohort(tmp_path: Path) -> Path:
-    """Three people: two with two sessions, one without sessions."""
+    """Three participants: two with two sessions, one without sessions."""
     write(
         tmp_path / "participants.tsv",
         "participant_id\tage\tsex\tdiagnosis\tsite",

@@ -12,6 +12,7 @@ from evaluation_toy import SHAPE, ToyModel, affine, make_store
 
 from ldae.data.volumes import VolumeStore
 from ldae.errors import InputError
+from ldae.evaluation import codes as codes_module
 from ldae.evaluation.codes import (
     encode_semantics,
     fit_voxel_pca,
@@ -21,6 +22,8 @@ from ldae.evaluation.codes import (
     template_volumes,
     true_volume_codes,
 )
+from ldae.evaluation.editing import fidelity
+from ldae.evaluation.editing.fidelity import Gallery
 from ldae.evaluation.regions import region_atlas
 
 CPU = torch.device("cpu")
@@ -46,14 +49,31 @@ def test_voxel_components_come_from_training_rows(store: VolumeStore) -> None:
     assert codes.shape == (len(store.index), 5)
     train = store.rows("train")
     np.testing.assert_allclose(codes[train].mean(0), 0, atol=1e-3)
-    volumes = store.volumes.copy()
+    volumes = store.volumes[:]
     volumes[store.rows("test")] = 0
     changed = object.__new__(VolumeStore)
     changed.index, changed.volumes, changed.masks = store.index, volumes, store.masks
     np.testing.assert_array_equal(fit_voxel_pca(changed, 5, seed=0)[train], codes[train])
 
 
-def test_pooled_latents_are_means_and_deviations_of_octants() -> None:
+def test_what_is_not_held_is_gone_through_in_pieces(
+    store: VolumeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact, whole = fit_voxel_pca(store, 3, seed=0), Gallery(store, "test")
+    for module in (codes_module, fidelity):
+        monkeypatch.setattr(module, "HELD_BYTES", 1)
+    train = store.rows("train")
+    shares = [codes[train].var(0).sum() for codes in (fit_voxel_pca(store, 3, seed=0), exact)]
+    assert shares[0] == pytest.approx(shares[1], rel=0.05), "as much variance, almost"
+    pieces, rows = Gallery(store, "test"), store.rows("test")[:4]
+    assert pieces.values.dtype == np.float16 and whole.values.dtype == np.float32
+    edited = store.batch(rows) * 0.9
+    np.testing.assert_array_equal(
+        pieces.identity_kept(edited, rows), whole.identity_kept(edited, rows)
+    )
+
+
+def test_pooled_latents_are_means_and_sds_of_octants() -> None:
     mu = np.random.default_rng(0).normal(size=(3, 2, 5, 4, 6)).astype(np.float32)
     codes = pool_latents(mu)
     assert codes.shape == (3, 2 * 2 * 8)

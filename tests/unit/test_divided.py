@@ -79,7 +79,7 @@ def test_visits(longitudinal: int, interpolation: str, residual: str) -> None:
         assert given.startswith(wanted) if wanted else not given
 
 
-def test_a_split_without_visits_to_test_on_is_told() -> None:
+def test_a_split_without_visits_to_test_on_is_reported() -> None:
     scans = visited(20, 3)
     split = split_subjects(scans, FRACTIONS, 0)
     able = scans["subject"][scans["months"] > 0].unique()
@@ -99,3 +99,29 @@ def test_what_is_scored_decides_what_is_missing() -> None:
     assert "in the validation split, which has 0" in Divided(scans, split, "val").why_no_groups(
         WORDS
     )
+
+
+@pytest.mark.parametrize(
+    ("sites", "reason", "other"),
+    [
+        ([""] * 20, "the cohort gives no sites", {}),
+        (["A"] * 20, "all participants are of one site", {}),
+        (
+            ["A"] * 18 + ["B"] * 2,
+            "fewer than two of 2 sites have 4 training participants",
+            {"B": 2},
+        ),
+        (["A"] * 10 + ["B"] * 10, "", {}),
+        (["A"] * 9 + ["B"] * 9 + ["C"] * 2, "", {"C": 2}),
+    ],
+)
+def test_sites(sites: list[str], reason: str, other: dict[str, int]) -> None:
+    found = divided(make_scans(20, visits=1).assign(site=sites))
+    assert found.why_no_sites() == reason
+    assert not other or found.other_sites() == other
+
+
+def test_a_held_out_site_is_not_known() -> None:
+    scans = make_scans(30, visits=1).assign(site=["A", "B", "C"] * 10)
+    found = divided(scans, test_sites=["B"])
+    assert not found.why_no_sites() and found.other_sites() == {"B": 10}

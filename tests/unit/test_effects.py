@@ -15,6 +15,7 @@ from ldae.preprocessing.pipeline import grid_affine, preprocess_batch
 from ldae.simulation.cohort import simulate_cohort
 from ldae.simulation.effects import AGE_STEP_YEARS, TrueEffects, render_true_effects
 from ldae.simulation.population import healthy_growth
+from ldae.workflow.settings.study import StudySettings
 
 SHAPE, SPACING_MM = (32, 40, 32), 5.0
 COHORT = {
@@ -22,10 +23,7 @@ COHORT = {
     "n_sites": 1, "spacing_mm": 5.0, "shares": {"CN": 0.5, "MCI": 0.0, "AD": 0.5},
     "age_years": [60, 80],
 }  # fmt: skip
-PREPROCESSING = {
-    "batch_size": 4, "bias_correction": True, "brain_extraction": "template",
-    "mask_pattern": None, "registration": "affine", "intensity_percentiles": [0.5, 99.5],
-}  # fmt: skip
+PREPROCESSING = StudySettings().preprocessing.model_dump() | {"brain_extraction": "template"}
 
 
 @pytest.fixture(scope="module")

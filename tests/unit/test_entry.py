@@ -64,18 +64,18 @@ def test_records_lie_beside_logs():
     assert records_folder(Path("logs/logs/a.log")) == Path("logs/records/a")
 
 
-def test_a_fit_on_a_test_person_fails_the_job(tmp_path):
+def test_a_fit_on_a_test_participant_fails_the_job(tmp_path):
     split = tmp_path / "results/split/split.tsv"
     split.parent.mkdir(parents=True)
     split.write_text("subject\tsplit\nsub-a\ttrain\nsub-b\ttest\n")
     body = """
         from ldae.leakage import note_fitted
         with rule_entry(Job()) as run:
-            note_fitted("the mean", {people})
+            note_fitted("the mean", {subjects})
             open("out.txt", "w").write("out")
         """
-    assert run(tmp_path, body.format(people=["sub-a"])).returncode == 0
-    assert run(tmp_path, body.format(people=["sub-a", "sub-b"])).returncode == 1
+    assert run(tmp_path, body.format(subjects=["sub-a"])).returncode == 0
+    assert run(tmp_path, body.format(subjects=["sub-a", "sub-b"])).returncode == 1
     log = (tmp_path / "results/logs/make_it/a.log").read_text()
     assert "the mean was fitted on 1 participants of the test split, such as sub-b" in log
     (failed,) = [r for r in records(tmp_path)[1] if r["status"] == "FailedActionStatus"]

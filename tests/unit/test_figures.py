@@ -344,7 +344,7 @@ def read_back(drawn: Drawn, folder: Path) -> pd.DataFrame:
     return pd.read_csv(files[-1], sep="\t")
 
 
-def test_captions_tell_which_trainings_are_shown(tmp_path: Path) -> None:
+def test_captions_say_which_trainings_are_shown(tmp_path: Path) -> None:
     by_method, table = predictions()
     one = caption("roc", read_back(plot_roc(by_method, table, STUDY, DIAGNOSES), tmp_path))
     assert "training seed 3." in one and "Curves" not in one and "over subjects." in one

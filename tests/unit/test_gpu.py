@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from ldae.errors import InputError
 from ldae.workflow import determinism, gpu
 
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS: dict[str, Any] = {"request": "gpus", "model": None, "partition": None}
 
 
@@ -107,7 +109,9 @@ def test_other_jobs_compute_on_the_processor(
     [
         (None, "580.65", "Install the CUDA build of torch"),
         ("13.0", "", "Use nodes with an NVIDIA driver"),
-        ("13.0", "550.54.15", "CUDA 13.0 needs driver 580 or later"),
+        ("13.0", "550.54.15", "CUDA 13.0 needs driver 580 or later.*TORCH=cuda12"),
+        ("13.0", "470.82.01", "needs driver 580 or later: use other nodes, update the driver\\. "),
+        ("12.8", "470.82.01", "CUDA 12.8 needs driver 525 or later"),
         ("12.6", "550.54.15", "Run nvidia-smi in such a job"),
     ],
 )
@@ -136,3 +140,26 @@ def test_no_job_computes_in_reduced_precision(monkeypatch: pytest.MonkeyPatch) -
         assert torch.get_float32_matmul_precision() == "highest"
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize(
+    ("driver", "arguments", "adds"),
+    [
+        ("550.54.15", (), True), ("580.65.06", (), False), (None, (), False),
+        (None, ("TORCH=cuda12",), True), ("550.54.15", ("TORCH=cuda",), False),
+    ],
+)  # fmt: skip
+def test_an_old_driver_gets_torch_for_cuda_12(
+    driver: str | None, arguments: tuple[str, ...], adds: bool, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """`make` decides it when it sets up the environment."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    if driver:
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f"#!/bin/sh\necho {driver}\n")
+        program.chmod(0o755)
+    command = ("make", "--dry-run", "--always-make", *arguments, ".venv/ready")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ('if [ -n "" ]' not in done.stdout) is adds
+    assert "envs/cuda12.lock" in done.stdout and gpu.FIRST_DRIVER["13"] == 580

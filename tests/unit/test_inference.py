@@ -39,7 +39,7 @@ UNET = {
     "channels": [8], "n_res_blocks": 1, "attention_levels": [True], "dropout": 0.0,
     "norm_groups": 4,
 }  # fmt: skip
-DENSITIES = {
+HISTOGRAMS = {
     "shape": SHAPE, "window": 4, "stride": 4, "n_bins": 4, "n_places": 2, "n_components": 6,
     "temporal": True, "width": 8,
 }  # fmt: skip
@@ -61,7 +61,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
     randomise(pair, 0.1)
     voxel = ConditionalUNet(ENCODER, UNET, 2)
     randomise(voxel, 0.1)
-    joint = JointNetwork(DENSITIES, (3, 4, 4, 4), UNET | {"schedule": DIFFUSION})
+    joint = JointNetwork(HISTOGRAMS, (3, 4, 4, 4), UNET | {"schedule": DIFFUSION})
     joint.encoder.histograms.inside.fill_(1)
     randomise(joint, 0.1)
     names = ("autoencoder", "prior", "ldae", "ldae_joint", "voxel_dae")

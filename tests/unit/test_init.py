@@ -26,8 +26,7 @@ from ldae.data.intake.notices import Findings
 from ldae.data.intake.settings import Intake
 from ldae.data.intake.tables import read_table
 from ldae.errors import InputError
-from ldae.workflow.config import complete_config
-from ldae.workflow.first_look import merged
+from ldae.workflow.config import complete_config, merged
 from ldae.workflow.plan import cohort_fingerprint, plan_study, summarize_cohort
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -281,12 +280,12 @@ def test_the_table_that_was_written_is_read_again_when_it_changes(
 def caps(root: Path, n: int = 4) -> tuple[Path, Path]:
     """A CAPS folder of a few participants, and the folder of its tables."""
     bids, derived = root / "bids", root / "caps"
-    people = [f"sub-{i:02d}" for i in range(n)]
+    subjects = [f"sub-{i:02d}" for i in range(n)]
     rows = [
-        {"participant_id": s, "age_bl": 60 + i, "sex": "FM"[i % 2]} for i, s in enumerate(people)
+        {"participant_id": s, "age_bl": 60 + i, "sex": "FM"[i % 2]} for i, s in enumerate(subjects)
     ]
     write_table(bids / "participants.tsv", [*rows, {"participant_id": "sub-99", "age_bl": 50}])
-    for subject in people:
+    for subject in subjects:
         table = [
             {"session_id": f"ses-M{m:03d}", "diagnosis": w} for m, w in ((0, "CN"), (12, "MCI"))
         ]

@@ -49,7 +49,7 @@ def test_bins_of_half_a_year(months: float, expected: int) -> None:
     assert bin_months(months) == expected
 
 
-def test_every_triple_of_every_person_is_found(store: VolumeStore) -> None:
+def test_every_triple_of_every_participant_is_found(store: VolumeStore) -> None:
     triples = find_triples(store.index, "test")
     assert len(triples) == 6 * 4  # visits at 0, 6, 12, 24
     assert {(t.gap, t.nearest) for t in triples} == {(12, 6), (24, 6), (24, 12), (18, 6)}
@@ -84,8 +84,8 @@ def test_skill_is_relative_to_the_best_trivial_answer(
     assert skill["ldae"] == pytest.approx(
         1 - mse["ldae"] / mse.drop(["ldae", "ldae_residual"]).min()
     )
-    # The toy's autoencoder blurs, the people hardly change: no model can win here, and the skill
-    # says so.
+    # The toy's autoencoder blurs and the participants hardly change: no model can win here, and the
+    # skill says so.
     assert skill["ldae"] < 0
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ldae.errors import InputError
 from ldae.provenance import images
 from ldae.provenance.images import Image, write_digests
-from ldae.workflow.containers import container_environment
+from ldae.workflow.containers import container_environment, image_path, use_images
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,6 +76,14 @@ def test_a_container_gets_what_a_job_needs_and_no_more(tmp_path: Path) -> None:
     assert found["APPTAINER_BIND"] == f"{tmp_path}:{tmp_path}:ro"
     without = container_environment({"SLURM_JOB_ID": "7"}, [])
     assert "0" in (without.get("APPTAINER_NV"), without.get("SINGULARITY_NV"))
+
+
+def test_a_rule_gets_the_image_of_its_environment() -> None:
+    environments = ("../envs/torch.yaml", "/clone/envs/analysis.yaml", "other/envs/mine.yaml", None)
+    rules = [SimpleNamespace(conda_env=path, container_img=None) for path in environments]
+    use_images(SimpleNamespace(rules=rules))
+    found = [rule.container_img for rule in rules]
+    assert found == [image_path("torch"), image_path("analysis"), None, None]
 
 
 def test_images_are_checked_before_the_work(

@@ -52,7 +52,7 @@ def test_commands_of_slurm_are_asked_of_slurm_only(
     monkeypatch.setenv("PATH", str(tmp_path))
     workflow = SimpleNamespace(executor_plugin=SimpleNamespace(name=executor))
     if executor != "slurm":
-        check_scheduler(workflow)
+        check_scheduler(workflow, tmp_path)
         return
     with pytest.raises(InputError, match="sbatch and squeue and scancel cannot be found"):
-        check_scheduler(workflow)
+        check_scheduler(workflow, tmp_path)

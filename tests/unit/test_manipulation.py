@@ -57,11 +57,11 @@ def test_code_is_shifted_as_the_method_says() -> None:
 ALL = ("ad_vs_cn", "age", "sex")
 
 
-def people(n: int, dim: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], np.ndarray]:
-    """Codes (n, dim) with correlated entries of different scale, two of each person; targets.
+def draw(n: int, dim: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    """Codes (n, dim) with correlated entries of different scale, two of each participant; targets.
 
-    Patients are older.  Every fifth person is neither sick nor well.  Last: what one unit of
-    disease, age and sex does to the code, (3, dim).
+    Patients are older. Every fifth participant is neither a patient nor a control. Last: what one
+    unit of disease, age and sex does to the code, (3, dim).
     """
     rng = np.random.default_rng(0)
     disease, sex = rng.integers(0, 2, n).astype(float), rng.integers(0, 2, n).astype(float)
@@ -75,7 +75,7 @@ def people(n: int, dim: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarr
 
 @pytest.mark.parametrize(("n", "dim"), [(400, 6), (15, 20)])
 def test_a_targeted_edit_moves_its_own_probe_alone(n: int, dim: int) -> None:
-    codes, subjects, targets, effects = people(n, dim)
+    codes, subjects, targets, effects = draw(n, dim)
     # Standardisations that differ between the probes and from the codes' own.
     probes = {t: probe(e, t) for t, e in zip(ALL, effects, strict=True)}
     directions = targeted_directions(codes, subjects, targets, probes)
@@ -87,17 +87,17 @@ def test_a_targeted_edit_moves_its_own_probe_alone(n: int, dim: int) -> None:
             assert n < 20 or (np.sign(amount) * own > 0.01).all()
             for others in change.values():
                 np.testing.assert_allclose(others, 0, atol=1e-9)
-            # As long as the paper's: a root mean square of a deviations per entry.
+            # As long as the paper's: a root mean square of a SD per entry.
             deviations = (moved - codes) / codes.std(0)
             np.testing.assert_allclose(np.sqrt((deviations**2).mean(1)), 0.5)
 
 
 def test_a_targeted_edit_is_as_near_to_the_true_effect_as_the_others_allow() -> None:
-    codes, subjects, targets, effects = people(40000, 6)
+    codes, subjects, targets, effects = draw(40000, 6)
     weights = np.random.default_rng(1).normal(size=6)
     probes = {"ad_vs_cn": probe(effects[0], "ad_vs_cn"), "age": probe(weights)}
     found = targeted_directions(codes, subjects, targets, probes)["ad_vs_cn"]
-    # The unit of the regression's targets is their deviation over all rows.
+    # The unit of the regression's targets is their SD over all rows.
     deviation = np.nan_to_num(targets["ad_vs_cn"] - np.nanmean(targets["ad_vs_cn"])).std()
     true = effects[0] / found.std * deviation
     w = weights * found.std / probes["age"].std
@@ -112,8 +112,8 @@ def test_a_targeted_edit_is_as_near_to_the_true_effect_as_the_others_allow() -> 
         assert distance(other) > distance(found.vector)
 
 
-def test_a_single_attribute_is_edited_along_its_effect_on_people() -> None:
-    codes, subjects, targets, _ = people(40000, 6)
+def test_a_single_attribute_is_edited_along_its_effect_between_participants() -> None:
+    codes, subjects, targets, _ = draw(40000, 6)
     alone = targeted_directions(codes, subjects, targets, {"age": probe([1.0] * 6)})["age"]
     slope = np.cov(np.column_stack([codes, targets["age"]]).T)[:-1, -1] / codes.std(0)
     cosine = alone.vector @ slope / np.linalg.norm(alone.vector) / np.linalg.norm(slope)
@@ -123,7 +123,7 @@ def test_a_single_attribute_is_edited_along_its_effect_on_people() -> None:
 def test_what_reads_like_the_edited_attribute_is_not_held(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    codes, subjects, targets, _ = people(400, 3)
+    codes, subjects, targets, _ = draw(400, 3)
     probes = {
         "ad_vs_cn": probe([1.0, 2.0, 0.0], "ad_vs_cn"),
         "age": probe([0.0, 0.0, 1.0]),
@@ -137,15 +137,15 @@ def test_what_reads_like_the_edited_attribute_is_not_held(
     assert change["sex"] == pytest.approx(2 * change["ad_vs_cn"]) and abs(change["sex"]) > 0.01
 
 
-def test_codes_and_probes_that_give_no_targeted_edit_are_told() -> None:
-    codes, subjects, targets, _ = people(50, 3)
+def test_codes_and_probes_that_give_no_targeted_edit_are_reported() -> None:
+    codes, subjects, targets, _ = draw(50, 3)
     with pytest.raises(ValueError, match="probe of age reads nothing"):
         targeted_directions(codes, subjects, targets, {"age": probe([0.0, 0.0, 0.0])})
     with pytest.raises(ValueError, match="at least two codes, all finite"):
         targeted_directions(codes[:1], subjects[:1], targets, {"age": probe([1.0, 0.0, 0.0])})
 
 
-def test_halves_share_no_person(store: VolumeStore) -> None:
+def test_halves_share_no_participant(store: VolumeStore) -> None:
     a, b = halve_subjects(store.index, 0)
     subjects = store.index["subject"].to_numpy()
     assert not set(subjects[a]) & set(subjects[b])
@@ -153,7 +153,7 @@ def test_halves_share_no_person(store: VolumeStore) -> None:
 
 
 class GroupAsTruth:
-    """Effects that are the training people's own differences, the same for everyone."""
+    """Effects that are the training participants' own differences, the same for all."""
 
     def __init__(self, store: VolumeStore) -> None:
         effects = {task: group_effect(store, task, DIAGNOSES) for task in TASKS}
@@ -230,7 +230,7 @@ def test_targeted_edits_stand_beside_the_papers(edited: Edited) -> None:
     )
     both = paper.merge(targeted, on=[*keys, "note"], validate="one_to_one")
     assert len(both) == len(paper) == len(targeted)
-    # One unedited decoding, the same people and judges for both.
+    # One unedited decoding, the same participants and judges for both.
     same = both["metric"].isin(["participant_slope", "truth_ceiling"]) | (both["amount"] == 0)
     np.testing.assert_array_equal(both.loc[same, "value_x"], both.loc[same, "value_y"])
     responses = both[(both["metric"] == "response") & ~same]
@@ -246,12 +246,12 @@ def test_targeted_edits_stand_beside_the_papers(edited: Edited) -> None:
     assert ratio["ldae_targeted", "ad_vs_cn", "age"] < ratio["ldae", "ad_vs_cn", "age"]
 
 
-def test_responses_count_in_deviations_between_people(edited: Edited, store: VolumeStore) -> None:
+def test_responses_count_in_sds_between_participants(edited: Edited, store: VolumeStore) -> None:
     scores, _, _ = edited
-    # What the attribute does to people, in the same unit: the groups' distance over the deviation
+    # What the attribute does to participants, in the same unit: the groups' distance over the SD
     # of everyone, at most 2 for two groups of one size, and near it where they hardly overlap.
-    people = scores[(scores["metric"] == "participant_slope") & (scores["task"] == "ad_vs_cn")]
-    own = people[(people["attribute"] == "ad_vs_cn") & (people["judge"] == "voxels")]
+    slopes = scores[(scores["metric"] == "participant_slope") & (scores["task"] == "ad_vs_cn")]
+    own = slopes[(slopes["attribute"] == "ad_vs_cn") & (slopes["judge"] == "voxels")]
     assert 1.5 < own["value"].mean() <= 2.0
     half_a, _ = halve_subjects(store.index, 0)
     assert set(own["scan"]) == set(store.index["scan"].iloc[half_a])
@@ -319,7 +319,7 @@ def kept_identity(values: list[float]) -> pd.Series:
     return table[table["amount"].isna()].iloc[0]
 
 
-def test_few_people_who_agree_prove_little() -> None:
+def test_few_participants_who_agree_prove_little() -> None:
     six = kept_identity([1.0] * 6)
     assert six["value"] == six["ci_high"] == 1
     assert six["ci_low"] == pytest.approx(0.025 ** (1 / 6))
@@ -347,7 +347,7 @@ def test_off_target_ratio_is_that_of_the_slopes() -> None:
     low, high = ratio.loc["off_target_ratio", ["ci_low", "ci_high"]]
     assert low < 0.25 < high < 0.3
     assert ratio.loc["off_target_ratio", "n_subjects"] == 20
-    # the same mean response, of people who disagree whether there is one
+    # the same mean response, of participants who disagree whether there is one
     unsure = scores.copy()
     edited = (unsure["metric"] == "response_slope") & (unsure["attribute"] == "ad_vs_cn")
     unsure.loc[edited, "value"] = 2.0 + 40.0 * (-1.0) ** np.arange(20)

@@ -23,6 +23,7 @@ from ldae.methods import (
     study_variants,
 )
 from ldae.references import resolve
+from ldae.workflow.config import complete_config
 
 STUDY = Methods(METHODS)
 CONFIG: dict[str, Any] = {
@@ -121,3 +122,18 @@ def test_a_reference_to_nothing_is_named() -> None:
 def test_what_is_not_registered_is_drawn_under_its_own_name() -> None:
     assert STUDY.label("some_new_thing") == "some new thing"
     assert {network.name for network in NETWORKS if network.look is None} == {"untrained"}
+
+
+def test_harmonised_codes_are_methods_that_claim_nothing() -> None:
+    """One for every method with codes but the truth and ablations, beside the method itself."""
+    ablations = {"small": {"network": "ldae", "change": {"encoder": {"dim_y": 8}}}}
+    given = complete_config({"probes": {"harmonise": ["combat"]}, "ablations": ablations})
+    methods = study_methods(given)
+    harmonised = methods.select(Role.HARMONISED)
+    expected = {m.name for m in methods.coded().values() if m.harmonises is None}
+    assert {m.harmonises for m in harmonised.values()} == expected - {"true_volumes", "small"}
+    ours, base = methods["voxel_pca_combat"], methods["voxel_pca"]
+    assert (ours.codes, ours.needs, ours.network) == (base.codes, base.needs, None)
+    assert ours.look.label == "voxel PCA, ComBat" and not ours.evaluations
+    assert not study_methods(complete_config({})).select(Role.HARMONISED)
+    assert Methods.from_params(methods.as_params())["ldae_combat"] == methods["ldae_combat"]

@@ -29,15 +29,15 @@ OPTIONS = {"cohort": "toy", "seed": 0, "n_bootstrap": 400}
 
 
 def predicted(signal: float, seed: int) -> pd.DataFrame:
-    """Predictions of disease and age of as many people, better with more signal."""
+    """Predictions of disease and age of as many participants, better with more signal."""
     rng = np.random.default_rng(seed)
-    people = {"scan": [f"s{i}" for i in range(N)], "subject": [f"0{i}" for i in range(N)]}
+    scans = {"scan": [f"s{i}" for i in range(N)], "subject": [f"0{i}" for i in range(N)]}
     disease = {"task": "ad_vs_cn", "target": TARGET}
     years = 60 + np.arange(N) / 4
     frames = [
-        pd.DataFrame(people | disease | {"prediction": signal * TARGET + rng.normal(size=N)}),
+        pd.DataFrame(scans | disease | {"prediction": signal * TARGET + rng.normal(size=N)}),
         pd.DataFrame(
-            people | {"task": "age", "target": years}
+            scans | {"task": "age", "target": years}
             | {"prediction": years + 6 / (1 + signal) * rng.normal(size=N)}
         ),
     ]  # fmt: skip
@@ -139,7 +139,7 @@ def test_gains_over_seeds_are_means_of_each_seeds_gain() -> None:
     assert set(table["seed"]) == {"0 2 5"}
 
 
-def test_a_method_that_was_not_cross_validated_is_compared_on_the_other_people_alone() -> None:
+def test_a_method_that_was_not_cross_validated_is_compared_on_other_participants_alone() -> None:
     crossed = {"ldae": 1.5, "voxel_pca": 0.5}
     frames = {m: predicted(s, 3) for m, s in crossed.items()} | {"supervised": predicted(0.0, 9)}
     for method in crossed:

@@ -41,13 +41,11 @@ from ldae.preprocessing.quality_page import write_quality_page
 from ldae.preprocessing.registration import register_brain, register_deformable
 from ldae.preprocessing.scan import read_scan
 from ldae.preprocessing.template import brain_box_mm, load_template
+from ldae.workflow.settings.study import StudySettings
 
-SETTINGS: dict[str, Any] = {
-    "bias_correction": True,
+SETTINGS: dict[str, Any] = StudySettings().preprocessing.model_dump() | {
     "brain_extraction": "template",
     "mask_pattern": "derivatives/masks/{subject}/{session}/anat/{scan}_desc-brain_mask.nii.gz",
-    "registration": "affine",
-    "intensity_percentiles": [0.5, 99.5],
 }
 GRID = {"spacing_mm": 4.0, "shape": [40, 48, 40]}
 LIMITS: dict[str, Any] = {
@@ -195,8 +193,8 @@ def test_broken_scan_fails_alone(done: Done) -> None:
     assert table["sha256"].nunique() == 4 and table.loc[0, "seconds_register"] > 0
 
 
-def test_the_reason_does_not_tell_who_it_is(tmp_path: Path) -> None:
-    """People whose labels must not be shown are called by pseudonyms in the table of scans."""
+def test_the_reason_does_not_say_who_it_is(tmp_path: Path) -> None:
+    """Participants whose labels must not be shown have pseudonyms in the table of scans."""
     row = {"scan": "sub-p1_ses-p2", "subject": "sub-p1", "session": "ses-p2"}
     (tmp_path / "participants.tsv").touch()
     path = "sub-ADNI7/ses-20150312/anat/sub-ADNI7_ses-20150312_T1w.nii.gz"
@@ -207,7 +205,7 @@ def test_the_reason_does_not_tell_who_it_is(tmp_path: Path) -> None:
     assert reason.startswith("sub-p1/ses-p2/anat/sub-p1_ses-p2_T1w.nii.gz: there is no such file")
 
 
-def test_the_reason_does_not_tell_the_place_below_a_table_of_scans(tmp_path: Path) -> None:
+def test_the_reason_does_not_say_the_place_below_a_table_of_scans(tmp_path: Path) -> None:
     path = "Ward 7/Anna Maria T1.nii.gz"
     (tmp_path / "data/Ward 7").mkdir(parents=True)
     (tmp_path / "data" / path).touch()

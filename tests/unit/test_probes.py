@@ -1,4 +1,4 @@
-"""Probes learn from training people only, and their measures are scikit-learn's."""
+"""Probes learn from training participants only, and their measures are scikit-learn's."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ldae.evaluation.probes.fitting import (
     fit_probe,
     fit_probes,
     resample_probe,
-    subject_weights,
 )
+from ldae.evaluation.probes.groups import subject_weights
 from ldae.evaluation.probes.tables import roc_curve, tabulate_probes
 from ldae.methods import METHODS, Methods
 from ldae.statistics.measures import AD_VS_CN, AGE, MEASURES, SEX
@@ -31,7 +31,7 @@ GRIDS: dict[str, Any] = {
 
 
 def cohort(seed: int = 0, n_subjects: int = 90) -> tuple[np.ndarray, pd.DataFrame]:
-    """Codes whose first entries carry diagnosis and age, two scans per person."""
+    """Codes whose first entries carry diagnosis and age, two scans per participant."""
     rng = np.random.default_rng(seed)
     sick = np.arange(n_subjects) % 2
     age = rng.uniform(55, 90, n_subjects)
@@ -130,12 +130,13 @@ def test_probe_survives_json_and_scores_by_its_weights() -> None:
     np.testing.assert_allclose(age["prediction"], probe.predict(codes))
 
 
-def test_scans_of_a_person_count_once() -> None:
+def test_scans_of_a_participant_count_once() -> None:
     codes, index = cohort()
     target = index["age"].to_numpy()
     subjects = index["subject"].to_numpy(str)
     copies = np.append(np.arange(len(index)), np.zeros(50, int))
-    copies = np.append(copies, np.ones(50, int))  # both scans of the first person, 50 times more
+    # both scans of the first participant, 50 times more
+    copies = np.append(copies, np.ones(50, int))
     weights = subject_weights(subjects[copies])
     assert weights[subjects[copies] == subjects[0]].sum() == pytest.approx(1)
     args = (AGE, [10.0], 3, 0)
@@ -218,7 +219,7 @@ def test_everyone_is_predicted_once_by_probes_of_others() -> None:
     _, predictions = fit_probes(codes, index, **(GRIDS | {"outer_folds": 5}))
     crossed = predictions[(predictions["split"] == "cv") & (predictions["task"] == AGE)]
     assert sorted(crossed["scan"]) == sorted(index["scan"])
-    # A code that is each person's own label, and noise to others, must not help.
+    # A code that is each participant's own label, and noise to others, must not help.
     own = np.zeros((len(index), len(index) // 2))
     own[np.arange(len(index)), np.arange(len(index)) // 2] = 1
     _, leaking = fit_probes(own, index, **(GRIDS | {"outer_folds": 5}))

@@ -2,7 +2,11 @@
 
 import io
 import logging
+from types import SimpleNamespace
 
+import pytest
+
+from ldae.workflow.attempts import Attempts
 from ldae.workflow.progress import (
     ERROR_MARK,
     PlanHandler,
@@ -59,7 +63,7 @@ def test_parallel_jobs_shorten_the_first_estimate():
 
 def test_message_of_a_failed_job_is_shown(tmp_path):
     log = tmp_path / "a.log"
-    log.write_text(f"12:00 INFO x: y\n12:01{ERROR_MARK}scans.tsv: is empty. Fill it.\n")
+    log.write_text(f"12:00 INFO x: y\n12:01{ERROR_MARK}.permanent: scans.tsv: is empty. Fill it.\n")
     stream = io.StringIO()
     handler = ProgressHandler({}, stream=stream)
     handler.emit(event("run_info", stats={"a": 1}))
@@ -91,6 +95,38 @@ def test_plan_lists_the_resource_requests_of_every_job():
 
 def test_log_of_an_earlier_job_is_ignored(tmp_path):
     log = tmp_path / "a.log"
-    log.write_text(f"12:01{ERROR_MARK}old news\n")
+    log.write_text(f"12:01{ERROR_MARK}.passing: old news\n")
     assert last_error(log, since=log.stat().st_mtime + 10) == ""
     assert last_error(tmp_path / "absent", since=0) == ""
+
+
+@pytest.mark.parametrize(
+    ("end", "further", "attempts"),
+    [
+        ("permanent: micro_batch: 16 scans at a time do not fit", False, None),
+        ("permanent: scans.tsv: is empty", True, None),
+        ("passing: It stopped before its time limit", True, [1, 2]),
+        ("passing: OSError: the server is gone", False, [2, 3]),
+        (None, True, [1, 2]),  # killed, after a checkpoint
+        (None, False, [2, 3]),
+    ],
+)
+def test_a_failure_counts_if_nothing_was_gained_and_ends_a_job_that_must_fail(
+    tmp_path, end, further, attempts
+):
+    log = tmp_path / "results/logs/evaluate/seed-0.log"
+    log.parent.mkdir(parents=True)
+    job = SimpleNamespace(log=[str(log)], params={}, attempt=1, restart_times=20)
+    handler = Attempts(SimpleNamespace(dag=SimpleNamespace(jobs=[job], jobid=lambda one: 7)))
+    log.write_text(f"12:01{ERROR_MARK}.{end}\n" if end else "12:01 INFO ldae: working\n")
+    if further:
+        piece = tmp_path / "results/checkpoints/evaluate-seed-0/identity/piece.pickle"
+        piece.parent.mkdir(parents=True)
+        piece.touch()
+    found = []
+    for _ in range(2):  # the second attempt comes no further
+        handler.emit(event("job_error", jobid=7))
+        again = job.restart_times > job.attempt - 1
+        job.attempt += again  # as Snakemake counts
+        found.append(job.attempt)
+    assert found == attempts if attempts else not again

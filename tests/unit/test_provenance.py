@@ -65,7 +65,7 @@ def test_imports_are_followed(repository):
 
 
 def test_the_place_of_a_working_tree_is_no_code(repository):
-    (repository / ".git").write_text("gitdir: /home/somebody/clone/.git/worktrees/tree\n")
+    (repository / ".git").write_text("gitdir: /home/ada/clone/.git/worktrees/tree\n")
     (repository / "scripts/git.py").write_text('FOLDER = ".git"\n')
     assert names(repository, "git.py") == {"scripts/git.py"}
 

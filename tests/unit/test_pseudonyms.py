@@ -117,7 +117,7 @@ def cohort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return bids
 
 
-def test_scans_of_a_restricted_cohort_tell_neither_name_nor_date(cohort: Path) -> None:
+def test_scans_of_a_restricted_cohort_reveal_neither_name_nor_date(cohort: Path) -> None:
     scans = read_bids(cohort, 1, public=False).scans
     shown = scans.drop(columns=["path", "sha256"]).to_csv()
     assert not re.search("2015|2016|Anna|Maria|011|_S_", shown)
@@ -165,7 +165,7 @@ def test_a_key_of_ones_own_is_left_as_it_is(cohort: Path) -> None:
     assert (cohort / KEY_FILE).read_bytes() == b"my secret"
 
 
-def test_without_a_key_the_remedy_is_told(cohort: Path) -> None:
+def test_without_a_key_the_remedy_is_reported(cohort: Path) -> None:
     os.unlink(cohort / "participants.tsv")
     with pytest.raises(InputError, match=r"cannot be read \(No such file.*code/pseudonyms.key"):
         cohort_key(cohort)
@@ -176,7 +176,7 @@ def test_without_a_key_the_remedy_is_told(cohort: Path) -> None:
         cohort_pseudonyms(cohort)
 
 
-def test_a_kept_key_is_not_told_by_the_digest_of_its_file(cohort: Path) -> None:
+def test_a_kept_key_is_not_revealed_by_the_digest_of_its_file(cohort: Path) -> None:
     key = cohort_key(cohort)
     keep_key(cohort)
     assert key_of(cohort / KEY_FILE) == key == cohort_key(cohort)

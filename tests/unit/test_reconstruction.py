@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from evaluation_toy import SHAPE, ToyModel, make_store
 
+from ldae.data.pieces import Pieces
 from ldae.data.volumes import VolumeStore
 from ldae.errors import InputError
 from ldae.evaluation.reconstruction import evaluate_reconstruction, vary_stochastic
@@ -60,6 +62,41 @@ def test_every_row_of_the_protocol_is_there(store: VolumeStore, tmp_path: Path) 
     assert examples["original"].shape == examples["ldae"].shape == (2, *SHAPE)
 
 
+class Killed(ToyModel):
+    """A model whose process is killed while it encodes the third batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 2
+
+    def to_latent(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return super().to_latent(x)
+
+
+def test_a_killed_evaluation_goes_on_after_its_last_batch(
+    store: VolumeStore, tmp_path: Path
+) -> None:
+    def evaluate(model: ToyModel, folder: Path | None) -> tuple[pd.DataFrame, dict]:
+        steps = {"steps": [2], "voxel_steps": [2], "n_scans": 6, "batch_size": 2}
+        pieces = Pieces(folder)
+        return evaluate_reconstruction(
+            store, {"ldae": model}, STUDY, **steps, **OPTIONS, pieces=pieces
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(Killed(), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    last = Killed()
+    last.left = 1  # one batch is left to compute
+    scores, examples = evaluate(last, tmp_path)
+    whole, shown = evaluate(ToyModel(), None)
+    pd.testing.assert_frame_equal(scores, whole)
+    np.testing.assert_array_equal(examples["ldae"], shown["ldae"])
+
+
 def test_numbers_do_not_depend_on_the_batch(store: VolumeStore) -> None:
     scores = [
         evaluate_reconstruction(
@@ -79,7 +116,7 @@ def test_numbers_do_not_depend_on_the_batch(store: VolumeStore) -> None:
     pd.testing.assert_frame_equal(*ordered, rtol=1e-4)
 
 
-def test_scans_are_spread_over_people_and_reproducible(store: VolumeStore) -> None:
+def test_scans_are_spread_over_participants_and_reproducible(store: VolumeStore) -> None:
     rows = choose_rows(store.index, "test", 6, seed=1)
     assert store.index.loc[rows, "subject"].nunique() == 6
     np.testing.assert_array_equal(rows, choose_rows(store.index, "test", 6, seed=1))
@@ -116,6 +153,6 @@ def test_stochastic_variation_shrinks_with_what_the_code_knows(store: VolumeStor
         spread.append(rows["value"].mean())
         assert rows["scan"].nunique() == 3
     assert spread[0] < 0.5 * spread[1]
-    # z_0 | y has deviation s, and a unit of latent is 0.3 of intensity.
+    # z_0 | y has SD s, and a unit of latent is 0.3 of intensity.
     assert spread[0] == pytest.approx(0.2 * 0.3, rel=0.15)
     assert examples["samples"].shape == (4, *SHAPE)

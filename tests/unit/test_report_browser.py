@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from html import unescape
 from pathlib import Path
 
 import pytest
+from browser import chromium, needs_browser
 from report_toy import toy_contents
 
 from ldae.report.page import build_report
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=f"none of {', '.join(NAMES)} is installed")
+pytestmark = needs_browser
 
 PROBE = """
 <script>
@@ -50,13 +46,6 @@ PHONE = """<!DOCTYPE html><html><body>
 """
 
 
-def chromium(*arguments: str) -> str:
-    """Standard output of a headless Chromium."""
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", *arguments]
-    done = subprocess.run(command, capture_output=True, timeout=90, check=True)
-    return done.stdout.decode()
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser")
@@ -72,7 +61,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(folder: Path) -> dict[str, object]:
     """What a script has seen on the page."""
     page = chromium(
-        "--allow-file-access-from-files", "--dump-dom", f"file://{folder / 'phone.html'}"
+        "--disable-gpu",
+        "--allow-file-access-from-files",
+        "--dump-dom",
+        f"file://{folder / 'phone.html'}",
     )
     (text,) = re.findall(r'<body[^>]* data-found="([^"]*)"', page)
     return dict(json.loads(unescape(text)))
@@ -92,5 +84,5 @@ def test_page_is_no_wider_than_a_phone(found: dict[str, object]) -> None:
 
 def test_print_is_short(folder: Path) -> None:
     target = folder / "report.pdf"
-    chromium(f"--print-to-pdf={target}", f"file://{folder / 'report.html'}")
+    chromium("--disable-gpu", f"--print-to-pdf={target}", f"file://{folder / 'report.html'}")
     assert 1 <= len(re.findall(rb"/Type\s*/Page\b", target.read_bytes())) <= 6

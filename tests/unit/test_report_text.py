@@ -235,7 +235,13 @@ def test_cards_show_what_there_is(tmp_path: Path) -> None:
     history = History(tmp_path, (job("preprocess/b", 0, Status.COMPLETED, f"<results>/{preview}"),))
     index = pd.DataFrame({"scan": ["sub-1"], "split": "test", "age": NAN, "diagnosis": "AD"})
     table = quality(4).assign(notes=["", "NaN in the air", "", ""])
-    seen, unseen = show_scans({"sub-1": "drawn", "sub-2": "excluded"}, table, index, history)
+    chosen, scenes = {"sub-1": "drawn", "sub-2": "excluded"}, {"sub-1": "one", "sub-3": "two"}
+    cards = show_scans(chosen, table, index, history, scenes)
+    seen, kept, unseen = sorted(
+        cards, key=lambda card: ["sub-1", "sub-3", "sub-2"].index(card.scan)
+    )
+    assert (kept.scan, kept.why, kept.scene) == ("sub-3", "its reconstructions were kept", "two")
+    assert (seen.why, seen.scene, unseen.scene) == ("drawn", "one", "")
     assert seen.preview == tmp_path / preview and seen.facts == "test split, AD; NaN in the air"
     assert seen.files["record"] == "records/preprocess/b/job-0.json"
     assert unseen.preview is None and unseen.files == {} and unseen.facts == "not used"

@@ -26,7 +26,7 @@ STUDY = Methods(METHODS)
 
 
 def interpolation_scores(seed: int = 0, gain: float = 0.002) -> pd.DataFrame:
-    """Squared errors of 20 people's middle visits; the model's are smaller by `gain`."""
+    """Squared errors of 20 participants' middle visits; the model's are smaller by `gain`."""
     rng = np.random.default_rng(seed)
     rows = []
     for i in range(20):
@@ -95,21 +95,21 @@ def test_table_over_seeds_is_the_mean_of_theirs(tmp_path: Path) -> None:
 
 
 def predictions() -> dict[str, pd.DataFrame]:
-    """Probes of 60 people: one method right, one at chance, one a little right."""
+    """Probes of 60 participants: one method right, one at chance, one a little right."""
     rng = np.random.default_rng(0)
     target = np.tile([0.0, 1.0], 30)
-    people = {"scan": [f"s{i}" for i in range(60)], "subject": [f"p{i}" for i in range(60)]}
+    scans = {"scan": [f"s{i}" for i in range(60)], "subject": [f"p{i}" for i in range(60)]}
 
     def of(signal: float) -> pd.DataFrame:
         guess = signal * target + rng.normal(size=60)
-        disease = pd.DataFrame(people | {"target": target, "prediction": guess, "task": "ad_vs_cn"})
+        disease = pd.DataFrame(scans | {"target": target, "prediction": guess, "task": "ad_vs_cn"})
         years = 70 + 5 * rng.normal(size=60)
         guess = years + (3 - signal) * 2 * rng.choice([-1, 1], 60)
-        age = pd.DataFrame(people | {"target": years, "prediction": guess, "task": "age"})
+        age = pd.DataFrame(scans | {"target": years, "prediction": guess, "task": "age"})
         return pd.concat([disease, age]).assign(split="test")
 
     frames = {"ldae": of(2.0), "untrained": of(0.0), "voxel_pca": of(2.0)}
-    for frame in frames.values():  # the targets are the people's, not the method's
+    for frame in frames.values():  # the targets are the participants', not the method's
         frame["prediction"] += frames["ldae"]["target"] - frame["target"]
         frame["target"] = frames["ldae"]["target"].to_numpy()
     return frames
@@ -130,7 +130,7 @@ def test_gains_are_positive_where_the_model_is_better(tmp_path: Path) -> None:
     # Errors of 2 years against 6: a gain of 4.
     assert gain.loc[("mae_gain", "untrained"), "value"] == pytest.approx(4)
     assert gain.loc[("mse_gain", "voxel_average"), "value"] == pytest.approx(0.002)
-    # Paired: every person gains the same, so nothing is left to chance.
+    # Paired: every participant gains the same, so nothing is left to chance.
     low, high = gain.loc[("mse_gain", "voxel_average"), ["ci_low", "ci_high"]]
     assert low == pytest.approx(0.002) and high == pytest.approx(0.002)
 
@@ -165,7 +165,7 @@ def test_reconstructions_meet_at_the_same_steps_and_the_autoencoder_at_all() -> 
 def test_ratio_of_means_is_not_the_mean_of_ratios() -> None:
     values = np.array([[1.0, 1.0], [0.0, 3.0]])
     assert mean_ratio(values, np.ones((1, 2)))[0] == pytest.approx(0.25)
-    # Only the first person, then only one whose response falls.
+    # Only the first participant, then only one whose response falls.
     weights = np.array([[1.0, 0.0], [0.0, 1.0]])
     ratios = mean_ratio(np.array([[-1.0, 2.0], [1.0, -3.0]]), weights)
     assert ratios[0] == pytest.approx(0.5) and np.isnan(ratios[1])

@@ -19,6 +19,7 @@ from ldae.data.splits import (
     read_given_split,
     read_places,
     read_split,
+    split_into_folds,
     split_subjects,
 )
 from ldae.errors import InputError
@@ -42,12 +43,12 @@ def test_split_is_complete_and_balanced(n: int) -> None:
     if n >= 40:
         assert not split.equals(split_subjects(scans, FRACTIONS, 1))
     if n == 320:
-        people = scans.drop_duplicates("subject").merge(split, on="subject")
-        share = people.groupby("split")["diagnosis"].apply(lambda d: (d == "AD").mean())
+        participants = scans.drop_duplicates("subject").merge(split, on="subject")
+        share = participants.groupby("split")["diagnosis"].apply(lambda d: (d == "AD").mean())
         assert share.max() - share.min() < 0.05
-        women = people.groupby("split")["sex"].apply(lambda s: (s == "F").mean())
+        women = participants.groupby("split")["sex"].apply(lambda s: (s == "F").mean())
         assert women.max() - women.min() < 0.08
-        age = people.groupby("split")["age"].mean()
+        age = participants.groupby("split")["age"].mean()
         assert age.max() - age.min() < 4
 
 
@@ -159,7 +160,9 @@ def test_participants_keep_their_places_when_a_cohort_grows_or_is_corrected(n: i
         assert all(abs(counts[k] - v * len(second)) <= 2 for k, v in FRACTIONS.items())
 
 
-SETTINGS: dict[str, Any] = {**FRACTIONS, "strata": ["visits"], "test_sites": [], "file": None}
+SETTINGS: dict[str, Any] = {
+    **FRACTIONS, "strata": ["visits"], "test_sites": [], "file": None, "folds": None, "fold": 0,
+}  # fmt: skip
 
 
 def test_places_are_noted_and_forgotten_with_other_settings(tmp_path: Path) -> None:
@@ -229,3 +232,43 @@ def test_a_split_with_a_leak_or_a_gap_is_refused(tmp_path: Path, kind: str) -> N
     assert str(path) in str(caught.value)
     with pytest.raises(InputError, match="cannot be read"):
         read_given_split(tmp_path / "nowhere.tsv", coded_scans())
+
+
+@pytest.mark.parametrize(("n", "n_folds"), [(40, 5), (41, 3), (10, 5)])
+def test_everyone_is_tested_in_one_fold(n: int, n_folds: int) -> None:
+    scans = make_scans(n)
+    tested: list[str] = []
+    for fold in range(n_folds):
+        split = split_into_folds(scans, FRACTIONS, 0, n_folds, fold)
+        check_split(scans, split)
+        assert set(split["split"]) == {"train", "val", "test"}
+        found = list(split.loc[split["split"] == "test", "subject"])
+        assert abs(len(found) - n / n_folds) < 1
+        if n == 40:
+            people = scans.drop_duplicates("subject").set_index("subject")
+            assert abs((people.loc[found, "diagnosis"] == "AD").mean() - 0.5) < 0.3
+        tested += found
+    assert sorted(tested) == sorted(set(scans["subject"]))
+    with pytest.raises(InputError, match="too few"):
+        split_into_folds(scans, FRACTIONS, 0, n, 0)
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ({"folds": 5, "fold": 5}, "no fold 5 among 5"),
+        ({"folds": 5, "test_sites": ["A"]}, "folds and split.test_sites both say"),
+        ({"folds": 1}, "folds"),
+    ],
+)
+def test_folds_that_cannot_be_are_refused(split: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        complete_config({"split": split})
+
+
+def test_a_plan_tests_the_wanted_fold() -> None:
+    config = complete_config({"split": {"folds": 4, "fold": 1}})
+    cohort = simulated_summary(config["cohort"]["simulated"] | {"n_subjects": 20}, 0)
+    shares = {name: config["split"][name] for name in ("train", "val", "test")}
+    expected = split_into_folds(cohort.scans, shares, 0, 4, 1)
+    pd.testing.assert_frame_equal(plan_split(config, cohort), expected)

@@ -16,6 +16,7 @@ from sklearn.decomposition import PCA
 from torch.optim.swa_utils import AveragedModel
 
 from ldae.data.diagnoses import Diagnoses
+from ldae.data.draws import normal_part
 from ldae.data.latents import LatentStore
 from ldae.data.volumes import VolumeStore
 from ldae.errors import InputError
@@ -140,6 +141,19 @@ def test_ranks_share_one_global_batch() -> None:
     assert torch.equal(resumed[1]["noise"], whole[5]["noise"])
     with pytest.raises(ValueError, match="not a multiple of 3"):
         StepBatches(make, np.arange(7), 4, 5, 0, 6, 0, 3)
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 2), (1, 4, 4, 3), (5,), (1,), (3, 7)])
+@pytest.mark.parametrize(
+    "part", [slice(0, None, 1), slice(1, None, 3), slice(2, 5), slice(6, None), slice(0, 0)]
+)
+def test_numbers_of_a_part_are_those_of_the_batch(shape: tuple[int, ...], part: slice) -> None:
+    """Also the next numbers, whatever was passed over."""
+    ours, whole = (torch.Generator().manual_seed(3) for _ in range(2))
+    assert torch.equal(
+        normal_part(7, shape, part, ours), torch.randn((7, *shape), generator=whole)[part]
+    )
+    assert torch.equal(torch.randn(3, generator=ours), torch.randn(3, generator=whole))
 
 
 @pytest.mark.parametrize(
@@ -376,7 +390,7 @@ def test_standard_is_of_the_training_split(store: VolumeStore) -> None:
     expected = x.std(0, correction=0, keepdim=True).clamp_min(0.02)
     assert torch.allclose(standard.deviation, expected, atol=1e-3)
     assert torch.allclose(standard.invert(standard(x)), x, atol=1e-5)
-    volumes = store.volumes.copy()
+    volumes = store.volumes[:]
     volumes[store.rows("test")] = 1
     store.volumes = volumes
     assert torch.equal(measure_standard(store).mean, standard.mean)
@@ -394,7 +408,7 @@ def test_a_saved_untrained_encoder_is_the_one_in_memory(
 
 
 @pytest.mark.parametrize("settings", [ENCODER, VOLUME], ids=["slices", "volume"])
-def test_untrained_encoder_depends_on_the_seed_and_the_training_people(
+def test_untrained_encoder_depends_on_the_seed_and_the_training_participants(
     store: VolumeStore, settings: dict[str, Any]
 ) -> None:
     x = store.batch(store.rows("val"))
@@ -402,7 +416,7 @@ def test_untrained_encoder_depends_on_the_seed_and_the_training_people(
     torch.rand(7)
     assert torch.equal(first, untrained_encoder(settings, store, 3, CPU)(x))
     assert not torch.equal(first, untrained_encoder(settings, store, 4, CPU)(x))
-    volumes = store.volumes.copy()
+    volumes = store.volumes[:]
     volumes[store.rows("test")] = 1
     store.volumes = volumes
     assert torch.equal(first, untrained_encoder(settings, store, 3, CPU)(x))

@@ -114,8 +114,8 @@ def test_digest_is_of_scans_masks_and_index(
     with_labels = {labelled(tmp_path, scans).digest() for scans in (tables["scans"], older)}
     assert len(with_labels) == 2, "labels count where they are read"
     assert pack(tmp_path, tables | {"scans": older}, SHAPE).digest() == store.digest()
-    np.save(tmp_path / "v2.npy", 1 - store.volumes)
-    np.save(tmp_path / "m2.npy", 1 - store.masks)
+    np.save(tmp_path / "v2.npy", 1 - store.volumes[:])
+    np.save(tmp_path / "m2.npy", 1 - store.masks[:])
     for volumes, masks in (("v2.npy", "m.npy"), ("v.npy", "m2.npy")):
         paths = (tmp_path / name for name in (volumes, masks, "i.tsv"))
         digests.add(VolumeStore(*paths).digest())

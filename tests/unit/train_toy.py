@@ -70,7 +70,7 @@ ENCODER: dict[str, Any] = {
 
 
 def write_data(folder: Path) -> None:
-    """Write the packed scans and latents of 14 toy brains, of people with three visits each."""
+    """Write the packed scans and latents of 14 toy brains, three visits of each participant."""
     folder.mkdir(parents=True, exist_ok=True)
     n, shape = 14, (8, 8, 8)
     rng = np.random.default_rng(0)

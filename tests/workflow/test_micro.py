@@ -298,7 +298,7 @@ def test_edits_are_held_to_the_true_effects(study):
         "ldae", "ldae_anatomical", "ldae_joint", "ldae_joint_targeted", "group_difference",
     }  # fmt: skip
     assert truth["value"].between(-1, 1).all()
-    # sex too where both halves of the few people have two of each
+    # sex too where both halves of the few participants have two of each
     assert "age" in set(scores.loc[scores["task"] == "ad_vs_cn", "attribute"].dropna())
 
 
@@ -338,7 +338,7 @@ def test_a_crate_is_made_on_request(study):
     assert copied == (results(study) / "report.html").read_bytes()
 
 
-def test_the_report_tells_origins_and_verdict(study):
+def test_the_report_shows_origins_and_verdict(study):
     page = (results(study) / "report.html").read_text()
     pictures = [*(results(study) / "figures").glob("*.png"), "qc"]
     assert len(re.findall(r"From \d+ raw scans of 16 participants; seed 0", page)) == len(pictures)

@@ -1,4 +1,4 @@
-"""What is planned for which cohort, and how mistakes are told: dry runs only."""
+"""What is planned for which cohort, and how mistakes are reported: dry runs only."""
 
 import os
 import re
@@ -133,7 +133,7 @@ def test_longitudinal_patients_from_bids(plan_folder, tmp_path, study):
     assert f"results/{study}/report.html" in done.stdout
 
 
-def test_one_person_with_three_visits_teaches_no_residual(plan_folder, tmp_path):
+def test_one_participant_with_three_visits_teaches_no_residual(plan_folder, tmp_path):
     bids = make_bids(tmp_path, ["ses-M000", "ses-M012", "ses-M024"], ["CN", "AD"])
     for subject in sorted(bids.glob("sub-*"))[1:]:
         shutil.rmtree(subject / "ses-M024")
@@ -147,7 +147,7 @@ def test_one_person_with_three_visits_teaches_no_residual(plan_folder, tmp_path)
     )
 
 
-def test_single_visits_of_healthy_people_from_bids(plan_folder, tmp_path):
+def test_single_visits_of_healthy_participants_from_bids(plan_folder, tmp_path):
     bids = make_bids(tmp_path, [""], ["CN"])
     done = run_snakemake(
         plan_folder, "-n", "--configfile", "studies/ixi.yaml", "--config", f"bids_folder={bids}"
@@ -167,7 +167,7 @@ def test_single_visits_of_healthy_people_from_bids(plan_folder, tmp_path):
     assert "Left out: task ad_vs_cn, because nobody in the cohort is diagnosed AD" in done.stdout
 
 
-def test_what_a_registered_table_or_figure_lacks_is_told_by_name():
+def test_what_a_registered_table_or_figure_lacks_is_reported_by_name():
     from ldae.conclusions.registry import Table
     from ldae.conclusions.sources import scores, table
     from ldae.figures.registry import Figure
@@ -319,7 +319,7 @@ def test_a_corrected_diagnosis_is_noticed(tmp_path):
         ),
     ],
 )
-def test_a_mistake_is_told_in_one_line(plan_folder, arguments, words):
+def test_a_mistake_is_reported_in_one_line(plan_folder, arguments, words):
     (plan_folder / "typo.yaml").write_text("prior: {n_step: 3}\n")
     done = run_snakemake(plan_folder, "-n", *arguments)
     assert done.returncode == 1
@@ -390,7 +390,7 @@ def test_memory_grows_with_the_number_of_scans(plan_folder, tmp_path, bare_path)
     assert int(found[1][1]) - int(found[0][1]) == pytest.approx(0.5 * 72 * scan, abs=2)
 
 
-def test_what_is_missing_is_told_in_one_line(plan_folder, bare_path):
+def test_what_is_missing_is_reported_in_one_line(plan_folder, bare_path):
     def last_words(*arguments):
         done = run_snakemake(plan_folder, "--profile", "slurm", *arguments)
         assert done.returncode == 1 and "Traceback" not in done.stderr
@@ -406,13 +406,13 @@ def test_what_is_missing_is_told_in_one_line(plan_folder, bare_path):
     assert image.startswith("Error: containers/preprocess.sif: the image is not built. Run `make")
 
 
-def test_a_rule_that_does_not_exist_is_told(plan_folder):
+def test_a_rule_that_does_not_exist_is_reported(plan_folder):
     done = run_snakemake(plan_folder, "-n", "--set-resources", "train_netwrk:gpu=2")
     assert done.returncode == 1
     assert "there is no rule train_netwrk. Did you mean train_network?" in done.stderr
 
 
-def test_a_full_disk_is_told_before_the_work(tmp_path):
+def test_a_full_disk_is_reported_before_the_work(tmp_path):
     from ldae.errors import InputError
     from ldae.workflow.plan import check_disk_space
 

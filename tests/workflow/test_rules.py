@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import run_snakemake
 
 from ldae.conclusions.registry import TABLES
 from ldae.data.intake.settings import SETTINGS as INTAKE
@@ -20,11 +21,11 @@ from ldae.references import resolve
 from ldae.workflow.config import leaves
 
 ROOT = Path(__file__).resolve().parents[2]
-WITHOUT_OUTPUT = {"audit"}
+WITHOUT_OUTPUT = {"audit", "doctor"}
 # Settings that decide the plan or the places, read where the workflow is read.
 PLAN_KEYS = {
     "ablations", "variants", "bids_folder", "final", "pathvars/results", "plugins",
-    "training_seeds", "cohort/source", "cohort/public", "gpu", "preprocessing/batch_size",
+    "training_seeds", "cohort/source", "cohort/public", "gpu", "site", "preprocessing/batch_size",
     "evaluation/reference_volumes",
 }  # fmt: skip
 # Shown by the report, which reads the settings as they were written down.
@@ -197,7 +198,6 @@ def test_a_stage_has_what_its_rules_import(stage):
     needed = set()
     for name, text in RULES.items():
         if f"envs/{stage}.yaml" in text:
-            assert f'image("{stage}")' in text, name
             for path in sources(name):
                 needed |= imported(path) if path.suffix == ".py" else set()
     needed -= {"ldae", "snakemake", *sys.stdlib_module_names, *UNREACHED[stage]}
@@ -235,13 +235,7 @@ def test_no_place_of_a_machine_in_the_locks():
 
 @pytest.mark.workflow
 def test_snakemake_lint(plan_folder):
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint"],
-        cwd=plan_folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_snakemake(plan_folder, "--lint")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -1,4 +1,4 @@
-"""Single values of a cohort's tables: ages, times, dates, sexes, and what a label tells of time."""
+"""Single values of a cohort's tables: ages, times, dates, sexes, and times within labels."""
 
 from __future__ import annotations
 

@@ -169,7 +169,8 @@ def match_folders(
         A fault is noted where labels match but for zeros and the settings do not allow it.
     """
     known, found = dict(participants.by_label), list(folders)
-    lonely = [label for label in known if label not in set(found)]
+    with_scan = set(found)
+    lonely = [label for label in known if label not in with_scan]
     strange = [label for label in found if label not in known]
     pairs = _match_without_zeros(lonely, strange)
     if pairs and not intake.ignore_leading_zeros:

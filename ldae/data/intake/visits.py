@@ -125,7 +125,7 @@ class SessionReader:
         return sessions
 
     def read_row(self, cells: Mapping[Field, str], place: Place) -> Session:
-        """What a row tells of a session."""
+        """What a row says of a session."""
         session = Session()
         for source, column, per_month in (
             (Source.MONTHS, Field.MONTHS, 1.0),

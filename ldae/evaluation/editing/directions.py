@@ -1,6 +1,6 @@
 """Directions in code space along which a scan is edited.
 
-The paper moves a code along the weights of a probe. Weights tell what reads an attribute off the
+The paper moves a code along the weights of a probe. Weights say what reads an attribute off the
 code, and not how the code changes with it (Haufe et al. 2014, NeuroImage 87:96-110): they point as
 well along what merely has to be subtracted for a clean reading. The targeted direction goes as
 codes change with the attribute between participants, and leaves the readings of the others where
@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ldae.evaluation.probes.fitting import Probe, subject_weights
+from ldae.evaluation.probes.fitting import Probe
+from ldae.evaluation.probes.groups import subject_weights
 from ldae.leakage import note_fitted
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ldae.data.diagnoses import Diagnoses
-from ldae.data.volumes import batches
+from ldae.data.volumes import HELD_BYTES, ROWS_AT_A_TIME, batches
 from ldae.evaluation.codes import REGION_COLUMNS
 from ldae.evaluation.editing.judges import CODE_JUDGE, VOLUME_JUDGE, VOXEL_JUDGE, Panel
 from ldae.evaluation.probes.fitting import task_target
@@ -301,13 +301,24 @@ class Gallery:
         self.rows = store.rows(split)
         self.subjects = store.index["subject"].to_numpy(str)
         self.inside = store.common_mask(self.rows)
-        self.values = store.intensities(self.rows, self.inside)
-        self.norms = (self.values**2).sum(1)
+        n_bytes = len(self.rows) * int(self.inside.sum()) * np.dtype(np.float32).itemsize
+        # as they are stored, where that many are not held as float32
+        kind = np.float32 if n_bytes <= HELD_BYTES else np.float16
+        self.values = store.intensities(self.rows, self.inside, kind)
+        every = np.arange(len(self.rows))
+        self._pieces = batches(every, max(1, len(every)) if kind is np.float32 else ROWS_AT_A_TIME)
+        self.norms = np.concatenate([(self._float(one) ** 2).sum(1) for one in self._pieces])
+
+    def _float(self, piece: np.ndarray) -> np.ndarray:
+        """Intensities of some scans of the split, (n, V) float32; of all, without a copy."""
+        whole = len(piece) == len(self.values)
+        return (self.values if whole else self.values[piece]).astype(np.float32, copy=False)
 
     def identity_kept(self, x_hat: Tensor, rows: np.ndarray) -> np.ndarray:
         """1 where the nearest other scan is the same participant's, else 0; NaN if alone."""
         values = x_hat[:, 0].numpy()[:, self.inside]
-        distance = self.norms - 2 * values @ self.values.T
+        products = [2 * values @ self._float(one).T for one in self._pieces]
+        distance = self.norms - np.concatenate(products, axis=1)
         distance[self.rows[None, :] == rows[:, None]] = np.inf
         same = self.subjects[self.rows][None, :] == self.subjects[rows][:, None]
         has_other = (same & (self.rows[None, :] != rows[:, None])).any(1)

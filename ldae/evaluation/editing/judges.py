@@ -21,9 +21,9 @@ from ldae.evaluation.probes.fitting import (
     fit_probe,
     is_classification,
     probe_tasks,
-    subject_weights,
     task_target,
 )
+from ldae.evaluation.probes.groups import subject_weights
 from ldae.statistics.measures import AD_VS_CN, AGE, SEX, weighted_auc, weighted_correlation
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Judge:
     probe
         Fitted on the second half of the training participants.
     deviation
-        Deviation of its score over the first half, whom it has not seen.
+        SD of its score over the first half, whom it has not seen.
     skill
         Its area under the ROC curve (of age: its correlation) on the first half.
     """

@@ -12,12 +12,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 
+from ldae.data.pieces import NOTHING_KEPT, Pieces
 from ldae.data.volumes import batches
 from ldae.errors import InputError
 from ldae.evaluation.editing.directions import (
@@ -91,6 +93,7 @@ def manipulate_attribute(
     settings: EditSettings,
     seed: int,
     methods: Methods,
+    pieces: Pieces = NOTHING_KEPT,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Dose and response of editing disease and age in scans of the split.
 
@@ -140,6 +143,8 @@ def manipulate_attribute(
         Of the halves of the training participants, and of the fits.
     methods
         The methods of `models`; those with one network and sampler are edits of one model.
+    pieces
+        Scores of batches that an earlier attempt has left.
 
     Returns
     -------
@@ -183,7 +188,7 @@ def manipulate_attribute(
             for task in tasks
         ]
         edits, examples = _edit_scans(
-            store, rows, model, directions, panel, atlas, fidelity, settings
+            store, rows, model, directions, panel, atlas, fidelity, settings, pieces
         )
         parts.append(_complete(pd.concat([*slopes, *edits], ignore_index=True), panel))
         shown = shown or examples
@@ -228,14 +233,17 @@ def _edit_scans(
     atlas: RegionAtlas,
     fidelity: Fidelity,
     settings: EditSettings,
+    pieces: Pieces,
 ) -> tuple[list[pd.DataFrame], dict[str, np.ndarray]]:
     """Scores of one model's edits of the scans in `rows` by each method and task of `directions`.
 
     Also examples of the first scan and method.
     """
-    parts: list[pd.DataFrame] = []
-    examples: dict[str, np.ndarray] = {}
-    for piece in batches(rows, settings.batch_size):
+
+    def edit(piece: np.ndarray) -> tuple[list[pd.DataFrame], dict[str, np.ndarray]]:
+        """Scores of one batch, and examples of its first scan."""
+        parts: list[pd.DataFrame] = []
+        examples: dict[str, np.ndarray] = {}
         scans = Scans.load(store, piece)
         on_device = scans.x.to(model.device)
         y = model.semantic_code(on_device)
@@ -271,6 +279,14 @@ def _edit_scans(
                 truth = fidelity.truth(task, scans)
                 if truth is not None:
                     examples[f"{task}_truth"] = truth[0]
+        return parts, examples
+
+    parts: list[pd.DataFrame] = []
+    examples: dict[str, np.ndarray] = {}
+    for piece in batches(rows, settings.batch_size):
+        scored, shown = pieces.once((list(directions), piece.tolist()), partial(edit, piece))
+        parts += scored
+        examples = examples or shown
         logger.info("edited %d of %d scans", np.searchsorted(rows, piece[-1]) + 1, len(rows))
     return parts, examples
 

@@ -9,27 +9,43 @@ standardisation is over scans.
 from __future__ import annotations
 
 import logging
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ldae.data.diagnoses import Diagnoses
+from ldae.data.manifest import read_scans
+from ldae.evaluation.harmonisation import harmonise
+from ldae.evaluation.probes.groups import CodesOf, folds, subject_weights, why_no_conversion
+from ldae.evaluation.probes.sites import predict_sites
 from ldae.leakage import note_fitted
-from ldae.statistics.measures import AD_VS_CN, AGE, DECISION, SEX, negative_mse, weighted_auc
+from ldae.statistics.measures import (
+    AD_VS_CN,
+    AGE,
+    CONVERSION,
+    DECISION,
+    SEX,
+    negative_mse,
+    weighted_auc,
+)
 from ldae.subsets import TEST
 
 logger = logging.getLogger(__name__)
 
-CLASSIFICATIONS = (AD_VS_CN, SEX)
-"""Tasks whose targets are classes. Sex is no claim of the paper: it is what a code should carry
-without being moved by an edit of disease or age."""
+CLASSIFICATIONS = (AD_VS_CN, SEX, CONVERSION)
+"""Tasks with two classes. Sex is no claim of the paper: it is what a code should carry without
+being moved by an edit of disease or age. Conversion tells participants who become patients from
+those who do not."""
 
 SEXES = ("F", "M")
 """Labels of targets 0 and 1."""
+
+CONVERTS = "converts"
+"""Column of an index with the target of the task ``conversion``, where there is one."""
 
 CROSS_VALIDATED = "cv"
 """Split of predictions by probes of all participants but those predicted."""
@@ -47,7 +63,7 @@ class Probe:
     Attributes
     ----------
     task
-        ``ad_vs_cn``, ``age`` or ``sex``.
+        ``ad_vs_cn``, ``age``, ``sex`` or ``conversion``.
     mean, std
         Standardisation from the training rows, (dim,); 1 where the code is constant.
     weights
@@ -117,24 +133,37 @@ def task_target(index: pd.DataFrame, task: str, diagnoses: Diagnoses) -> np.ndar
     """Target of each scan, (N,): class 0 or 1, or age in years; NaN if it has none."""
     if task == AD_VS_CN:
         return diagnoses.target(index["diagnosis"])
+    if task == CONVERSION:
+        return index[CONVERTS].to_numpy(float)
     if task == SEX:
         return index["sex"].map(dict(zip(SEXES, (0.0, 1.0), strict=True))).to_numpy(float)
     return index["age"].to_numpy(float)
+
+
+def with_conversion(index: pd.DataFrame, scans: Path, diagnoses: Diagnoses) -> pd.DataFrame:
+    """An index with the target of the task ``conversion``.
+
+    Parameters
+    ----------
+    index
+        Index of the packed scans.
+    scans
+        ``manifest/scans.tsv``, whose visits tell who converts, whether their scans are used or not.
+    diagnoses
+        Words for diagnoses.
+    """
+    table = read_scans(scans)
+    converts = pd.Series(diagnoses.conversion(table), index=table["scan"])
+    return index.assign(**{CONVERTS: converts.loc[index["scan"]].to_numpy()})
 
 
 def class_labels(task: str, diagnoses: Diagnoses) -> tuple[str, str]:
     """Labels of targets 0 and 1 of a classification; two empty ones of any other task."""
     if task == AD_VS_CN:
         return diagnoses.control, diagnoses.patient
+    if task == CONVERSION:
+        return "stable", "converts"
     return SEXES if task == SEX else ("", "")
-
-
-def subject_weights(subjects: Sequence[str] | np.ndarray) -> np.ndarray:
-    """One over the number of the subject's rows, (N,)."""
-    _, inverse, counts = np.unique(
-        np.asarray(subjects, str), return_inverse=True, return_counts=True
-    )
-    return 1 / counts[inverse]
 
 
 def fit_probe(
@@ -173,7 +202,11 @@ def fit_probe(
         If a code is not finite, or a class is absent.
     """
     note_fitted(f"probe of {task}", subjects)
-    return _fit_probe(codes, target, subjects, task, grid, n_folds, seed)
+    probe = _fit_probe(codes, target, subjects, task, grid, n_folds, seed)
+    logger.info(
+        "%s: chose %g, cross-validated score %.3f", task, probe.hyper_parameter, probe.cv_score
+    )
+    return probe
 
 
 def _fit_probe(
@@ -195,9 +228,10 @@ def _fit_probe(
         raise ValueError(f"{task}: the training rows hold one class only")
     # Strongest regularisation first: small C, large alpha.
     candidates = sorted(grid, reverse=not is_classification(task))
-    folds = list(cross_validation_folds(target, subjects, task, n_folds, seed))
-    scores = np.full((len(candidates), len(folds)), np.nan)
-    for j, (inner, outer) in enumerate(folds):
+    groups = target if is_classification(task) else None
+    parts = folds(groups, subjects, n_folds, seed)
+    scores = np.full((len(candidates), len(parts)), np.nan)
+    for j, (inner, outer) in enumerate(parts):
         mean, std = _standardisation(codes[inner])
         x_inner, x_outer = (codes[inner] - mean) / std, (codes[outer] - mean) / std
         for i, candidate in enumerate(candidates):
@@ -233,30 +267,6 @@ def _mean_or_low(values: np.ndarray) -> float:
 def _standardisation(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     std = codes.std(0)
     return codes.mean(0), np.where(std > 1e-12, std, 1.0)
-
-
-def cross_validation_folds(
-    target: np.ndarray, subjects: np.ndarray, task: str, n_folds: int, seed: int
-) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """Folds that keep a subject together; of a classification, with each class in every fold."""
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
-    if is_classification(task):
-        per_class = [len(np.unique(subjects[target == label])) for label in (0, 1)]
-        n = max(2, min(n_folds, *per_class))
-        splitter = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
-    else:
-        n = max(2, min(n_folds, len(np.unique(subjects))))
-        splitter = GroupKFold(n, shuffle=True, random_state=seed)
-    if len(np.unique(subjects)) < n:
-        raise ValueError(f"{task}: {len(np.unique(subjects))} training subjects are too few")
-    with warnings.catch_warnings():
-        # A class with one subject cannot be in every fold; such folds get no score.
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        folds = list(splitter.split(target[:, None], target, subjects))
-    return [
-        (i, o) for i, o in folds if not is_classification(task) or len(np.unique(target[i])) == 2
-    ]
 
 
 def _solve(
@@ -342,10 +352,12 @@ def fit_probes(
     seed: int,
     scored: str = TEST,
     tasks: Sequence[str] = (AD_VS_CN, AGE),
+    harmonised: bool = False,
 ) -> tuple[dict[str, dict[str, Any]], pd.DataFrame]:
     """Fit a probe for every task the data allow, and predict the scans.
 
-    The tasks are those of the study and, where the index knows it, sex.
+    The tasks are those of the study and, where the index knows them, sex, conversion and site. The
+    probe of the site is not kept: it is no attribute of a participant.
 
     Parameters
     ----------
@@ -370,6 +382,10 @@ def fit_probes(
         predicted, and are in no fold.
     tasks
         Those of the study; one that the training split does not allow is left out.
+    harmonised
+        Whether the effects of sites are taken out of the codes
+        (:func:`ldae.evaluation.harmonisation.harmonise`) by what those participants show on whom a
+        probe is fitted. Only the choice of the hyper-parameter sees site effects of all folds.
 
     Returns
     -------
@@ -388,48 +404,69 @@ def fit_probes(
     if (index.groupby("subject")["split"].nunique() > 1).any():
         raise ValueError("a subject is in two splits")
     shown = (index["split"] != TEST).to_numpy() | (scored == TEST)
-    codes, index = codes[shown], index[shown]
+    codes, index = codes[shown], index[shown].reset_index(drop=True)
+    subjects = index["subject"].to_numpy(str)
+    in_training = (index["split"] == "train").to_numpy()
+
+    def codes_of(fitted: np.ndarray) -> np.ndarray:
+        """Codes as they are, or without the site effects that some rows have."""
+        return harmonise(codes, index, fitted) if harmonised else codes
+
+    if harmonised:
+        note_fitted("ComBat", subjects[in_training])
+    prepared = codes_of(np.flatnonzero(in_training))
     probes: dict[str, dict[str, Any]] = {}
     parts = []
-    subjects = index["subject"].to_numpy(str)
-    possible = [task for task in probe_tasks(index, diagnoses) if task in tasks]
-    for task in [*possible, *([SEX] if _has_both_sexes(index) else [])]:
+    for task in [t for t in probe_tasks(index, diagnoses) if t in tasks] + _control_tasks(index):
         target = task_target(index, task, diagnoses)
         known = np.isfinite(target)
-        train = known & (index["split"] == "train").to_numpy()
-        grid = c_grid if is_classification(task) else alpha_grid
-        probe = fit_probe(codes[train], target[train], subjects[train], task, grid, n_folds, seed)
-        logger.info(
-            "%s: chose %g, cross-validated score %.3f", task, probe.hyper_parameter, probe.cv_score
-        )
+        rows = np.flatnonzero(known & in_training)
+        search = (task, c_grid if is_classification(task) else alpha_grid, n_folds)
+        probe = fit_probe(prepared[rows], target[rows], subjects[rows], *search, seed)
         probes[task] = probe.to_dict()
-        part = index.loc[known, ["scan", "subject", "split"]].copy()
-        part.insert(0, "task", task)
-        part["target"] = target[known]
-        part["prediction"] = probe.predict(codes[known])
+        part = _predictions(index, task, target, probe.predict(prepared))
         parts.append(part)
         if outer_folds is not None:
-            of_known = codes[known], target[known], subjects[known]
-            held_out = _cross_predict(*of_known, task, grid, n_folds, outer_folds, seed)
-            crossed = part.assign(split=CROSS_VALIDATED, prediction=held_out)
+            held_out = _cross_predict(codes_of, target, subjects, *search, outer_folds, seed)
+            crossed = part.assign(split=CROSS_VALIDATED, prediction=held_out[known])
             parts.append(crossed[np.isfinite(crossed["prediction"])])
-    return probes, _labelled(parts, diagnoses)
+    sites = predict_sites(codes_of, index, outer_folds, seed)
+    return probes, _with_labels(parts, diagnoses, sites)
 
 
-def _labelled(parts: Sequence[pd.DataFrame], diagnoses: Diagnoses) -> pd.DataFrame:
-    """Predictions of all tasks in one table, with the words for predicted classes."""
+def _predictions(
+    index: pd.DataFrame, task: str, target: np.ndarray, prediction: np.ndarray
+) -> pd.DataFrame:
+    """Rows of the scans that have a target."""
+    known = np.isfinite(target)
+    part: pd.DataFrame = index.loc[known, ["scan", "subject", "split"]].copy()
+    part.insert(0, "task", task)
+    part["target"] = target[known]
+    part["prediction"] = prediction[known]
+    return part
+
+
+def _with_labels(
+    parts: Sequence[pd.DataFrame], diagnoses: Diagnoses, sites: pd.DataFrame
+) -> pd.DataFrame:
+    """Predictions of all tasks below each other, with the word for each class; those of sites last.
+
+    The number of a site is its only word: names of sites are not for everybody.
+    """
     if not parts:
-        return pd.DataFrame(columns=list(PREDICTION_COLUMNS))
+        return sites.assign(label="").reindex(columns=list(PREDICTION_COLUMNS))
     predictions = pd.concat(parts, ignore_index=True)
     predictions["label"] = [
         class_labels(task, diagnoses)[int(p >= DECISION)]
         for task, p in zip(predictions["task"], predictions["prediction"], strict=True)
     ]
+    if len(sites):
+        predictions = pd.concat([predictions, sites.assign(label="")], ignore_index=True)
     return predictions[list(PREDICTION_COLUMNS)]
 
 
 def _cross_predict(
-    codes: np.ndarray,
+    codes_of: CodesOf,
     target: np.ndarray,
     subjects: np.ndarray,
     task: str,
@@ -441,17 +478,26 @@ def _cross_predict(
     """Prediction of every scan (N,) by a probe of the other folds; NaN where none could be fitted.
 
     The probes are not noted as fits: each predicts only participants whom it has not seen, and none
-    is kept.
+    is kept. Site effects are those of the other folds too.
     """
-    held_out = np.full(len(codes), np.nan)
-    for inner, outer in cross_validation_folds(target, subjects, task, outer_folds, seed):
-        fold = _fit_probe(codes[inner], target[inner], subjects[inner], task, grid, n_folds, seed)
-        held_out[outer] = fold.predict(codes[outer])
+    known = np.flatnonzero(np.isfinite(target))
+    held_out = np.full(len(target), np.nan)
+    groups = target[known] if is_classification(task) else None
+    for inner, outer in folds(groups, subjects[known], outer_folds, seed):
+        fitted, predicted = known[inner], known[outer]
+        codes = codes_of(fitted)
+        fold = _fit_probe(
+            codes[fitted], target[fitted], subjects[fitted], task, grid, n_folds, seed
+        )
+        held_out[predicted] = fold.predict(codes[predicted])
     return held_out
 
 
-def _has_both_sexes(index: pd.DataFrame) -> bool:
-    """Whether at least two men and two women are among the training participants."""
+def _control_tasks(index: pd.DataFrame) -> list[str]:
+    """Tasks beside those of the study that the training participants allow."""
     participants = index[index["split"] == "train"].drop_duplicates("subject")
     counts = participants["sex"].value_counts() if "sex" in participants else pd.Series(dtype=int)
-    return min(counts.get("F", 0), counts.get("M", 0)) > 1
+    tasks = [SEX] if min(counts.get("F", 0), counts.get("M", 0)) > 1 else []
+    if CONVERTS in index and not why_no_conversion(index, index[CONVERTS].to_numpy(float)):
+        tasks.append(CONVERSION)
+    return tasks

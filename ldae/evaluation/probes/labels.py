@@ -18,11 +18,11 @@ from ldae.data.diagnoses import Diagnoses
 from ldae.evaluation.probes.fitting import (
     CROSS_VALIDATED,
     PREDICTION_COLUMNS,
-    cross_validation_folds,
     is_classification,
     probe_tasks,
     task_target,
 )
+from ldae.evaluation.probes.groups import folds
 from ldae.evaluation.probes.tables import paired_predictions, prediction_gain
 from ldae.methods import Methods
 from ldae.statistics.auc import measure_interval
@@ -94,10 +94,10 @@ def _predict(
     seed: int,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Each number of labels with the prediction of every scan, (N,); none that a fold lacks."""
-    folds = list(cross_validation_folds(target, subjects, task, n_folds, seed))
+    parts = folds(target if is_classification(task) else None, subjects, n_folds, seed)
     for count in sorted(set(counts)):
         held_out = np.full(len(codes), np.nan)
-        for number, (inner, outer) in enumerate(folds):
+        for number, (inner, outer) in enumerate(parts):
             names, first = np.unique(subjects[inner], return_index=True)
             strata = target[inner][first] if is_classification(task) else np.zeros(len(names))
             rng = np.random.default_rng([seed, number])

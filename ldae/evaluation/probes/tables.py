@@ -15,7 +15,7 @@ from ldae.evaluation.probes.fitting import CROSS_VALIDATED, is_classification
 from ldae.methods import Methods, Role
 from ldae.statistics.auc import auc_difference, measure_interval
 from ldae.statistics.bootstrap import subject_bootstrap
-from ldae.statistics.measures import AD_VS_CN, MAIN_MEASURE, MEASURES, ratio, weighted_auc
+from ldae.statistics.measures import AD_VS_CN, MAIN_MEASURE, MEASURES, SITE, ratio, weighted_auc
 from ldae.statistics.predictions import seeds_of
 from ldae.statistics.tables import tidy
 
@@ -69,7 +69,8 @@ def tabulate_probes(
                 }
                 for metric, measure in measures.items():
                     result = measure_interval(values, subjects, measure, n_bootstrap, seed, runs)
-                    rows.append(common | {"metric": metric} | _result(result))
+                    note = {"note": _chance(part)} if task == SITE else {}
+                    rows.append(common | {"metric": metric} | _result(result) | note)
                 if task == AD_VS_CN and truth is not None and method != truth:
                     both = paired_predictions(frame, predictions[truth], split, task)
                     result = subject_bootstrap(
@@ -85,6 +86,12 @@ def tabulate_probes(
     if not rows:
         rows = [{"method": "none", "metric": "none", "value": np.nan, "note": "no task"}]
     return tidy(rows, "probes", cohort=cohort, seeds=seeds_of(predictions))
+
+
+def _chance(sites: pd.DataFrame) -> str:
+    """Level of chance of a balanced accuracy, in words."""
+    n = sites["target"].nunique()
+    return f"site: level of chance {1 / n:.3f} ({n} sites)"
 
 
 def evaluated(frame: pd.DataFrame, split: str, task: str) -> pd.DataFrame:

@@ -13,18 +13,18 @@ from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.snakemake_metadata import Metadata
 from ldae.provenance.audit.study import Study
 from ldae.provenance.hashing import DigestCache, Found, Progress, hash_files
-from ldae.provenance.history import RECORDS, REPORT, TARGET_FOLDERS, FileState, Job
+from ldae.provenance.history import RECORDS, REPORT, TARGET_FOLDERS, VIEWER, FileState, Job
 from ldae.provenance.places import BIDS, RESULTS
 
 # Folders and files that hold results, each of which must have a record.
-TARGETS = (*TARGET_FOLDERS, REPORT, "config.yaml")
+TARGETS = (*TARGET_FOLDERS, REPORT, VIEWER, "config.yaml")
 # Folders and files of a study that no record covers, with the reason. No number comes from them.
 NOT_COVERED = {
     "records": "covered by the seals",
     "provenance": "the seals themselves, and verdicts of audits, which can be made again",
     "logs": "still written to when the record of a job is made",
     "benchmarks": "written by Snakemake after the record of a job",
-    "checkpoints": "states of trainings, removed at the end of a run; weights are recorded",
+    "checkpoints": "states of unfinished jobs, removed when they end; weights are recorded",
     "crate": "an export of what is checked here; ldae verify checks it",
     "README.md": "comes with the code",
     "cohort_faults.tsv": "faults of a cohort that could not be read, for the user",

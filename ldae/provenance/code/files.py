@@ -108,9 +108,12 @@ def _named_files(text: str, path: Path, root: Path) -> Iterator[Path]:
     if not 0 < len(text) <= MAX_FILE_NAME or "\n" in text or "." not in text:
         return
     for folder in (path.parent, root):
-        candidate = (folder / text).resolve()
+        candidate = folder / text
+        if not candidate.is_file():  # first: resolving it asks for every folder on the way
+            continue
+        candidate = candidate.resolve()
         # In a working tree of git's own making .git is a file, and says where the tree lies.
         if candidate.name == ".git":
             continue
-        if candidate.is_relative_to(root) and candidate.is_file():
+        if candidate.is_relative_to(root):
             yield candidate

@@ -150,8 +150,10 @@ class Library:
         found = {path for path in inside if path.as_posix().endswith(f"/{text}")}
         beside = module.path.parent if module.path else self.root
         for folder in {beside, self.root}:
+            if not (folder / text).is_file():  # first: resolving asks for every folder on the way
+                continue
             path = (folder / text).resolve()
-            if path.is_relative_to(folder) and path.name not in NO_DATA and path.is_file():
+            if path.is_relative_to(folder) and path.name not in NO_DATA:
                 found.add(path)
         return sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in found)
 

@@ -66,6 +66,14 @@ def _split(study: StudySettings) -> Iterator[Fault]:
     if split.file is not None and split.test_sites:
         problem = "sites are held out of a split that is read from split.file"
         yield Fault(("split", "test_sites"), problem, "Take one of the two out")
+    if split.folds is not None:
+        if split.file is not None or split.test_sites:
+            other = "file" if split.file is not None else "test_sites"
+            problem = f"folds and split.{other} both say who is tested"
+            yield Fault(("split", "folds"), problem, "Take one of the two out")
+        if split.fold >= split.folds:
+            problem = f"there is no fold {split.fold} among {split.folds}"
+            yield Fault(("split", "fold"), problem, f"Choose 0 to {split.folds - 1}")
     if split.strata is not None and len(set(split.strata)) < len(split.strata):
         yield Fault(("split", "strata"), "a word stands there twice", "Give every word once")
 

@@ -75,6 +75,14 @@ class Diagnoses(Section):
         "AD", "Diagnosis of the patients. They are the positive class of the task `ad_vs_cn`."
     )
     control: Words = setting("CN", "Diagnosis of the controls, the negative class.")
+    prodromal: Words = setting(
+        "MCI", "Diagnosis that may become that of the patients. The task `conversion` separates "
+        "converters from stable participants, where there are at least ten of each.",
+    )  # fmt: skip
+    conversion_months: float = setting(
+        36.0, "Time within which participants convert, or are known to be stable.",
+        unit="months", gt=0,
+    )  # fmt: skip
 
 
 class Columns(Section):
@@ -189,6 +197,12 @@ class Split(Section):
         None, "Table of a split that was made elsewhere, with columns subject and split. The "
         "splits are train, val and test, the labels those of the cohort; shares are not read.",
     )  # fmt: skip
+    folds: Annotated[int, Field(ge=2)] | None = setting(
+        None, "Folds of a cross-validation of the whole study. One of them is tested in place of "
+        "the share `test`; each fold is a study with results of its own "
+        "(docs/how-to/several-seeds.md). Null is none.",
+    )  # fmt: skip
+    fold: int = setting(0, "The fold that is tested, from 0.", ge=0)
 
 
 class Grid(Section):

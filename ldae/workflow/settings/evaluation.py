@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -57,6 +57,11 @@ class Probes(Section):
         [20, 40, 80, 160], "Numbers of labelled participants of further probes. They make the "
         "table `labels`, by cross-validation; numbers that a cohort lacks are left out.",
     )  # fmt: skip
+    harmonise: list[Literal["combat"]] = setting(
+        [], "How codes are harmonised over sites. The probes of harmonised codes have rows of "
+        "their own beside those of the codes as they are. `combat` is ComBat, fitted on training "
+        "participants with age, sex and diagnosis preserved.",
+    )  # fmt: skip
 
 
 class Reconstruction(Section):
@@ -68,7 +73,7 @@ class Reconstruction(Section):
     )
     n_scans: ScansMeasured = 10
     windows: SsimWindows = [3, 4, 11]
-    n_examples: Count = setting(1, "Scans that the figure shows.")
+    n_examples: Count = setting(3, "Scans kept for the figure and the viewer.")
 
 
 class Stochastic(Section):

@@ -10,7 +10,7 @@ from pydantic import Field, create_model
 from ldae.workflow.settings.cohort import CohortSections
 from ldae.workflow.settings.evaluation import EvaluationSections
 from ldae.workflow.settings.networks import NetworkSections
-from ldae.workflow.settings.types import Place, Section, Seed, Seeds, Words, setting
+from ldae.workflow.settings.types import Count, Place, Section, Seed, Seeds, Words, setting
 
 
 class PathVars(Section):
@@ -35,6 +35,22 @@ class Gpu(Section):
     required: bool = setting(
         True, "Whether a job that was given a GPU stops when torch finds none. False lets it "
         "compute on the processor.",
+    )  # fmt: skip
+
+
+class Site(Section):
+    """What the machine or the cluster allows."""
+
+    max_minutes: Count | None = setting(
+        None, "Longest time that a job may ask for. Trainings continue in pieces. Null is the "
+        "limit of the SLURM partition, where sinfo tells it.", unit="minutes",
+    )  # fmt: skip
+    max_memory_mb: Count | None = setting(
+        None, "Most memory that a job may ask for. Null is no limit.", unit="MB"
+    )
+    local_copy: bool = setting(
+        False, "Whether a training copies its arrays to the node's disk first. This is for file "
+        "systems on which reading at random is slow; the folder is TMPDIR.",
     )  # fmt: skip
 
 
@@ -73,6 +89,7 @@ class General(Section):
         "changes is always among them.",
     )  # fmt: skip
     gpu: Gpu = Field(default_factory=Gpu)
+    site: Site = Field(default_factory=Site)
 
 
 class StudySettings(EvaluationSections, NetworkSections, CohortSections, General):

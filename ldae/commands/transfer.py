@@ -1,0 +1,73 @@
+"""Test the models of some studies on the cohort of another one, frozen and adapted.
+
+SOURCE is the results of a finished study. TARGET is the results of a study whose scans are
+preprocessed on the same grid; its training participants adapt the model, its test participants
+measure it. Reconstruction, age and disease are measured with everything frozen, with statistics of
+the target's codes, and with probes fitted on some labelled participants of the target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ldae.errors import InputError
+
+EXAMPLES = """\
+examples:
+  ldae transfer results --target results/ixi -o transfer.tsv
+  ldae transfer results results/oasis --target results/ixi --labelled 10 50 -o transfer.tsv
+"""
+
+N_LABELLED = (10, 20, 50, 1_000_000)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``ldae transfer``."""
+    parser.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="trained models")
+    parser.add_argument(
+        "--target", type=Path, required=True, metavar="TARGET", help="the other cohort"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE.tsv",
+        help="table to write; a readable one, FILE.md, is written beside it",
+    )  # fmt: skip
+    parser.add_argument("--method", metavar="NAME", help="method (the recommended one)")
+    parser.add_argument(
+        "--labelled", nargs="+", type=int, default=list(N_LABELLED), metavar="N",
+        help="numbers of labelled participants of the target to adapt probes to (10 20 50 and all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scans", type=int, default=10, metavar="N", help="test scans to reconstruct (10)"
+    )
+    parser.add_argument("--device", default="cpu", help="where to compute, such as cuda (cpu)")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the table of all sources; 0."""
+    import pandas as pd
+
+    from ldae.deployment.model import load
+    from ldae.deployment.transfer import Target, transfer
+    from ldae.statistics.tables import write_table
+
+    output: Path = options.output
+    readable = output.with_suffix(".md")
+    for path in (output, readable):
+        if path.exists() and not options.overwrite:
+            raise InputError(path, "it is there already", "Name another, or add --overwrite")
+    target = Target.read(options.target)
+    tables = [
+        transfer(
+            load(source, options.method, device=options.device),
+            target,
+            n_labelled=options.labelled,
+            n_scans=options.scans,
+        )
+        for source in options.sources
+    ]
+    write_table(pd.concat(tables, ignore_index=True), output, readable)
+    sys.stdout.write(f"Wrote {output} and {readable}\n")
+    return 0

@@ -1,0 +1,221 @@
+"""A model of one cohort on the scans of another one, and what it takes to adapt it.
+
+Nothing of the target's test participants is fitted. The steps of adaptation take more and more of
+the target. ``frozen``: everything is the source's. ``statistics``: mean and SD of each entry of the
+code are those of the target's training scans, without labels. ``labels``: the probe is fitted on
+some labelled training participants of the target, and the network is still the source's.
+``constant`` is the mean age of the target's training participants, which any model should beat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from ldae.data.diagnoses import Diagnoses
+from ldae.data.volumes import VolumeStore
+from ldae.deployment.model import Model
+from ldae.deployment.readout import read_probes
+from ldae.errors import InputError
+from ldae.evaluation.codes import encode_semantics
+from ldae.evaluation.probes.fitting import fit_probe, is_classification, task_target
+from ldae.evaluation.reconstruction import evaluate_reconstruction
+from ldae.methods import METHODS, Methods
+from ldae.statistics.bootstrap import subject_bootstrap, summarise_scores
+from ldae.statistics.measures import AGE, MAIN_MEASURE, MEASURES
+from ldae.statistics.tables import tidy
+
+N_DRAWS = 5
+"""Draws of labelled participants; a number is their mean, and its interval has their spread."""
+
+AUTOENCODER = "autoencoder"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The cohort on which a model is tested: results of a study whose scans are packed.
+
+    Attributes
+    ----------
+    config
+        Complete settings of its study.
+    store
+        Its scans, with labels.
+    """
+
+    config: dict[str, Any]
+    store: VolumeStore
+
+    @classmethod
+    def read(cls, results: Path) -> Target:
+        """The cohort of a study.
+
+        Raises
+        ------
+        InputError
+            If its scans are not packed.
+        """
+        config, folder = results / "config.yaml", results / "volumes"
+        volumes, masks, index = (folder / n for n in ("volumes.npy", "masks.npy", "index.tsv"))
+        for path in (config, volumes, masks, index):
+            if not path.is_file():
+                problem = "it holds no packed scans of a study"
+                remedy = "Run the study of the target as far as volumes/index.tsv"
+                raise InputError(path, problem, remedy)
+        settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+        return cls(settings, VolumeStore(volumes, masks, index, results / "manifest" / "scans.tsv"))
+
+    def targets(self, task: str) -> np.ndarray:
+        """Target of a task of every scan, NaN where it is not known, (N,)."""
+        diagnoses = Diagnoses(**self.config["cohort"]["diagnoses"])
+        return task_target(self.store.index, task, diagnoses)
+
+
+def transfer(
+    source: Model, target: Target, *, n_labelled: Sequence[int], n_scans: int | None
+) -> pd.DataFrame:
+    """How well a model does on another cohort, frozen and adapted.
+
+    Parameters
+    ----------
+    source
+        The trained model, from the results of a study.
+    target
+        The other cohort, on the same grid. Settings of probes, bootstrap and seed are those of its
+        study.
+    n_labelled
+        Numbers of labelled participants of the target to which probes are fitted; numbers above
+        that of its training participants stand for all of them.
+    n_scans
+        Test scans of the target that are reconstructed; None is all of them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Table ``transfer``.
+
+    Raises
+    ------
+    InputError
+        If the grids differ.
+    """
+    if source.config["grid"] != target.config["grid"]:
+        problem = f"{source.config['grid']} is not the target's grid, {target.config['grid']}"
+        raise InputError("grid", problem, "Preprocess the target on the grid of the source")
+    size = int(target.config["evaluation"]["micro_batch"])
+    codes = encode_semantics(source.semantic_encoder, target.store, size, source.device)
+    rows = [
+        {"method": source.method.name, **row}
+        for task, probe in read_probes(source.artefact).items()
+        if task in MAIN_MEASURE
+        for row in _of_task(codes.astype(float), probe, target, n_labelled)
+    ]
+    found = pd.concat([pd.DataFrame(rows), _reconstruct(source, target, n_scans)])
+    found["source"] = source.config["study"]
+    return tidy(
+        found, "transfer", cohort=target.config["study"],
+        seeds={source.method.name: [source.artefact.seed]}, split="test",
+    )  # fmt: skip
+
+
+def _of_task(
+    codes: np.ndarray, probe: Any, target: Target, n_labelled: Sequence[int]
+) -> Iterator[dict[str, object]]:
+    """Rows of one task, from all of the source to most of the target."""
+    task, index = probe.task, target.store.index
+    truth = target.targets(task)
+    known = np.isfinite(truth)
+    train = np.flatnonzero(known & (index["split"] == "train").to_numpy())
+    test = np.flatnonzero(known & (index["split"] == "test").to_numpy())
+    needed = 2 if is_classification(task) else 1
+    if len(np.unique(truth[test])) < needed or len(np.unique(truth[train])) < 2:
+        return
+    statistics = replace(probe, mean=codes[train].mean(0), std=codes[train].std(0) + 1e-12)
+    predictions: dict[tuple[str, int | None], list[np.ndarray]] = {
+        ("frozen", None): [probe.predict(codes[test])],
+        ("statistics", None): [statistics.predict(codes[test])],
+    }
+    if task == AGE:
+        predictions["constant", None] = [np.full(len(test), truth[train].mean())]
+    subjects = index["subject"].to_numpy(str)
+    for n in _numbers(n_labelled, len(set(subjects[train]))):
+        predictions["labels", n] = [
+            _fit_on(codes, truth, rows, subjects, task, target).predict(codes[test])
+            for rows in _draws(train, truth, subjects, n, task, target.config["seed"])
+        ]
+    for (adaptation, number), of_draws in predictions.items():
+        values = np.concatenate([np.column_stack([truth[test], p]) for p in of_draws])
+        metric = MAIN_MEASURE[task]
+        result = subject_bootstrap(
+            values, np.tile(subjects[test], len(of_draws)), MEASURES[task][metric],
+            target.config["evaluation"]["n_bootstrap"], target.config["seed"],
+            np.repeat(np.arange(len(of_draws)), len(test)),
+        )  # fmt: skip
+        yield {
+            "adaptation": adaptation, "n_labelled": number, "task": task, "metric": metric,
+            "n_subjects": len(set(subjects[test])), "n_scans": len(test),
+            **dict(zip(("value", "ci_low", "ci_high"), result, strict=True)),
+        }  # fmt: skip
+
+
+def _numbers(wanted: Sequence[int], most: int) -> list[int]:
+    """Numbers of participants to learn from, without repeats."""
+    return sorted({min(n, most) for n in wanted})
+
+
+def _draws(
+    train: np.ndarray, truth: np.ndarray, subjects: np.ndarray, n: int, task: str, seed: int
+) -> Iterator[np.ndarray]:
+    """Rows of `n` participants, drawn several times; of a classification, half of each class."""
+    names, first = np.unique(subjects[train], return_index=True)
+    groups = truth[train][first] if is_classification(task) else np.zeros(len(names))
+    for draw in range(N_DRAWS if n < len(names) else 1):
+        rng = np.random.default_rng([seed, draw])
+        order = rng.permutation(len(names))
+        # the classes in turn, as long as there are participants of both
+        place = pd.Series(groups[order]).groupby(groups[order]).cumcount().to_numpy()
+        chosen = names[order[np.argsort(place, kind="stable")[:n]]]
+        yield train[np.isin(subjects[train], chosen)]
+
+
+def _fit_on(
+    codes: np.ndarray,
+    truth: np.ndarray,
+    rows: np.ndarray,
+    subjects: np.ndarray,
+    task: str,
+    target: Target,
+) -> Any:
+    """A probe of the source's codes, fitted on labelled scans of the target."""
+    probes = target.config["probes"]
+    grid = probes["c_grid"] if is_classification(task) else probes["alpha_grid"]
+    return fit_probe(
+        codes[rows], truth[rows], subjects[rows], task, grid, probes["n_folds"],
+        target.config["seed"],
+    )  # fmt: skip
+
+
+def _reconstruct(source: Model, target: Target, n_scans: int | None) -> pd.DataFrame:
+    """Reconstruction of the target's test scans by the source's networks, autoencoder included."""
+    method, verdicts = source.method, target.config["verdicts"]
+    known = Methods(METHODS)
+    scores, _ = evaluate_reconstruction(
+        target.store, {method.name: source.decoder()},
+        Methods([method, *([known[AUTOENCODER]] if method.space == "latent" else [])]),
+        steps=[verdicts["n_steps"]], voxel_steps=[verdicts["n_steps"]], n_scans=n_scans,
+        windows=[verdicts["ssim_window"]], batch_size=target.config["evaluation"]["micro_batch"],
+        seed=target.config["seed"],
+    )  # fmt: skip
+    scores = scores[(scores["region"] == "mask") & scores["metric"].isin(["ssim", "mse"])]
+    scores[["steps", "window"]] = scores[["steps", "window"]].replace(0, np.nan)
+    rows = summarise_scores(
+        scores, ["method", "steps", "region", "window"],
+        target.config["evaluation"]["n_bootstrap"], target.config["seed"],
+    )  # fmt: skip
+    return rows.assign(adaptation="frozen")

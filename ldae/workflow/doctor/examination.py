@@ -1,0 +1,79 @@
+"""What the machine on which a study is started is like, with its cluster and the study's plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ldae.errors import InputError
+from ldae.paths import WORKFLOW
+from ldae.workflow.config import Config, read_study
+from ldae.workflow.doctor.device import device_checks
+from ldae.workflow.doctor.findings import Sections, of_error, run_checks
+from ldae.workflow.doctor.images import image_checks
+from ldae.workflow.doctor.machine import machine_checks
+from ldae.workflow.doctor.node import title
+from ldae.workflow.doctor.requests import plan_checks
+from ldae.workflow.doctor.scheduler import has_slurm, partitions, scheduler_checks
+from ldae.workflow.doctor.trials import describe_trials
+from ldae.workflow.plan import check_disk_space, disk_bytes, summarize_cohort
+from ldae.workflow.study import Study
+
+__all__ = ["examine_machine", "title"]
+
+
+def examine_machine(
+    files: Sequence[Path], settings: Sequence[str], profiles: Sequence[Path], steps: bool
+) -> Sections:
+    """What was found on this machine, by part.
+
+    Parameters
+    ----------
+    files, settings
+        Of the study (:func:`ldae.workflow.config.read_study`). One that cannot be read is a
+        problem, and everything else is examined.
+    profiles
+        Profiles of this site for the plan.
+    steps
+        Whether to run a few steps of every network.
+    """
+    found: Sections = {}
+    try:
+        config = read_study(files, settings)
+    except InputError as error:
+        found["Study"] = [of_error("settings", error)]
+        config = read_study([])
+    submits = has_slurm()
+    results = Path(config["pathvars"]["results"])
+    found["This machine"] = run_checks(
+        machine_checks(results, lambda: _check_disk(results, config), submits)
+    )
+    found["Scheduler"] = run_checks(scheduler_checks())
+    found["Containers"] = run_checks(image_checks(submits))
+    found["Device"] = run_checks(device_checks(needed=False))
+    if "Study" not in found:
+        command = plan_command(files, settings, profiles)
+        found["Plan"] = run_checks(plan_checks(command, partitions() if submits else []))
+    if steps:
+        trials = Study(config, WORKFLOW / "scripts").trials
+        checks = {"steps": lambda: describe_trials(**trials)}
+        found["Steps of every network"] = run_checks(checks)
+    return found
+
+
+def _check_disk(results: Path, config: Config) -> None:
+    check_disk_space(results, disk_bytes(config, summarize_cohort(config)))
+
+
+def plan_command(
+    files: Sequence[Path], settings: Sequence[str], profiles: Sequence[Path]
+) -> list[str]:
+    """Command line of a dry run that shows what every job asks for."""
+    command = ["snakemake", "--dry-run", "--forceall", "--nolock"]
+    for profile in (WORKFLOW / "profiles" / "slurm", *profiles):
+        command += ["--profile", str(profile)]
+    if files:
+        command += ["--configfile", *map(str, files)]
+    if settings:
+        command += ["--config", *settings]
+    return [*command, "--snakefile", str(WORKFLOW / "Snakefile")]

@@ -1,0 +1,81 @@
+"""Runs on a cluster whose scheduler is a stand-in: what a real SLURM is not brought into."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, copy_workflow
+from slurm_stand_in import StandIn
+
+from ldae.slurm import study_tag
+
+pytestmark = pytest.mark.workflow
+
+PROFILE = ("--profile", "slurm", "--software-deployment-method", "env-modules")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """A stand-in on the PATH."""
+    stand_in = StandIn(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{stand_in.folder}:{os.environ['PATH']}")
+    return stand_in
+
+
+def start(folder: Path, study: str, target: str) -> subprocess.Popen[str]:
+    """Start a run of the study with results of its own."""
+    (folder / f"{study}.yaml").write_text(f"pathvars: {{results: results/{study}}}\n")
+    command = [sys.executable, "-m", "snakemake", *PROFILE, "--configfile", f"{study}.yaml"]
+    return subprocess.Popen(
+        [*command, "--", f"results/{study}/{target}"], cwd=folder, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+
+
+def test_two_studies_run_from_one_clone(cluster: StandIn, tmp_path: Path) -> None:
+    folder = copy_workflow(tmp_path / "clone")
+    first = start(folder, "one", "manifest/scans.tsv")
+    try:
+        end = time.monotonic() + 120
+        while not cluster.jobs() and first.poll() is None and time.monotonic() < end:
+            time.sleep(0.2)
+        ((state, name, place, comment),) = cluster.jobs().values()
+        assert (state, place, comment) == ("PENDING", str(folder), "rule_simulate_cohort")
+        assert name.startswith(f"{study_tag(folder / 'results/one')}_")
+        # another study is not stopped by its jobs or its lock; the same study is
+        other = start(folder, "two", "config.yaml")
+        said, _ = other.communicate(timeout=120)
+        assert other.returncode == 0 and (folder / "results/two/config.yaml").is_file(), said
+        again = start(folder, "one", "manifest/scans.tsv")
+        said, _ = again.communicate(timeout=120)
+        last = said.strip().splitlines()[-1]
+        assert again.returncode == 1 and "simulate_cohort (1, pending)" in last, said
+        assert "jobs of an earlier run of this study have not ended" in last
+    finally:
+        os.killpg(first.pid, signal.SIGINT)
+        first.communicate(timeout=120)
+    assert [job[0] for job in cluster.jobs().values()] == ["CANCELLED"]
+
+
+def test_doctor_compares_the_plan_with_the_limits(
+    cluster: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "profile.v9+.yaml").write_text("config: ['gpu={partition: gpu}']\n")
+    command = [sys.executable, "-m", "ldae", "doctor", "--json", "--profile", str(site)]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr  # trainings ask for a day
+    parts = json.loads(done.stdout)["parts"]
+    assert parts["Scheduler"][0]["text"] == "slurm 24.05.2"
+    (limit,) = [f for f in parts["Plan"] if "train_network" in f["text"] and "allows" in f["text"]]
+    assert limit["text"] == "train_network asks for 24 h, gpu allows 12 h"
+    assert "{train_network: {runtime: 720}}" in limit["remedy"]
