@@ -112,10 +112,8 @@ def describe_scorings(scorings: Sequence[Scoring], *, final: bool) -> str:
     times = _count(len(scorings), "time")
     settings = _count(len({one.settings for one in scorings}), "setting")
     if final:
-        known = (
-            f"scored {times} in this folder, with {settings}" if scorings else "as no record says"
-        )
-        return f"Numbers are of test participants, {known}."
+        known = f", scored {times} in this folder, with {settings}" if scorings else ""
+        return f"Numbers are of test participants{known}."
     known = f"were scored {times}, with {settings}" if scorings else "have not been scored"
     return f"Numbers are of validation participants; test participants {known}."
 

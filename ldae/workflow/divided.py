@@ -72,7 +72,7 @@ class Divided:
 
     def why_no_conversion(self, diagnoses: Diagnoses) -> str:
         """Of telling participants who convert from stable ones."""
-        return why_no_conversion(self._scans, diagnoses.conversion(self._scans))
+        return why_no_conversion(self._scans, diagnoses.conversion(self._scans), self._scored)
 
     def why_no_sites(self) -> str:
         """Of predicting a site, and of taking out its effects."""

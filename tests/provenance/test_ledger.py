@@ -84,7 +84,7 @@ def test_ledger_is_a_table_also_without_lines(tmp_path: Path) -> None:
         (True, 0, "are of test participants."),
     ],
 )
-def test_readers_are_told_how_often(final: bool, n: int, words: str) -> None:
+def test_the_report_says_how_often(final: bool, n: int, words: str) -> None:
     scorings = [Scoring(START, START, "c", "s", 1, 1, k, 1) for k in range(n)]
     assert words in describe_scorings(scorings, final=final)
 

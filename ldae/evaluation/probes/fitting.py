@@ -417,7 +417,8 @@ def fit_probes(
     prepared = codes_of(np.flatnonzero(in_training))
     probes: dict[str, dict[str, Any]] = {}
     parts = []
-    for task in [t for t in probe_tasks(index, diagnoses) if t in tasks] + _control_tasks(index):
+    asked = [t for t in probe_tasks(index, diagnoses) if t in tasks]
+    for task in asked + _control_tasks(index, scored):
         target = task_target(index, task, diagnoses)
         known = np.isfinite(target)
         rows = np.flatnonzero(known & in_training)
@@ -493,11 +494,11 @@ def _cross_predict(
     return held_out
 
 
-def _control_tasks(index: pd.DataFrame) -> list[str]:
+def _control_tasks(index: pd.DataFrame, scored: str) -> list[str]:
     """Tasks beside those of the study that the training participants allow."""
     participants = index[index["split"] == "train"].drop_duplicates("subject")
     counts = participants["sex"].value_counts() if "sex" in participants else pd.Series(dtype=int)
     tasks = [SEX] if min(counts.get("F", 0), counts.get("M", 0)) > 1 else []
-    if CONVERTS in index and not why_no_conversion(index, index[CONVERTS].to_numpy(float)):
+    if CONVERTS in index and not why_no_conversion(index, index[CONVERTS].to_numpy(float), scored):
         tasks.append(CONVERSION)
     return tasks
