@@ -109,11 +109,18 @@ def longest_minutes(partitions: Sequence[str]) -> float:
     limits = []
     for line in listed.splitlines():
         name, _, limit = line.partition("|")
-        found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):\d\d", limit.strip())
-        if found and (name.rstrip("*") in partitions if partitions else name.endswith("*")):
-            days, hours, minutes = (int(part or 0) for part in found.groups())
-            limits.append(1440 * days + 60 * hours + minutes)
+        if name.rstrip("*") in partitions if partitions else name.endswith("*"):
+            limits.append(minutes_of(limit))
     return min(limits, default=math.inf)
+
+
+def minutes_of(limit: str) -> float:
+    """Minutes of a time limit of SLURM, such as ``1-12:00:00`` or ``30:00``; infinite if none."""
+    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):\d\d", limit.strip())
+    if found is None:
+        return math.inf
+    days, hours, minutes = (int(part or 0) for part in found.groups())
+    return 1440 * days + 60 * hours + minutes
 
 
 class NoAnswerError(InputError):

@@ -105,8 +105,6 @@ rule doctor:
         text="<results>/logs/doctor.log",
     conda:
         "../envs/torch.yaml"
-    container:
-        image("torch")
     resources:
         **ON_GPU,
         mem_mb=memory(64000),

@@ -50,7 +50,7 @@ class KeptCohort:
     def write(self, folder: Path, study: str) -> Path:
         """Write the file, only for this user to read, and remove the study's former ones.
 
-        Its name has a digest of its content: a job that was told the name reads this cohort or
+        Its name has a digest of its content: a job that has the name reads this cohort or
         none, whatever a file server still has of former ones.
 
         Parameters

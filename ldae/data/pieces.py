@@ -1,4 +1,4 @@
-"""Results of parts of a job, kept until the job is done, so that a killed job goes on there."""
+"""Results of parts of a job, kept until the job is done, so that a killed job resumes there."""
 
 from __future__ import annotations
 

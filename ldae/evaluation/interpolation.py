@@ -104,9 +104,7 @@ def interpolate_gaps(
     """
     if not models:
         raise ValueError("interpolation needs a model for its latents")
-    triples = find_triples(store.index, split, max_triples, seed)
-    if not triples:
-        raise ValueError(f"no participant of the split {split} has three visits")
+    triples = _triples(store, split, max_triples, seed)
     reference = next(iter(models))
     ends = np.unique([row for t in triples for row in (t.rows[0], t.rows[2])])
     middles = np.unique([t.rows[1] for t in triples])
@@ -116,21 +114,9 @@ def interpolate_gaps(
     longest = max(range(len(triples)), key=lambda i: (triples[i].nearest, triples[i].gap, -i))
     parts: list[pd.DataFrame] = []
     examples: dict[str, np.ndarray] = {}
-
-    def measure(positions: np.ndarray) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-        """Scores of a batch of triples, and the arrays of the longest if it is among them."""
-        chosen = [triples[i] for i in positions]
-        m = np.array([t.rows[1] for t in chosen])
-        mask = store.mask_batch(m)
-        middle = {"real": store.batch(m), "autoencoder": _rows(seen, m)}
-        answers = _answer(store, models, residual, codes, chosen, n_steps)
-        scores = _score(answers, middle, mask, atlas, windows)
-        scores = scores.assign(triple=positions[scores["sample"].to_numpy()])
-        if longest not in positions:
-            return scores, {}
-        k = int(np.flatnonzero(positions == longest)[0])
-        return scores, _example(store, triples[longest], mask[k, 0], answers, k)
-
+    measure = partial(
+        _measure, store, models, atlas, residual, codes, seen, triples, longest, n_steps, windows
+    )
     for positions in batches(np.arange(len(triples)), batch_size):
         scores, shown = pieces.once(("triples", positions.tolist()), partial(measure, positions))
         parts.append(scores)
@@ -139,10 +125,62 @@ def interpolate_gaps(
     y, z_T = codes.y[reference], codes.z_T[reference]  # noqa: N806
     examples |= _sequence(models[reference], y, z_T, triples[longest], n_steps)
     scores = _of_triples(pd.concat(parts, ignore_index=True), triples, store.index)
+    return _complete(scores, store, list(models), n_steps, residual), examples
+
+
+def _complete(
+    scores: pd.DataFrame,
+    store: VolumeStore,
+    models: Sequence[str],
+    n_steps: int,
+    residual: VisitResidual | None,
+) -> pd.DataFrame:
+    """Scores with the models' steps, and a note where the residual could not learn anything."""
     if residual is not None and not find_triples(store.index, "train"):
         scores.loc[scores["method"] == RESIDUAL, "note"] = NOTHING_LEARNED
-    scores["steps"] = np.where(scores["method"].isin(list(models)), n_steps, NOTHING)
-    return scores, examples
+    scores["steps"] = np.where(scores["method"].isin(models), n_steps, NOTHING)
+    return scores
+
+
+def _triples(store: VolumeStore, split: str, max_triples: int | None, seed: int) -> list[Triple]:
+    """Triples of visits of a split.
+
+    Raises
+    ------
+    ValueError
+        If no participant has three visits.
+    """
+    triples = find_triples(store.index, split, max_triples, seed)
+    if not triples:
+        raise ValueError(f"no participant of the split {split} has three visits")
+    return triples
+
+
+def _measure(
+    store: VolumeStore,
+    models: Mapping[str, DiffusionAutoencoder],
+    atlas: RegionAtlas,
+    residual: VisitResidual | None,
+    codes: _EndCodes,
+    seen: dict[int, Tensor],
+    triples: Sequence[Triple],
+    longest: int,
+    n_steps: int,
+    windows: Sequence[int],
+    positions: np.ndarray,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Scores of a batch of triples, and the arrays of the longest if it is among them."""
+    chosen = [triples[i] for i in positions]
+    m = np.array([t.rows[1] for t in chosen])
+    mask = store.mask_batch(m)
+    middle = {"real": store.batch(m), "autoencoder": _rows(seen, m)}
+    answers = _answer(store, models, residual, codes, chosen, n_steps)
+    scores = _score(answers, middle, mask, atlas, windows)
+    scores = scores.assign(triple=positions[scores["sample"].to_numpy()])
+    if longest not in positions:
+        return scores, {}
+    k = int(np.flatnonzero(positions == longest)[0])
+    return scores, _example(store, triples[longest], mask[k, 0], answers, k)
 
 
 def _example(

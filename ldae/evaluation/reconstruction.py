@@ -100,34 +100,54 @@ def evaluate_reconstruction(
     parts: list[pd.DataFrame] = []
     kept: dict[str, list[np.ndarray]] = {}
     example_rows = rows[:n_examples]
-
-    def measure(piece: np.ndarray) -> tuple[list[pd.DataFrame], dict[str, np.ndarray]]:
-        """Scores of one batch, and the examples in it by method."""
-        scored, shown = [], {}
-        x, mask = store.batch(piece), store.mask_batch(piece)
-        for method, n_steps, x_hat in _reconstructions(x, models, methods, steps_of, piece, seed):
-            scores = with_scans(score_pairs(x_hat, x, mask, windows), store.index, piece)
-            scored.append(scores.assign(method=method, steps=n_steps))
-            most = max(steps_of.get(methods[method].part_of or method, [NOTHING]))
-            if n_steps == most:
-                shown[method] = x_hat[np.isin(piece, example_rows), 0].numpy()
-        return scored, shown
-
+    measure = partial(_measure, store, models, methods, steps_of, windows, seed, example_rows)
     for piece in batches(rows, batch_size):
         scored, shown = pieces.once(piece.tolist(), partial(measure, piece))
         parts += scored
         for method, arrays in shown.items():
             kept.setdefault(method, []).append(arrays)
         logger.info("reconstructed %d of %d scans", np.searchsorted(rows, piece[-1]) + 1, len(rows))
-    examples = {
-        "scan": store.index["scan"].to_numpy(str)[example_rows],
-        "steps": np.array(max(steps)),
-        "voxel_steps": np.array(max(voxel_steps)),
-        "original": store.volumes[example_rows].astype(np.float32),
-        "mask": np.asarray(store.masks[example_rows]),
+    most = {"steps": np.array(max(steps)), "voxel_steps": np.array(max(voxel_steps))}
+    examples = _examples(store, example_rows, most, kept)
+    return pd.concat(parts, ignore_index=True), examples
+
+
+def _examples(
+    store: VolumeStore,
+    rows: np.ndarray,
+    steps: Mapping[str, np.ndarray],
+    kept: Mapping[str, Sequence[np.ndarray]],
+) -> dict[str, np.ndarray]:
+    """The scans in `rows`, and what each method made of them, from its arrays by batch."""
+    return {
+        "scan": store.index["scan"].to_numpy(str)[rows],
+        **steps,
+        "original": store.volumes[rows].astype(np.float32),
+        "mask": np.asarray(store.masks[rows]),
         **{method: np.concatenate(arrays) for method, arrays in kept.items()},
     }
-    return pd.concat(parts, ignore_index=True), examples
+
+
+def _measure(
+    store: VolumeStore,
+    models: Mapping[str, DiffusionAutoencoder],
+    methods: Methods,
+    steps_of: Mapping[str, Sequence[int]],
+    windows: Sequence[int],
+    seed: int,
+    example_rows: np.ndarray,
+    piece: np.ndarray,
+) -> tuple[list[pd.DataFrame], dict[str, np.ndarray]]:
+    """Scores of one batch, and the examples in it by method."""
+    scored, shown = [], {}
+    x, mask = store.batch(piece), store.mask_batch(piece)
+    for method, n_steps, x_hat in _reconstructions(x, models, methods, steps_of, piece, seed):
+        scores = with_scans(score_pairs(x_hat, x, mask, windows), store.index, piece)
+        scored.append(scores.assign(method=method, steps=n_steps))
+        most = max(steps_of.get(methods[method].part_of or method, [NOTHING]))
+        if n_steps == most:
+            shown[method] = x_hat[np.isin(piece, example_rows), 0].numpy()
+    return scored, shown
 
 
 def _reconstructions(

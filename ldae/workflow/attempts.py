@@ -21,7 +21,7 @@ class Attempts(logging.Handler):
     it has announced one. An error that another attempt would meet again, such as a bad input or a
     batch that does not fit into the GPU, uses up all attempts. A failure after which there are
     newer checkpoints than before does not count, nor does it raise what the job asks for: the next
-    attempt goes on where this one ended.
+    attempt continues where this one ended.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Attempts(logging.Handler):
 
 
 def last_progress(job: Job) -> float:
-    """When a job last kept something to go on from, seconds since 1970; 0 if it never did."""
+    """When a job last kept something to resume from, seconds since 1970; 0 if it never did."""
     folders = [pieces_folder(Path(job.log[0]))]
     if "work_dir" in job.params.keys():
         folders.append(Path(job.params.work_dir))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ldae")
 
 CHECKPOINTS = "checkpoints"
-"""Folder in the results of what unfinished jobs go on from."""
+"""Folder in the results of what unfinished jobs resume from."""
 
 PERMANENT = (
     InputError, ArithmeticError, AssertionError, AttributeError, ImportError, LookupError,

@@ -1,9 +1,9 @@
 """Locks of a run that was killed: nobody holds them, and the next run removes them.
 
-Snakemake locks a working folder with files that a killed run, or a power cut, leaves behind. Who
-holds them is noted beside them, so that a lock whose holder is gone stops nobody. A lock that was
-taken on another machine, or before there were notes, is left to Snakemake, which says how to remove
-it.
+Snakemake locks a working folder with files that a killed run, or a power cut, leaves behind. Every
+run notes itself beside them, so that locks stop nobody once all runs of the folder are gone: two
+studies may run in one folder. A lock that was taken on another machine, or before there were notes,
+is left to Snakemake, which says how to remove it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import psutil
 LOCKS = Path(".snakemake") / "locks"
 """Snakemake's locks in a working folder."""
 
-HOLDER = Path(".snakemake") / "holder.json"
-"""Who took them: machine, process, its group and the time when it started."""
+HOLDERS = Path(".snakemake") / "holders"
+"""Who took them, a file per run: machine, process, its group and the time when it started."""
 
 
 def release_left_locks(folder: Path) -> bool:
@@ -36,16 +36,18 @@ def release_left_locks(folder: Path) -> bool:
         Whether there were such locks.
     """
     locks = sorted((folder / LOCKS).glob("*.lock"))
-    if locks and not _is_gone(_read(folder / HOLDER)):
-        return False
-    for path in locks:
+    notes = {path: _read(path) for path in sorted((folder / HOLDERS).glob("*.json"))}
+    gone = [path for path, holder in notes.items() if _is_gone(holder)]
+    left = locks if notes and len(gone) == len(notes) else []
+    for path in (*left, *gone):
         path.unlink(missing_ok=True)
     own = psutil.Process()
     holder = {"host": socket.gethostname(), "pid": own.pid, "group": os.getpgid(0)}
     holder["started"] = own.create_time()
-    (folder / HOLDER).parent.mkdir(exist_ok=True)
-    (folder / HOLDER).write_text(json.dumps(holder) + "\n", encoding="utf-8")
-    return bool(locks)
+    note = folder / HOLDERS / f"{socket.gethostname()}-{own.pid}.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(holder) + "\n", encoding="utf-8")
+    return bool(left)
 
 
 def _read(path: Path) -> dict[str, object]:

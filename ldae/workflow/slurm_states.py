@@ -1,6 +1,6 @@
 """States of jobs as Snakemake's executor plugin for SLURM should read them.
 
-The plugin (2.8) waits for ever for a job that SLURM has pre-empted without starting it again
+The plugin (2.8) waits for ever for a job that SLURM has preempted without starting it again
 (PreemptMode=CANCEL), that failed with its node and is not requeued, or that a user has cancelled
 where sacct answers "CANCELLED by 1000". It takes a job in state UNKNOWN for a success. Here the
 answer of its query is put right before it reads it.

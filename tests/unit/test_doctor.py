@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from slurm_stand_in import CONFIG, SINFO, StandIn
 from train_toy import DIFFUSION, UNET, sections_of
 
 from ldae.errors import InputError
+from ldae.slurm import minutes_of
 from ldae.workflow.doctor import device, findings, images, machine, scheduler, trials
 from ldae.workflow.doctor.findings import Finding, Verdict
 from ldae.workflow.doctor.requests import Request, beyond_limits, describe_requests, read_requests
@@ -211,10 +213,10 @@ def test_other_schedulers(name: str | None, text: str, bare: Path) -> None:
 
 @pytest.mark.parametrize(
     ("limit", "minutes"),
-    [("infinite", None), ("30:00", 30), ("12:00:00", 720), ("1-12:00:00", 2160), ("n/a", None)],
+    [("infinite", inf), ("30:00", 30), ("12:00:00", 720), ("1-12:00:00", 2160), ("n/a", inf)],
 )
-def test_time_limits(limit: str, minutes: float | None) -> None:
-    assert scheduler.minutes_of(limit) == minutes
+def test_time_limits(limit: str, minutes: float) -> None:
+    assert minutes_of(limit) == minutes
 
 
 def test_kinds_of_node_of_a_partition_are_joined(
@@ -253,9 +255,9 @@ def test_plan_is_summed_up_and_held_to_the_limits() -> None:
     found = [(f.text, f.remedy) for f in beyond_limits(asked, LIMITS)]
     assert found == [
         ("train_network asks for 24 h, gpu allows 12 h",
-         "set-resources: {train_network: {runtime: 720}} in the site's profile"),
+         "site: {max_minutes: 720} in the settings"),
         ("train_network asks for 64000 MB, a node of gpu has 48000",
-         "set-resources: {train_network: {mem_mb: 48000}} in the site's profile"),
+         "site: {max_memory_mb: 48000} in the settings"),
         ("encode asks for a GPU, and batch has none",
          "gpu: {partition: NAME} in the settings, with a partition that has GPUs"),
     ]  # fmt: skip

@@ -186,7 +186,7 @@ def test_failed_write_keeps_the_previous_checkpoint(
 
 
 def test_only_the_last_attempt_writes(tmp_path: Path) -> None:
-    """A node that was lost goes on while SLURM starts the job again on another one."""
+    """A node that was lost still computes while SLURM starts the job again on another one."""
     place = tmp_path / "last.ckpt"
     lost, next_one = WholeCheckpoints(), WholeCheckpoints()
     lost.take_over(tmp_path)

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ldae.workflow.locks import HOLDER, LOCKS, release_left_locks
+from ldae.workflow.locks import HOLDERS, LOCKS, release_left_locks
 
 
 @pytest.fixture
@@ -27,7 +27,13 @@ def folder(tmp_path: Path) -> Path:
 def note(folder: Path, **changes: Any) -> None:
     """Note a holder that is gone, with changes."""
     gone = {"host": socket.gethostname(), "pid": 2**22 + 1, "group": 2**22 + 1, "started": 0.0}
-    (folder / HOLDER).write_text(json.dumps(gone | changes))
+    write(folder, json.dumps(gone | changes))
+
+
+def write(folder: Path, text: str) -> None:
+    """Write the note of another run."""
+    (folder / HOLDERS).mkdir(exist_ok=True)
+    (folder / HOLDERS / "other.json").write_text(text)
 
 
 def is_locked(folder: Path) -> bool:
@@ -37,7 +43,8 @@ def is_locked(folder: Path) -> bool:
 def test_a_lock_of_a_run_that_is_gone_is_removed(folder: Path) -> None:
     note(folder)
     assert release_left_locks(folder) and not is_locked(folder)
-    assert json.loads((folder / HOLDER).read_text())["pid"] == os.getpid()
+    (own,) = (folder / HOLDERS).iterdir()
+    assert json.loads(own.read_text())["pid"] == os.getpid()
     assert not release_left_locks(folder)  # nothing is left
 
 
@@ -48,7 +55,7 @@ def test_a_lock_of_an_unknown_holder_stays(folder: Path, holder: Any) -> None:
     if isinstance(holder, dict):
         note(folder, **holder)
     elif holder is not None:
-        (folder / HOLDER).write_text(holder)
+        write(folder, holder)
     assert not release_left_locks(folder) and is_locked(folder)
 
 
@@ -72,4 +79,17 @@ def test_only_a_living_run_or_job_holds_a_lock(folder: Path, kind: str) -> None:
 
 def test_without_a_lock_the_holder_is_noted(tmp_path: Path) -> None:
     assert not release_left_locks(tmp_path)
-    assert (tmp_path / HOLDER).is_file()
+    assert any((tmp_path / HOLDERS).iterdir())
+
+
+def test_a_second_run_that_has_ended_does_not_free_the_locks_of_the_first(folder: Path) -> None:
+    sleeper = subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True
+    )
+    with sleeper as first:
+        note(folder, pid=first.pid, started=psutil.Process(first.pid).create_time())
+        ended = {"host": socket.gethostname(), "pid": 2**22 + 2, "group": 2**22 + 2, "started": 0.0}
+        (folder / HOLDERS / "second.json").write_text(json.dumps(ended))
+        assert not release_left_locks(folder) and is_locked(folder)
+        assert not (folder / HOLDERS / "second.json").exists()
+        first.kill()

@@ -245,8 +245,8 @@ def test_everyone_is_tested_in_one_fold(n: int, n_folds: int) -> None:
         found = list(split.loc[split["split"] == "test", "subject"])
         assert abs(len(found) - n / n_folds) < 1
         if n == 40:
-            people = scans.drop_duplicates("subject").set_index("subject")
-            assert abs((people.loc[found, "diagnosis"] == "AD").mean() - 0.5) < 0.3
+            participants = scans.drop_duplicates("subject").set_index("subject")
+            assert abs((participants.loc[found, "diagnosis"] == "AD").mean() - 0.5) < 0.3
         tested += found
     assert sorted(tested) == sorted(set(scans["subject"]))
     with pytest.raises(InputError, match="too few"):

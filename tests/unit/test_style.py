@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import FIRST_FILES
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = sorted([*(ROOT / "ldae").rglob("*.py"), *(ROOT / "scripts").glob("*.py")])
@@ -64,3 +65,7 @@ def test_text_uses_the_words_of_the_field(words: str) -> None:
         if pattern.search(line)
     ]
     assert not found, f"write {WORDS[words]}:\n" + "\n".join(found)
+
+
+def test_files_of_tests_that_go_first_exist() -> None:
+    assert {*FIRST_FILES} <= {path.name for path in TESTS}

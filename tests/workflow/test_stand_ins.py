@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, copy_workflow
-from slurm_stand_in import StandIn
+from slurm_stand_in import SINFO, StandIn
 
 from ldae.slurm import study_tag
 
@@ -23,8 +23,8 @@ PROFILE = ("--profile", "slurm", "--software-deployment-method", "env-modules")
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """A stand-in on the PATH."""
-    stand_in = StandIn(tmp_path / "bin")
+    """A stand-in on the PATH, whose GPU nodes have little memory."""
+    stand_in = StandIn(tmp_path / "bin", SINFO.replace("500000", "30000"))
     monkeypatch.setenv("PATH", f"{stand_in.folder}:{os.environ['PATH']}")
     return stand_in
 
@@ -70,12 +70,16 @@ def test_doctor_compares_the_plan_with_the_limits(
     site = tmp_path / "site"
     site.mkdir()
     (site / "profile.v9+.yaml").write_text("config: ['gpu={partition: gpu}']\n")
-    command = [sys.executable, "-m", "ldae", "doctor", "--json", "--profile", str(site)]
+    command = [sys.executable, "-m", "ldae", "doctor", "--study", "smoke", "--json", "--profile"]
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stderr  # trainings ask for a day
+    done = subprocess.run(
+        [*command, str(site)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr  # for the memory
     parts = json.loads(done.stdout)["parts"]
     assert parts["Scheduler"][0]["text"] == "slurm 24.05.2"
-    (limit,) = [f for f in parts["Plan"] if "train_network" in f["text"] and "allows" in f["text"]]
-    assert limit["text"] == "train_network asks for 24 h, gpu allows 12 h"
-    assert "{train_network: {runtime: 720}}" in limit["remedy"]
+    jobs, largest, *limits = parts["Plan"]
+    assert int(jobs["text"].split()[0]) > 70 and largest["text"].startswith("12 h (train_")
+    (limit,) = [f for f in limits if f["text"].startswith("train_network asks for ")]
+    assert limit["text"].endswith(" MB, a node of gpu has 30000")
+    assert limit["remedy"] == "site: {max_memory_mb: 30000} in the settings"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from ldae.data.pieces import NOTHING_KEPT, Pieces
 from ldae.data.volumes import batches
@@ -245,12 +246,7 @@ def _edit_scans(
         parts: list[pd.DataFrame] = []
         examples: dict[str, np.ndarray] = {}
         scans = Scans.load(store, piece)
-        on_device = scans.x.to(model.device)
-        y = model.semantic_code(on_device)
-        if y is None:
-            raise ValueError(f"{next(iter(directions))} has no semantic code to edit")
-        z_0 = model.to_latent(on_device)
-        z_T = encode_stochastic(model, z_0, y, settings.n_steps)  # noqa: N806
+        y, z_0, z_T = _encode(model, scans, next(iter(directions)), settings.n_steps)  # noqa: N806
         unedited = model.from_latent(sample(model, z_T, y, settings.n_steps)).cpu()
         base = measure_scans(unedited, scans.mask, model, atlas, panel)
         ceilings = fidelity.ceilings(scans, model, z_0)
@@ -268,17 +264,8 @@ def _edit_scans(
                 frames = fidelity.compare(task, a, scans, edited[a], unedited, measures, base)
                 parts.append(_rows_of(frames, store.index, piece).assign(**named, amount=a))
             if not {"scan", task} <= set(examples):
-                examples |= {
-                    "scan": np.array(scans.names[0]),
-                    "amounts": np.array(settings.doses),
-                    "original": scans.x[0, 0].numpy(),
-                    "mask": scans.mask[0, 0].numpy(),
-                    task: np.stack([edited[a][0, 0].numpy() for a in settings.doses]),
-                    f"{task}_group": fidelity.group[task].astype(np.float32),
-                }
-                truth = fidelity.truth(task, scans)
-                if truth is not None:
-                    examples[f"{task}_truth"] = truth[0]
+                shown = {a: edited[a] for a in settings.doses}
+                examples |= _example(scans, shown, task, fidelity)
         return parts, examples
 
     parts: list[pd.DataFrame] = []
@@ -289,6 +276,34 @@ def _edit_scans(
         examples = examples or shown
         logger.info("edited %d of %d scans", np.searchsorted(rows, piece[-1]) + 1, len(rows))
     return parts, examples
+
+
+def _encode(
+    model: DiffusionAutoencoder, scans: Scans, name: str, n_steps: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Semantic code, latent and stochastic code of scans by a model, which errors call `name`."""
+    x = scans.x.to(model.device)
+    y = model.semantic_code(x)
+    if y is None:
+        raise ValueError(f"{name} has no semantic code to edit")
+    z_0 = model.to_latent(x)
+    return y, z_0, encode_stochastic(model, z_0, y, n_steps)
+
+
+def _example(
+    scans: Scans, edited: Mapping[float, Tensor], task: str, fidelity: Fidelity
+) -> dict[str, np.ndarray]:
+    """The first scan of a batch, its edits by dose, and what it is compared with."""
+    found = {
+        "scan": np.array(scans.names[0]),
+        "amounts": np.array(list(edited)),
+        "original": scans.x[0, 0].numpy(),
+        "mask": scans.mask[0, 0].numpy(),
+        task: np.stack([volumes[0, 0].numpy() for volumes in edited.values()]),
+        f"{task}_group": fidelity.group[task].astype(np.float32),
+    }
+    truth = fidelity.truth(task, scans)
+    return found if truth is None else found | {f"{task}_truth": truth[0]}
 
 
 def _score_trivial_edit(

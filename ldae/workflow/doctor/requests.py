@@ -117,7 +117,7 @@ def beyond_limits(asked: Iterable[Request], found: Sequence[Partition]) -> Itera
     by_name = {one.name: one for one in found}
     default = next((one for one in found if one.default), None)
     seen: set[tuple[str, str]] = set()
-    for request in asked:
+    for request in sorted(asked, key=lambda r: (-r.minutes, -r.mem_mb)):
         place = by_name.get(request.partition) if request.partition else default
         if place is None:
             key = (request.partition, "partition")
@@ -135,19 +135,15 @@ def beyond_limits(asked: Iterable[Request], found: Sequence[Partition]) -> Itera
 def _excesses(request: Request, place: Partition) -> Iterator[tuple[str, str, str]]:
     """Kind, text and remedy of what a partition cannot give."""
     rule, name = request.rule, place.name
-    if place.minutes is not None and request.minutes > place.minutes:
+    if request.minutes > place.minutes:
         text = f"{spell_minutes(request.minutes)}, {name} allows {spell_minutes(place.minutes)}"
-        yield "time", text, _setting(rule, "runtime", int(place.minutes))
+        yield "time", text, f"site: {{max_minutes: {place.minutes:.0f}}} in the settings"
     if place.mem_mb and request.mem_mb > place.mem_mb:
         text = f"{request.mem_mb} MB, a node of {name} has {place.mem_mb}"
-        yield "memory", text, _setting(rule, "mem_mb", place.mem_mb)
+        yield "memory", text, f"site: {{max_memory_mb: {place.mem_mb}}} in the settings"
     if place.cpus and request.threads > place.cpus:
         text = f"{request.threads} CPUs, a node of {name} has {place.cpus}"
         yield "threads", text, f"set-threads: {{{rule}: {place.cpus}}} in the site's profile"
     if request.gpus and not place.gpus:
         text = f"a GPU, and {name} has none"
         yield "gpu", text, "gpu: {partition: NAME} in the settings, with a partition that has GPUs"
-
-
-def _setting(rule: str, name: str, value: int) -> str:
-    return f"set-resources: {{{rule}: {{{name}: {value}}}}} in the site's profile"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ldae.slurm import minutes_of
 from ldae.workflow.doctor.findings import Check, Finding, listed, note, problem
 
 QUERY_SECONDS = 30.0
@@ -30,7 +32,7 @@ class Partition:
     default
         Whether jobs that name none go there.
     minutes
-        Longest job, minutes; None without a limit.
+        Longest job, minutes; infinite without a limit.
     cpus, mem_mb
         Of its largest node.
     gres
@@ -45,7 +47,7 @@ class Partition:
 
     name: str
     default: bool
-    minutes: float | None
+    minutes: float
     cpus: int
     mem_mb: int
     gres: str
@@ -138,7 +140,7 @@ def check_partitions() -> Iterator[Finding]:
     for one in found:
         models = gpu_models(one.gres)
         words = [
-            "no time limit" if one.minutes is None else f"at most {spell_minutes(one.minutes)}",
+            "no time limit" if math.isinf(one.minutes) else f"at most {spell_minutes(one.minutes)}",
             f"{one.mem_mb / 1000:.0f} GB and {one.cpus} CPUs a node",
         ]
         words.append(f"GPUs ({listed(models) or 'no models named'})" if one.gpus else "no GPU")
@@ -194,16 +196,6 @@ def _joined(one: Partition, other: Partition) -> Partition:
         up=one.up or other.up,
         nodes=one.nodes + other.nodes,
     )
-
-
-def minutes_of(limit: str) -> float | None:
-    """Minutes of a time limit of SLURM, such as ``1-12:00:00`` or ``30:00``; None without one."""
-    days, _, clock = limit.rpartition("-")
-    parts = clock.split(":")
-    if not all(part.isdecimal() for part in parts):
-        return None  # infinite, n/a
-    hours, minutes, seconds = ([0, 0, 0] + [int(part) for part in parts])[-3:]
-    return int(days or 0) * 1440 + hours * 60 + minutes + seconds / 60
 
 
 def spell_minutes(minutes: float) -> str:
