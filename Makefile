@@ -30,7 +30,7 @@ BASELINE ?=
 RESULTS = $(shell sed -n 's/^  results: *\([^ \#]*\).*/\1/p' config.yaml $(STUDY) | tail -n 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help figures crate containers test gpu-test hpc-test bench docs hooks lint format types settings lock clean
+.PHONY: help figures final crate containers test gpu-test hpc-test bench docs hooks lint format types settings lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -62,8 +62,11 @@ $(CHECK)/ready $(DOCS)/ready $(DEV)/ready: .%/ready: envs/%.lock
 	@.$*/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
 	@touch $@
 
-figures: $(READY)  ## run the study and build results/report.html
+figures: $(READY)  ## run the study on validation participants and build results/report.html
 	@$(BIN)/snakemake $(if $(STUDY),--configfile $(STUDY)) $(if $(CONFIG),--config $(CONFIG))
+
+final: $(READY)  ## run the study with the numbers of its test participants
+	@$(BIN)/snakemake $(if $(STUDY),--configfile $(STUDY)) --config final=true $(CONFIG)
 
 crate: $(READY) $(CHECK)/ready  ## write and check the crate of the study
 	@$(BIN)/snakemake crate $(if $(STUDY),--configfile $(STUDY)) $(if $(CONFIG),--config $(CONFIG))

@@ -1,4 +1,4 @@
-# What the codes and models can do, in numbers on the test split.
+# What codes and models can do: numbers of validation participants, or of test participants.
 
 
 rule fit_probe:
@@ -9,6 +9,7 @@ rule fit_probe:
     output:
         weights="<results>/probes/{method}/{run}.json",
         predictions="<results>/probes/{method}/{run}.tsv",
+        labels="<results>/probes/{method}/{run}.labels.tsv",
     log:
         text="<results>/logs/fit_probe/{method}/{run}.log",
     benchmark:
@@ -22,6 +23,8 @@ rule fit_probe:
         **study.probe_params,
         diagnoses=lookup(within=config, dpath="cohort/diagnoses"),
         outer_folds=study.outer_folds,
+        label_counts=study.label_counts,
+        scored=study.scored,
         harmonised=study.harmonised,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("fit_probe"),
@@ -55,7 +58,7 @@ rule evaluate_reconstruction:
         seed=lookup(within=config, dpath="seed"),
         code=study.evaluation_code("evaluate_reconstruction", "reconstruction"),
     message:
-        "Reconstructing test scans with every model and number of steps (seed {wildcards.seed})"
+        "Reconstructing scans with every model and number of steps (seed {wildcards.seed})"
     script:
         "../scripts/evaluate_reconstruction.py"
 
@@ -105,10 +108,11 @@ rule choose_edited:
         runtime=minutes(10),
     params:
         n_scans=lookup(within=config, dpath="evaluation/manipulation/n_scans"),
+        scored=study.scored,
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("choose_edited"),
     message:
-        "Choosing the test scans that are edited"
+        "Choosing the scans that are edited"
     script:
         "../scripts/choose_edited.py"
 
@@ -175,7 +179,7 @@ rule manipulate_attribute:
         seed=lookup(within=config, dpath="seed"),
         code=study.evaluation_code("manipulate_attribute", "manipulation"),
     message:
-        "Moving test scans along the directions of disease and age (seed {wildcards.seed})"
+        "Moving scans along the directions of disease and age (seed {wildcards.seed})"
     script:
         "../scripts/manipulate_attribute.py"
 

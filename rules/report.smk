@@ -34,6 +34,7 @@ rule build_report:
         page="<results>/report.html",
         viewer="<results>/viewer.html",
         methods=multiext("<results>/methods/methods", ".md", ".bib", ".json"),
+        ledger="<results>/test_ledger.tsv",
     log:
         text="<results>/logs/build_report.log",
     benchmark:

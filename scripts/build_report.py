@@ -11,6 +11,7 @@ from ldae.data.volumes import read_index
 from ldae.methods import Look, Methods
 from ldae.provenance.audit import audit_study
 from ldae.provenance.history import load_history
+from ldae.provenance.ledger import read_scorings, write_ledger
 from ldae.provenance.origin import describe_origin, require_recorded
 from ldae.provenance.record import describe_run, now
 from ldae.provenance.seal import PLACEHOLDER, seal_page, seal_records
@@ -37,6 +38,7 @@ with rule_entry(snakemake) as run:
     results = run.places.results
     seal_records(results)
     history = load_history(results)
+    scorings = read_scorings(history)
     config = yaml.safe_load(Path(snakemake.input.config).read_text(encoding="utf-8"))
     methods = Methods.from_params(snakemake.params.methods)
     networks = {name: Look(**look) for name, look in snakemake.params.networks.items()}
@@ -112,10 +114,12 @@ with rule_entry(snakemake) as run:
                 "seal": f"sha256 {PLACEHOLDER}",
             },
             audit=audit_study(results, run.places.bids, without=[snakemake.rule]),
+            scorings=scorings,
         ),
         Path(snakemake.output.page),
     )
     # after the audit, which would find files without a record
     text.write(*map(Path, snakemake.output.methods))
+    write_ledger(scorings, Path(snakemake.output.ledger))
     Path(snakemake.output.viewer).write_text(viewer, encoding="utf-8")
     seal_page(results, Path(snakemake.output.page))

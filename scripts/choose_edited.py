@@ -1,4 +1,4 @@
-"""Rule entry point: choose the test scans that are edited, once for all that reads them."""
+"""Rule entry point: choose the scans that are edited, once for all that reads them."""
 
 from pathlib import Path
 
@@ -8,5 +8,5 @@ from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     index = read_index(Path(snakemake.input.index))
-    rows = choose_rows(index, "test", snakemake.params.n_scans, run.seed)
+    rows = choose_rows(index, snakemake.params.scored, snakemake.params.n_scans, run.seed)
     write_selection(index, rows, Path(snakemake.output.edited))

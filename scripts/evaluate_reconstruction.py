@@ -1,4 +1,4 @@
-"""Rule entry point: reconstruct test scans with every model and number of steps."""
+"""Rule entry point: reconstruct scans with every model and number of steps."""
 
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
+    split = snakemake.params.scored
     methods = Methods.from_params(snakemake.params.methods)
     models = load_models(
         methods=methods.models("reconstruction"),
@@ -28,9 +29,10 @@ with rule_entry(snakemake) as run:
         methods=methods,
         batch_size=snakemake.resources.micro_batch,
         seed=run.seed,
+        split=split,
         pieces=run.pieces,
         **snakemake.params.settings,
     )
     seed = int(snakemake.wildcards.seed)
-    write_scores(scores, "reconstruction", seed, "test", Path(snakemake.output.scores))
+    write_scores(scores, "reconstruction", seed, split, Path(snakemake.output.scores))
     np.savez_compressed(snakemake.output.examples, training_seed=seed, **examples)

@@ -18,6 +18,7 @@ with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
     device = run.torch_device()
     residual = snakemake.input.get("residual")  # nothing where there is nothing to learn from
+    split = snakemake.params.scored
     methods = Methods.from_params(snakemake.params.methods)
     models = load_models(
         methods=methods.models("interpolation"),
@@ -34,9 +35,10 @@ with rule_entry(snakemake) as run:
         batch_size=snakemake.resources.micro_batch,
         residual=load_residual(Path(residual), device) if residual else None,
         seed=run.seed,
+        split=split,
         pieces=run.pieces,
         **snakemake.params.settings,
     )
     seed = int(snakemake.wildcards.seed)
-    write_scores(scores, "interpolation", seed, "test", Path(snakemake.output.scores))
+    write_scores(scores, "interpolation", seed, split, Path(snakemake.output.scores))
     np.savez_compressed(snakemake.output.examples, training_seed=seed, **examples)

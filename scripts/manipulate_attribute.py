@@ -1,4 +1,4 @@
-"""Rule entry point: move test scans along the directions of disease and age."""
+"""Rule entry point: move scans along the directions of disease and age."""
 
 from pathlib import Path
 
@@ -55,10 +55,12 @@ with rule_entry(snakemake) as run:
             amounts=snakemake.params.amounts,
             n_steps=snakemake.params.n_steps,
             batch_size=snakemake.resources.micro_batch,
+            split=snakemake.params.scored,
         ),
         seed=run.seed,
         pieces=run.pieces,
     )
     seed = int(snakemake.wildcards.seed)
-    write_scores(scores, "manipulation", seed, "test", Path(snakemake.output.scores))
+    split = snakemake.params.scored
+    write_scores(scores, "manipulation", seed, split, Path(snakemake.output.scores))
     np.savez_compressed(snakemake.output.examples, training_seed=seed, **examples)

@@ -26,6 +26,7 @@ with rule_entry(snakemake) as run:
         methods=methods,
         seed=run.seed,
         cohort=snakemake.params.study,
+        split=snakemake.params.scored,
         **snakemake.params.settings,
     )
     write_table(table, Path(snakemake.output.table), Path(snakemake.output.text))

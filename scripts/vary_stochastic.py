@@ -13,6 +13,7 @@ from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
     store = VolumeStore(snakemake.input.volumes, snakemake.input.masks, snakemake.input.index)
+    split = snakemake.params.scored
     methods = Methods.from_params(snakemake.params.methods)
     models = load_models(
         methods=methods.models("stochastic"),
@@ -27,9 +28,10 @@ with rule_entry(snakemake) as run:
         models=models,
         batch_size=snakemake.resources.micro_batch,
         seed=run.seed,
+        split=split,
         pieces=run.pieces,
         **snakemake.params.settings,
     )
     seed = int(snakemake.wildcards.seed)
-    write_scores(scores, "stochastic", seed, "test", Path(snakemake.output.scores))
+    write_scores(scores, "stochastic", seed, split, Path(snakemake.output.scores))
     np.savez_compressed(snakemake.output.examples, training_seed=seed, **examples)

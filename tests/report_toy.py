@@ -9,6 +9,7 @@ import pandas as pd
 
 from ldae.methods import METHODS, Methods
 from ldae.provenance.audit import Check, Finding, Level, Verdict
+from ldae.provenance.ledger import Scoring
 from ldae.report.cohort import Cohort, describe_cohort
 from ldae.report.effort import Effort, Problem, RuleEffort
 from ldae.report.page import Contents, Picture, TableFile
@@ -24,7 +25,7 @@ PIXEL = bytes.fromhex(
 )
 CHANGED = Finding(Level.ERROR, "tables/probes.tsv", "sha256 1234", "sha256 <5678>")
 VERDICT = Verdict((Check("files", "12 files", (CHANGED,)), Check("code", "3 jobs")), {}, 1.5)
-CONFIG = complete_config({"title": "Toy study"})
+CONFIG = complete_config({"title": "Toy study", "final": True})
 STUDY = Methods(METHODS)
 MADE = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -124,4 +125,5 @@ def toy_contents(folder: Path) -> Contents:
         config=CONFIG,
         provenance={"commit": "abc123", "made": "today", "python": "3.11"},
         audit=VERDICT,
+        scorings=[Scoring(MADE, MADE, "abc123+", "0" * 64, 80, 3, 0, 0)],
     )

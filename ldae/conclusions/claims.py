@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from ldae.conclusions.criteria import SSIM_WINDOW, Criteria, Criterion, conditions
-from ldae.statistics.tables import CONDITION_COLUMNS, RESULT_COLUMNS, tidy
+from ldae.statistics.tables import CONDITION_COLUMNS, RESULT_COLUMNS, scored_split, tidy
 
 PAPER, WORKFLOW = "paper", "workflow"
+SCORED = "scored"
 
 PAPER_RECONSTRUCTION = Criterion(("paper_windows", "reconstruction"))
 PAPER_INTERPOLATION = Criterion(("paper_windows", "interpolation"))
@@ -39,7 +40,8 @@ class Selection:
     metrics
         Metrics taken.
     where
-        Conditions: a value, a number of the criteria, or None for an empty cell.
+        Conditions: a value, a number of the criteria, None for an empty cell, or ``SCORED`` for the
+        split whose participants are scored.
     """
 
     claim: str
@@ -54,15 +56,15 @@ SELECTIONS = (
     Selection(
         "disease is in the code", PAPER, "probes",
         (*SAME, "precision_cn_positive", "recall_cn_positive", "f1_cn_positive"),
-        {"task": "ad_vs_cn", "split": "test"},
+        {"task": "ad_vs_cn", "split": SCORED},
     ),
     Selection(
         "disease is in the code", WORKFLOW, "probes",
         (*SAME, "balanced_accuracy", "sensitivity", "specificity", "share_of_ceiling"),
-        {"task": "ad_vs_cn", "split": "test"},
+        {"task": "ad_vs_cn", "split": SCORED},
     ),
-    Selection("age is in the code", PAPER, "probes", ("mae", "rmse"), {"split": "test"}),
-    Selection("age is in the code", WORKFLOW, "probes", ("mae", "rmse", "r2"), {"split": "test"}),
+    Selection("age is in the code", PAPER, "probes", ("mae", "rmse"), {"split": SCORED}),
+    Selection("age is in the code", WORKFLOW, "probes", ("mae", "rmse", "r2"), {"split": SCORED}),
     Selection(
         "reconstruction", PAPER, "reconstruction", ("ssim",),
         {"region": "whole", "window": PAPER_RECONSTRUCTION},
@@ -142,7 +144,10 @@ def tabulate_claims(tables: Mapping[str, pd.DataFrame], criteria: Criteria) -> p
 
 def _select(table: pd.DataFrame, selection: Selection, criteria: Criteria) -> pd.DataFrame:
     keep = table["metric"].isin(selection.metrics)
-    for mask in _conditions(table, conditions(selection.where, criteria)):
+    wanted = conditions(selection.where, criteria)
+    if wanted.get("split") == SCORED:
+        wanted["split"] = scored_split(table)
+    for mask in _conditions(table, wanted):
         keep &= mask
     return table[keep].assign(claim=selection.claim, protocol=selection.protocol)
 

@@ -1,8 +1,8 @@
 """Paired differences between methods: whether the model beats what it is compared with.
 
-Every number is the gain of a model over another method on the same scans, in the replicates of one
-bootstrap over subjects (and seeds): positive is better for the model, and an interval that excludes
-zero is a difference that these participants can show.
+Every number is the gain of a model over another method on the same scans, with an interval of the
+paired difference over subjects (and seeds): positive is better for the model, and an interval that
+excludes zero is a difference that these participants can show.
 """
 
 from __future__ import annotations
@@ -109,14 +109,7 @@ def compare_probes(
             both = paired_predictions(*pair, split, task)
             if both.empty:
                 continue
-            result = subject_bootstrap(
-                both[["target", "prediction", "other"]].to_numpy(float),
-                both["subject"].to_numpy(str),
-                prediction_gain(task),
-                n_bootstrap,
-                seed,
-                both["seed"].to_numpy(),
-            )
+            result = prediction_gain(both, task, n_bootstrap, seed)
             rows.append(
                 {"task": task, "split": split, "method": model}
                 | {"against": against, "metric": f"{measure}_gain"}

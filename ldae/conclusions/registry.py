@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ldae.conclusions.sources import PREDICTIONS, Product, all_scores, scores, tables
+from ldae.conclusions.sources import LABEL_CURVES, PREDICTIONS, Product, all_scores, scores, tables
 
 BOOTSTRAP = {"cohort": "study", "n_bootstrap": "evaluation/n_bootstrap", "seed": "seed"}
 """Settings of tables with intervals, by the parameter that gets them."""
@@ -79,6 +79,11 @@ TABLES = (
         "probes", "probes",
         "ldae.evaluation.probes.tables:tabulate_probes", {"predictions": PREDICTIONS},
         title="Linear probes of every code",
+    ),
+    Table(
+        "labels", "probes",
+        "ldae.evaluation.probes.labels:tabulate_labels", {"predictions": LABEL_CURVES},
+        title="Probes by number of labelled participants, cross-validated",
     ),
     Table(
         "ablations", "probes",

@@ -78,6 +78,7 @@ def examples(name: str) -> Source:
 
 
 PREDICTIONS = Source({"probes/{method}/{run}.tsv": "probes"}, f"{READERS}:predictions")
+LABEL_CURVES = Source({"probes/{method}/{run}.labels.tsv": "probes"}, f"{READERS}:predictions")
 """Predictions of the probes on every method's codes, by method."""
 
 VOLUMES = Source({"volumes/volumes.npy": ""}, f"{READERS}:array")

@@ -14,6 +14,14 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from ldae.conclusions.attribution import (
+    Part,
+    of_code,
+    of_filling,
+    of_inversion,
+    of_latent_space,
+    of_space_and_sampler,
+)
 from ldae.conclusions.criteria import (
     N_STEPS,
     SSIM_WINDOW,
@@ -25,13 +33,17 @@ from ldae.conclusions.criteria import (
 from ldae.evaluation.probes.fitting import CROSS_VALIDATED
 from ldae.methods import Methods, Role, Space
 from ldae.statistics.measures import AD_VS_CN, AGE
-from ldae.statistics.tables import CONDITION_COLUMNS, IDENTITY_COLUMNS, RESULT_COLUMNS, tidy
+from ldae.statistics.tables import (
+    CONDITION_COLUMNS,
+    IDENTITY_COLUMNS,
+    RESULT_COLUMNS,
+    scored_split,
+    tidy,
+)
 
 HOLDS, FAILS, OPEN = "holds", "fails", "open"
 
 UNKNOWN = "the number could not be computed"
-
-SPLITS = ("test", CROSS_VALIDATED)
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,8 @@ class Statement:
         Space in which the model that it is compared with diffuses; None for any comparator.
     evaluation
         The evaluation that gives the number; None for the probes of codes.
+    part
+        The part of a model that it is owed to where it holds (:mod:`ldae.conclusions.attribution`).
     needs
         What a plan may leave out (:attr:`ldae.workflow.plan.StudyPlan.left_out`) and the statement
         cannot be judged without.
@@ -72,6 +86,7 @@ class Statement:
     where: Mapping[str, object] = field(default_factory=dict)
     against_space: Space | None = None
     evaluation: str | None = None
+    part: Part = field(kw_only=True)
     needs: tuple[str, ...] = ()
 
     def limit(self, criteria: Criteria) -> float:
@@ -109,65 +124,78 @@ STATEMENTS = (
     Statement(
         CODE, "AUC is above that of", "comparisons", "roc_auc_gain", 0.0,
         needs=(TASK_AD,),
+        part=of_code,
     ),
     Statement(
         CODE, "age error is below that of", "comparisons", "mae_gain", 0.0,
         needs=(TASK_AGE,),
+        part=of_code,
     ),
     Statement(
         CODE, "at least {percent} % of the way from chance to the true volumes' AUC",
         "probes", "share_of_ceiling", bound("share_of_ceiling"),
         needs=(TASK_AD, TRUTH),
+        part=of_code,
     ),
     Statement(
         RECONSTRUCTION, "SSIM is within {bound} of the autoencoder's",
         "comparisons", "ssim_gain", bound("ssim_loss", -1),
         where=RECONSTRUCTED | {"against": "autoencoder"}, evaluation="reconstruction",
+        part=of_inversion,
     ),
     Statement(
         RECONSTRUCTION, "SSIM is above that of", "comparisons", "ssim_gain", 0.0,
         where=RECONSTRUCTED, against_space=Space.VOXEL, evaluation="reconstruction",
+        part=of_inversion,
     ),
     Statement(
         MANIPULATION, "ventricles grow with the edit: Spearman at least {bound}",
         "manipulation", "ventricle_change_spearman", bound("ventricle_spearman"),
         where=OVER_AMOUNTS, evaluation="manipulation",
+        part=of_code,
     ),
     Statement(
         MANIPULATION, "at least {bound} of the edits change what the truth changes",
         "manipulation", "truth_agreement", bound("truth_agreement"),
         where=OVER_AMOUNTS, evaluation="manipulation", needs=(TRUTH,),
+        part=of_code,
     ),
     Statement(
         MANIPULATION, "at least {bound} of the edited scans keep the participant's identity",
         "manipulation", "identity_kept", bound("identity_kept"),
         where=OVER_AMOUNTS, evaluation="manipulation",
+        part=of_inversion,
     ),
     Statement(
         MANIPULATION, "the other one of disease and age moves less than {bound} times as much",
         "manipulation", "off_target_ratio", bound("off_target_ratio"), above=False,
         where=OVER_AMOUNTS | {"attribute": TASKS}, evaluation="manipulation",
         needs=(TASK_AD, TASK_AGE),
+        part=of_code,
     ),
     Statement(
         INTERPOLATION, "squared error is below the best trivial answer's: skill above 0",
         "interpolation", "skill", 0.0,
         where=FILLED_IN | {"region": "mask"}, evaluation="interpolation", needs=(TRIPLES,),
+        part=of_filling,
     ),
     Statement(
         INTERPOLATION, "error of the ventricles' volume is below that of",
         "comparisons", "ventricle_error_gain_ml", 0.0,
         where={"claim": "interpolation", "target": "real"}, evaluation="interpolation",
         needs=(TRIPLES,),
+        part=of_filling,
     ),
     Statement(
         SPEED, "faster than the voxel DAE", "throughput", "speed_ratio", 1.0,
         where={"operation": DIFFUSED}, evaluation="throughput",
+        part=of_space_and_sampler,
     ),
     Statement(
         SPEED, "faster than the voxel DAE with the same sampler and steps",
         "throughput", "speed_ratio_same_sampler", 1.0,
         where={"operation": DIFFUSED}, evaluation="throughput",
+        part=of_latent_space,
     ),
 )  # fmt: skip
 
@@ -196,9 +224,10 @@ def judge_claims(
     Returns
     -------
     pandas.DataFrame
-        Table ``verdicts``: claim, statement, the conditions of the number, the number, and
-        ``holds``, ``fails`` or ``open``. A model of which a statement cannot be judged has one
-        row, ``open``, with the reason in the note; so has a statement about no model.
+        Table ``verdicts``: claim, statement, the conditions of the number, the number,
+        ``holds``, ``fails`` or ``open``, and which part of the model earns what holds. A model of
+        which a statement cannot be judged has one row, ``open``, with the reason in the note; so
+        has a statement about no model.
     """
     cohorts = (str(name) for table in tables.values() for name in table["cohort"].unique())
     cohort = next(cohorts, "")
@@ -254,7 +283,7 @@ def _judge(
     table = tables[statement.table]
     models, truth = methods.select(Role.MODEL), methods.select(Role.TRUTH)
     keep = (table["metric"] == statement.metric) & table["method"].isin(list(models))
-    keep &= table["split"].isin(SPLITS)
+    keep &= table["split"].isin([scored_split(table), CROSS_VALIDATED])
     if "against" in table:
         keep &= ~table["against"].isin([*models, *truth])
     if statement.against_space is not None:
@@ -268,7 +297,12 @@ def _judge(
         verdict(low, high, limit, statement.above)
         for low, high in zip(rows["ci_low"], rows["ci_high"], strict=True)
     ]
-    return rows.assign(verdict=verdicts, note=rows["value"].isna().map({True: UNKNOWN, False: ""}))
+    rows = rows.assign(verdict=verdicts, note=rows["value"].isna().map({True: UNKNOWN, False: ""}))
+    earned = [
+        statement.part(row, tables, methods) if row["verdict"] == HOLDS else ""
+        for _, row in rows.iterrows()
+    ]
+    return rows.assign(earned_by=earned)
 
 
 def _conditions(

@@ -19,8 +19,8 @@ import pandas as pd
 from ldae.data.addresses import raw_labels
 from ldae.data.manifest import VISITS_FOR_INTERPOLATION, read_strings
 from ldae.errors import InputError
+from ldae.subsets import SPLITS
 
-SPLITS: tuple[str, ...] = ("train", "val", "test")
 SHARES = SPLITS
 """Settings of the section ``split`` that are shares."""
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ldae import subsets
 from ldae.deployment.readout import read_labelled
-from ldae.statistics.tables import format_interval, read_table
+from ldae.statistics.tables import format_interval, read_table, scored_split
 
 if TYPE_CHECKING:
     from ldae.deployment.artefact import Artefact
@@ -56,7 +57,7 @@ any decision about a patient.** The predictions of age and disease show what the
 
 ## Results
 
-On test participants whom no fit has seen, with 95 % intervals over participants.
+On {scored} participants whom no fit has seen, with 95 % intervals over participants.
 
 {numbers}
 
@@ -111,6 +112,8 @@ def model_card(
         torch=manifest["versions"]["torch"],
         monai=manifest["versions"]["monai"],
         cohort=_describe_cohort(read_labelled(artefact.folder)),
+        # before 0.2 every study scored its test participants
+        scored=subsets.WORDS[subsets.scored_split(final=config.get("final", True))],
         numbers=_list_numbers(artefact),
         intervals=_describe_intervals(readouts),
         limits=_list_limits(artefact, simulated=bool(manifest["simulated"])),
@@ -155,8 +158,8 @@ def _list_numbers(artefact: Artefact) -> str:
 def _select(
     table: pd.DataFrame, artefact: Artefact, conditions: Mapping[str, object]
 ) -> pd.DataFrame:
-    """Rows of the model on test participants, at the steps nearest to those of its edits."""
-    rows = table[(table["split"] == "test") & (table["seed"] == str(artefact.seed))]
+    """Rows of the model on participants who are scored, at the steps nearest to its edits'."""
+    rows = table[(table["split"] == scored_split(table)) & (table["seed"] == str(artefact.seed))]
     for column, wanted in conditions.items():
         rows = rows[rows[column].isna() if wanted is None else rows[column] == wanted]
     names = [artefact.method.name, artefact.coded.name]

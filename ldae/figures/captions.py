@@ -6,13 +6,14 @@ import pandas as pd
 
 from ldae.figures.numbers import STANDARD_WINDOW
 from ldae.statistics.tables import training_seeds
+from ldae.subsets import TEST, VALIDATION, WORDS
 
 
 def facts(data: pd.DataFrame) -> str:
     """Cohort, numbers of subjects and scans, and training seeds, as far as the data name them."""
     known = []
     if "cohort" in data and data["cohort"].notna().any():
-        known.append(f"Cohort {data['cohort'].dropna().iloc[0]}, test split")
+        known.append(f"Cohort {data['cohort'].dropna().iloc[0]}{_split_of(data)}")
     for column, text in (("n_subjects", "subjects"), ("n_scans", "scans")):
         if column in data and data[column].notna().any():
             low, high = int(data[column].min()), int(data[column].max())
@@ -21,6 +22,13 @@ def facts(data: pd.DataFrame) -> str:
     if seeds:
         known.append(f"training seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}")
     return (", ".join(known) + ".") if known else ""
+
+
+def _split_of(data: pd.DataFrame) -> str:
+    """The scored split, for numbers whose table has one."""
+    found = set(data["split"]) if "split" in data else set()
+    shown = next((split for split in (TEST, VALIDATION) if split in found), None)
+    return f", {WORDS[shown]} split" if shown else ""
 
 
 def _seeds(data: pd.DataFrame) -> list[int]:
@@ -33,7 +41,7 @@ def intervals(data: pd.DataFrame) -> str:
     if "ci_low" not in data or data["ci_low"].isna().all():
         return ""
     over = "training seeds and subjects" if len(_seeds(data)) > 1 else "subjects"
-    return f"Bars and bands are 95 % intervals from a bootstrap over {over}."
+    return f"Bars and bands are 95 % intervals over {over}."
 
 
 def shown_seed(data: pd.DataFrame) -> str:

@@ -22,6 +22,7 @@ from ldae.figures.theme import (
     theme,
 )
 from ldae.methods import Method, Methods
+from ldae.statistics.tables import scored_split
 
 COLUMNS = 3
 TITLE_CHARACTERS, LABEL_CHARACTERS = 18, 22
@@ -37,8 +38,8 @@ class _Panel(NamedTuple):
 
 
 PANELS = (
-    _Panel("AUC of disease", 1, {"claim": "probes", "metric": "roc_auc_gain", "split": "test"}),
-    _Panel("age error (years)", 1, {"claim": "probes", "metric": "mae_gain", "split": "test"}),
+    _Panel("AUC of disease", 1, {"claim": "probes", "metric": "roc_auc_gain"}),
+    _Panel("age error (years)", 1, {"claim": "probes", "metric": "mae_gain"}),
     _Panel(
         "reconstruction, SSIM", 1,
         {"claim": "reconstruction", "metric": "ssim_gain", "region": "mask"},
@@ -81,6 +82,7 @@ def plot_comparisons(
     """
     models = shown_models(methods, table["method"])
     table = table[table["method"].isin([model.name for model in models])]
+    table = table[table["split"] == scored_split(table)]
     panels = list(_panels(table, n_steps, window))
     if not panels:
         raise ValueError("there is nothing to compare")
@@ -151,7 +153,7 @@ def describe_comparisons(data: pd.DataFrame, methods: Methods) -> str:
     claims, models = set(data["claim"]), list(data["method"].unique())
     whose = methods.label(models[0]) if len(models) == 1 else "each model of the legend"
     text = (
-        f"Gain of {whose} over every other method on the same test scans, paired over subjects: "
+        f"Gain of {whose} over every other method on the same scans, paired over subjects: "
         "right of zero the model is better; filled where the interval excludes zero. "
     )
     if "reconstruction" in claims:

@@ -30,12 +30,10 @@ from ldae.figures.theme import (
 )
 from ldae.methods import Methods, Role
 from ldae.statistics.measures import AD_VS_CN, AGE
+from ldae.statistics.tables import scored_split
 
 OTHER_DIAGNOSES = (ORANGE, GREEN, PURPLE, SKY)
 """Colours of diagnoses beside those of controls and patients, in turn."""
-
-SPLIT = "test"
-"""Split that is shown."""
 
 AGE_MARGIN = 2.0
 """Space around the ages, years."""
@@ -92,16 +90,17 @@ def _of_task(table: pd.DataFrame, metric: str, task: str, methods: Methods) -> p
 
     Harmonised codes stand in the table only.
     """
-    wanted = (table["metric"] == metric) & (table["split"] == SPLIT) & (table["task"] == task)
+    table = table[table["split"] == scored_split(table)]
+    wanted = (table["metric"] == metric) & (table["task"] == task)
     return table[wanted & ~table["method"].isin(methods.select(Role.HARMONISED))]
 
 
 def _roc_of(predictions: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
     """ROC curve of one method, beside the area in its row of the table."""
     frame = _of_first_seed(predictions)
-    frame = frame[(frame["split"] == SPLIT) & (frame["task"] == AD_VS_CN)]
+    frame = frame[(frame["split"] == row["split"]) & (frame["task"] == AD_VS_CN)]
     rates = roc_curve(frame["target"].to_numpy(float), frame["prediction"].to_numpy(float))
-    columns = ["ci_low", "ci_high", "n_subjects", "n_scans", "seed", "cohort"]
+    columns = ["ci_low", "ci_high", "n_subjects", "n_scans", "seed", "cohort", "split"]
     return rates.assign(
         method=row["method"], training_seed=frame["seed"].iloc[0], roc_auc=row["value"],
         **{column: row[column] for column in columns},
@@ -166,7 +165,7 @@ def plot_age(
         seed, n_subjects, n_scans, mae, ci_low, ci_high as in the table.
     """
     first = _of_first_seed(predictions[methods.main.name]).rename(columns={"seed": "training_seed"})
-    part = first[(first["task"] == AGE) & (first["split"] == SPLIT)]
+    part = first[(first["task"] == AGE) & (first["split"] == scored_split(table))]
     data = part[["scan", "subject", "training_seed", "target", "prediction"]].merge(
         index[["scan", "diagnosis"]], on="scan", how="left", validate="one_to_one"
     )
@@ -180,7 +179,7 @@ def plot_age(
         right.set_xlabel(f"mean absolute error (years){interval_words(errors)}")
         panel_letters([left, right])
     for _, row in (own if len(own) else errors).head(1).iterrows():
-        data = data.assign(**row[["cohort", "seed", "n_subjects", "n_scans"]])
+        data = data.assign(**row[["cohort", "split", "seed", "n_subjects", "n_scans"]])
         data = data.assign(mae=row["value"], ci_low=row["ci_low"], ci_high=row["ci_high"])
     return figure, data
 

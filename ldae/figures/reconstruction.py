@@ -131,7 +131,7 @@ def describe_reconstruction(data: pd.DataFrame) -> str:
     row = data.iloc[0]
     steps = f"{int(row['steps'])} sampler steps (voxel DAE: {int(row['voxel_steps'])})"
     return (
-        f"Scan {row['scan']} of the test split and its reconstructions with {steps}, with their "
+        f"Scan {row['scan']} and its reconstructions with {steps}, with their "
         "differences to the scan inside the brain mask on one colour scale "
         f"(±{row['color_limit']:.2f} of the intensity range). {captions.shown_seed(data)} "
         f"{CONVENTION}"

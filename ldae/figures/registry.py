@@ -114,6 +114,10 @@ FIGURES = (
         "ldae.figures.reconstruction:describe_stochastic",
     ),
     Figure(
+        "labels", "probes", "ldae.figures.labels:plot_labels", {"table": table("labels")},
+        "ldae.figures.labels:describe_labels",
+    ),
+    Figure(
         "roc", "probes",
         "ldae.figures.probes:plot_roc", {"predictions": PREDICTIONS, "table": table("probes")},
         "ldae.figures.probes:describe_roc", settings=DIAGNOSES, requires=("task ad_vs_cn",),

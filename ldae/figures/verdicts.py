@@ -23,6 +23,7 @@ from ldae.figures.theme import (
     theme,
 )
 from ldae.methods import Method, Methods
+from ldae.subsets import WORDS
 
 FACES = {HOLDS: BLUE, OPEN: "#ececec", FAILS: RUST}
 INKS = {HOLDS: "white", OPEN: BLACK, FAILS: "white"}
@@ -124,7 +125,9 @@ def _conditions(part: pd.DataFrame, rows: pd.DataFrame, methods: Methods) -> str
         words.append("all gaps" if pd.isna(gap) else f"{int(gap)} months")
     if "split" in differ:
         words.append(
-            "cross-validated" if first["split"] == CROSS_VALIDATED else "test participants"
+            "cross-validated"
+            if first["split"] == CROSS_VALIDATED
+            else f"{WORDS[first['split']]} participants"
         )
     return ", ".join(words)
 

@@ -161,6 +161,10 @@ class Method:
         Whether probes are fitted on its codes, and how many sets of them there are.
     part_of
         The method that it is a part of.
+    start
+        The method whose code its own code is before training.
+    fills_in
+        Whether it interpolates by a head that uses neither code nor diffusion.
     seeded
         Whether its scores differ between training seeds.
     ablation_of
@@ -183,6 +187,8 @@ class Method:
     edit: str | None = None
     codes: Codes | None = None
     part_of: str | None = None
+    start: str | None = None
+    fills_in: bool = False
     seeded: bool = True
     ablation_of: str | None = None
     harmonises: str | None = None

@@ -72,6 +72,7 @@ METHODS = (
     Method(
         "ldae", Role.MODEL, Look("LDAE", "vermilion", "o", "-"), _ALL,
         network="ldae", sampler=DDIM, space=Space.LATENT, edit="probe", codes=Codes.SEEDED,
+        start="untrained",
     ),
     Method(
         "ldae_multistep", Role.MODEL, Look("LDAE, multistep sampler", "sky", "v", ":"),
@@ -82,18 +83,19 @@ METHODS = (
         "ldae_anatomical", Role.MODEL, Look("anatomical LDAE", "green", "*", "--"),
         ("reconstruction", "manipulation", "interpolation", "throughput"),
         network="ldae_anatomical", sampler=MULTISTEP, space=Space.LATENT, edit="targeted",
-        codes=Codes.SEEDED,
+        codes=Codes.SEEDED, start="histogram_pca", fills_in=True,
     ),
     Method(
         "ldae_joint", Role.MODEL, Look("LDAE, joint", "yellow", "p", "--"),
         ("reconstruction", "manipulation", "interpolation", "throughput"),
         network="ldae_joint", sampler=MULTISTEP, space=Space.LATENT, edit="probe",
-        codes=Codes.SEEDED,
+        codes=Codes.SEEDED, start="histogram_pca",
     ),
     Method(
         "ldae_joint_targeted", Role.MODEL, Look("LDAE, joint, targeted edit", "green", "^", "-."),
         ("manipulation",),
         network="ldae_joint", sampler=MULTISTEP, space=Space.LATENT, edit="targeted",
+        start="histogram_pca",
     ),
     Method(
         "ldae_semantic", Role.PART, Look("LDAE, semantic code only", "purple", "D"),
@@ -114,7 +116,7 @@ METHODS = (
     Method(
         "ldae_residual", Role.MODEL, Look("average + residual", "purple", "D", ":"),
         ("interpolation",),
-        network="residual", needs=Need.TRIPLES,
+        network="residual", needs=Need.TRIPLES, fills_in=True,
     ),
     Method(
         "autoencoder", Role.BOUND, Look("autoencoder alone", "black", "_"),

@@ -154,7 +154,14 @@ def _ablation(name: str, base: Method, number: int, label: str | None) -> Method
     marker = ABLATION_MARKERS[number % len(ABLATION_MARKERS)]
     look = Look(label or f"{base.look.label}, {words}", base.look.color, marker)
     return replace(
-        base, name=name, look=look, evaluations=(), edit=None, network=name, ablation_of=base.name
+        base,
+        name=name,
+        look=look,
+        evaluations=(),
+        edit=None,
+        network=name,
+        ablation_of=base.name,
+        start=None,
     )
 
 

@@ -9,6 +9,7 @@ are described in ``schemas/record.schema.yaml``.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -16,7 +17,7 @@ import resource
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import packages_distributions, version
@@ -43,6 +44,9 @@ FAILED = "FailedActionStatus"
 # Snakemake writes this file into every output folder; it is not a result.
 TIMESTAMP_FILE = ".snakemake_timestamp"
 
+# Settings that change no number.
+PLACE_SETTINGS = ("bids_folder", "final", "gpu", "pathvars", "title")
+
 # Packages whose versions the report lists; the records list all.
 MAIN_SOFTWARE = ("python", "snakemake", "torch", "monai", "numpy", "pandas", "matplotlib")
 
@@ -66,6 +70,12 @@ SLURM_VARIABLES = (
     "SLURM_JOB_PARTITION",
     "SLURM_RESTART_COUNT",
 )
+
+
+def settings_digest(config: Mapping[str, Any]) -> str:
+    """SHA-256 of a study's settings, without those that change no number."""
+    kept = {name: value for name, value in config.items() if name not in PLACE_SETTINGS}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def now() -> datetime:

@@ -208,6 +208,14 @@ class Record2(_Record):
     kernels: Kernels | None = Field(
         None, description="Which variant of the numerical libraries computed the result."
     )
+    settings: Sha256 | None = Field(
+        None,
+        description="SHA-256 of the study's settings without places, GPUs, title and `final`.",
+    )
+    scored: list[str] = Field(
+        default_factory=list,
+        description="Test participants of whom the job wrote predictions or scores.",
+    )
     voxels: dict[str, Sha256] = Field(
         default_factory=dict,
         description="For each raw scan that was preprocessed, SHA-256 of its sorted values: the "

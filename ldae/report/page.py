@@ -18,6 +18,7 @@ from ldae.figures.theme import TASK_LABELS
 from ldae.figures.verdicts import FACES
 from ldae.methods import Methods
 from ldae.provenance.audit import Level, Verdict
+from ldae.provenance.ledger import Scoring, describe_scorings, ledger_table
 from ldae.report.effort import SHOWN_PROBLEMS, Effort, Problem, RuleEffort
 from ldae.report.links import media_type
 from ldae.report.scans import ScanCard
@@ -171,6 +172,8 @@ class Contents:
         are.
     audit
         Audit of everything before the report.
+    scorings
+        Every time that the test participants were scored.
     """
 
     summary: Summary
@@ -185,6 +188,7 @@ class Contents:
     config: Mapping[str, Any]
     provenance: Mapping[str, str]
     audit: Verdict
+    scorings: Sequence[Scoring]
 
 
 def build_report(contents: Contents, out: Path) -> None:
@@ -231,6 +235,9 @@ def build_report(contents: Contents, out: Path) -> None:
         notices=contents.notices[["kind", "notice"]].to_numpy().tolist(),
         provenance=dict(contents.provenance),
         audit=_audit(contents.audit),
+        final=bool(config["final"]),
+        scored=describe_scorings(contents.scorings, final=bool(config["final"])),
+        ledger=ledger_table(contents.scorings).rename(columns=_heading),
         config=json.dumps(config, indent=2, ensure_ascii=False, default=str),
     )
     Path(out).write_text(page, encoding="utf-8")

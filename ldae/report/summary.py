@@ -29,6 +29,7 @@ from ldae.figures.theme import TASK_LABELS
 from ldae.methods import Methods, Role
 from ldae.report.cohort import Cohort
 from ldae.statistics.measures import AD_VS_CN
+from ldae.subsets import TEST, VALIDATION
 
 SIMULATED = "These numbers show that the workflow works; they are no findings about the brain."
 
@@ -39,7 +40,8 @@ SHOWN_COMPARATOR = "voxel_pca"
 """The simplest code is what a reader asks about; without it, the first comparator is shown."""
 
 SPLIT_WORDS = {
-    "test": "the test split, on which nothing was fitted",
+    TEST: "the test split, on which nothing was fitted",
+    VALIDATION: "the validation split, on which nothing was fitted but settings may be chosen",
     CROSS_VALIDATED: "cross-validation: each subject is predicted by probes of the other folds",
 }
 
@@ -302,16 +304,19 @@ def _findings(
             continue
         subjects = "subject" if row["n_subjects"] == 1 else "subjects"
         text = f"{headline.words(row, methods)} ({int(row['n_subjects'])} {subjects})"
-        yield Finding(str(row["verdict"]), f"{text[:1].upper()}{text[1:]}.")
+        earned = "" if pd.isna(row["earned_by"]) else str(row["earned_by"])
+        owed = f" Earned by: {earned}." if earned else ""
+        yield Finding(str(row["verdict"]), f"{text[:1].upper()}{text[1:]}.{owed}")
 
 
 def _row(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.Series | None:
-    """The row that is shown: test before cross-validation, the simplest comparator."""
+    """The row that is shown: held out before cross-validated, the simplest comparator."""
     if rows.empty:
         return None
     for column, wanted in where.items():
         mask = rows[column].isna() if wanted is None else rows[column] == wanted
         # What a study lacks (a judge, an attribute) is no reason to show nothing.
         rows = rows[mask] if mask.any() else rows
-    order = (rows["split"] != "test").astype(int) * 2 + (rows["against"] != SHOWN_COMPARATOR)
+    crossed = rows["split"] == CROSS_VALIDATED
+    order = crossed.astype(int) * 2 + (rows["against"] != SHOWN_COMPARATOR)
     return next(row for _, row in rows.loc[order.sort_values(kind="stable").index].iterrows())

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from ldae.errors import InputError
+from ldae.leakage import note_scored
+from ldae.subsets import TEST
 
 SHARED = "shared"
 """Replaces the training seed in paths of results that all trainings share."""
@@ -30,6 +32,7 @@ def write_predictions(predictions: pd.DataFrame, method: str, seed: int | None, 
     path
         File to write.
     """
+    note_scored(predictions.loc[predictions["split"] == TEST, "subject"])
     frame = predictions.copy()
     frame.insert(0, "seed", "" if seed is None else str(seed))
     frame.insert(0, "method", method)

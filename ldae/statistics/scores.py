@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 
 from ldae.errors import InputError
+from ldae.leakage import note_scored
 from ldae.methods import Methods, Role
 from ldae.statistics.bootstrap import subject_bootstrap, summarise_scores, weighted_mean
 from ldae.statistics.tables import SCORE_CONDITIONS, tidy
+from ldae.subsets import TEST
 
 SCORED_TABLES = ("reconstruction", "stochastic", "manipulation", "interpolation")
 """Tables that are computed from scores."""
@@ -75,6 +77,7 @@ def write_scores(scores: pd.DataFrame, table: str, seed: int, split: str, path: 
     columns = score_columns(table)
     frame = scores.assign(seed=seed)
     frame["split"] = frame["split"].fillna(split) if "split" in frame else split
+    note_scored(frame.loc[frame["split"] == TEST, "subject"])
     unknown = set(frame.columns) - set(columns)
     if unknown:
         raise ValueError(f"scores of {table}: unknown {sorted(unknown)}")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ldae.errors import InputError
 from ldae.statistics.predictions import SHARED
+from ldae.subsets import TEST, VALIDATION
 
 IDENTITY_COLUMNS = ("cohort", "split", "method")
 RESULT_COLUMNS = ("seed", "metric", "value", "ci_low", "ci_high", "n_subjects", "n_scans", "note")
@@ -30,6 +31,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "volumes": ("structure",),
     "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
     "ablations": ("network", "change"),
+    "labels": ("task", "against", "n_labelled"),
     "transfer": ("source", "task", "adaptation", "n_labelled", "steps", "region", "window"),
     "claims": (
         "claim",
@@ -55,6 +57,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
         "region",
         "gap_months",
         "verdict",
+        "earned_by",
     ),
 }
 """Condition columns of each table. An empty cell means "does not apply" or "all"."""
@@ -122,6 +125,11 @@ def tidy(
     for column in ("value", "ci_low", "ci_high"):
         frame[column] = pd.to_numeric(frame[column]).astype(float)
     return frame[columns].reset_index(drop=True)
+
+
+def scored_split(table: pd.DataFrame) -> str:
+    """Split whose numbers a table shows: test participants if it has any, else validation."""
+    return TEST if (table["split"] == TEST).any() else VALIDATION
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -234,7 +242,7 @@ def caption_facts(df: pd.DataFrame, label: Callable[[str], str] = str) -> str:
     if seeds:
         trained = f"training seed{'s' if several else ''} {', '.join(map(str, seeds))}"
         trained += f" (shared by all trainings: {', '.join(shared)})" if shared else ""
-    intervals = f"95 % intervals from a bootstrap over {'seeds and ' if several else ''}subjects"
+    intervals = f"95 % intervals over {'seeds and ' if several else ''}subjects"
     if "operation" in df and df["operation"].notna().all():
         intervals = "intervals from the least to the largest run"
     if df["ci_low"].isna().all():

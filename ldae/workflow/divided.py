@@ -10,6 +10,7 @@ from ldae.data.diagnoses import Diagnoses
 from ldae.data.manifest import VISITS_FOR_INTERPOLATION
 from ldae.evaluation.harmonisation import LEAST_OF_SITE, known_sites
 from ldae.evaluation.probes.groups import why_no_conversion
+from ldae.subsets import SPLITS, TRAIN, WORDS
 
 LEAST_TO_LEARN = 4
 """Training participants of each group, or with an age: edits are judged by halves of the training
@@ -28,22 +29,25 @@ class Divided:
         Table of scans: subject, months, age, diagnosis, site.
     split
         Split of each subject: subject, split.
+    scored
+        Split of the participants who are scored.
     """
 
-    def __init__(self, scans: pd.DataFrame, split: pd.DataFrame) -> None:
+    def __init__(self, scans: pd.DataFrame, split: pd.DataFrame, scored: str) -> None:
+        self._scored = scored
         places = dict(zip(split["subject"], split["split"], strict=True))
         self._scans = scans.assign(split=scans["subject"].map(places))
 
     def why_no_groups(self, diagnoses: Diagnoses) -> str:
         """Of telling patients from controls, both of whom the cohort has."""
         target = diagnoses.target(self._scans["diagnosis"])
-        for split, least in (("train", LEAST_TO_LEARN), ("test", 1)):
+        for split, least in ((TRAIN, LEAST_TO_LEARN), (self._scored, 1)):
             for value, word in ((1, diagnoses.patient), (0, diagnoses.control)):
                 members = self._scans[target == value]
                 found = members["subject"][members["split"] == split].nunique()
                 if found < least:
                     return (
-                        f"it takes {_participants(least)} diagnosed {word} in the {_NAMES[split]} "
+                        f"it takes {_participants(least)} diagnosed {word} in the {WORDS[split]} "
                         f"split, which has {found} of the cohort's {members['subject'].nunique()}"
                     )
         return ""
@@ -53,11 +57,11 @@ class Divided:
         first = self._scans[self._scans["age"].notna()].drop_duplicates("subject")
         if first["age"].nunique() < 2:
             return "all participants have the same age"
-        for split, least in (("train", LEAST_TO_LEARN), ("test", 1)):
+        for split, least in ((TRAIN, LEAST_TO_LEARN), (self._scored, 1)):
             found = int((first["split"] == split).sum())
             if found < least:
                 return (
-                    f"it takes {_participants(least)} with an age in the {_NAMES[split]} split, "
+                    f"it takes {_participants(least)} with an age in the {WORDS[split]} split, "
                     f"which has {found}"
                 )
         train = first["age"][first["split"] == "train"]
@@ -68,7 +72,7 @@ class Divided:
 
     def why_no_conversion(self, diagnoses: Diagnoses) -> str:
         """Of telling participants who convert from stable ones."""
-        return why_no_conversion(self._scans, diagnoses.conversion(self._scans))
+        return why_no_conversion(self._scans, diagnoses.conversion(self._scans), self._scored)
 
     def why_no_sites(self) -> str:
         """Of predicting a site, and of taking out its effects."""
@@ -93,30 +97,30 @@ class Divided:
 
     def why_no_interpolation(self) -> str:
         """Of comparing an interpolated visit with a real one."""
-        n_cohort = self._n_longitudinal("train", "val", "test")
+        n_cohort = self._n_longitudinal(*SPLITS)
         if not n_cohort:
             return f"nobody has {VISITS_FOR_INTERPOLATION} visits, so none lies between two others"
-        if not self._n_longitudinal("test"):
+        if not self._n_longitudinal(self._scored):
             return (
-                f"no participant of the test split has {VISITS_FOR_INTERPOLATION} visits, and "
-                f"{n_cohort} of the cohort have; set split.strata to [visits], or correct "
-                "split.file"
+                f"no participant of the {WORDS[self._scored]} split has "
+                f"{VISITS_FOR_INTERPOLATION} visits, and {n_cohort} of the cohort have; set "
+                "split.strata to [visits], or correct split.file"
             )
         return ""
 
     def why_no_residual(self) -> str:
         """Of learning how visits between two others differ from their average."""
-        n_cohort = self._n_longitudinal("train", "val", "test")
+        n_cohort = self._n_longitudinal(*SPLITS)
         if n_cohort < 2:
             who = "only one participant has" if n_cohort else "nobody has"
             return (
                 f"{who} {VISITS_FOR_INTERPOLATION} visits, and it takes one participant to learn "
                 "from and another one to test on"
             )
-        for split in ("train", "test"):
+        for split in (TRAIN, self._scored):
             if not self._n_longitudinal(split):
                 return (
-                    f"no participant of the {_NAMES[split]} split has {VISITS_FOR_INTERPOLATION} "
+                    f"no participant of the {WORDS[split]} split has {VISITS_FOR_INTERPOLATION} "
                     "visits"
                 )
         return ""
@@ -134,9 +138,6 @@ class Divided:
         """Participants of these splits with the visits for an interpolation."""
         visits = self._scans[self._scans["split"].isin(splits)].groupby("subject").size()
         return int((visits >= VISITS_FOR_INTERPOLATION).sum())
-
-
-_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
 def _participants(number: int) -> str:

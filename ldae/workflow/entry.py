@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ldae import slurm
 from ldae.data.pieces import Pieces
 from ldae.errors import InputError, Interrupted, OneLineError
-from ldae.leakage import contents, fitted_on, require_unseen
+from ldae.leakage import contents, fitted_on, require_unseen, scored_participants
 from ldae.paths import WORKFLOW
 from ldae.provenance import record as provenance
 from ldae.provenance.code import CodeError, code_digest, raw_digest, references_in
@@ -172,6 +172,7 @@ def _first_record(snakemake: Any, seed: int, places: Places) -> provenance.Recor
         "rule": snakemake.rule,
         "wildcards": dict(snakemake.wildcards.items()),
         "params": places.plain(dict(snakemake.params.items())),
+        "settings": provenance.settings_digest(snakemake.config),
         "seed": seed,
         "threads": snakemake.threads,
         "resources": _numbers(snakemake.resources),
@@ -196,6 +197,7 @@ def _last_record(problem: BaseException | None, places: Places) -> provenance.Re
     return {
         "references": resolved(),
         "fitted_on": fitted_on(),
+        "scored": scored_participants(),
         "voxels": contents(),
         "kernels": kernels(),
         "status": provenance.COMPLETED if problem is None else provenance.FAILED,

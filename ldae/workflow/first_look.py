@@ -18,8 +18,8 @@ from ldae.data.intake.layouts import Recognised
 from ldae.data.intake.notices import Findings, summarise_notices
 from ldae.data.intake.settings import Intake
 from ldae.data.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, summarise_scans
-from ldae.data.splits import SPLITS
 from ldae.errors import CohortError, InputError
+from ldae.subsets import SPLITS
 from ldae.workflow.config import Config, complete_config, defaults, merged
 from ldae.workflow.plan import StudyPlan, plan_split, plan_study
 

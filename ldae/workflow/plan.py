@@ -30,12 +30,13 @@ from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
 from ldae.data.intake.settings import Intake
 from ldae.data.manifest import CohortSummary, summarise_scans
 from ldae.data.partition import batch_bits, divide_subjects
-from ldae.data.splits import SPLITS, VISITS, make_split, places_key, read_places
+from ldae.data.splits import VISITS, make_split, places_key, read_places
 from ldae.errors import InputError
 from ldae.evaluation.harmonisation import LEAST_OF_SITE
 from ldae.figures.registry import Figure
 from ldae.methods import Codes, Methods, Need, study_methods, study_variants
 from ldae.statistics.predictions import SHARED
+from ldae.subsets import SPLITS, scored_split
 from ldae.workflow.divided import Divided
 from ldae.workflow.products import choose_products
 from ldae.workflow.settings.networks import Autoencoder
@@ -275,7 +276,8 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
             "Give a larger cohort.",
         )
     left_out: dict[str, str] = {}
-    divided = Divided(cohort.scans, plan_split(config, cohort))
+    scored = scored_split(final=config["final"])
+    divided = Divided(cohort.scans, plan_split(config, cohort), scored)
     tasks = _plan_tasks(cohort, divided, Diagnoses(**config["cohort"]["diagnoses"]), left_out)
     lacking = _lacking(config, divided, tasks)
     _plan_controls(config, divided, left_out)
@@ -289,8 +291,8 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         scans_per_batch=max(sum(cohort.visits[s] for s in group) for group in batches.values()),
         scan_bytes=4 * math.prod(config["grid"]["shape"]),
         latent_bytes=latent_bytes(config),
-        n_tested=divided.n_scans("test"),
-        n_triples=divided.n_triples("test"),
+        n_tested=divided.n_scans(scored),
+        n_triples=divided.n_triples(scored),
         seeds=tuple(config["training_seeds"]),
         methods=methods,
         networks=tuple(v.name for v in variants if v.network.needs not in lacking),

@@ -18,6 +18,7 @@ from ldae.data.manifest import summarise_scans
 from ldae.data.volumes import HELD_BYTES
 from ldae.methods import Methods, Need, Space, Variant, study_networks, study_variants
 from ldae.provenance import code
+from ldae.subsets import scored_split
 from ldae.workflow.doctor.tried import study_trials
 from ldae.workflow.passes import count_ends, count_passes, minutes_of
 from ldae.workflow.plan import (
@@ -266,6 +267,11 @@ class Study:
 
     # evaluations
 
+    @property
+    def scored(self) -> str:
+        """Split of the participants who are scored."""
+        return scored_split(final=self.config["final"])
+
     def encoder(self, wildcards: Any, input: object = None) -> str:
         """Reference of what loads a network's semantic encoder, not compared."""
         return str(self.variant(wildcards).network.encoder)
@@ -290,6 +296,7 @@ class Study:
             "methods": self.methods(evaluation).as_params(looks=False),
             "loaders": self.loaders(evaluation),
             "diffusion": self.config["diffusion"],
+            "scored": self.scored,
         }
 
     def models(self, evaluation: str) -> Callable[[Any], dict[str, str]]:
@@ -321,10 +328,20 @@ class Study:
 
         Probes that predict training participants would learn from codes that saw their labels.
         """
+        return None if self._saw_labels(wildcards) else self.config["probes"]["outer_folds"]
+
+    def label_counts(self, wildcards: Any) -> list[int]:
+        """Numbers of labels that codes are probed with; none for codes learned from labels.
+
+        Harmonised codes have none either: ComBat is fitted on labelled participants.
+        """
+        without = self._saw_labels(wildcards) or self.harmonised(wildcards)
+        return [] if without else self.config["probes"]["label_counts"]
+
+    def _saw_labels(self, wildcards: Any) -> bool:
+        """Whether a method's codes were learned from labels."""
         variant = self.variants.get(self._origin(wildcards))
-        if variant is not None and variant.network.needs is Need.LABELS:
-            return None
-        return self.config["probes"]["outer_folds"]
+        return variant is not None and variant.network.needs is Need.LABELS
 
     def probed_codes(self, wildcards: Any) -> str:
         """Codes that a job fits its probes on, before the effects of sites are taken out."""

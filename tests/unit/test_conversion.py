@@ -80,7 +80,7 @@ def followed(n_converters: int, n_stable: int) -> pd.DataFrame:
 def test_it_takes_ten_of_each(n_converters: int, n_stable: int, reason: str) -> None:
     scans = followed(n_converters, n_stable) if n_converters else followed(0, 1)
     split = scans[["subject", "split"]].drop_duplicates()
-    found = Divided(scans.drop(columns="split"), split).why_no_conversion(DIAGNOSES)
+    found = Divided(scans.drop(columns="split"), split, "test").why_no_conversion(DIAGNOSES)
     assert found.startswith(reason) and bool(found) == bool(reason)
 
 

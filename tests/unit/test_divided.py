@@ -15,7 +15,7 @@ WORDS = Diagnoses("AD", "CN")
 
 
 def divided(scans: pd.DataFrame, **options: object) -> Divided:
-    return Divided(scans, split_subjects(scans, FRACTIONS, 0, **options))  # type: ignore[arg-type]
+    return Divided(scans, split_subjects(scans, FRACTIONS, 0, **options), "test")  # type: ignore[arg-type]
 
 
 def with_patients(n: int, n_patients: int) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def test_a_group_that_the_test_split_lacks_is_named() -> None:
     split = split_subjects(scans, FRACTIONS, 0)
     patients = set(scans["subject"][scans["diagnosis"] == "AD"])
     split.loc[split["subject"].isin(patients), "split"] = "train"
-    assert Divided(scans, split).why_no_groups(WORDS) == (
+    assert Divided(scans, split, "test").why_no_groups(WORDS) == (
         "it takes one participant diagnosed AD in the test split, which has 0 of the cohort's 10"
     )
 
@@ -84,9 +84,21 @@ def test_a_split_without_visits_to_test_on_is_reported() -> None:
     split = split_subjects(scans, FRACTIONS, 0)
     able = scans["subject"][scans["months"] > 0].unique()
     split.loc[split["subject"].isin(able), "split"] = "train"
-    found = Divided(scans, split)
+    found = Divided(scans, split, "test")
     assert "no participant of the test split has 3 visits, and 3" in found.why_no_interpolation()
     assert found.why_no_residual() == "no participant of the test split has 3 visits"
+
+
+def test_what_is_scored_decides_what_is_missing() -> None:
+    scans = with_patients(20, 10)
+    split = split_subjects(scans, FRACTIONS, 0)
+    patients = set(scans["subject"][scans["diagnosis"] == "AD"])
+    moved = split["subject"].isin(patients) & (split["split"] == "val")
+    split.loc[moved, "split"] = "train"
+    assert not Divided(scans, split, "test").why_no_groups(WORDS)
+    assert "in the validation split, which has 0" in Divided(scans, split, "val").why_no_groups(
+        WORDS
+    )
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from ldae.figures.comparisons import plot_comparisons
 from ldae.figures.edit_maps import plot_edit_maps
 from ldae.figures.fidelity import plot_edit_fidelity
 from ldae.figures.interpolation import plot_interpolation_gap, plot_interpolation_sequence
+from ldae.figures.labels import plot_labels
 from ldae.figures.manipulation import RESPONSES, plot_dose_response, plot_manipulation
 from ldae.figures.probes import plot_age, plot_roc
 from ldae.figures.reconstruction import (
@@ -215,10 +216,28 @@ def comparisons() -> Drawn:
     for steps in (10, 20):
         rows.append(
             {"claim": "reconstruction", "method": "ldae", "against": "voxel_dae", "steps": steps}
-            | {"metric": "ssim_gain", "region": "mask", "window": 11, "value": steps / 100}
+            | {
+                "split": "test",
+                "metric": "ssim_gain",
+                "region": "mask",
+                "window": 11,
+                "value": steps / 100,
+            }
         )
     figure, data = plot_comparisons(numbers("comparisons", rows), STUDY, n_steps=20, window=11)
     assert data.loc[data["claim"] == "reconstruction", "value"].tolist() == [0.2]
+    return figure, data
+
+
+def labels() -> Drawn:
+    rows: list[dict[str, object]] = [
+        {"method": method, "task": task, "metric": metric, "n_labelled": n, "value": n / 100}
+        for method in ("ldae", "voxel_pca")
+        for task, metric in (("ad_vs_cn", "roc_auc"), ("ad_vs_cn", "roc_auc_gain"), ("age", "mae"))
+        for n in (20, 40)
+    ]
+    figure, data = plot_labels(numbers("labels", rows), STUDY)
+    assert len(figure.axes) == 2 and set(data["metric"]) == {"roc_auc", "mae"}
     return figure, data
 
 
@@ -286,7 +305,7 @@ def throughput() -> Drawn:
 DRAWN: list[Callable[[], Drawn]] = [
     cohort, training, reconstruction, reconstruction_steps, stochastic, roc, age, manipulation,
     dose_response, edit_fidelity, edit_maps, interpolation_sequence, interpolation_gap, throughput,
-    comparisons, verdicts, volumes,
+    comparisons, labels, verdicts, volumes,
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ldae.errors import InputError
-from ldae.workflow import gpu
+from ldae.workflow import determinism, gpu
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS: dict[str, Any] = {"request": "gpus", "model": None, "partition": None}
@@ -125,6 +125,21 @@ def test_the_remedy_fits_build_and_driver(
         gpu.DRIVER_FILE.write_text(text)
     with pytest.raises(InputError, match=remedy):
         gpu.require_gpu("train_network", {"gpu": 1}, {"gpu": {"required": True}})
+
+
+def test_no_job_computes_in_reduced_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *_, **__: None)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        determinism.seed_everything(0)
+        assert not torch.backends.cudnn.allow_tf32
+        assert torch.get_float32_matmul_precision() == "highest"
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @pytest.mark.parametrize(

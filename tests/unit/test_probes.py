@@ -68,6 +68,19 @@ def test_probes_find_what_is_there() -> None:
     assert json.loads(json.dumps(probes)) == probes
 
 
+def test_locked_test_participants_are_neither_predicted_nor_in_a_fold() -> None:
+    codes, index = cohort(n_subjects=40)
+    options = GRIDS | {"n_folds": 2, "outer_folds": 2}
+    probes, every = fit_probes(codes, index, **options)
+    locked, shown = fit_probes(codes, index, **options, scored="val")
+    assert locked == probes, "the probes learn from training participants in any case"
+    test = set(index["subject"][index["split"] == "test"])
+    assert test <= set(every["subject"]) and not test & set(shown["subject"])
+    assert set(shown["split"]) == {"train", "val", "cv"}
+    both = [f[f["split"] == "val"].reset_index(drop=True) for f in (every, shown)]
+    pd.testing.assert_frame_equal(*both)
+
+
 @pytest.mark.parametrize("task", [AD_VS_CN, AGE])
 def test_resampled_probes_scatter_around_the_probe(task: str) -> None:
     """Less with more participants."""

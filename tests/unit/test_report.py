@@ -45,12 +45,23 @@ def first_screen(page: str) -> str:
         "Age error is 1.81 years [0.79, 2.94] larger than with voxel PCA (80 subjects).",
         "Of 1 statement about the models under test 0 hold , 0 are open , 1 fail",
         "from the test split, on which nothing was fitted.",
+        "Numbers are of test participants, scored 1 time in this folder, with 1 setting.",
         "Audit: FAILED: 1 error",
         "python -m ldae audit",
     ],
 )
 def test_first_screen_answers(first_screen: str, answer: str) -> None:
     assert answer in first_screen
+
+
+def test_a_study_that_is_not_final_says_so_in_large_letters(page: str, tmp_path: Path) -> None:
+    assert 'class="stage"' not in page and "test_ledger.tsv" in page
+    toy = toy_contents(tmp_path)
+    config = {**toy.config, "final": False}
+    build_report(replace(toy, config=config, scorings=()), tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<p class="stage">Validation</p>' in html and 'id="ledger"' not in html
+    assert "test participants have not been scored." in html
 
 
 def test_one_file_with_everything(page: str) -> None:

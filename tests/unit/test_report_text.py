@@ -80,6 +80,12 @@ def test_a_number_is_said_with_its_interval_and_subjects(
     assert (row["verdict"], sentence) in [(f.verdict, f.text) for f in findings]
 
 
+def test_a_finding_names_the_part_that_earns_it() -> None:
+    rows = verdict_rows(gain(1, 0.5, 2, "holds", earned_by="training of the code"))
+    (finding,) = toy_summary(rows).answers[0].models[0].findings
+    assert finding.text.endswith("(80 subjects). Earned by: training of the code.")
+
+
 def test_a_claim_that_could_not_be_judged_says_why() -> None:
     row = {**SKILL, "value": NAN, "verdict": "open", "note": "nobody has three visits"}
     summary = toy_summary(verdict_rows(row, gain(1, 0.5, 2, "holds")))

@@ -55,6 +55,11 @@ def gain(against: str, value: float, **other: object) -> dict[str, object]:
     return row | {"split": "test", "against": against, "value": value} | other
 
 
+def test_validation_participants_are_judged_where_there_are_no_others() -> None:
+    rows = [gain("voxel_pca", 0.1, split="val"), gain("voxel_pca", 0.2, split="cv")]
+    assert set(judge({"comparisons": table("comparisons", rows)})["split"]) == {"val", "cv"}
+
+
 def test_models_are_judged_against_what_is_no_model_and_no_yardstick() -> None:
     rows = [
         gain("voxel_pca", 0.1),
@@ -73,6 +78,50 @@ def test_models_are_judged_against_what_is_no_model_and_no_yardstick() -> None:
         ("voxel_pca", "cv"): OPEN,
     }
     assert set(judged["seed"]) == {"0 1"}
+
+
+@pytest.mark.parametrize(
+    ("over_start", "expected"),
+    [
+        (0.2, "training of the code"),
+        (0.005, "the code's start (PCA of local histograms), no sure gain by training it"),
+        (-0.3, "the code's start (PCA of local histograms), no sure gain by training it"),
+        (None, ""),
+    ],
+)
+def test_what_holds_of_a_code_is_earned_by_its_training_or_by_its_start(
+    over_start: float | None, expected: str
+) -> None:
+    rows = [
+        gain("voxel_pca", 0.1, method="ldae_anatomical"),
+        gain("untrained", -0.1, method="ldae_anatomical"),
+        gain("histogram_pca", 0.9, method="ldae", split="cv"),
+    ]
+    if over_start is not None:
+        rows.append(gain("histogram_pca", over_start, method="ldae_anatomical"))
+    judged = judge({"comparisons": table("comparisons", rows)})
+    judged = judged[judged["split"] == "test"].set_index("against")["earned_by"]
+    assert judged["voxel_pca"] == expected and judged["untrained"] == ""
+    if over_start == 0.2:
+        assert judged["histogram_pca"] == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "metric", "earned"),
+    [
+        ("ldae", "skill", "code and diffusion"),
+        ("ldae_anatomical", "skill", "fill-in head: no code, no diffusion"),
+        ("ldae", "speed_ratio", "latent space and sampler"),
+        ("ldae", "speed_ratio_same_sampler", "latent space"),
+    ],
+)
+def test_other_claims_are_earned_by_how_a_method_computes(
+    method: str, metric: str, earned: str
+) -> None:
+    name = "interpolation" if metric == "skill" else "throughput"
+    row = {"method": method, "metric": metric, "value": 5.0}
+    row |= {"target": "real", "region": "mask"} if metric == "skill" else {"operation": "encode"}
+    assert judge({name: table(name, [row])})["earned_by"].tolist() == [earned]
 
 
 def test_reconstructions_are_judged_at_one_number_of_steps_and_against_three_methods() -> None:

@@ -86,6 +86,24 @@ def test_a_second_run_has_nothing_to_do(study):
     assert "Nothing to be done" in done.stderr
 
 
+def test_the_ledger_has_one_line_for_the_run(study):
+    ledger = pd.read_csv(results(study) / "test_ledger.tsv", sep="\t")
+    scored = {who for record in records(study) for who in record["scored"]}
+    index = pd.read_csv(results(study) / "volumes/index.tsv", sep="\t")
+    assert scored == set(index["subject"][index["split"] == "test"])
+    assert ledger["n_subjects"].tolist() == [len(scored)]
+    assert ledger["times_before"].tolist() == [0]
+    assert "scored 1 time in this folder" in (results(study) / "report.html").read_text()
+
+
+def test_locking_the_test_participants_repeats_no_training(study):
+    done = run_snakemake(study, "-n", "--config", "final=false", *STUDY)
+    assert done.returncode == 0, done.stderr
+    again = {*re.findall(r"^(\w+) +\d+$", done.stdout.partition("Job stats:")[2], re.M)}
+    assert {"fit_probe", "evaluate_reconstruction", "build_report"} <= again
+    assert not {rule for rule in again if rule.startswith(("train_", "encode_", "preprocess"))}
+
+
 def test_every_job_left_a_valid_record(study):
     schema = yaml.safe_load((ROOT / "schemas/record.schema.yaml").read_text())
     made = records(study)

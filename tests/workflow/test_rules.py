@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_OUTPUT = {"audit", "doctor"}
 # Settings that decide the plan or the places, read where the workflow is read.
 PLAN_KEYS = {
-    "ablations", "variants", "bids_folder", "pathvars/results", "plugins", "training_seeds",
-    "cohort/source", "cohort/public", "gpu", "probes/harmonise", "site",
-    "preprocessing/batch_size", "evaluation/reference_volumes",
+    "ablations", "variants", "bids_folder", "final", "pathvars/results", "plugins",
+    "training_seeds", "cohort/source", "cohort/public", "gpu", "site", "preprocessing/batch_size",
+    "evaluation/reference_volumes", "probes/harmonise",
 }  # fmt: skip
 # Shown by the report, which reads the settings as they were written down.
 REPORT_KEYS = {"title"}
@@ -45,7 +45,7 @@ RULES = rules()
 # Names that rules take from a dictionary: of the workflow's Python, and of ldae.workflow.study.
 SHARED = {"SCANS": {"volumes", "masks", "index"}}
 SHARED["MODEL_FILES"] = SHARED["SCANS"] | {"autoencoder", "scale"}
-SHARED["study.model_params"] = {"methods", "loaders", "diffusion"}
+SHARED["study.model_params"] = {"methods", "loaders", "diffusion", "scored"}
 SHARED["study.probe_params"] = {"c_grid", "alpha_grid", "n_folds", "tasks"}
 SCRIPTS = {name: re.search(r'"\.\./scripts/(\w+)\.py"', text)[1] for name, text in RULES.items()}
 # What the rules make that are not named for one thing.
@@ -121,7 +121,7 @@ def test_every_setting_reaches_a_rule_and_is_read():
         for path in re.findall(r'(?:dpath=|section\()"([^"]+)"', text):
             looked_up.setdefault(path, set()).add(name)
     # by way of the study: folds are not for every method, the grids for two rules
-    looked_up["probes/outer_folds"] = {"fit_probe"}
+    looked_up["probes/outer_folds"] = looked_up["probes/label_counts"] = {"fit_probe"}
     for key in SHARED["study.probe_params"]:
         looked_up[f"probes/{key}"] = {"fit_probe", "manipulate_attribute"}
     looked_up["split"] = {"split_subjects"}

@@ -32,6 +32,7 @@ from ldae.statistics.measures import (
     negative_mse,
     weighted_auc,
 )
+from ldae.subsets import TEST
 
 logger = logging.getLogger(__name__)
 
@@ -349,10 +350,11 @@ def fit_probes(
     n_folds: int,
     outer_folds: int | None,
     seed: int,
+    scored: str = TEST,
     tasks: Sequence[str] = (AD_VS_CN, AGE),
     harmonised: bool = False,
 ) -> tuple[dict[str, dict[str, Any]], pd.DataFrame]:
-    """Fit a probe for every task the data allow, and predict every scan.
+    """Fit a probe for every task the data allow, and predict the scans.
 
     The tasks are those of the study and, where the index knows them, sex, conversion and site. The
     probe of the site is not kept: it is no attribute of a participant.
@@ -375,6 +377,9 @@ def fit_probes(
         codes that were learned without labels: others have seen the training labels.
     seed
         Seed of the folds.
+    scored
+        Split of the participants who are scored. Where it is ``val``, test participants are not
+        predicted, and are in no fold.
     tasks
         Those of the study; one that the training split does not allow is left out.
     harmonised
@@ -386,8 +391,8 @@ def fit_probes(
     -------
     tuple
         Probes by task, as JSON can hold them (:class:`Probe`); predictions with columns
-        ``PREDICTION_COLUMNS`` for every scan that has a target, of every split (and of the split
-        ``cv``).
+        ``PREDICTION_COLUMNS`` for every scan that has a target, of every split that is shown
+        (and of the split ``cv``).
 
     Raises
     ------
@@ -398,6 +403,8 @@ def fit_probes(
         raise ValueError(f"{len(codes)} codes for {len(index)} scans")
     if (index.groupby("subject")["split"].nunique() > 1).any():
         raise ValueError("a subject is in two splits")
+    shown = (index["split"] != TEST).to_numpy() | (scored == TEST)
+    codes, index = codes[shown], index[shown].reset_index(drop=True)
     subjects = index["subject"].to_numpy(str)
     in_training = (index["split"] == "train").to_numpy()
 
@@ -410,7 +417,8 @@ def fit_probes(
     prepared = codes_of(np.flatnonzero(in_training))
     probes: dict[str, dict[str, Any]] = {}
     parts = []
-    for task in [t for t in probe_tasks(index, diagnoses) if t in tasks] + _control_tasks(index):
+    asked = [t for t in probe_tasks(index, diagnoses) if t in tasks]
+    for task in asked + _control_tasks(index, scored):
         target = task_target(index, task, diagnoses)
         known = np.isfinite(target)
         rows = np.flatnonzero(known & in_training)
@@ -486,11 +494,11 @@ def _cross_predict(
     return held_out
 
 
-def _control_tasks(index: pd.DataFrame) -> list[str]:
+def _control_tasks(index: pd.DataFrame, scored: str) -> list[str]:
     """Tasks beside those of the study that the training participants allow."""
     participants = index[index["split"] == "train"].drop_duplicates("subject")
     counts = participants["sex"].value_counts() if "sex" in participants else pd.Series(dtype=int)
     tasks = [SEX] if min(counts.get("F", 0), counts.get("M", 0)) > 1 else []
-    if CONVERTS in index and not why_no_conversion(index, index[CONVERTS].to_numpy(float)):
+    if CONVERTS in index and not why_no_conversion(index, index[CONVERTS].to_numpy(float), scored):
         tasks.append(CONVERSION)
     return tasks

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from ldae.subsets import TEST
+
 CodesOf = Callable[[np.ndarray], np.ndarray]
 """Codes of all scans (N, dim), made with what is fitted on some rows."""
 
@@ -68,7 +70,7 @@ def folds(
     return [(i, o) for i, o in parts if groups is None or len(np.unique(groups[i])) == len(classes)]
 
 
-def why_no_conversion(scans: pd.DataFrame, target: np.ndarray) -> str:
+def why_no_conversion(scans: pd.DataFrame, target: np.ndarray, scored: str = TEST) -> str:
     """Why converters cannot be separated from stable participants; empty if they can.
 
     Parameters
@@ -77,6 +79,8 @@ def why_no_conversion(scans: pd.DataFrame, target: np.ndarray) -> str:
         Rows with subject and split.
     target
         Of each row, 1, 0 or NaN (:meth:`ldae.data.diagnoses.Diagnoses.conversion`).
+    scored
+        Split of the participants who are scored.
     """
     for value, word in ((1, "convert"), (0, "are stable")):
         members = scans[target == value].drop_duplicates("subject")
@@ -85,7 +89,7 @@ def why_no_conversion(scans: pd.DataFrame, target: np.ndarray) -> str:
                 f"{len(members)} participants {word} within the time of "
                 f"cohort.diagnoses.conversion_months, and it takes {LEAST_OF_GROUP}"
             )
-        for split, least in (("train", LEAST_TO_LEARN), ("test", 1)):
+        for split, least in (("train", LEAST_TO_LEARN), (scored, 1)):
             found = int((members["split"] == split).sum())
             if found < least:
                 return f"{found} participants of the split {split} {word}, and it takes {least}"

@@ -13,6 +13,7 @@ import pandas as pd
 
 from ldae.evaluation.probes.fitting import CROSS_VALIDATED, is_classification
 from ldae.methods import Methods, Role
+from ldae.statistics.auc import auc_difference, measure_interval
 from ldae.statistics.bootstrap import subject_bootstrap
 from ldae.statistics.measures import AD_VS_CN, MAIN_MEASURE, MEASURES, SITE, ratio, weighted_auc
 from ldae.statistics.predictions import seeds_of
@@ -67,7 +68,7 @@ def tabulate_probes(
                     "n_scans": part["scan"].nunique(),
                 }
                 for metric, measure in measures.items():
-                    result = subject_bootstrap(values, subjects, measure, n_bootstrap, seed, runs)
+                    result = measure_interval(values, subjects, measure, n_bootstrap, seed, runs)
                     note = {"note": _chance(part)} if task == SITE else {}
                     rows.append(common | {"metric": metric} | _result(result) | note)
                 if task == AD_VS_CN and truth is not None and method != truth:
@@ -136,18 +137,36 @@ def _share_of_ceiling(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return ratio(ours, weighted_auc(values[:, [0, 2]], weights) - CHANCE_AUC)
 
 
-def prediction_gain(task: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Statistic of (target, ours, theirs) rows: how much better ours are, in the main measure.
+def prediction_gain(
+    both: pd.DataFrame, task: str, n_bootstrap: int, seed: int
+) -> tuple[float, float, float]:
+    """How much better the first predictions are than the others, with the interval over subjects.
 
     The area under the curve minus theirs, or their mean absolute error minus ours (years).
+
+    Parameters
+    ----------
+    both
+        From :func:`paired_predictions`.
+    task
+        Task that is predicted.
+    n_bootstrap, seed
+        Replicates, and their seed, for errors.
     """
+    values = both[["target", "prediction", "other"]].to_numpy(float)
+    subjects, runs = both["subject"].to_numpy(str), both["seed"].to_numpy()
+    if is_classification(task):
+        return auc_difference(values, subjects, runs)
+    return subject_bootstrap(values, subjects, _error_gain(task), n_bootstrap, seed, runs)
+
+
+def _error_gain(task: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Statistic of (target, ours, theirs) rows: their error minus ours."""
     measure = MEASURES[task][MAIN_MEASURE[task]]
-    sign = 1 if is_classification(task) else -1
 
     def statistic(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        ours, theirs = values[:, [0, 1]], values[:, [0, 2]]
-        gain: np.ndarray = sign * (measure(ours, weights) - measure(theirs, weights))
-        return gain
+        theirs, ours = (measure(values[:, [0, k]], weights) for k in (2, 1))
+        return np.asarray(theirs - ours)
 
     return statistic
 

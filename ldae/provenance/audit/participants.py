@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from io import TextIOWrapper
 from pathlib import Path
 
-from ldae.data.splits import SPLITS
 from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.study import Study
 from ldae.provenance.history import Job
 from ldae.provenance.places import RESULTS
 from ldae.provenance.reading import open_regular
+from ldae.subsets import SPLITS
 
 NAME = "participants"
 SPLIT = f"{RESULTS}/split/split.tsv"

@@ -53,6 +53,10 @@ class Probes(Section):
         "also predicted by probes of the other folds; for cohorts with a small test split. Null "
         "is none.",
     )  # fmt: skip
+    label_counts: Distinct = setting(
+        [20, 40, 80, 160], "Numbers of labelled participants of further probes. They make the "
+        "table `labels`, by cross-validation; numbers that a cohort lacks are left out.",
+    )  # fmt: skip
     harmonise: list[Literal["combat"]] = setting(
         [], "How codes are harmonised over sites. The probes of harmonised codes have rows of "
         "their own beside those of the codes as they are. `combat` is ComBat, fitted on training "

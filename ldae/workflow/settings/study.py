@@ -62,6 +62,11 @@ class General(Section):
     )
     title: Words = setting("A simulated longitudinal cohort", "Title of the report.")
     pathvars: PathVars = Field(default_factory=PathVars)
+    final: bool = setting(
+        False, "Whether test participants are scored (`make final`). Otherwise all numbers are of "
+        "validation participants, and nothing is computed of test participants' codes. Each "
+        "scoring of test participants is a line of `test_ledger.tsv`.",
+    )  # fmt: skip
     seed: Seed = setting(
         0, "Seed of what all trainings share. It is that of the simulation, the split, the "
         "autoencoder, the scans chosen for an evaluation, the folds of the probes and the "
