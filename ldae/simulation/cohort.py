@@ -15,12 +15,11 @@ import pandas as pd
 from joblib import Parallel, delayed
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ldae.data.addresses import TruthMap, raw_address, truth_address
 from ldae.simulation.anatomy import TISSUES, Anatomy, Sculptor, State, draw_anatomy
 from ldae.simulation.population import STREAM_ANATOMY, STREAM_SCAN, draw_population, random_stream
-from ldae.simulation.sampling import grid_points, sample_linear
+from ldae.simulation.sampling import chain, grid_points, move_points, sample_linear
 from ldae.simulation.scanner import RawScan, Site, acquire_scan, draw_site
 from ldae.simulation.settings import SimulationSettings
 from ldae.simulation.template import HeadTemplate, build_template
@@ -42,7 +41,8 @@ def simulate_cohort(
 ) -> None:
     """Write a simulated longitudinal cohort of raw heads and its ground truth.
 
-    The files depend only on the settings and the seed, byte for byte, not on `n_workers`.
+    The files depend only on the settings and the seed, byte for byte: not on `n_workers`, nor on
+    the processor or the linear algebra behind numpy.
 
     Parameters
     ----------
@@ -92,18 +92,7 @@ def simulate_cohort(
 def _simulate_visits(
     visits: pd.DataFrame, template: HeadTemplate, seed: int, bids_dir: Path, truth_dir: Path
 ) -> pd.DataFrame:
-    """Write the scans and maps of one participant; return the rows of ``volumes.tsv``.
-
-    Linear algebra runs on one thread: with more, sums would be taken in another order, and the
-    files would depend on the number of cores.
-    """
-    with threadpool_limits(limits=1):
-        return _render_visits(visits, template, seed, bids_dir, truth_dir)
-
-
-def _render_visits(
-    visits: pd.DataFrame, template: HeadTemplate, seed: int, bids_dir: Path, truth_dir: Path
-) -> pd.DataFrame:
+    """Write the scans and maps of one participant; return the rows of ``volumes.tsv``."""
     first = visits.iloc[0]
     index = int(first.participant)
     rng = random_stream(seed, STREAM_ANATOMY, index)
@@ -176,13 +165,9 @@ def _write_deformation(
     shape = tuple(int(n) for n in np.ceil(extent / DEFORMATION_STEP_MM) + 1)
     grid_affine = np.diag([DEFORMATION_STEP_MM] * 3 + [1.0])
     grid_affine[:3, 3] = raw.affine[:3, 3]
-    to_template = np.diag([*(1 / anatomy.scale.astype(np.float64)), 1.0]) @ raw.pose
-    world = grid_points((shape[0], shape[1], shape[2])) @ grid_affine[:3, :3].astype(
-        np.float32
-    ) + grid_affine[:3, 3].astype(np.float32)
-    straight = world @ to_template[:3, :3].T.astype(np.float32) + to_template[:3, 3].astype(
-        np.float32
-    )
+    to_template = chain(np.diag([*(1 / anatomy.scale.astype(np.float64)), 1.0]), raw.pose)
+    world = move_points(grid_affine, grid_points((shape[0], shape[1], shape[2])))
+    straight = move_points(to_template, world)
     in_head = straight * anatomy.scale
     places = anatomy.to_template(in_head)
     flow = template.flow
