@@ -58,7 +58,7 @@ SELECTIONS = (
     ),
     Selection(
         "disease is in the code", WORKFLOW, "probes",
-        (*SAME, "balanced_accuracy", "sensitivity", "specificity", "share_of_ceiling"),
+        (*SAME, "balanced_accuracy", "sensitivity", "specificity"),
         {"task": "ad_vs_cn", "split": "test"},
     ),
     Selection("age is in the code", PAPER, "probes", ("mae", "rmse"), {"split": "test"}),
