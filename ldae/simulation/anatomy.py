@@ -29,7 +29,7 @@ ASPECT_LOG_SD = 0.02
 # fraction of the outer cortex lost, fraction of the hippocampus lost, log of ventricular size.
 # Tuned: a lobe's cortical volume varies by about 5 % between participants of an age.
 REGIONAL_SCALES_MM = ((60.0, 0.6), (30.0, 0.4))
-REGIONAL_SD = (0.10, 0.10, 0.12)
+REGIONAL_SD = (0.08, 0.08, 0.10)
 # Correlation of this variation between points that mirror each other.
 REGIONAL_SYMMETRY = 0.75
 # Boxes in the template frame that contain every brain, and every lateral ventricle, mm.

@@ -75,7 +75,13 @@ def simulate_cohort(
     logger.info("Built the template; rendering %d scans", len(population))
     (truth_dir / "maps").mkdir(parents=True, exist_ok=True)
     bids_dir.mkdir(parents=True, exist_ok=True)
-    _write_tables(population, bids_dir, truth_dir)
+    description = {
+        "Name": "Simulated longitudinal cohort",
+        "License": "CC0",
+        "GeneratedBy": [{"Name": "ldae.simulation"}],
+    }
+    write_bids_tables(population, bids_dir, description)
+    _write_json(truth_dir / "maps" / "tissues.json", {"volumes": list(TISSUES), "one": 255})
     groups = [group for _, group in population.groupby("subject", sort=True)]
     if n_workers <= 1:
         parts = [_simulate_visits(group, template, seed, bids_dir, truth_dir) for group in groups]
@@ -182,15 +188,22 @@ def _write_deformation(
     )
 
 
-def _write_tables(population: pd.DataFrame, bids_dir: Path, truth_dir: Path) -> None:
-    description = {
-        "Name": "Simulated longitudinal cohort",
-        "BIDSVersion": "1.9.0",
-        "DatasetType": "raw",
-        "License": "CC0",
-        "GeneratedBy": [{"Name": "ldae.simulation"}],
-    }
-    _write_json(bids_dir / "dataset_description.json", description)
+def write_bids_tables(
+    population: pd.DataFrame, bids_dir: Path, description: Mapping[str, Any]
+) -> None:
+    """Write the tables of a BIDS data set of participants with several visits.
+
+    Parameters
+    ----------
+    population
+        One row per scan: subject, session, months, age at the scan, sex, diagnosis and site.
+    bids_dir
+        Folder of the data set.
+    description
+        What ``dataset_description.json`` says, beside the version of BIDS.
+    """
+    about = {"Name": "", "BIDSVersion": "1.9.0", "DatasetType": "raw"} | dict(description)
+    _write_json(bids_dir / "dataset_description.json", about)
     participants = population.groupby("subject", sort=True).first().reset_index()
     participants = participants.rename(columns={"subject": "participant_id"})
     participants[["participant_id", "age", "sex", "diagnosis", "site"]].to_csv(
@@ -217,7 +230,6 @@ def _write_tables(population: pd.DataFrame, bids_dir: Path, truth_dir: Path) -> 
         folder.mkdir(exist_ok=True)
         table = visits.rename(columns={"session": "session_id"})[["session_id", "age", "months"]]
         table.to_csv(folder / f"{subject}_sessions.tsv", sep="\t", index=False, lineterminator="\n")
-    _write_json(truth_dir / "maps" / "tissues.json", {"volumes": list(TISSUES), "one": 255})
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

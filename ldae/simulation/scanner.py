@@ -31,11 +31,11 @@ SIGNAL = {
     "ventricles": 0.20, "fluid": 0.22, "white": 0.92, "grey": 0.64, "hippocampus": 0.60,
     "cortex": 0.60, "muscle": 0.46, "fat": 1.05, "humour": 0.16,
 }  # fmt: skip
-SIGNAL_LOG_SD = 0.025  # tissue signals vary by about 2.5 % between sites
+SIGNAL_LOG_SD = 0.015  # tissue signals vary by about 1.5 % between sites
 SCAN_SIGNAL_LOG_SD = 0.01  # and by about 1 % between scans of a site
 GAIN_RANGE = (150.0, 1500.0)  # signal of white matter, arbitrary units
 NOISE_RANGE = (0.018, 0.028)  # SD, relative to white matter
-BIAS_LOG_SD = (0.05, 0.10)  # SD of the log of the coil shading's coefficients
+BIAS_LOG_SD = (0.04, 0.08)  # SD of the log of the coil shading's coefficients
 ORIENTATIONS = ("RAS", "LPS", "PSR")
 # Voxel size relative to the cohort's spacing in x, y, z: isotropic; thick slices; thin slices.
 VOXEL_RATIOS = ((1.0, 1.0, 1.0), (0.98, 0.98, 1.04), (1.04, 0.98, 0.98))
