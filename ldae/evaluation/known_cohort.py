@@ -108,23 +108,23 @@ def make_known_cohort(
     if out_dir.exists() and any(out_dir.iterdir()):
         raise InputError(out_dir, "the folder is not empty", "Name a new folder.")
     heads = read_cohort(bids_dir, public=True).scans.groupby("subject", sort=True).first()
-    people = _draw_courses(heads.reset_index(), seed)
-    visits = _plan_visits(people, months)
+    participants = _draw_courses(heads.reset_index(), seed)
+    visits = _plan_visits(participants, months)
     out_dir.mkdir(parents=True, exist_ok=True)
     write_bids_tables(visits, out_dir, {"Name": "Real heads with known change"})
     flows = Flows()
     work = (
         delayed(_change_head)(
-            person, part.to_dict("records"), bids_dir, out_dir, brain_extraction, seed, flows
+            participant, part.to_dict("records"), bids_dir, out_dir, brain_extraction, seed, flows
         )
-        for person, (_, part) in zip(
-            people.to_dict("records"), visits.groupby("subject", sort=True), strict=True
+        for participant, (_, part) in zip(
+            participants.to_dict("records"), visits.groupby("subject", sort=True), strict=True
         )
     )
     rows = [row for part in Parallel(n_jobs=n_workers)(work) for row in part]
     (out_dir / VOLUMES).parent.mkdir(parents=True)
     pd.DataFrame(rows).to_csv(out_dir / VOLUMES, sep="\t", index=False, float_format="%.4f")
-    logger.info("Made %d visits of %d heads", len(rows), len(people))
+    logger.info("Made %d visits of %d heads", len(rows), len(participants))
 
 
 def _draw_courses(heads: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -146,13 +146,13 @@ def _draw_courses(heads: pd.DataFrame, seed: int) -> pd.DataFrame:
     )
 
 
-def _plan_visits(people: pd.DataFrame, months: Sequence[int]) -> pd.DataFrame:
+def _plan_visits(participants: pd.DataFrame, months: Sequence[int]) -> pd.DataFrame:
     """One row per visit: scan, subject, session, months, age, sex, diagnosis, site."""
     parts = [
-        people.assign(
+        participants.assign(
             session=f"ses-M{month:03d}",
             months=float(month),
-            age=(people["age"] + month / 12).round(2),
+            age=(participants["age"] + month / 12).round(2),
         )
         for month in months
     ]
@@ -162,7 +162,7 @@ def _plan_visits(people: pd.DataFrame, months: Sequence[int]) -> pd.DataFrame:
 
 
 def _change_head(
-    person: dict[str, Any],
+    participant: dict[str, Any],
     visits: list[dict[str, Any]],
     bids_dir: Path,
     out_dir: Path,
@@ -175,20 +175,20 @@ def _change_head(
         "batch_size": 1, "bias_correction": True, "brain_extraction": brain_extraction,
         "mask_pattern": None, "registration": "demons", "intensity_percentiles": [0.5, 99.5],
     }  # fmt: skip
-    brain = preprocess_image(bids_dir / person["path"], settings, GRID).brain
+    brain = preprocess_image(bids_dir / participant["path"], settings, GRID).brain
     if brain.warp is None:
-        raise InputError(person["path"], "the head was not registered", "Check the scan.")
+        raise InputError(participant["path"], "the head was not registered", "Check the scan.")
     warp = np.asarray(brain.warp.data, np.float32)
     to_scan, grid = (np.asarray(m, np.float64) for m in (brain.to_scan, brain.warp.affine))
     image = brain.scan.image
     affine = np.asarray(image.affine, np.float64)
     head = KnownHead(image.data, affine, Registration(to_scan, warp, grid), flows)
     bright = float(np.percentile(head.image[brain.mask], 99))
-    course = Course(person["severity"], person["pace"])
+    course = Course(participant["severity"], participant["pace"])
     rows = []
     for visit in visits:
         changed, volumes = head.change(**course.factors(visit["months"] / 12))
-        rng = random_stream(seed, 1, int(person["number"]), int(visit["months"]))
+        rng = random_stream(seed, 1, int(participant["number"]), int(visit["months"]))
         noisy = np.abs(changed + NOISE * bright * rng.standard_normal(changed.shape, np.float32))
         path = out_dir / raw_address(visit["scan"])
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -193,7 +193,7 @@ def _displacement(fixed: NDArray[np.float32], moving: NDArray[np.float32]) -> Te
 
 def _follow(velocity: Tensor) -> Tensor:
     """Displacement (3, H, W, D) after one unit of time in a steady velocity: scaling, squaring."""
-    displacement = velocity / 2**SQUARINGS
+    displacement: Tensor = velocity / 2**SQUARINGS
     for _ in range(SQUARINGS):
         displacement = displacement + _carry(displacement, displacement)
     return displacement
@@ -208,4 +208,4 @@ def _carry(values: Tensor, displacement: Tensor) -> Tensor:
     # grid_sample counts from -1 to 1, the last axis first.
     grid = (2 * places / span - 1).flip(0).movedim(0, -1)
     moved = grid_sample(values[None], grid[None], padding_mode="border", align_corners=True)
-    return torch.as_tensor(moved[0])
+    return moved.squeeze(0)

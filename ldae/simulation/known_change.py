@@ -37,6 +37,9 @@ FITS = 4
 STILL_MM = 1e-3
 """Voxels that move less keep their value."""
 
+NOTHING_LOST = 1e-9
+"""Share of the cortex below which a loss is rounding."""
+
 ALTERED = ("ventricles", "hippocampus", "cortex")
 
 
@@ -196,7 +199,9 @@ class KnownHead:
         pattern = sample_linear(template.patterns, coarse)[:, PATTERNS.index("disease")] * outer
         # What the flow has compressed is part of the loss.
         left = factor * self.base_ml["cortex"] / self._voxel_ml
-        wanted = max(0.0, float(cortex.sum(dtype=np.float64)) - left)
+        wanted = float(cortex.sum(dtype=np.float64)) - left
+        if wanted < NOTHING_LOST * left:
+            return np.zeros(len(places), np.float32)
         weight = wanted / pattern.sum(dtype=np.float64)
         for _ in range(FITS):  # the loss is capped per voxel: raise the rest
             lost = np.clip(np.float32(weight) * pattern, 0, CORTEX_LOSS_LIMIT * cortex)
