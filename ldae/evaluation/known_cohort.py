@@ -19,8 +19,9 @@ from ldae.errors import InputError
 from ldae.preprocessing.pipeline import preprocess_image
 from ldae.simulation import rates
 from ldae.simulation.cohort import write_bids_tables
-from ldae.simulation.known_change import ALTERED, Flows, KnownHead, Registration
+from ldae.simulation.known_change import ALTERED, TEMPLATE_MM, KnownHead, Registration
 from ldae.simulation.population import VENTRICLES_GROWTH, random_stream
+from ldae.simulation.template import HeadTemplate, build_template
 
 logger = logging.getLogger(__name__)
 
@@ -112,10 +113,16 @@ def make_known_cohort(
     visits = _plan_visits(participants, months)
     out_dir.mkdir(parents=True, exist_ok=True)
     write_bids_tables(visits, out_dir, {"Name": "Real heads with known change"})
-    flows = Flows()
+    template = build_template(TEMPLATE_MM)
     work = (
         delayed(_change_head)(
-            participant, part.to_dict("records"), bids_dir, out_dir, brain_extraction, seed, flows
+            participant,
+            part.to_dict("records"),
+            bids_dir,
+            out_dir,
+            brain_extraction,
+            seed,
+            template,
         )
         for participant, (_, part) in zip(
             participants.to_dict("records"), visits.groupby("subject", sort=True), strict=True
@@ -168,7 +175,7 @@ def _change_head(
     out_dir: Path,
     brain_extraction: str,
     seed: int,
-    flows: Flows,
+    template: HeadTemplate,
 ) -> list[dict[str, Any]]:
     """Write one participant's visits; rows of the table of volumes."""
     settings = {
@@ -182,7 +189,7 @@ def _change_head(
     to_scan, grid = (np.asarray(m, np.float64) for m in (brain.to_scan, brain.warp.affine))
     image = brain.scan.image
     affine = np.asarray(image.affine, np.float64)
-    head = KnownHead(image.data, affine, Registration(to_scan, warp, grid), flows)
+    head = KnownHead(image.data, affine, Registration(to_scan, warp, grid), template)
     bright = float(np.percentile(head.image[brain.mask], 99))
     course = Course(participant["severity"], participant["pace"])
     rows = []

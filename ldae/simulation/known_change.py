@@ -1,8 +1,8 @@
 """Real heads with a known change: a head's structures made smaller or larger by a known map.
 
-The head is registered to the template. The simulator's flow then moves ventricles and hippocampi in
-template space, and the map is carried back to the head, whose own intensities are moved. Cortex is
-lost to fluid where the simulated disease takes it. The anatomy is real, the change is known.
+The head is registered to the template. The simulator's flow then enlarges the ventricles in
+template space, and the map is carried back to the head, whose own intensities are moved. Hippocampi
+and cortex are lost to fluid as in the simulated disease. Anatomy is real, the change is known.
 """
 
 from __future__ import annotations
@@ -13,16 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ldae.simulation.anatomy import BRAIN_HIGH_MM, BRAIN_LOW_MM, CORTEX_LOSS_LIMIT
+from ldae.simulation.anatomy import BRAIN_HIGH_MM, BRAIN_LOW_MM
 from ldae.simulation.sampling import Array, grid_points, move_points, sample_linear
 from ldae.simulation.template import (
     BRAIN_MAPS,
     PATTERN_STEP_MM,
     PATTERNS,
     HeadTemplate,
-    VentricleFlow,
-    build_template,
-    structure_flow,
 )
 
 TEMPLATE_MM = 2.0
@@ -32,13 +29,16 @@ INVERSIONS = 8
 """Steps by which the deformation of the registration is inverted; it is smooth."""
 
 FITS = 4
-"""Corrections of the flow until the structures have their volumes."""
+"""Corrections until the structures have their volumes."""
 
 STILL_MM = 1e-3
 """Voxels that move less keep their value."""
 
+LOSS_LIMIT = 0.85
+"""Largest fraction of a structure that can be lost in a voxel."""
+
 NOTHING_LOST = 1e-9
-"""Share of the cortex below which a loss is rounding."""
+"""Share of a structure below which a loss is rounding."""
 
 ALTERED = ("ventricles", "hippocampus", "cortex")
 
@@ -77,28 +77,6 @@ class Registration:
         return found
 
 
-class Flows:
-    """The template and the flows of its ventricles and hippocampi."""
-
-    def __init__(self) -> None:
-        self.template: HeadTemplate = build_template(TEMPLATE_MM)
-        self.of: dict[str, VentricleFlow] = {
-            "ventricles": self.template.flow,
-            "hippocampus": structure_flow(self.template, "hippocampus"),
-        }
-        self.rest_ml = {
-            name: float(flow.volumes_ml[int(np.abs(flow.displacement).max((1, 2)).argmin())])
-            for name, flow in self.of.items()
-        }
-
-    def move(self, places: Array, name: str, volume_ml: float) -> Array:
-        """Template points (N, 3) that come to lie at `places` in a template of another volume."""
-        flow = self.of[name]
-        displacement = flow.at(volume_ml, np.zeros(len(flow.moving)))
-        voxels = (places - flow.origin_mm) / np.float32(flow.step_mm)
-        return places + sample_linear(displacement, voxels)
-
-
 class KnownHead:
     """A registered head whose structures can be changed.
 
@@ -110,8 +88,8 @@ class KnownHead:
         Voxel to scanner mm, (4, 4).
     registration
         Transform between the head and the template.
-    flows
-        The template and its flows.
+    template
+        The template and the flow of its ventricles.
     """
 
     def __init__(
@@ -119,10 +97,10 @@ class KnownHead:
         image: NDArray[np.floating],
         affine: NDArray[np.float64],
         registration: Registration,
-        flows: Flows,
+        template: HeadTemplate,
     ) -> None:
         self.image = np.asarray(image, np.float32)
-        self.affine, self.registration, self.flows = affine, registration, flows
+        self.affine, self.registration, self.template = affine, registration, template
         shape = (image.shape[0], image.shape[1], image.shape[2])
         voxels = grid_points(shape)
         straight = move_points(np.linalg.inv(registration.to_scan) @ affine, voxels)
@@ -132,6 +110,13 @@ class KnownHead:
         self._places = registration.to_template(move_points(affine, self._voxels))
         self._voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000
         self.base_ml = self._measure(self._places)
+        flow = template.flow
+        still = int(np.abs(flow.displacement).max((1, 2)).argmin())
+        self._rest_ml = float(flow.volumes_ml[still])
+        self._fluid, grey, white = (self._signal(name) for name in ("ventricles", "grey", "white"))
+        values = self.image.reshape(-1)[self._brain]
+        # The template's cortex may lie on the head's white matter, which is not lost.
+        self._losable = np.clip((white - values) / max(white - grey, 1e-6), 0, 1)
 
     def change(
         self, ventricles: float, hippocampus: float, cortex: float
@@ -148,34 +133,42 @@ class KnownHead:
         tuple
             Intensities (H, W, D), and the volumes of `ALTERED` in ml, measured on the moved maps.
         """
-        places = self._fit({"ventricles": ventricles, "hippocampus": hippocampus})
+        places = self._fit(ventricles)
         image = self._move(places)
-        lost = self._lose_cortex(places, cortex)
+        maps = self._maps(places)
+        coarse = (places - self.template.origin_mm) / np.float32(PATTERN_STEP_MM)
+        disease = sample_linear(self.template.patterns, coarse)[:, PATTERNS.index("disease")]
+        outer = maps[:, BRAIN_MAPS.index("cortex_outer")]
+        whole = maps[:, BRAIN_MAPS.index("hippocampus")]
+        lost = {
+            "cortex": self._lose("cortex", maps, outer * disease, cortex),
+            "hippocampus": self._lose("hippocampus", maps, whole, hippocampus),
+        }
         flat = image.reshape(-1)
-        fluid = self._fluid()
-        flat[self._brain] += lost * (fluid - flat[self._brain])
+        flat[self._brain] += sum(lost.values()) * (self._fluid - flat[self._brain])
         volumes = self._measure(places)
-        volumes["cortex"] -= float(lost.sum(dtype=np.float64)) * self._voxel_ml
+        for name, part in lost.items():
+            volumes[name] -= float(part.sum(dtype=np.float64)) * self._voxel_ml
         return image, volumes
 
     def _maps(self, places: Array) -> Array:
-        return sample_linear(self.flows.template.brain, self.flows.template.to_voxels(places))
+        return sample_linear(self.template.brain, self.template.to_voxels(places))
 
     def _measure(self, places: Array) -> dict[str, float]:
         sums = self._maps(places).sum(0, dtype=np.float64) * self._voxel_ml
         return {name: float(sums[BRAIN_MAPS.index(name)]) for name in ALTERED}
 
-    def _fit(self, factors: dict[str, float]) -> Array:
-        """Template points of the voxels, with the volumes changed by these factors."""
-        asked = {name: self.flows.rest_ml[name] * factor for name, factor in factors.items()}
+    def _fit(self, factor: float) -> Array:
+        """Template points of the voxels, with the ventricles' volume changed by a factor."""
+        if factor == 1:
+            return self._places
+        flow, asked = self.template.flow, self._rest_ml * factor
+        even = np.zeros(len(flow.moving))
+        voxels = (self._places - flow.origin_mm) / np.float32(flow.step_mm)
         for _ in range(FITS):
-            places = self._places
-            for name, volume in asked.items():
-                if factors[name] != 1:
-                    places = self.flows.move(places, name, volume)
-            found = self._measure(places)
-            for name, factor in factors.items():
-                asked[name] *= factor * self.base_ml[name] / found[name]
+            places = self._places + sample_linear(flow.at(asked, even), voxels)
+            found = self._measure(places)["ventricles"]
+            asked *= factor * self.base_ml["ventricles"] / found
         return places
 
     def _move(self, places: Array) -> Array:
@@ -190,26 +183,22 @@ class KnownHead:
         )
         return image
 
-    def _lose_cortex(self, places: Array, factor: float) -> Array:
-        """Fraction of each voxel in the brain's box in which cortex becomes fluid, (N,)."""
-        template = self.flows.template
-        maps = self._maps(places)
-        cortex, outer = (maps[:, BRAIN_MAPS.index(n)] for n in ("cortex", "cortex_outer"))
-        coarse = (places - template.origin_mm) / np.float32(PATTERN_STEP_MM)
-        pattern = sample_linear(template.patterns, coarse)[:, PATTERNS.index("disease")] * outer
+    def _lose(self, name: str, maps: Array, pattern: Array, factor: float) -> Array:
+        """Fraction of each voxel in which a structure becomes fluid, (N,), by a pattern (N,)."""
+        there = maps[:, BRAIN_MAPS.index(name)]
         # What the flow has compressed is part of the loss.
-        left = factor * self.base_ml["cortex"] / self._voxel_ml
-        wanted = float(cortex.sum(dtype=np.float64)) - left
+        left = factor * self.base_ml[name] / self._voxel_ml
+        wanted = float(there.sum(dtype=np.float64)) - left
         if wanted < NOTHING_LOST * left:
-            return np.zeros(len(places), np.float32)
+            return np.zeros(len(there), np.float32)
+        pattern = pattern * self._losable
         weight = wanted / pattern.sum(dtype=np.float64)
         for _ in range(FITS):  # the loss is capped per voxel: raise the rest
-            lost = np.clip(np.float32(weight) * pattern, 0, CORTEX_LOSS_LIMIT * cortex)
-            total = lost.sum(dtype=np.float64)
-            weight *= wanted / total if total > 0 else 1.0
+            lost = np.clip(np.float32(weight) * pattern, 0, LOSS_LIMIT * there)
+            weight *= wanted / lost.sum(dtype=np.float64)
         return np.asarray(lost, np.float32)
 
-    def _fluid(self) -> np.float32:
-        """Median intensity in the middle of the ventricles."""
-        inside = self._maps(self._places)[:, BRAIN_MAPS.index("ventricles")] > 0.9
-        return np.float32(np.median(self.image.reshape(-1)[self._brain[inside]]))
+    def _signal(self, name: str) -> float:
+        """Median intensity where the template is nearly all of one kind."""
+        inside = self._maps(self._places)[:, BRAIN_MAPS.index(name)] > 0.9
+        return float(np.median(self.image.reshape(-1)[self._brain[inside]]))

@@ -240,30 +240,6 @@ def build_template(spacing_mm: float) -> HeadTemplate:
     )
 
 
-def structure_flow(template: HeadTemplate, name: str) -> VentricleFlow:
-    """Displacements that make one structure of the template smaller or larger.
-
-    As those of the ventricles: the tissue around it gives way, the brain's surface stays.
-
-    Parameters
-    ----------
-    template
-        Template on a grid of 2 mm.
-    name
-        One of `BRAIN_MAPS`.
-    """
-    place = BRAIN_MAPS.index(name)
-    structure, inside = (
-        one.repeat(2, 0).repeat(2, 1).repeat(2, 2)
-        for one in (template.brain[..., place], template.head[..., 0])
-    )
-    origin_mm = template.origin_mm - np.float32(template.step_mm / 4)
-    pooled = np.ascontiguousarray(template.brain[..., place : place + 1])
-    return _grow_ventricles(
-        structure, inside, origin_mm, pooled, template.origin_mm, int(template.step_mm)
-    )
-
-
 def _block_mean(values: Array, factor: int) -> Array:
     """Mean over blocks of `factor` voxels along each axis; incomplete blocks are dropped."""
     if factor == 1:

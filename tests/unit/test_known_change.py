@@ -13,7 +13,8 @@ from head_toy import make_head
 from ldae.data.bids import read_bids
 from ldae.errors import InputError
 from ldae.evaluation.known_cohort import VOLUMES, Course, make_known_cohort
-from ldae.simulation.known_change import Flows, KnownHead, Registration
+from ldae.simulation.known_change import TEMPLATE_MM, KnownHead, Registration
+from ldae.simulation.template import build_template
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,8 @@ def head() -> KnownHead:
     warp[6, 7, 6] = [3, -2, 4]
     grid = np.diag([16.0, 16, 16, 1])
     grid[:3, 3] = [-98, -134, -90]
-    return KnownHead(image.data, image.affine, Registration(to_scan, warp, grid), Flows())
+    registration = Registration(to_scan, warp, grid)
+    return KnownHead(image.data, image.affine, registration, build_template(TEMPLATE_MM))
 
 
 def test_registration_is_inverted(head: KnownHead) -> None:
