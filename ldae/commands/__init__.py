@@ -7,8 +7,9 @@ import importlib
 from typing import Protocol, cast
 
 COMMANDS = (
-    "init", "doctor", "run", "encode", "reconstruct", "edit", "interpolate", "predict", "view",
-    "export", "transfer", "audit", "trace", "replay", "crate", "verify", "seal", "completion",
+    "init", "doctor", "change", "run", "encode", "reconstruct", "edit", "interpolate", "predict",
+    "view", "export", "transfer", "audit", "trace", "replay", "crate", "verify", "seal",
+    "completion",
 )  # fmt: skip
 """Names of the commands and their modules, in the order of the help text."""
 

@@ -51,9 +51,7 @@ def tabulate_ablations(
         family = {network: UNCHANGED}
         family |= {name: methods[name].change for name, base in changed.items() if base == network}
         of_family = {name: predictions[name] for name in family}
-        table = tabulate_probes(
-            of_family, methods, cohort=cohort, seed=seed, n_bootstrap=n_bootstrap
-        )
+        table = tabulate_probes(of_family, cohort=cohort, seed=seed, n_bootstrap=n_bootstrap)
         table = table[table["metric"].isin(MAIN_MEASURE.values())]
         table = table[table["task"].isin(list(MAIN_MEASURE))]
         kept = ["split", "method", *(c for c in RESULT_COLUMNS if c != "seed")]

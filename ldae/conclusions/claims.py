@@ -60,7 +60,7 @@ SELECTIONS = (
     ),
     Selection(
         "disease is in the code", WORKFLOW, "probes",
-        (*SAME, "balanced_accuracy", "sensitivity", "specificity", "share_of_ceiling"),
+        (*SAME, "balanced_accuracy", "sensitivity", "specificity"),
         {"task": "ad_vs_cn", "split": SCORED},
     ),
     Selection("age is in the code", PAPER, "probes", ("mae", "rmse"), {"split": SCORED}),

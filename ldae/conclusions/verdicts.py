@@ -55,8 +55,8 @@ class Statement:
     claim
         The claim it belongs to.
     text
-        The statement in words, with the bound (or its percentage) in braces; the row's conditions
-        (against what, by which judge, …) complete it.
+        The statement in words, with the bound in braces; the row's conditions (against what, by
+        which judge, …) complete it.
     table, metric
         Where the number stands.
     bound
@@ -95,8 +95,7 @@ class Statement:
 
     def words(self, criteria: Criteria) -> str:
         """The statement with its bound."""
-        size = abs(self.limit(criteria))
-        return self.text.format(bound=f"{size:g}", percent=f"{100 * size:g}")
+        return self.text.format(bound=f"{abs(self.limit(criteria)):g}")
 
     def models(self, methods: Methods) -> Methods:
         """Models that it is about."""
@@ -129,12 +128,6 @@ STATEMENTS = (
     Statement(
         CODE, "age error is below that of", "comparisons", "mae_gain", 0.0,
         needs=(TASK_AGE,),
-        part=of_code,
-    ),
-    Statement(
-        CODE, "at least {percent} % of the way from chance to the true volumes' AUC",
-        "probes", "share_of_ceiling", bound("share_of_ceiling"),
-        needs=(TASK_AD, TRUTH),
         part=of_code,
     ),
     Statement(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,9 +18,10 @@ from ldae.data.triples import Triple, bin_months, find_triples
 from ldae.data.volumes import batches
 from ldae.evaluation.metrics import score_pairs
 from ldae.evaluation.regions import RegionAtlas, measure_regions
+from ldae.evaluation.trivial_visits import TrivialAnswers
 from ldae.models.inference import encode_stochastic, lerp, sample, slerp
 from ldae.networks.residual import Visits
-from ldae.statistics.scores import NOTHING
+from ldae.statistics.scores import BEST_IN_TRAINING, NOTHING
 
 if TYPE_CHECKING:
     from ldae.data.volumes import VolumeStore
@@ -34,9 +35,8 @@ NOTHING_LEARNED = (
     "learn from"
 )
 
-NEAREST_VISIT, VOXEL_AVERAGE, LATENT_AVERAGE = "nearest_visit", "voxel_average", "latent_average"
 RESIDUAL = "ldae_residual"
-"""Methods that answer without diffusing."""
+"""Method that answers without diffusing."""
 
 COMPARED_REGIONS = {"ventricle": "ventricles", "hippocampus": "hippocampi"}
 """Structures whose volume is compared, by the stem of the metric."""
@@ -63,7 +63,9 @@ def interpolate_gaps(
     codes (y on the line, z_T on the sphere between A and B, decoded);
     ``ldae_residual``, the voxel average plus what was learned about its error;
     ``nearest_visit``, a copy of the visit closer in time (the earlier on a tie); ``voxel_average``
-    and ``latent_average``, weighted by time, of intensities and of autoencoder latents. The target
+    and ``latent_average``, weighted by time, of intensities and of autoencoder latents;
+    ``smoothed_average``, of a width chosen on training participants; ``halfway_registration``. The
+    trivial answer that is best in training participants is noted in its rows. The target
     ``real`` is the scan; ``autoencoder`` is its autoencoder reconstruction, as the method's authors
     scored. ``ventricle_error_ml`` is |V̂ - V| and ``ventricle_bias_ml`` V̂ - V, in template space
     (:func:`ldae.evaluation.regions.measure_regions`); the same for the hippocampi.
@@ -110,13 +112,18 @@ def interpolate_gaps(
     middles = np.unique([t.rows[1] for t in triples])
     codes = _encode(store, models, ends, n_steps, batch_size, pieces)
     seen = _reconstruct(store, models[reference], middles, batch_size)
+    training = find_triples(store.index, "train", max_triples, seed)
+    trivial = TrivialAnswers(store, models[reference], training, batch_size)
 
     longest = max(range(len(triples)), key=lambda i: (triples[i].nearest, triples[i].gap, -i))
     parts: list[pd.DataFrame] = []
     examples: dict[str, np.ndarray] = {}
-    measure = partial(
-        _measure, store, models, atlas, residual, codes, seen, triples, longest, n_steps, windows
-    )
+
+    def answer(chosen: Sequence[Triple]) -> dict[str, Tensor]:
+        """Middle visits of triples by every method."""
+        return _answer(store, models, residual, codes, chosen, n_steps) | trivial(chosen)
+
+    measure = partial(_measure, store, atlas, answer, seen, triples, longest, windows)
     for positions in batches(np.arange(len(triples)), batch_size):
         scores, shown = pieces.once(("triples", positions.tolist()), partial(measure, positions))
         parts.append(scores)
@@ -125,6 +132,7 @@ def interpolate_gaps(
     y, z_T = codes.y[reference], codes.z_T[reference]  # noqa: N806
     examples |= _sequence(models[reference], y, z_T, triples[longest], n_steps)
     scores = _of_triples(pd.concat(parts, ignore_index=True), triples, store.index)
+    scores.loc[scores["method"] == trivial.best, "note"] = BEST_IN_TRAINING
     return _complete(scores, store, list(models), n_steps, residual), examples
 
 
@@ -158,14 +166,11 @@ def _triples(store: VolumeStore, split: str, max_triples: int | None, seed: int)
 
 def _measure(
     store: VolumeStore,
-    models: Mapping[str, DiffusionAutoencoder],
     atlas: RegionAtlas,
-    residual: VisitResidual | None,
-    codes: _EndCodes,
+    answer: Callable[[Sequence[Triple]], dict[str, Tensor]],
     seen: dict[int, Tensor],
     triples: Sequence[Triple],
     longest: int,
-    n_steps: int,
     windows: Sequence[int],
     positions: np.ndarray,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
@@ -174,7 +179,7 @@ def _measure(
     m = np.array([t.rows[1] for t in chosen])
     mask = store.mask_batch(m)
     middle = {"real": store.batch(m), "autoencoder": _rows(seen, m)}
-    answers = _answer(store, models, residual, codes, chosen, n_steps)
+    answers = answer(chosen)
     scores = _score(answers, middle, mask, atlas, windows)
     scores = scores.assign(triple=positions[scores["sample"].to_numpy()])
     if longest not in positions:
@@ -222,11 +227,10 @@ def _answer(
     triples: Sequence[Triple],
     n_steps: int,
 ) -> dict[str, Tensor]:
-    """Every method's middle visits (B, 1, H, W, D) of B triples, on the processor."""
+    """Middle visits of B triples by models and residual, (B, 1, H, W, D) on the processor."""
     a, b = (np.array([t.rows[k] for t in triples]) for k in (0, 2))
     x_a, x_b = store.batch(a), store.batch(b)
     alpha = torch.tensor([t.alpha for t in triples], dtype=torch.float32)
-    share = alpha.reshape(-1, 1, 1, 1, 1)
     gap = torch.tensor([t.gap for t in triples], dtype=torch.float32)
 
     def visits(name: str) -> tuple[Visits, Visits]:
@@ -253,15 +257,10 @@ def _answer(
             alpha.to(model.device),
             n_steps,
         ).cpu()
-    answers[NEAREST_VISIT] = torch.where(share <= 0.5, x_a, x_b)
-    answers[VOXEL_AVERAGE] = lerp(x_a, x_b, share)
-    reference = next(iter(models))
-    device = models[reference].device
-    seen = visits(reference)
-    average = lerp(seen[0].z_0, seen[1].z_0, share.to(device))
-    answers[LATENT_AVERAGE] = models[reference].from_latent(average).cpu()
     if residual is not None:
-        filled = residual(*seen, alpha.to(device), gap.to(device))
+        reference = next(iter(models))
+        device = models[reference].device
+        filled = residual(*visits(reference), alpha.to(device), gap.to(device))
         answers[RESIDUAL] = filled.clamp(0, 1).cpu()
     return answers
 

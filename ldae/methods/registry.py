@@ -171,6 +171,14 @@ METHODS = (
         ("interpolation",), seeded=False,
     ),
     Method(
+        "smoothed_average", Role.TRIVIAL, Look("smoothed voxel average", "yellow", "h"),
+        ("interpolation",), seeded=False,
+    ),
+    Method(
+        "halfway_registration", Role.TRIVIAL, Look("half-way registration", "sky", "H"),
+        ("interpolation",), seeded=False,
+    ),
+    Method(
         "group_difference", Role.TRIVIAL, Look("group difference", "grey", "X"),
         ("manipulation",), seeded=False,
     ),

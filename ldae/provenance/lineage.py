@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Pattern in the names of metrics that compare the method of a row with another method.
-COMPARISON = r"difference|_gain|share_of_ceiling|skill|speed_ratio"
+COMPARISON = r"difference|_gain|skill|speed_ratio"
 
 CHANGED = "differs from its record"
 GONE = "missing"

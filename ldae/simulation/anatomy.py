@@ -1,21 +1,37 @@
-"""Anatomy of a simulated participant: a smooth deformation of the template, and atrophy."""
+"""Anatomy of a simulated participant: a smooth deformation of the template, and atrophy.
+
+Participants differ regionally as well as in the volumes of whole structures: each has a random
+pattern of thinner and thicker cortex, of hippocampal loss and of ventricular size, with or without
+disease. The disease shifts the distribution of these patterns; no direction is its own.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ldae.simulation.sampling import Array, grid_points, sample_linear
-from ldae.simulation.template import BRAIN_MAPS, HeadTemplate
+from ldae.simulation.sampling import (
+    Array,
+    combine_linear,
+    grid_points,
+    sample_linear,
+    settle,
+)
+from ldae.simulation.template import BRAIN_MAPS, PATTERN_STEP_MM, HeadTemplate
 
 # Smooth random deformation: (spacing of its control points, SD of the displacement), mm. Tuned by
 # eye: gyri and outline differ clearly between participants, and the map stays invertible.
 WARP_SCALES_MM = ((60.0, 3.0), (28.0, 1.5))
-WARP_STEP_MM = 8.0
 # SD of the log of length, width and height, beyond the variation of overall head size.
 ASPECT_LOG_SD = 0.02
+# Own regional variation: (spacing of its control points, mm, share of the variance), and its SD:
+# fraction of the outer cortex lost, fraction of the hippocampus lost, log of ventricular size.
+# Tuned: a lobe's cortical volume varies by about 5 % between participants of an age.
+REGIONAL_SCALES_MM = ((60.0, 0.6), (30.0, 0.4))
+REGIONAL_SD = (0.08, 0.08, 0.10)
+# Correlation of this variation between points that mirror each other.
+REGIONAL_SYMMETRY = 0.75
 # Boxes in the template frame that contain every brain, and every lateral ventricle, mm.
 BRAIN_LOW_MM = (-84.0, -120.0, -84.0)
 BRAIN_HIGH_MM = (84.0, 84.0, 92.0)
@@ -36,15 +52,22 @@ class Anatomy:
     scale
         Head size relative to the template in x, y, z, shape (3,).
     warp
-        Displacement (X, Y, Z, 3), mm, on a grid with spacing `WARP_STEP_MM` over the template
+        Displacement (X, Y, Z, 3), mm, on a grid with spacing `PATTERN_STEP_MM` over the template
         frame.
-    warp_origin_mm
+    regional
+        Own regional variation on the same grid, (X, Y, Z, 3); see `REGIONAL_SD`.
+    origin_mm
         First point of that grid, shape (3,).
+    brain_mm
+        Points in the template for the points of a grid over the brain with the raw voxel size,
+        those inside the head, (N, 3), mm.
     """
 
     scale: Array
     warp: Array
-    warp_origin_mm: Array
+    regional: Array
+    origin_mm: Array
+    brain_mm: Array
 
     def to_template(self, points_mm: Array) -> Array:
         """Points in the template, mm, for points in the participant's head, mm; both (N, 3)."""
@@ -52,8 +75,7 @@ class Anatomy:
 
     def bend(self, scaled: Array) -> Array:
         """Points in the template, mm, for points already divided by `scale`; both (N, 3)."""
-        moved = sample_linear(self.warp, (scaled - self.warp_origin_mm) / np.float32(WARP_STEP_MM))
-        return scaled + moved
+        return _bend(self.warp, self.origin_mm, scaled)
 
     @property
     def volume_factor(self) -> float:
@@ -69,57 +91,83 @@ class State:
     ----------
     flow
         Displacement (X, Y, Z, 3), mm, that sets the size of the ventricles (`VentricleFlow.at`).
-    hippocampus_loss
-        Fraction of the hippocampi replaced by fluid. Negative if the hippocampi are larger than
-        the template's; they then replace surrounding tissue.
-    cortex_age_loss, cortex_disease_loss
-        Weights of the two maps of cortical loss.
+    loss
+        Fraction of the outer cortex and of the hippocampi that is lost, (X, Y, Z, 2), on the grid
+        of the anatomy's warp. Lost tissue is replaced by fluid; where the fraction is negative, the
+        structure is larger than the template's and replaces surrounding tissue.
+    origin_mm
+        First point of that grid, shape (3,).
     """
 
     flow: Array
-    hippocampus_loss: float
-    cortex_age_loss: float
-    cortex_disease_loss: float
+    loss: Array
+    origin_mm: Array
 
 
 def draw_anatomy(template: HeadTemplate, icv_ml: float, rng: np.random.Generator) -> Anatomy:
     """Random anatomy with the given intracranial volume (ml)."""
-    low = template.origin_mm
-    extent = (np.array(template.head.shape[:3]) - 1) * template.step_mm
-    shape = tuple(int(n) for n in np.ceil(extent / WARP_STEP_MM) + 1)
+    low, shape = template.origin_mm, template.patterns.shape[:3]
     warp = np.zeros((*shape, 3), np.float32)
     for spacing, deviation in WARP_SCALES_MM:
-        control_shape = [int(n) for n in np.ceil(extent / spacing) + 4]
-        control = rng.standard_normal((*control_shape, 3)).astype(np.float32)
-        places = [np.arange(n, dtype=np.float64) * (WARP_STEP_MM / spacing) + 1 for n in shape]
-        for axis, where in enumerate(places):
-            # Cubic B-spline along one axis, written as a small matrix product.
-            weights = _spline_weights(where, control.shape[axis])
-            control = np.moveaxis(np.tensordot(weights, control, (1, axis)), 0, axis)
-        warp += np.float32(deviation) * control / np.float32(SPLINE_SD**3)
+        warp += np.float32(deviation) * _random_field(shape, spacing, rng)
     aspect = rng.standard_normal(3) * ASPECT_LOG_SD
-    unit = Anatomy(np.ones(3, np.float32), warp, low)
-    points, cell_ml = _brain_grid(template, BRAIN_LOW_MM, BRAIN_HIGH_MM)
-    intracranial = (
-        sample_linear(template.head[..., :1], template.to_voxels(unit.to_template(points))).sum()
-        * cell_ml
-    )
-    size = (icv_ml / intracranial) ** (1 / 3)
-    scale = (size * np.exp(aspect - aspect.mean())).astype(np.float32)
-    return Anatomy(scale, warp, low)
+    regional = _draw_regional(shape, low, rng)
+    brain_mm = _bend(warp, low, _brain_grid(template.spacing_mm))
+    inside = sample_linear(template.head[..., :1], template.to_voxels(brain_mm))[:, 0]
+    intracranial_ml = inside.sum(dtype=np.float64) * template.spacing_mm**3 / 1000
+    size = (icv_ml / intracranial_ml) ** (1 / 3)
+    scale = settle(size * np.exp(aspect - aspect.mean())).astype(np.float32)
+    return Anatomy(scale, warp, regional, low, brain_mm[inside > 0])
 
 
-def _spline_weights(where: NDArray[np.float64], n_controls: int) -> Array:
-    """Weights (N, C) of cubic B-splines centred at 0 … C-1, evaluated at the given points (N,)."""
-    distance = np.abs(where[:, None] - np.arange(n_controls)[None])
-    near = 2 / 3 - distance**2 + distance**3 / 2
-    far = np.clip(2 - distance, 0, None) ** 3 / 6
-    return np.where(distance < 1, near, far).astype(np.float32)
+def _bend(warp: Array, origin_mm: Array, scaled: Array) -> Array:
+    return scaled + _sample_coarse(warp, origin_mm, scaled)
+
+
+def _draw_regional(shape: tuple[int, ...], origin_mm: Array, rng: np.random.Generator) -> Array:
+    """Own regional variation of a participant, (X, Y, Z, 3)."""
+    field = np.zeros((*shape, 3), np.float32)
+    for spacing, share in REGIONAL_SCALES_MM:
+        field += np.float32(np.sqrt(share)) * _random_field(shape, spacing, rng)
+    nodes = grid_points((shape[0], shape[1], shape[2])) * np.float32(PATTERN_STEP_MM) + origin_mm
+    mirrored = _sample_coarse(field, origin_mm, nodes * np.array([-1, 1, 1], np.float32))
+    # Weights whose squares sum to 1 and whose product is half the correlation.
+    narrow = np.sqrt(1 - REGIONAL_SYMMETRY**2)
+    own, other = np.sqrt((1 + narrow) / 2), np.sqrt((1 - narrow) / 2)
+    both = np.float32(own) * field + np.float32(other) * mirrored.reshape(field.shape)
+    return settle(both * np.array(REGIONAL_SD, np.float32))
 
 
 # SD of a cubic B-spline whose coefficients are independent standard normal, along one axis and
 # averaged over positions: the square root of the integral of B(u)² du = 151/315.
 SPLINE_SD = float(np.sqrt(151 / 315))
+
+
+def _random_field(shape: tuple[int, ...], spacing_mm: float, rng: np.random.Generator) -> Array:
+    """Three smooth random fields with an SD of 1, (*shape, 3), on a grid of `PATTERN_STEP_MM`.
+
+    Cubic B-splines about control points with the given spacing.
+    """
+    step = PATTERN_STEP_MM / spacing_mm
+    n_controls = [int(np.ceil((n - 1) * step)) + 4 for n in shape]
+    field = rng.standard_normal((*n_controls, 3)).astype(np.float32)
+    for axis, n in enumerate(shape):
+        where = np.arange(n) * step + 1
+        start = where.astype(np.intp)
+        u = where - start
+        weights = [
+            (1 - u) ** 3 / 6,
+            2 / 3 - u**2 + u**3 / 2,
+            2 / 3 - (1 - u) ** 2 + (1 - u) ** 3 / 2,
+            u**3 / 6,
+        ]
+        field = combine_linear(field, axis, start - 1, weights)
+    return field / np.float32(SPLINE_SD**3)
+
+
+def _sample_coarse(field: Array, origin_mm: Array, points_mm: Array) -> Array:
+    """Values (N, C) of a field (X, Y, Z, C) of the coarse grid at template points (N, 3), mm."""
+    return sample_linear(field, (points_mm - origin_mm) / np.float32(PATTERN_STEP_MM))
 
 
 class Sculptor:
@@ -139,14 +187,19 @@ class Sculptor:
     def __init__(self, template: HeadTemplate, anatomy: Anatomy) -> None:
         self.template = template
         self.anatomy = anatomy
-        points, cell_ml = _brain_grid(template, BRAIN_LOW_MM, BRAIN_HIGH_MM)
-        places = anatomy.bend(points)
-        inside = sample_linear(template.head[..., :1], template.to_voxels(places))[:, 0]
-        self.places = places[inside > 0]
-        self.cell_ml = cell_ml * anatomy.volume_factor
+        self.places = anatomy.brain_mm
+        self.cell_ml = template.spacing_mm**3 / 1000 * anatomy.volume_factor
         low, high = np.array(VENTRICLE_LOW_MM), np.array(VENTRICLE_HIGH_MM)
         self._near_ventricles = np.all((self.places > low) & (self.places < high), axis=1)
         self._ventricles = np.ascontiguousarray(template.brain[..., :1])
+        origin, regional = template.origin_mm, anatomy.regional
+        both = np.concatenate([template.patterns, regional[..., :2]], -1)
+        self._patterns, self._own_loss = np.split(
+            _sample_coarse(both, origin, self.places), 2, axis=1
+        )
+        uneven = _sample_coarse(regional[..., 2:], origin, template.flow.points_mm)[:, 0]
+        # Uneven about the mean: the mean over the ventricles is part of their volume.
+        self._uneven = uneven - uneven.mean(dtype=np.float64)
 
     def sculpt(
         self,
@@ -170,22 +223,21 @@ class Sculptor:
         """
         flow = self._fit_ventricles(ventricles_ml)
         maps = sample_brain(self.template, self.places, flow)
-        total = dict(zip(BRAIN_MAPS, maps.sum(0, dtype=np.float64) * self.cell_ml, strict=True))
-        hippocampus_loss = 1 - hippocampus_ml / total["hippocampus"]
-        age = (total["cortex"] - cortex_healthy_ml) / total["cortex_age"]
-        disease = (cortex_healthy_ml - cortex_ml) / total["cortex_disease"]
-        state = State(flow, hippocampus_loss, age, disease)
-        tissue = alter_tissue(maps, state)
-        for _ in range(2):  # the loss is capped per voxel: distribute what the cap cut off
-            missing = tissue[:, 5].sum(dtype=np.float64) * self.cell_ml - cortex_ml
-            state = State(
-                flow,
-                hippocampus_loss,
-                state.cortex_age_loss + missing / total["cortex_age"],
-                disease,
-            )
-            tissue = alter_tissue(maps, state)
-        volumes = dict(zip(TISSUES, tissue.sum(0, dtype=np.float64) * self.cell_ml, strict=True))
+        ml = {name: self._ml(maps[:, k]) for k, name in enumerate(BRAIN_MAPS)}
+        hippocampus, outer = (maps[:, BRAIN_MAPS.index(n)] for n in ("hippocampus", "cortex_outer"))
+        own_cortex_ml = self._ml(outer * self._own_loss[:, 0])
+        age_ml, disease_ml = (self._ml(outer * self._patterns[:, k]) for k in (0, 1))
+        disease = (cortex_healthy_ml - cortex_ml) / disease_ml
+        age = (ml["cortex"] - cortex_healthy_ml - own_cortex_ml) / age_ml
+        own_hippocampus_ml = self._ml(hippocampus * self._own_loss[:, 1])
+        everywhere = (ml["hippocampus"] - hippocampus_ml - own_hippocampus_ml) / ml["hippocampus"]
+        for _ in range(3):  # losses are capped per voxel: distribute what the cap cut off
+            tissue = alter_tissue(maps, self._loss(age, disease, everywhere))
+            age += (self._ml(tissue[:, 5]) - cortex_ml) / age_ml
+            everywhere += (self._ml(tissue[:, 4]) - hippocampus_ml) / ml["hippocampus"]
+        tissue = alter_tissue(maps, self._loss(age, disease, everywhere))
+        state = self._state(flow, age, disease, everywhere)
+        volumes = {name: self._ml(tissue[:, k]) for k, name in enumerate(TISSUES)}
         grey = volumes["grey"] + volumes["hippocampus"] + volumes["cortex"]
         fluid = volumes["ventricles"] + volumes["fluid"]
         return state, {
@@ -199,27 +251,47 @@ class Sculptor:
             "cortex_ml": volumes["cortex"],
         }
 
+    def _ml(self, fractions: Array) -> float:
+        """Volume in ml of tissue with these fractions at `places`."""
+        return float(fractions.sum(dtype=np.float64) * self.cell_ml)
+
+    def _loss(self, age: float, disease: float, hippocampus: float) -> Array:
+        """Fractions (N, 2) of cortex and hippocampus that are lost at `places`."""
+        cortex = self._own_loss[:, 0] + np.float32(age) * self._patterns[:, 0]
+        cortex += np.float32(disease) * self._patterns[:, 1]
+        return np.stack([cortex, self._own_loss[:, 1] + np.float32(hippocampus)], 1)
+
+    def _state(self, flow: Array, age: float, disease: float, hippocampus: float) -> State:
+        """State whose losses are those of `_loss` everywhere."""
+        patterns, own = self.template.patterns, self.anatomy.regional
+        cortex = own[..., 0] + np.float32(age) * patterns[..., 0]
+        cortex += np.float32(disease) * patterns[..., 1]
+        loss = np.stack([cortex, own[..., 1] + np.float32(hippocampus)], -1)
+        return State(flow, loss, self.anatomy.origin_mm)
+
     def _fit_ventricles(self, wanted_ml: float) -> Array:
         """Flow that gives the ventricles the target volume, within the range of the flow."""
         places = self.places[self._near_ventricles]
         flow = self.template.flow
         asked = wanted_ml / self.anatomy.volume_factor
-        displacement = flow.at(asked)
-        for _ in range(2):  # the participant's warp changes the volume: correct by the ratio
+        displacement = flow.at(asked, self._uneven)
+        for _ in range(2):  # the participant's anatomy changes the volume: correct by the ratio
             moved = places + _flow_at(self.template, displacement, places)
-            measured = (
-                sample_linear(self._ventricles, self.template.to_voxels(moved)).sum(
-                    dtype=np.float64
-                )
-                * self.cell_ml
+            asked *= wanted_ml / self._ml(
+                sample_linear(self._ventricles, self.template.to_voxels(moved))[:, 0]
             )
-            asked *= wanted_ml / measured
-            displacement = flow.at(asked)
+            displacement = flow.at(asked, self._uneven)
         return displacement
 
 
+def tissue_at(template: HeadTemplate, places: Array, state: State) -> Array:
+    """Tissue fractions (N, 6), in the order of `TISSUES`, at template points (N, 3), mm."""
+    maps = sample_brain(template, places, state.flow)
+    return alter_tissue(maps, _sample_coarse(state.loss, state.origin_mm, places))
+
+
 def sample_brain(template: HeadTemplate, places: Array, flow: Array) -> Array:
-    """Brain maps (N, 8) at template points (N, 3), mm, with ventricles displaced by `flow`."""
+    """Brain maps (N, 7) at template points (N, 3), mm, with ventricles displaced by `flow`."""
     moved = places + _flow_at(template, flow, places)
     return sample_linear(template.brain, template.to_voxels(moved))
 
@@ -229,30 +301,32 @@ def _flow_at(template: HeadTemplate, displacement: Array, places: Array) -> Arra
     return sample_linear(displacement, (places - grid.origin_mm) / np.float32(grid.step_mm))
 
 
-def alter_tissue(maps: Array, state: State) -> Array:
+def alter_tissue(maps: Array, loss: Array) -> Array:
     """Tissue fractions (N, 6), in the order of `TISSUES`, after loss of cortex and hippocampus.
 
-    Lost tissue becomes fluid. A structure larger than the template's replaces fluid in the same
-    voxels; the hippocampus then also replaces white matter.
+    Parameters
+    ----------
+    maps
+        Fractions in the order of `BRAIN_MAPS`, (N, 7).
+    loss
+        Fractions of the outer cortex and of the hippocampus that are lost, (N, 2). Lost tissue
+        becomes fluid. A structure larger than the template's replaces fluid in the same voxels; the
+        hippocampus then also replaces white matter.
     """
-    ventricles, fluid, white, grey, hippocampus, cortex, age, disease = maps.T
-    loss = state.cortex_age_loss * age + state.cortex_disease_loss * disease
-    loss = np.clip(loss, -fluid, CORTEX_LOSS_LIMIT * cortex)
-    cortex = cortex - loss
-    fluid = fluid + loss
-    loss = np.clip(np.float32(state.hippocampus_loss) * hippocampus, -(fluid + white), hippocampus)
-    hippocampus = hippocampus - loss
-    from_white = np.clip(-loss - fluid, 0, None)
-    fluid = fluid + loss + from_white
+    ventricles, fluid, white, grey, hippocampus, cortex, outer = maps.T
+    lost = np.clip(loss[:, 0] * outer, -fluid, CORTEX_LOSS_LIMIT * cortex)
+    cortex = cortex - lost
+    fluid = fluid + lost
+    lost = np.clip(loss[:, 1] * hippocampus, -(fluid + white), hippocampus)
+    hippocampus = hippocampus - lost
+    from_white = np.clip(-lost - fluid, 0, None)
+    fluid = fluid + lost + from_white
     white = white - from_white
     return np.stack([ventricles, fluid, white, grey, hippocampus, cortex], 1)
 
 
-def _brain_grid(
-    template: HeadTemplate, low: tuple[float, ...], high: tuple[float, ...]
-) -> tuple[Array, float]:
-    """Points (N, 3), mm, that fill a box at the raw voxel spacing, and the volume of each, ml."""
-    step = template.spacing_mm
-    shape = tuple(int(np.ceil((b - a) / step)) for a, b in zip(low, high, strict=True))
-    points = grid_points((shape[0], shape[1], shape[2])) * np.float32(step)
-    return points + np.array(low, np.float32), step**3 / 1000
+def _brain_grid(step_mm: float) -> Array:
+    """Points (N, 3), mm, that fill the box of the brain."""
+    extent = zip(BRAIN_LOW_MM, BRAIN_HIGH_MM, strict=True)
+    nx, ny, nz = (int(np.ceil((high - low) / step_mm)) for low, high in extent)
+    return grid_points((nx, ny, nz)) * np.float32(step_mm) + np.array(BRAIN_LOW_MM, np.float32)

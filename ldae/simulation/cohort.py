@@ -15,12 +15,11 @@ import pandas as pd
 from joblib import Parallel, delayed
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ldae.data.addresses import TruthMap, raw_address, truth_address
 from ldae.simulation.anatomy import TISSUES, Anatomy, Sculptor, State, draw_anatomy
 from ldae.simulation.population import STREAM_ANATOMY, STREAM_SCAN, draw_population, random_stream
-from ldae.simulation.sampling import grid_points, sample_linear
+from ldae.simulation.sampling import chain, grid_points, move_points, sample_linear
 from ldae.simulation.scanner import RawScan, Site, acquire_scan, draw_site
 from ldae.simulation.settings import SimulationSettings
 from ldae.simulation.template import HeadTemplate, build_template
@@ -42,7 +41,8 @@ def simulate_cohort(
 ) -> None:
     """Write a simulated longitudinal cohort of raw heads and its ground truth.
 
-    The files depend only on the settings and the seed, byte for byte, not on `n_workers`.
+    The files depend only on the settings and the seed, byte for byte: not on `n_workers`, nor on
+    the processor or the linear algebra behind numpy.
 
     Parameters
     ----------
@@ -75,7 +75,13 @@ def simulate_cohort(
     logger.info("Built the template; rendering %d scans", len(population))
     (truth_dir / "maps").mkdir(parents=True, exist_ok=True)
     bids_dir.mkdir(parents=True, exist_ok=True)
-    _write_tables(population, bids_dir, truth_dir)
+    description = {
+        "Name": "Simulated longitudinal cohort",
+        "License": "CC0",
+        "GeneratedBy": [{"Name": "ldae.simulation"}],
+    }
+    write_bids_tables(population, bids_dir, description)
+    _write_json(truth_dir / "maps" / "tissues.json", {"volumes": list(TISSUES), "one": 255})
     groups = [group for _, group in population.groupby("subject", sort=True)]
     if n_workers <= 1:
         parts = [_simulate_visits(group, template, seed, bids_dir, truth_dir) for group in groups]
@@ -92,18 +98,7 @@ def simulate_cohort(
 def _simulate_visits(
     visits: pd.DataFrame, template: HeadTemplate, seed: int, bids_dir: Path, truth_dir: Path
 ) -> pd.DataFrame:
-    """Write the scans and maps of one participant; return the rows of ``volumes.tsv``.
-
-    Linear algebra runs on one thread: with more, sums would be taken in another order, and the
-    files would depend on the number of cores.
-    """
-    with threadpool_limits(limits=1):
-        return _render_visits(visits, template, seed, bids_dir, truth_dir)
-
-
-def _render_visits(
-    visits: pd.DataFrame, template: HeadTemplate, seed: int, bids_dir: Path, truth_dir: Path
-) -> pd.DataFrame:
+    """Write the scans and maps of one participant; return the rows of ``volumes.tsv``."""
     first = visits.iloc[0]
     index = int(first.participant)
     rng = random_stream(seed, STREAM_ANATOMY, index)
@@ -176,13 +171,9 @@ def _write_deformation(
     shape = tuple(int(n) for n in np.ceil(extent / DEFORMATION_STEP_MM) + 1)
     grid_affine = np.diag([DEFORMATION_STEP_MM] * 3 + [1.0])
     grid_affine[:3, 3] = raw.affine[:3, 3]
-    to_template = np.diag([*(1 / anatomy.scale.astype(np.float64)), 1.0]) @ raw.pose
-    world = grid_points((shape[0], shape[1], shape[2])) @ grid_affine[:3, :3].astype(
-        np.float32
-    ) + grid_affine[:3, 3].astype(np.float32)
-    straight = world @ to_template[:3, :3].T.astype(np.float32) + to_template[:3, 3].astype(
-        np.float32
-    )
+    to_template = chain(np.diag([*(1 / anatomy.scale.astype(np.float64)), 1.0]), raw.pose)
+    world = move_points(grid_affine, grid_points((shape[0], shape[1], shape[2])))
+    straight = move_points(to_template, world)
     in_head = straight * anatomy.scale
     places = anatomy.to_template(in_head)
     flow = template.flow
@@ -197,15 +188,22 @@ def _write_deformation(
     )
 
 
-def _write_tables(population: pd.DataFrame, bids_dir: Path, truth_dir: Path) -> None:
-    description = {
-        "Name": "Simulated longitudinal cohort",
-        "BIDSVersion": "1.9.0",
-        "DatasetType": "raw",
-        "License": "CC0",
-        "GeneratedBy": [{"Name": "ldae.simulation"}],
-    }
-    _write_json(bids_dir / "dataset_description.json", description)
+def write_bids_tables(
+    population: pd.DataFrame, bids_dir: Path, description: Mapping[str, Any]
+) -> None:
+    """Write the tables of a BIDS data set of participants with several visits.
+
+    Parameters
+    ----------
+    population
+        One row per scan: subject, session, months, age at the scan, sex, diagnosis and site.
+    bids_dir
+        Folder of the data set.
+    description
+        What ``dataset_description.json`` says, beside the version of BIDS.
+    """
+    about = {"Name": "", "BIDSVersion": "1.9.0", "DatasetType": "raw"} | dict(description)
+    _write_json(bids_dir / "dataset_description.json", about)
     participants = population.groupby("subject", sort=True).first().reset_index()
     participants = participants.rename(columns={"subject": "participant_id"})
     participants[["participant_id", "age", "sex", "diagnosis", "site"]].to_csv(
@@ -232,7 +230,6 @@ def _write_tables(population: pd.DataFrame, bids_dir: Path, truth_dir: Path) -> 
         folder.mkdir(exist_ok=True)
         table = visits.rename(columns={"session": "session_id"})[["session_id", "age", "months"]]
         table.to_csv(folder / f"{subject}_sessions.tsv", sep="\t", index=False, lineterminator="\n")
-    _write_json(truth_dir / "maps" / "tissues.json", {"volumes": list(TISSUES), "one": 255})
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ldae.data.addresses import Derivative, TruthMap, find_derivative, truth_address
 from ldae.errors import InputError
 from ldae.simulation import rates
-from ldae.simulation.anatomy import TISSUES, Sculptor, alter_tissue, draw_anatomy, sample_brain
+from ldae.simulation.anatomy import TISSUES, Sculptor, draw_anatomy, tissue_at
 from ldae.simulation.population import (
     STREAM_ANATOMY,
     draw_population,
@@ -182,8 +182,7 @@ def _render(sculptor: Sculptor, volumes: Volumes, places: Array) -> Array:
     state, _ = sculptor.sculpt(**volumes)
     inside = sample_linear(template.head[..., :1], template.to_voxels(places))[:, 0] > 0
     image = np.zeros(len(places), np.float32)
-    tissue = alter_tissue(sample_brain(template, places[inside], state.flow), state)
-    image[inside] = tissue @ TISSUE_SIGNAL
+    image[inside] = tissue_at(template, places[inside], state) @ TISSUE_SIGNAL
     return image
 
 

@@ -5,6 +5,7 @@ No image is made here: the volumes drawn are the targets that the rendered heads
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ import pandas as pd
 from ldae.data.addresses import scan_name
 from ldae.simulation import rates
 from ldae.simulation.settings import SimulationSettings
+
+DECIMALS = 4
+"""Decimals of the numbers that a participant's heads are made from."""
 
 # Independent random streams, one per purpose (first entry of the SeedSequence's spawn key).
 STREAM_COHORT, STREAM_PARTICIPANT, STREAM_ANATOMY, STREAM_SCAN, STREAM_SITE = range(5)
@@ -85,6 +89,8 @@ class _Traits:
         Factor on the rates of ageing.
     stage
         Factor on the yearly rates of the disease.
+    comorbidity
+        Factor on the yearly rates of the comorbid process, on average 1 whatever the diagnosis.
     hippocampus_z, ventricles_z, cortex_z
         z-scores of the log volumes.
     """
@@ -95,6 +101,7 @@ class _Traits:
     severity: float
     pace: float
     stage: float
+    comorbidity: float
     hippocampus_z: float
     ventricles_z: float
     cortex_z: float
@@ -126,7 +133,9 @@ def _draw_participant(
                 "participant": participant, "visit": visit, "months": float(months),
                 "age": round(first_age + years, 2), "sex": sex, "diagnosis": diagnosis,
                 "site": site, "icv_ml": traits.icv_ml, **_volumes(traits, years),
-                "severity": traits.severity + traits.stage * years / rates.YEARS_PER_SEVERITY,
+                "severity": _round(
+                    traits.severity + traits.stage * years / rates.YEARS_PER_SEVERITY
+                ),
             }
         )  # fmt: skip
     return rows
@@ -138,13 +147,14 @@ def _draw_traits(rng: np.random.Generator, diagnosis: str, first_age: float, sex
     icv *= np.exp(rates.ICV_LOG_SD * icv_z)
     pace = np.exp(rates.RATE_LOG_SD * pace_z - rates.RATE_LOG_SD**2 / 2)
     return _Traits(
-        icv_ml=icv,
+        icv_ml=_round(icv),
         size=np.log(icv / rates.ICV_ML_MEAN),
         brain_age=first_age + rates.BRAIN_AGE_SD * gap,
         severity=rates.SEVERITY[diagnosis]
         * np.exp(rates.SEVERITY_LOG_SD * severity_z - rates.SEVERITY_LOG_SD**2 / 2),
         pace=pace,
         stage=rates.SEVERITY[diagnosis] * pace,
+        comorbidity=rng.standard_exponential(),
         hippocampus_z=hippocampus_z,
         ventricles_z=ventricles_z,
         cortex_z=cortex_z,
@@ -159,42 +169,61 @@ def _draw_visits(rng: np.random.Generator, settings: SimulationSettings) -> set[
     return {0, *later[shown_up & asked_back].tolist()}
 
 
+def _round(value: float) -> float:
+    """Number as it is stored: what the last bits of an exponential differ by is cut off.
+
+    These bits depend on the processor. Heads are made from rounded numbers, so that the same seed
+    gives the same cohort everywhere.
+    """
+    return round(float(value), DECIMALS)
+
+
 def _volumes(traits: _Traits, years: float) -> dict[str, float]:
     """Target volumes in ml, `years` after the first visit.
 
     The brain ages at the participant's own pace, starting from the brain age at the first visit.
     """
     healthy_age = traits.brain_age + traits.pace * years
+    # The comorbid process makes up for what controls lose beyond the norm, on average.
+    comorbid = traits.comorbidity * (rates.COMORBID_YEARS + years)
     hippocampus = rates.HIPPOCAMPUS_ML * np.exp(
         _healthy_hippocampus(healthy_age)
         + rates.HIPPOCAMPUS_LOG_SD * traits.hippocampus_z
         + rates.HIPPOCAMPUS_LOG_EFFECT_AD * traits.severity
         + rates.HIPPOCAMPUS_ICV_EXPONENT * traits.size
+        + (rates.HIPPOCAMPUS_RATE - _hippocampus_slope(rates.REFERENCE_AGE)) * comorbid
         + traits.stage * (rates.HIPPOCAMPUS_RATE_AD - rates.HIPPOCAMPUS_RATE) * years
     )
-    ventricles_at_first = rates.VENTRICLES_ML_AT_40 * np.exp(
-        _healthy_ventricles(traits.brain_age)
+    healthy_ventricles = rates.VENTRICLES_ML_AT_40 * np.exp(
+        _healthy_ventricles(healthy_age)
         + rates.VENTRICLES_LOG_SD * traits.ventricles_z
-        + rates.VENTRICLES_LOG_EFFECT_AD * traits.severity
         + rates.VENTRICLES_ICV_EXPONENT * traits.size
     )
-    ventricles_per_year = traits.pace * rates.VENTRICLES_ML_PER_YEAR + traits.stage * (
-        rates.VENTRICLES_ML_PER_YEAR_AD - rates.VENTRICLES_ML_PER_YEAR
+    norm_ml_per_year = (
+        rates.VENTRICLES_ML_AT_40
+        * np.exp(_healthy_ventricles(rates.REFERENCE_AGE))
+        * VENTRICLES_GROWTH
+    )
+    ventricles = (
+        healthy_ventricles * np.exp(rates.VENTRICLES_LOG_EFFECT_AD * traits.severity)
+        + (rates.VENTRICLES_ML_PER_YEAR - norm_ml_per_year) * comorbid
+        + traits.stage * (rates.VENTRICLES_ML_PER_YEAR_AD - rates.VENTRICLES_ML_PER_YEAR) * years
     )
     cortex_healthy = rates.CORTEX_ML * np.exp(
-        rates.CORTEX_RATE * (healthy_age - rates.REFERENCE_AGE)
+        rates.CORTEX_NORM_RATE * (healthy_age - rates.REFERENCE_AGE)
         + rates.CORTEX_LOG_SD * traits.cortex_z
         + rates.CORTEX_ICV_EXPONENT * traits.size
+        + (rates.CORTEX_RATE - rates.CORTEX_NORM_RATE) * comorbid
     )
     cortex = cortex_healthy * np.exp(
         rates.CORTEX_LOG_EFFECT_AD * traits.severity
         + traits.stage * (rates.CORTEX_RATE_AD - rates.CORTEX_RATE) * years
     )
     return {
-        "ventricles_ml": ventricles_at_first + ventricles_per_year * years,
-        "hippocampus_ml": hippocampus,
-        "cortex_ml": cortex,
-        "cortex_healthy_ml": cortex_healthy,
+        "ventricles_ml": _round(ventricles),
+        "hippocampus_ml": _round(hippocampus),
+        "cortex_ml": _round(cortex),
+        "cortex_healthy_ml": _round(cortex_healthy),
     }
 
 
@@ -211,21 +240,32 @@ def healthy_growth(age: float, years: float) -> tuple[float, float, float]:
     return (
         float(np.exp(_healthy_ventricles(age + years) - _healthy_ventricles(age))),
         float(np.exp(_healthy_hippocampus(age + years) - _healthy_hippocampus(age))),
-        float(np.exp(rates.CORTEX_RATE * years)),
+        float(np.exp(rates.CORTEX_NORM_RATE * years)),
     )
 
 
+def _hippocampus_slope(age: float) -> float:
+    """Yearly change of the log of the healthy volume; from 0 at the norm's first age, linear."""
+    onset, end = rates.HIPPOCAMPUS_NORM_AGES
+    return 2 * math.log(rates.HIPPOCAMPUS_NORM_RATIO) * max(age - onset, 0) / (end - onset) ** 2
+
+
 def _healthy_hippocampus(age: float) -> float:
-    """Log of the healthy volume relative to the reference age; the rate is linear in age."""
-    slope = rates.HIPPOCAMPUS_RATE / (rates.HIPPOCAMPUS_RATE_AGE - rates.HIPPOCAMPUS_ONSET_AGE)
-    onset = rates.HIPPOCAMPUS_ONSET_AGE
-    return slope * ((max(age, onset) - onset) ** 2 - (rates.REFERENCE_AGE - onset) ** 2) / 2
+    """Log of the healthy volume relative to the reference age: the integral of the slope."""
+
+    def fallen(at: float) -> float:
+        return _hippocampus_slope(at) * max(at - rates.HIPPOCAMPUS_NORM_AGES[0], 0) / 2
+
+    return fallen(age) - fallen(rates.REFERENCE_AGE)
+
+
+VENTRICLES_GROWTH = math.log(rates.VENTRICLES_ML_AT_93 / rates.VENTRICLES_ML_AT_40) / (93 - 40)
+"""Growth of the healthy median per year; exponential through both ends of the norm."""
 
 
 def _healthy_ventricles(age: float) -> float:
-    """Log of the healthy median relative to age 40; exponential through both ends of the norm."""
-    growth = np.log(rates.VENTRICLES_ML_AT_93 / rates.VENTRICLES_ML_AT_40) / (93 - 40)
-    return float(growth * (age - 40))
+    """Log of the healthy median relative to age 40."""
+    return VENTRICLES_GROWTH * (age - 40)
 
 
 def _apportion(shares: list[tuple[str, float]], n: int) -> list[str]:

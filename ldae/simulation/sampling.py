@@ -1,11 +1,20 @@
-"""Fast trilinear interpolation of several maps at once."""
+"""Trilinear interpolation, affine maps and sums that give the same bits on every processor.
+
+BLAS takes sums in an order that depends on the processor, so matrix products are written out here:
+they have few terms, and cost no more. Exponentials, powers and angles may differ in their last bits
+between processors; :func:`settle` cuts these off where a number is kept.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+Real = TypeVar("Real", bound=np.floating)
 
 
 def sample_linear(maps: Array, coordinates: Array) -> Array:
@@ -75,10 +84,71 @@ def refine_linear(coarse: Array, shape: tuple[int, int, int], step: NDArray[np.f
     """
     fine = coarse
     for axis in range(3):
-        place = np.minimum(np.arange(shape[axis]) * step[axis], coarse.shape[axis] - 1)
-        weights = np.clip(1 - abs(place[:, None] - np.arange(coarse.shape[axis])), 0, None)
-        fine = np.moveaxis(np.tensordot(weights.astype(np.float32), fine, (1, axis)), 0, axis)
+        last = coarse.shape[axis] - 1
+        place = np.minimum(np.arange(shape[axis]) * step[axis], last)
+        lower = np.minimum(place.astype(np.intp), max(last - 1, 0))
+        fine = combine_linear(fine, axis, lower, [1 - (place - lower), place - lower])
     return np.ascontiguousarray(fine)
+
+
+def combine_linear(
+    values: Array, axis: int, start: NDArray[np.intp], weights: Sequence[NDArray[np.float64]]
+) -> Array:
+    """Weighted sums of consecutive entries along one axis.
+
+    Parameters
+    ----------
+    values
+        Any shape.
+    axis
+        Axis along which entries are summed.
+    start
+        First entry of each sum, shape (N,).
+    weights
+        Weight of the first, second, … entry of each sum, each of shape (N,).
+
+    Returns
+    -------
+    ndarray
+        Like `values`, with N entries along the axis.
+    """
+    last = values.shape[axis] - 1
+    broad = [-1 if i == axis else 1 for i in range(values.ndim)]
+    terms: Iterator[Array] = (
+        values.take(np.minimum(start + k, last), axis) * weight.astype(np.float32).reshape(broad)
+        for k, weight in enumerate(weights)
+    )
+    total = next(terms)
+    for term in terms:
+        total += term
+    return total
+
+
+def mix(values: Array, weights: NDArray[np.floating]) -> Array:
+    """Weighted sum over the last axis of `values` (N, C), float32 (N,)."""
+    total: Array = values[:, 0] * np.float32(weights[0])
+    for column, weight in zip(values.T[1:], weights[1:], strict=True):
+        total += column * np.float32(weight)
+    return total
+
+
+def move_points(matrix: NDArray[np.floating], points: Array) -> Array:
+    """Points (N, 3), float32, moved by an affine (4, 4)."""
+    moved = [mix(points, row[:3]) + np.float32(row[3]) for row in matrix[:3]]
+    return np.stack(moved, 1)
+
+
+def chain(*matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Product of matrices, the last of which is applied first."""
+    product = matrices[0]
+    for matrix in matrices[1:]:
+        product = (product[:, :, None] * matrix[None]).sum(1)
+    return product
+
+
+def settle(values: NDArray[Real], step: float = 2.0**-14) -> NDArray[Real]:
+    """Values rounded to multiples of `step`, which hides in what bits processors differ."""
+    return np.asarray(np.round(values / step) * step, values.dtype)
 
 
 def grid_points(shape: tuple[int, int, int]) -> Array:

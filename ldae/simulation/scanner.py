@@ -7,9 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ldae.simulation.anatomy import TISSUES, Anatomy, State, alter_tissue, sample_brain
+from ldae.simulation.anatomy import TISSUES, Anatomy, State, tissue_at
 from ldae.simulation.population import STREAM_SITE, random_stream
-from ldae.simulation.sampling import Array, grid_points, refine_linear, sample_linear
+from ldae.simulation.sampling import (
+    Array,
+    chain,
+    grid_points,
+    mix,
+    move_points,
+    refine_linear,
+    sample_linear,
+    settle,
+)
 from ldae.simulation.template import HEAD_MAPS, HeadTemplate
 
 # Field of view, mm (x, y, z), as in an adult head scan that includes part of the neck.
@@ -22,14 +31,14 @@ SIGNAL = {
     "ventricles": 0.20, "fluid": 0.22, "white": 0.92, "grey": 0.64, "hippocampus": 0.60,
     "cortex": 0.60, "muscle": 0.46, "fat": 1.05, "humour": 0.16,
 }  # fmt: skip
-SIGNAL_LOG_SD = 0.05  # tissue signals vary by about 5 % between sites
+SIGNAL_LOG_SD = 0.015  # tissue signals vary by about 1.5 % between sites
 SCAN_SIGNAL_LOG_SD = 0.01  # and by about 1 % between scans of a site
 GAIN_RANGE = (150.0, 1500.0)  # signal of white matter, arbitrary units
-NOISE_RANGE = (0.015, 0.035)  # SD, relative to white matter
-BIAS_LOG_SD = (0.07, 0.14)  # SD of the log of the coil shading's coefficients
+NOISE_RANGE = (0.018, 0.028)  # SD, relative to white matter
+BIAS_LOG_SD = (0.04, 0.08)  # SD of the log of the coil shading's coefficients
 ORIENTATIONS = ("RAS", "LPS", "PSR")
 # Voxel size relative to the cohort's spacing in x, y, z: isotropic; thick slices; thin slices.
-VOXEL_RATIOS = ((1.0, 1.0, 1.0), (0.95, 0.95, 1.1), (1.08, 0.96, 0.96))
+VOXEL_RATIOS = ((1.0, 1.0, 1.0), (0.98, 0.98, 1.04), (1.04, 0.98, 0.98))
 # SD per axis of the head's pose in the scanner.
 ROTATION_SD_DEGREES = 3.0
 TRANSLATION_SD_MM = 3.0
@@ -70,8 +79,8 @@ def draw_site(seed: int, number: int, spacing_mm: float) -> Site:
     signal = np.array(list(SIGNAL.values())) * np.exp(SIGNAL_LOG_SD * rng.standard_normal(9))
     ratio = VOXEL_RATIOS[number % len(VOXEL_RATIOS)]
     return Site(
-        signal=gain * signal,
-        noise=float(gain * rng.uniform(*NOISE_RANGE)),
+        signal=settle(gain * signal),
+        noise=round(float(gain * rng.uniform(*NOISE_RANGE)), 4),
         bias=rng.standard_normal(9) * rng.uniform(*BIAS_LOG_SD),
         voxel_mm=(spacing_mm * ratio[0], spacing_mm * ratio[1], spacing_mm * ratio[2]),
         orientation=ORIENTATIONS[number % len(ORIENTATIONS)],
@@ -132,10 +141,8 @@ def acquire_scan(
     step = np.maximum(1.0, MAPPING_STEP_MM / voxel)  # in voxels
     nx, ny, nz = (int(n) for n in np.ceil((np.array(shape) - 1) / step) + 1)
     nodes = grid_points((nx, ny, nz))
-    to_head = pose @ affine @ np.diag([*step, 1.0])
-    coarse = anatomy.to_template(
-        nodes @ to_head[:3, :3].T.astype(np.float32) + to_head[:3, 3].astype(np.float32)
-    )
+    to_head = chain(pose, affine, np.diag([*step, 1.0]))
+    coarse = anatomy.to_template(move_points(to_head, nodes))
     fine = refine_linear(coarse.reshape(nx, ny, nz, 3), (shape[0], shape[1], shape[2]), 1 / step)
     places = fine.reshape(-1, 3)
 
@@ -144,11 +151,11 @@ def acquire_scan(
     head[body] = sample_linear(template.head, template.to_voxels(places[body]))
     inside = np.flatnonzero(head[:, 0] > 0)
     tissue = np.zeros((len(head), len(TISSUES)), np.float32)
-    tissue[inside] = alter_tissue(sample_brain(template, places[inside], state.flow), state)
+    tissue[inside] = tissue_at(template, places[inside], state)
 
     tone = np.exp(SCAN_SIGNAL_LOG_SD * rng.standard_normal(9))
-    signal = (site.signal * tone).astype(np.float32)
-    clean = tissue @ signal[:6] + head[:, 1:] @ signal[6:]
+    signal = settle(site.signal * tone)
+    clean = mix(tissue, signal[:6]) + mix(head[:, 1:], signal[6:])
     clean *= _shading(voxels, shape, site.bias + 0.02 * rng.standard_normal(9))
     noise = np.float32(site.noise) * rng.standard_normal((2, len(clean)), dtype=np.float32)
     # Rician noise: magnitude of a complex signal with Gaussian noise in both channels.
@@ -167,7 +174,7 @@ def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return np.asarray(about_z @ about_y @ about_x)
+    return settle(chain(about_z, about_y, about_x), 2.0**-30)
 
 
 def _shading(voxels: Array, shape: tuple[int, ...], weights: NDArray[np.float64]) -> Array:
@@ -177,4 +184,5 @@ def _shading(voxels: Array, shape: tuple[int, ...], weights: NDArray[np.float64]
     log = np.zeros(len(voxels), np.float32)
     for weight, term in zip(weights, terms, strict=True):
         log += np.float32(weight) * term
-    return np.exp(log)
+    # In double precision, so that single precision hides in what bits processors differ.
+    return np.exp(log.astype(np.float64)).astype(np.float32)

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ldae.errors import InputError
-from ldae.simulation.sampling import Array, grid_points, sample_linear
+from ldae.simulation.sampling import Array, grid_points, sample_linear, settle
 
 Axes = tuple[Array, Array, Array]
 Triple = tuple[float, float, float]
+Shape = tuple[int, int, int]
 
 # Maps of the brain, in this order along the last axis of `HeadTemplate.brain`.
 BRAIN_MAPS = (
@@ -32,8 +33,7 @@ BRAIN_MAPS = (
     "grey",  # deep grey matter, cerebellum, brainstem
     "hippocampus",
     "cortex",
-    "cortex_age",  # part of the cortex where ageing reduces volume first (a subset of "cortex")
-    "cortex_disease",  # the same for the disease
+    "cortex_outer",  # the part of the cortex that is lost first (a subset of "cortex")
 )
 HEAD_MAPS = ("intracranial", "muscle", "fat", "humour")  # humour: fluid of the eyes
 
@@ -46,6 +46,10 @@ FIELD_HIGH_MM = (98.0, 98.0, 116.0)
 HIPPOCAMPUS_ANTERIOR_MM = (24.0, -8.0, -21.0)
 HIPPOCAMPUS_POSTERIOR_MM = (30.0, -38.0, -3.0)
 HIPPOCAMPUS_RADIUS_MM = 8.5
+
+# Where cortex is lost, relative to where it is lost most, on a coarse grid: it varies smoothly.
+PATTERNS = ("age", "disease")
+PATTERN_STEP_MM = 8.0
 
 # Cortex within this distance of the pial surface thins first (the cortex is 2 to 4 mm thick).
 PIAL_DEPTH_MM = 2.0
@@ -67,7 +71,12 @@ class VentricleFlow:
     Parameters
     ----------
     displacement
-        (K, X, Y, Z, 3), mm, from a grid point to the template point that is moved there.
+        (K, M, 3), mm, from a grid point to the template point that is moved there, of the points
+        that move.
+    moving
+        Index of these points in the flattened grid, (M,).
+    shape
+        Of the grid, (X, Y, Z).
     volumes_ml
         (K,) ventricle volume of the template at each knot, ascending.
     origin_mm, step_mm
@@ -75,19 +84,34 @@ class VentricleFlow:
     """
 
     displacement: Array
+    moving: NDArray[np.intp]
+    shape: Shape
     volumes_ml: NDArray[np.float64]
     origin_mm: Array
     step_mm: float
 
-    def at(self, volume_ml: float) -> Array:
-        """Displacement (X, Y, Z, 3), mm, that gives the template's ventricles a volume (ml)."""
-        place = np.interp(
-            np.log(volume_ml), np.log(self.volumes_ml), np.arange(len(self.volumes_ml))
-        )
-        lower = min(int(place), len(self.volumes_ml) - 2)
-        part = np.float32(place - lower)
-        below, above = self.displacement[lower], self.displacement[lower + 1]
-        return np.asarray((1 - part) * below + part * above)
+    @property
+    def points_mm(self) -> Array:
+        """The points that move, (M, 3), MNI mm."""
+        points = np.stack(np.unravel_index(self.moving, self.shape), 1).astype(np.float32)
+        return points * np.float32(self.step_mm) + self.origin_mm
+
+    def at(self, volume_ml: float, uneven: NDArray[np.floating]) -> Array:
+        """Displacement (X, Y, Z, 3), mm, that gives the template's ventricles a volume (ml).
+
+        `uneven` (M,) is added to the log of the volume at each moving point: some parts of the
+        ventricles are larger than others.
+        """
+        wanted = settle(np.log(volume_ml) + np.asarray(uneven, np.float64))
+        knots = np.arange(len(self.volumes_ml))
+        place = np.interp(wanted, settle(np.log(self.volumes_ml)), knots)
+        lower = np.minimum(place.astype(np.intp), len(self.volumes_ml) - 2)
+        part = (place - lower).astype(np.float32)[:, None]
+        column = np.arange(len(lower))
+        below, above = self.displacement[lower, column], self.displacement[lower + 1, column]
+        full = np.zeros((int(np.prod(self.shape)), 3), np.float32)
+        full[self.moving] = (1 - part) * below + part * above
+        return full.reshape(*self.shape, 3)
 
 
 @dataclass(frozen=True)
@@ -97,7 +121,7 @@ class HeadTemplate:
     Parameters
     ----------
     brain
-        (X, Y, Z, 8) fractions in [0, 1], in the order of `BRAIN_MAPS`, in the intracranial space.
+        (X, Y, Z, 7) fractions in [0, 1], in the order of `BRAIN_MAPS`, in the intracranial space.
     head
         (X, Y, Z, 4) fractions in [0, 1], in the order of `HEAD_MAPS`.
     body
@@ -108,6 +132,9 @@ class HeadTemplate:
         Raw voxel size over which the fractions are averaged.
     flow
         Displacements that change the size of the ventricles.
+    patterns
+        (X, Y, Z, 2) in [0, 1], in the order of `PATTERNS`, on a grid that begins at `origin_mm`
+        with spacing `PATTERN_STEP_MM`.
     """
 
     brain: Array
@@ -117,6 +144,7 @@ class HeadTemplate:
     step_mm: float
     spacing_mm: float
     flow: VentricleFlow
+    patterns: Array
 
     def to_voxels(self, points_mm: Array) -> Array:
         """Voxel coordinates (N, 3) of MNI points (N, 3), mm."""
@@ -176,9 +204,8 @@ def build_template(spacing_mm: float) -> HeadTemplate:
             affine[:3, 3], FIELD_LOW_MM, FIELD_HIGH_MM, t1.shape, strict=True
         )
     ]
-    brain_maps = np.stack(
-        [_average(np.pad(one, extension), spacing_mm, factor) for one in brain], -1
-    )
+    averages = [_average(np.pad(one, extension), spacing_mm, factor) for one in brain]
+    brain_maps = settle(np.stack(averages, -1))
     inside = np.pad(intracranial, extension)
     surroundings = _draw_head(_block_mean(inside, 2), np.array(FIELD_LOW_MM) + 0.5)
     if factor == 1:
@@ -197,7 +224,7 @@ def build_template(spacing_mm: float) -> HeadTemplate:
         origin_mm,
         factor,
     )
-    head = np.stack(head_maps, -1)
+    head = settle(np.stack(head_maps, -1))
     # Sampling outside the grid repeats the edge. That suits the neck at the lower edge; elsewhere
     # the head must end at the edge.
     head[[0, -1]] = head[:, [0, -1]] = head[:, :, -1] = 0
@@ -209,6 +236,7 @@ def build_template(spacing_mm: float) -> HeadTemplate:
         step_mm=float(factor),
         spacing_mm=spacing_mm,
         flow=flow,
+        patterns=_draw_patterns(origin_mm),
     )
 
 
@@ -288,18 +316,29 @@ def _divide_brain(
     pial |= ~solid
     closeness = np.clip(2 * ndimage.gaussian_filter(pial.astype(np.float32), PIAL_DEPTH_MM), 0, 1)
     outer = cortex * (0.2 + 0.8 * closeness)
-    # Loss is largest in the frontal lobes in ageing; in temporal and parietal lobes in Alzheimer's.
-    frontal = 1 / (1 + np.exp(-(y - 0) / 12))
-    temporal = 1 / (1 + np.exp((z + 2) / 6)) * (y > -70) * (y < 22) + np.exp(
-        -np.square((y + 55) / 22) - np.square((z - 35) / 22)
-    )
-    cortex_age = outer * (0.6 + 0.4 * frontal)
-    cortex_disease = outer * np.clip(0.25 + 0.75 * temporal, 0, 1)
-    maps = [
-        ventricles, fluid - ventricles, white, other_grey, hippocampus, cortex,
-        cortex_age, cortex_disease,
-    ]  # fmt: skip
+    maps = [ventricles, fluid - ventricles, white, other_grey, hippocampus, cortex, outer]
     return [np.asarray(one, np.float32) for one in maps], intracranial.astype(np.float32)
+
+
+def _draw_patterns(origin_mm: Array) -> Array:
+    """Where cortex is lost in ageing and in disease, (X, Y, Z, 2), in the order of `PATTERNS`.
+
+    Loss is largest in the frontal lobes in ageing; in temporal and parietal lobes in Alzheimer's.
+    """
+    extent = np.array(FIELD_HIGH_MM) - np.array(FIELD_LOW_MM)
+    nx, ny, nz = (int(n) for n in np.ceil(extent / PATTERN_STEP_MM) + 1)
+    nodes = grid_points((nx, ny, nz)).astype(np.float64) * PATTERN_STEP_MM + origin_mm
+    x, y, z = nodes.T
+
+    def around(centre: Triple, sd: Triple) -> NDArray[np.float64]:
+        """Gaussian about a point in the right half and its mirror image."""
+        away = zip((np.abs(x), y, z), centre, sd, strict=True)
+        return np.asarray(np.exp(-sum(((at - m) / s) ** 2 for at, m, s in away) / 2))
+
+    age = 0.6 + 0.4 / (1 + np.exp(-y / 12))
+    lobes = around((45, -15, -18), (25, 25, 18)) + around((30, -58, 38), (30, 18, 20))
+    disease = np.clip(0.25 + 0.75 * lobes, 0, 1)
+    return settle(np.stack([age, disease], 1).astype(np.float32)).reshape(nx, ny, nz, 2)
 
 
 def _ellipsoids(x: Array, y: Array, z: Array) -> NDArray[np.bool_]:
@@ -433,10 +472,11 @@ def _grow_ventricles(
     velocity = _ventricle_velocity(ventricles, intracranial, step)
     every = int(FLOW_STEP_MM // step)
     inside = intracranial[::step, ::step, ::step][::every, ::every, ::every]
-    shape = inside.shape
-    grid = grid_points((shape[0], shape[1], shape[2])) * np.float32(FLOW_STEP_MM) + origin
-    knots = _follow_flow(velocity, step, origin, grid, np.flatnonzero(inside.reshape(-1) > 0))
-    displacement = np.stack([(places - grid).reshape(*shape, 3) for places in knots])
+    shape = (inside.shape[0], inside.shape[1], inside.shape[2])
+    grid = grid_points(shape) * np.float32(FLOW_STEP_MM) + origin
+    moves = np.flatnonzero(inside.reshape(-1) > 0)
+    knots = _follow_flow(velocity, step, origin, grid, moves)
+    displacement = settle(np.stack([places[moves] - grid[moves] for places in knots]))
     volumes = [
         float(sample_linear(pooled, (places - pooled_origin) / np.float32(pooled_step)).sum())
         * FLOW_STEP_MM**3
@@ -448,7 +488,7 @@ def _grow_ventricles(
     if not growing.all():
         stop = int(np.argmin(growing))
         displacement, volumes = displacement[:stop], volumes[:stop]
-    return VentricleFlow(displacement, np.array(volumes), origin, FLOW_STEP_MM)
+    return VentricleFlow(displacement, moves, shape, np.array(volumes), origin, FLOW_STEP_MM)
 
 
 def _ventricle_velocity(ventricles: Array, intracranial: Array, step: int) -> Array:

@@ -27,6 +27,9 @@ SCAN_COLUMNS = ("seed", "split", "method", "subject", "scan")
 NOTHING = 0
 """Value of `steps` and `window` if they do not apply; written to the file as an empty cell."""
 
+BEST_IN_TRAINING = "best trivial answer in training participants"
+"""Note of the interpolation that models are held to (`skill`)."""
+
 EXTRA_COLUMNS = {"interpolation": ("triple",)}
 """Columns of scores that are not conditions of the table."""
 
@@ -147,11 +150,12 @@ def tabulate_scores(
     -------
     pandas.DataFrame
         The table. For interpolation it has rows over all triples (without gap and distance), by gap
-        and by distance to the nearer visit, and ``skill`` = 1 - MSE/MSE of the best trivial
-        interpolation. For manipulation it also has means over all amounts (without an amount), and
-        ``off_target_ratio``: the slope of an off-target attribute divided by that of the on-target
-        attribute, each in SDs of the judge's score between participants. The ratio is empty if the
-        interval of the on-target slope includes 0.
+        and by distance to the nearer visit, and ``skill`` = 1 - MSE/MSE of the trivial
+        interpolation that was best in training participants; if they have no three visits, of the
+        best here, chosen again in every replicate. For manipulation it also has means over all
+        amounts (without an amount), and ``off_target_ratio``: the slope of an off-target attribute
+        divided by that of the on-target attribute, each in SDs of the judge's score between
+        participants. The ratio is empty if the interval of the on-target slope includes 0.
     """
     if table == "interpolation":
         trivial = list(methods.select(Role.TRIVIAL, evaluation=table))
@@ -202,6 +206,8 @@ def _skill(
 ) -> pd.DataFrame:
     """1 - MSE/MSE of the best trivial interpolation, for every method that is not trivial."""
     errors = scores[scores["metric"] == "mse"]
+    chosen = set(errors.loc[errors["note"] == BEST_IN_TRAINING, "method"])
+    candidates = [method for method in trivial if not chosen or method in chosen]
     steps = scores.groupby("method")["steps"].first()
     rows: list[dict[str, object]] = []
     for names, cell in errors.groupby(["split", "target", "region", *conditions], sort=False):
@@ -214,9 +220,9 @@ def _skill(
         common: dict[str, object] = dict(zip(labels, names, strict=True))
         common |= {"metric": "skill", "n_subjects": len(set(subjects))}
         common["n_scans"] = len(wide.index.unique("scan"))
-        best = min(trivial, key=lambda method: wide[method].mean())
+        best = min(candidates, key=lambda method: wide[method].mean())
         for method in [m for m in wide.columns if m not in trivial]:
-            values = wide[[method, *trivial]].to_numpy(float)
+            values = wide[[method, *candidates]].to_numpy(float)
             value, low, high = subject_bootstrap(
                 values, subjects, _skill_of, n_bootstrap, seed, runs
             )
@@ -230,7 +236,7 @@ def _skill(
 
 
 def _skill_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Skill (R,) from squared errors (N, 1 + trivial); the first column is the model's."""
+    """Skill (R,) from squared errors (N, 1 + candidates); the first column is the model's."""
     means = np.stack([weighted_mean(column, weights) for column in values.T])
     return np.asarray(1 - means[0] / means[1:].min(0))
 

@@ -62,12 +62,6 @@ def test_a_bound_of_the_settings_decides_and_is_named(loss: float, expected: str
     assert set(rows["verdict"]) == {expected} and len(rows) == len(models)
 
 
-def test_a_share_is_named_in_per_cent() -> None:
-    judged = judge({}, changed(bounds={"share_of_ceiling": 0.75}))
-    rows = of(judged, "at least 75 % of the way from chance")
-    assert len(rows) == len(STUDY.select(Role.MODEL).coded())
-
-
 @pytest.mark.parametrize(("steps", "window"), [(20, 11), (7, 11), (20, 4)])
 def test_other_steps_and_windows_keep_every_row(steps: int, window: int) -> None:
     tables = {"comparisons": comparisons(steps, window)}

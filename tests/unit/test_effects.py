@@ -101,4 +101,4 @@ def test_unknown_or_unprocessed_scan_is_an_error(study: Path) -> None:
 def test_healthy_growth_follows_the_rates() -> None:
     ventricles, hippocampi, cortex = healthy_growth(70, AGE_STEP_YEARS)
     assert ventricles == pytest.approx((55 / 16) ** (10 / 53))
-    assert 0.8 < hippocampi < 0.9 and cortex == pytest.approx(np.exp(-0.1))
+    assert 0.93 < hippocampi < 0.96 and cortex == pytest.approx(np.exp(-0.06))

@@ -78,7 +78,7 @@ def test_a_number_over_seeds_is_the_mean_of_theirs_with_more_doubt() -> None:
     many, one = seeded(1.0), predicted(1.0, 0).assign(seed=0)
     rows = {}
     for name, frame in (("many", many), ("one", one)):
-        table = tabulate_probes({"ldae": frame, "voxel_pca": predicted(1.0, 9)}, STUDY, **OPTIONS)  # type: ignore[arg-type]
+        table = tabulate_probes({"ldae": frame, "voxel_pca": predicted(1.0, 9)}, **OPTIONS)  # type: ignore[arg-type]
         cell = table[(table["method"] == "ldae") & (table["metric"] == "roc_auc")]
         rows[name] = cell[cell["task"] == "ad_vs_cn"].iloc[0]
     each = [auc(many[many["seed"] == s]) for s in SEEDS]
@@ -95,7 +95,7 @@ def test_the_spread_between_trainings_widens_the_interval() -> None:
     apart = pd.concat([predicted(x, 0).assign(seed=s) for s, x in zip(SEEDS, GAINS, strict=True)])
     width = {}
     for name, frame in (("one", predicted(1.0, 0)), ("alike", alike), ("apart", apart)):
-        table = tabulate_probes({"ldae": frame}, STUDY, **OPTIONS)  # type: ignore[arg-type]
+        table = tabulate_probes({"ldae": frame}, **OPTIONS)  # type: ignore[arg-type]
         row = table[(table["metric"] == "roc_auc")].iloc[0]
         width[name] = row["ci_high"] - row["ci_low"]
     assert width["alike"] == pytest.approx(width["one"])
@@ -172,7 +172,7 @@ def test_an_ablation_stands_below_what_it_changes_with_its_gain() -> None:
     assert gain.loc["untrained_wide", "network"] == "untrained"
     wide = readable(table)
     assert len(wide) == 4 and (wide.loc[[1, 3]] != "").all(axis=None), "a line for each change"
-    whole = tabulate_probes(frames, STUDY, **OPTIONS)  # type: ignore[arg-type]
+    whole = tabulate_probes(frames, **OPTIONS)  # type: ignore[arg-type]
     same = (whole["method"] == "ldae") & (whole["metric"] == "mae") & (whole["task"] == "age")
     kept = (table["method"] == "ldae") & (table["metric"] == "mae")
     columns = ["value", "ci_low", "ci_high"]

@@ -58,7 +58,7 @@ def test_probes_find_what_is_there() -> None:
     codes, index = cohort()
     probes, predictions = fit_probes(codes, index, **GRIDS)
     assert set(probes) == {AD_VS_CN, AGE, SEX}
-    table = tabulate_probes({"ldae": predictions}, STUDY, cohort="toy", seed=0, n_bootstrap=200)
+    table = tabulate_probes({"ldae": predictions}, cohort="toy", seed=0, n_bootstrap=200)
     test = table[table["split"] == "test"].set_index(["task", "metric"])
     assert test.loc[(AD_VS_CN, "roc_auc"), "value"] > 0.85
     assert test.loc[(AGE, "mae"), "value"] < 4
@@ -196,22 +196,6 @@ def test_roc_curve_ends_in_the_corners_and_has_its_area() -> None:
     assert curve.iloc[0].tolist() == [0, 0] and curve.iloc[-1].tolist() == [1, 1]
     area = np.trapezoid(curve["sensitivity"], curve["false_positive_rate"])
     assert area == pytest.approx(reference.roc_auc_score(target, score))
-
-
-def test_share_of_the_way_to_the_true_volumes() -> None:
-    codes, index = cohort()
-    _, good = fit_probes(codes, index, **GRIDS)
-    _, bad = fit_probes(np.random.default_rng(9).normal(size=codes.shape), index, **GRIDS)
-    predictions = {"ldae": bad, "voxel_pca": good, "true_volumes": good}
-    table = tabulate_probes(predictions, STUDY, cohort="toy", seed=0, n_bootstrap=200)
-    rows = table[(table["metric"] == "share_of_ceiling") & (table["split"] == "test")]
-    share = rows.set_index("method")
-    assert set(share.index) == {"ldae", "voxel_pca"}
-    assert share.loc["voxel_pca", ["value", "ci_low", "ci_high"]].tolist() == [1, 1, 1]
-    area = table[(table["metric"] == "roc_auc") & (table["split"] == "test")]
-    area = area[area["task"] == AD_VS_CN].set_index("method")["value"]
-    expected = (area["ldae"] - 0.5) / (area["true_volumes"] - 0.5)
-    assert share.loc["ldae", "value"] == pytest.approx(expected)
 
 
 def test_everyone_is_predicted_once_by_probes_of_others() -> None:

@@ -13,6 +13,7 @@ from ldae.conclusions.comparison import compare_methods
 from ldae.errors import InputError
 from ldae.methods import METHODS, Methods, Role
 from ldae.statistics.scores import (
+    BEST_IN_TRAINING,
     mean_ratio,
     read_scores,
     score_columns,
@@ -37,7 +38,8 @@ def interpolation_scores(seed: int = 0, gain: float = 0.002) -> pd.DataFrame:
         }  # fmt: skip
         for method, value in (
             ("ldae", base - gain), ("nearest_visit", base + 0.002), ("voxel_average", base),
-            ("latent_average", base + 0.001),
+            ("latent_average", base + 0.001), ("smoothed_average", base + 0.001),
+            ("halfway_registration", base + 0.001),
         ):  # fmt: skip
             steps = 20 if method == "ldae" else 0
             rows.append(common | {"method": method, "steps": steps, "value": value})
@@ -92,6 +94,17 @@ def test_table_over_seeds_is_the_mean_of_theirs(tmp_path: Path) -> None:
     assert skill(many)["n_subjects"] == 20 and skill(many)["steps"] == 20
     width = [row["ci_high"] - row["ci_low"] for row in (skill(many), skill(one))]
     assert width[0] > width[1]  # three trainings that differ are worth more doubt than one
+
+
+def test_skill_is_held_to_the_answer_that_was_best_in_training(tmp_path: Path) -> None:
+    scores = interpolation_scores()
+    scores.loc[scores["method"] == "latent_average", "note"] = BEST_IN_TRAINING
+    read = read_scores([written(tmp_path, scores)], "interpolation")
+    table = tabulate_scores(read, "interpolation", STUDY, cohort="toy", n_bootstrap=20, seed=0)
+    row = table[(table["metric"] == "skill") & (table["gap_months"] == 12)].iloc[0]
+    mse = scores.groupby("method")["value"].mean()
+    assert row["value"] == pytest.approx(1 - mse["ldae"] / mse["latent_average"])
+    assert row["note"] == "best trivial answer: latent_average"
 
 
 def predictions() -> dict[str, pd.DataFrame]:

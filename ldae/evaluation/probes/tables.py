@@ -12,19 +12,15 @@ import numpy as np
 import pandas as pd
 
 from ldae.evaluation.probes.fitting import CROSS_VALIDATED, is_classification
-from ldae.methods import Methods, Role
 from ldae.statistics.auc import auc_difference, measure_interval
 from ldae.statistics.bootstrap import subject_bootstrap
-from ldae.statistics.measures import AD_VS_CN, MAIN_MEASURE, MEASURES, SITE, ratio, weighted_auc
+from ldae.statistics.measures import MAIN_MEASURE, MEASURES, SITE
 from ldae.statistics.predictions import seeds_of
 from ldae.statistics.tables import tidy
-
-CHANCE_AUC = 0.5
 
 
 def tabulate_probes(
     predictions: Mapping[str, pd.DataFrame],
-    methods: Methods,
     *,
     cohort: str,
     seed: int,
@@ -37,8 +33,6 @@ def tabulate_probes(
     predictions
         Predictions of :func:`fit_probes` by method, with a column ``seed`` if they are of several
         trainings. Every scan counts; intervals are over subjects (and seeds).
-    methods
-        The study's methods, the truth among them where it is known.
     cohort, seed
         For the table; `seed` also seeds the bootstrap.
     n_bootstrap
@@ -47,11 +41,9 @@ def tabulate_probes(
     Returns
     -------
     pandas.DataFrame
-        Table ``probes``. ``share_of_ceiling`` is how far the area under the curve has come from
-        0.5 to that of the true volumes, on the same replicates.
+        Table ``probes``.
     """
     rows: list[dict[str, object]] = []
-    truth = next((name for name in methods.select(Role.TRUTH) if name in predictions), None)
     for method, frame in predictions.items():
         for split in ("val", "test", CROSS_VALIDATED):
             for task, measures in MEASURES.items():
@@ -71,18 +63,6 @@ def tabulate_probes(
                     result = measure_interval(values, subjects, measure, n_bootstrap, seed, runs)
                     note = {"note": _chance(part)} if task == SITE else {}
                     rows.append(common | {"metric": metric} | _result(result) | note)
-                if task == AD_VS_CN and truth is not None and method != truth:
-                    both = paired_predictions(frame, predictions[truth], split, task)
-                    result = subject_bootstrap(
-                        both[["target", "prediction", "other"]].to_numpy(float),
-                        both["subject"].to_numpy(str),
-                        _share_of_ceiling,
-                        n_bootstrap,
-                        seed,
-                        both["seed"].to_numpy(),
-                    )
-                    note = {"note": "(AUC - 0.5) / (AUC of the true volumes - 0.5)"}
-                    rows.append(common | {"metric": "share_of_ceiling"} | _result(result) | note)
     if not rows:
         rows = [{"method": "none", "metric": "none", "value": np.nan, "note": "no task"}]
     return tidy(rows, "probes", cohort=cohort, seeds=seeds_of(predictions))
@@ -129,12 +109,6 @@ def paired_predictions(
 
 def _result(result: tuple[float, float, float]) -> dict[str, object]:
     return dict(zip(("value", "ci_low", "ci_high"), result, strict=True))
-
-
-def _share_of_ceiling(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share (R,) of the way from chance to the AUC of column 2 that column 1 has come."""
-    ours = weighted_auc(values[:, [0, 1]], weights) - CHANCE_AUC
-    return ratio(ours, weighted_auc(values[:, [0, 2]], weights) - CHANCE_AUC)
 
 
 def prediction_gain(

@@ -167,9 +167,6 @@ class PaperWindows(Section):
 class Bounds(Section):
     """Bounds that a model's numbers must keep for a statement to hold."""
 
-    share_of_ceiling: Share = setting(
-        0.9, "Least share of the way from chance to the AUC of the true volumes."
-    )
     ssim_loss: float = setting(
         0.002, "Largest loss of SSIM against the autoencoder alone.", ge=0, le=1
     )

@@ -1,0 +1,211 @@
+"""Trivial answers to the interpolation of visits, without a network: what a model must beat."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from ldae.data.volumes import batches
+from ldae.leakage import note_fitted
+from ldae.models.inference import lerp
+
+if TYPE_CHECKING:
+    from ldae.data.triples import Triple
+    from ldae.data.volumes import VolumeStore
+    from ldae.models.base import DiffusionAutoencoder
+
+logger = logging.getLogger(__name__)
+
+NEAREST_VISIT, VOXEL_AVERAGE, LATENT_AVERAGE = "nearest_visit", "voxel_average", "latent_average"
+SMOOTHED_AVERAGE, HALFWAY_REGISTRATION = "smoothed_average", "halfway_registration"
+
+WIDTHS = (0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+"""SDs of the smoothing that are tried on training participants, voxels."""
+
+DEMONS_ITERATIONS = 12
+DEMONS_FIELD_SIGMA = 1.0
+"""Smoothing of the displacement after each step, voxels."""
+
+SQUARINGS = 3
+"""A displacement is made of 2³ equal steps; visits of one participant differ by a few voxels."""
+
+
+class TrivialAnswers:
+    """Answers to the middle of three visits, of which nothing is learned but a width.
+
+    Parameters
+    ----------
+    store
+        The packed scans.
+    model
+        Its autoencoder's latents are averaged.
+    triples
+        Of training participants; the width of the smoothing and the best answer are chosen on them.
+        Without any, the smoothing is the narrowest, and no answer is the best.
+    batch_size
+        Triples at a time.
+
+    Attributes
+    ----------
+    width
+        SD of the smoothing of ``smoothed_average``, voxels.
+    best
+        Answer with the least squared error in training participants; None if there are none.
+    """
+
+    def __init__(
+        self,
+        store: VolumeStore,
+        model: DiffusionAutoencoder,
+        triples: Sequence[Triple],
+        batch_size: int,
+    ) -> None:
+        self._store, self._model = store, model
+        self.width = WIDTHS[0]
+        self.best: str | None = None
+        if triples:
+            note_fitted("best trivial answer", [t.subject for t in triples])
+            self.width = self._choose_width(triples, batch_size)
+            errors = self._errors(triples, batch_size)
+            self.best = min(errors, key=lambda name: errors[name])
+            logger.info("smoothing: %g voxels; best in training: %s", self.width, self.best)
+
+    def __call__(self, triples: Sequence[Triple]) -> dict[str, Tensor]:
+        """Every answer to the middle visits of B triples, (B, 1, H, W, D) by name."""
+        x_a, x_b, share = self._ends(triples)
+        average = lerp(x_a, x_b, share)
+        z_a, z_b = (self._model.to_latent(x.to(self._model.device)) for x in (x_a, x_b))
+        latent = lerp(z_a, z_b, share.to(z_a.device))
+        halves = zip(x_a, x_b, share.flatten().tolist(), strict=True)
+        return {
+            NEAREST_VISIT: torch.where(share <= 0.5, x_a, x_b),
+            VOXEL_AVERAGE: average,
+            LATENT_AVERAGE: self._model.from_latent(latent).cpu(),
+            SMOOTHED_AVERAGE: smooth_inside(average, self._brain(triples), self.width),
+            HALFWAY_REGISTRATION: torch.stack([meet_halfway(a, b, s) for a, b, s in halves]),
+        }
+
+    def _ends(self, triples: Sequence[Triple]) -> tuple[Tensor, Tensor, Tensor]:
+        """Both visits of each triple, and where between them the middle lies, (B, 1, 1, 1, 1)."""
+        x_a, x_b = (self._store.batch(np.array([t.rows[k] for t in triples])) for k in (0, 2))
+        share = torch.tensor([t.alpha for t in triples], dtype=torch.float32)
+        return x_a, x_b, share.reshape(-1, 1, 1, 1, 1)
+
+    def _brain(self, triples: Sequence[Triple]) -> Tensor:
+        """Where either visit has brain, (B, 1, H, W, D)."""
+        a, b = (self._store.mask_batch(np.array([t.rows[k] for t in triples])) for k in (0, 2))
+        return a | b
+
+    def _middle(self, triples: Sequence[Triple]) -> tuple[Tensor, Tensor]:
+        rows = np.array([t.rows[1] for t in triples])
+        return self._store.batch(rows), self._store.mask_batch(rows)
+
+    def _choose_width(self, triples: Sequence[Triple], batch_size: int) -> float:
+        errors = dict.fromkeys(WIDTHS, 0.0)
+        for piece in batches(np.arange(len(triples)), batch_size):
+            chosen = [triples[i] for i in piece]
+            x_a, x_b, share = self._ends(chosen)
+            average, brain = lerp(x_a, x_b, share), self._brain(chosen)
+            x, mask = self._middle(chosen)
+            for width in WIDTHS:
+                errors[width] += _squared_error(smooth_inside(average, brain, width), x, mask)
+        return min(errors, key=lambda width: errors[width])
+
+    def _errors(self, triples: Sequence[Triple], batch_size: int) -> Mapping[str, float]:
+        """Sum over triples of the mean squared error inside the mask, by answer."""
+        errors: dict[str, float] = {}
+        for piece in batches(np.arange(len(triples)), batch_size):
+            chosen = [triples[i] for i in piece]
+            x, mask = self._middle(chosen)
+            for name, answer in self(chosen).items():
+                errors[name] = errors.get(name, 0.0) + _squared_error(answer, x, mask)
+        return errors
+
+
+def _squared_error(answer: Tensor, x: Tensor, mask: Tensor) -> float:
+    """Sum over the batch of the mean squared error inside each mask."""
+    squares = ((answer - x).square() * mask).sum((1, 2, 3, 4)) / mask.sum((1, 2, 3, 4))
+    return float(squares.sum())
+
+
+def smooth_inside(x: Tensor, brain: Tensor, width: float) -> Tensor:
+    """Scans (B, 1, H, W, D) smoothed by a Gaussian inside the brain, 0 outside it.
+
+    Parameters
+    ----------
+    x, brain
+        Scans and masks, (B, 1, H, W, D).
+    width
+        SD of the Gaussian, voxels.
+    """
+    sigma = (0, 0, width, width, width)
+    inside = brain.numpy().astype(np.float32)
+    weight = ndimage.gaussian_filter(inside, sigma, mode="constant")
+    total = ndimage.gaussian_filter(x.numpy() * inside, sigma, mode="constant")
+    return torch.from_numpy(np.where(inside > 0, total / np.maximum(weight, 1e-6), 0))
+
+
+def meet_halfway(a: Tensor, b: Tensor, share: float) -> Tensor:
+    """Scan (1, H, W, D) at `share` of the way from A to B, along a diffeomorphism between them.
+
+    Both are registered to each other (diffeomorphic demons; Vercauteren et al. 2009). Half the
+    difference of both displacements is the velocity v of a flow from A to B, up to terms of third
+    order. A is moved by `share` of it and B, backwards, by the rest; the two are averaged.
+
+    Parameters
+    ----------
+    a, b
+        Scans, (1, H, W, D).
+    share
+        0 gives A, 1 gives B.
+    """
+    forth, back = (
+        _displacement(a[0].numpy(), b[0].numpy()),
+        _displacement(b[0].numpy(), a[0].numpy()),
+    )
+    velocity = (forth - back) / 2
+    from_a = _carry(a, _follow(velocity * -share))
+    from_b = _carry(b, _follow(velocity * (1 - share)))
+    return (1 - share) * from_a + share * from_b
+
+
+def _displacement(fixed: NDArray[np.float32], moving: NDArray[np.float32]) -> Tensor:
+    """Displacement (3, H, W, D), voxels, that leads from points of `fixed` to those of `moving`."""
+    demons = sitk.DiffeomorphicDemonsRegistrationFilter()
+    demons.SetNumberOfThreads(1)  # with more, sums are taken in another order
+    demons.SetNumberOfIterations(DEMONS_ITERATIONS)
+    demons.SetSmoothDisplacementField(True)
+    demons.SetStandardDeviations(DEMONS_FIELD_SIGMA)
+    # SimpleITK's axes are those of the array in reverse; so are the field's components.
+    field = demons.Execute(sitk.GetImageFromArray(fixed), sitk.GetImageFromArray(moving))
+    displacement = np.moveaxis(sitk.GetArrayFromImage(field)[..., ::-1], -1, 0)
+    return torch.from_numpy(np.ascontiguousarray(displacement, np.float32))
+
+
+def _follow(velocity: Tensor) -> Tensor:
+    """Displacement (3, H, W, D) after one unit of time in a steady velocity: scaling, squaring."""
+    displacement: Tensor = velocity / 2**SQUARINGS
+    for _ in range(SQUARINGS):
+        displacement = displacement + _carry(displacement, displacement)
+    return displacement
+
+
+def _carry(values: Tensor, displacement: Tensor) -> Tensor:
+    """Values (C, H, W, D) at the displaced voxels; displacement (3, H, W, D), voxels."""
+    size = displacement.shape[1:]
+    axes = [torch.arange(n, dtype=torch.float32) for n in size]
+    places = torch.stack(torch.meshgrid(*axes, indexing="ij")) + displacement
+    span = torch.tensor(size, dtype=torch.float32).sub(1).reshape(3, 1, 1, 1)
+    # grid_sample counts from -1 to 1, the last axis first.
+    grid = (2 * places / span - 1).flip(0).movedim(0, -1)
+    moved = grid_sample(values[None], grid[None], padding_mode="border", align_corners=True)
+    return moved.squeeze(0)
