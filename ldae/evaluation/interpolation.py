@@ -109,8 +109,8 @@ def interpolate_gaps(
     triples = _triples(store, split, max_triples, seed)
     reference = next(iter(models))
     ends = np.unique([row for t in triples for row in (t.rows[0], t.rows[2])])
-    middles = np.unique([t.rows[1] for t in triples])
     codes = _encode(store, models, ends, n_steps, batch_size, pieces)
+    middles = np.unique([t.rows[1] for t in triples])
     seen = _reconstruct(store, models[reference], middles, batch_size)
     training = find_triples(store.index, "train", max_triples, seed)
     trivial = TrivialAnswers(store, models[reference], training, batch_size)
@@ -132,8 +132,7 @@ def interpolate_gaps(
     y, z_T = codes.y[reference], codes.z_T[reference]  # noqa: N806
     examples |= _sequence(models[reference], y, z_T, triples[longest], n_steps)
     scores = _of_triples(pd.concat(parts, ignore_index=True), triples, store.index)
-    scores.loc[scores["method"] == trivial.best, "note"] = BEST_IN_TRAINING
-    return _complete(scores, store, list(models), n_steps, residual), examples
+    return _complete(scores, store, list(models), n_steps, residual, trivial.best), examples
 
 
 def _complete(
@@ -142,8 +141,13 @@ def _complete(
     models: Sequence[str],
     n_steps: int,
     residual: VisitResidual | None,
+    best: str | None,
 ) -> pd.DataFrame:
-    """Scores with the models' steps, and a note where the residual could not learn anything."""
+    """Scores with the models' steps, and with notes.
+
+    These name the trivial answer that was best in training, and a residual that learned nothing.
+    """
+    scores.loc[scores["method"] == best, "note"] = BEST_IN_TRAINING
     if residual is not None and not find_triples(store.index, "train"):
         scores.loc[scores["method"] == RESIDUAL, "note"] = NOTHING_LEARNED
     scores["steps"] = np.where(scores["method"].isin(models), n_steps, NOTHING)
