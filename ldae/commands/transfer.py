@@ -1,9 +1,10 @@
 """Test the models of some studies on the cohort of another one, frozen and adapted.
 
 SOURCE is the results of a finished study. TARGET is the results of a study whose scans are
-preprocessed on the same grid; its training participants adapt the model, its test participants
-measure it. Reconstruction, age and disease are measured with everything frozen, with statistics of
-the target's codes, and with probes fitted on some labelled participants of the target.
+preprocessed on the same grid. Its training participants adapt the model; its validation
+participants measure it, or its test participants where that study is final. Reconstruction, age and
+disease are measured with everything frozen, with statistics of the target's codes, and with probes
+fitted on some labelled participants of the target.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="numbers of labelled participants of the target to adapt probes to (10 20 50 and all)",
     )  # fmt: skip
     parser.add_argument(
-        "--scans", type=int, default=10, metavar="N", help="test scans to reconstruct (10)"
+        "--scans", type=int, default=10, metavar="N", help="scored scans to reconstruct (10)"
     )
     parser.add_argument("--device", default="cpu", help="where to compute, such as cuda (cpu)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")

@@ -27,9 +27,11 @@ from ldae.evaluation.codes import encode_semantics
 from ldae.evaluation.probes.fitting import fit_probe, is_classification, task_target
 from ldae.evaluation.reconstruction import evaluate_reconstruction
 from ldae.methods import METHODS, Methods
-from ldae.statistics.bootstrap import subject_bootstrap, summarise_scores
+from ldae.statistics.auc import measure_interval
+from ldae.statistics.bootstrap import summarise_scores
 from ldae.statistics.measures import AGE, MAIN_MEASURE, MEASURES
 from ldae.statistics.tables import tidy
+from ldae.subsets import scored_split
 
 N_DRAWS = 5
 """Draws of labelled participants; a number is their mean, and its interval has their spread."""
@@ -71,6 +73,12 @@ class Target:
         settings = yaml.safe_load(config.read_text(encoding="utf-8"))
         return cls(settings, VolumeStore(volumes, masks, index, results / "manifest" / "scans.tsv"))
 
+    @property
+    def scored(self) -> str:
+        """Split that measures the model: the one that the target's study scores."""
+        # Studies of releases without this setting scored their test participants.
+        return scored_split(final=self.config.get("final", True))
+
     def targets(self, task: str) -> np.ndarray:
         """Target of a task of every scan, NaN where it is not known, (N,)."""
         diagnoses = Diagnoses(**self.config["cohort"]["diagnoses"])
@@ -93,7 +101,7 @@ def transfer(
         Numbers of labelled participants of the target to which probes are fitted; numbers above
         that of its training participants stand for all of them.
     n_scans
-        Test scans of the target that are reconstructed; None is all of them.
+        Scored scans of the target that are reconstructed; None is all of them.
 
     Returns
     -------
@@ -120,7 +128,7 @@ def transfer(
     found["source"] = source.config["study"]
     return tidy(
         found, "transfer", cohort=target.config["study"],
-        seeds={source.method.name: [source.artefact.seed]}, split="test",
+        seeds={source.method.name: [source.artefact.seed]}, split=target.scored,
     )  # fmt: skip
 
 
@@ -132,34 +140,34 @@ def _of_task(
     truth = target.targets(task)
     known = np.isfinite(truth)
     train = np.flatnonzero(known & (index["split"] == "train").to_numpy())
-    test = np.flatnonzero(known & (index["split"] == "test").to_numpy())
+    scored = np.flatnonzero(known & (index["split"] == target.scored).to_numpy())
     needed = 2 if is_classification(task) else 1
-    if len(np.unique(truth[test])) < needed or len(np.unique(truth[train])) < 2:
+    if len(np.unique(truth[scored])) < needed or len(np.unique(truth[train])) < 2:
         return
     statistics = replace(probe, mean=codes[train].mean(0), std=codes[train].std(0) + 1e-12)
     predictions: dict[tuple[str, int | None], list[np.ndarray]] = {
-        ("frozen", None): [probe.predict(codes[test])],
-        ("statistics", None): [statistics.predict(codes[test])],
+        ("frozen", None): [probe.predict(codes[scored])],
+        ("statistics", None): [statistics.predict(codes[scored])],
     }
     if task == AGE:
-        predictions["constant", None] = [np.full(len(test), truth[train].mean())]
+        predictions["constant", None] = [np.full(len(scored), truth[train].mean())]
     subjects = index["subject"].to_numpy(str)
     for n in _numbers(n_labelled, len(set(subjects[train]))):
         predictions["labels", n] = [
-            _fit_on(codes, truth, rows, subjects, task, target).predict(codes[test])
+            _fit_on(codes, truth, rows, subjects, task, target).predict(codes[scored])
             for rows in _draws(train, truth, subjects, n, task, target.config["seed"])
         ]
     for (adaptation, number), of_draws in predictions.items():
-        values = np.concatenate([np.column_stack([truth[test], p]) for p in of_draws])
+        values = np.concatenate([np.column_stack([truth[scored], p]) for p in of_draws])
         metric = MAIN_MEASURE[task]
-        result = subject_bootstrap(
-            values, np.tile(subjects[test], len(of_draws)), MEASURES[task][metric],
+        result = measure_interval(
+            values, np.tile(subjects[scored], len(of_draws)), MEASURES[task][metric],
             target.config["evaluation"]["n_bootstrap"], target.config["seed"],
-            np.repeat(np.arange(len(of_draws)), len(test)),
+            np.repeat(np.arange(len(of_draws)), len(scored)),
         )  # fmt: skip
         yield {
             "adaptation": adaptation, "n_labelled": number, "task": task, "metric": metric,
-            "n_subjects": len(set(subjects[test])), "n_scans": len(test),
+            "n_subjects": len(set(subjects[scored])), "n_scans": len(scored),
             **dict(zip(("value", "ci_low", "ci_high"), result, strict=True)),
         }  # fmt: skip
 
@@ -202,7 +210,7 @@ def _fit_on(
 
 
 def _reconstruct(source: Model, target: Target, n_scans: int | None) -> pd.DataFrame:
-    """Reconstruction of the target's test scans by the source's networks, autoencoder included."""
+    """Reconstruction of the target's scored scans by the source's networks and autoencoder."""
     method, verdicts = source.method, target.config["verdicts"]
     known = Methods(METHODS)
     scores, _ = evaluate_reconstruction(
@@ -210,7 +218,7 @@ def _reconstruct(source: Model, target: Target, n_scans: int | None) -> pd.DataF
         Methods([method, *([known[AUTOENCODER]] if method.space == "latent" else [])]),
         steps=[verdicts["n_steps"]], voxel_steps=[verdicts["n_steps"]], n_scans=n_scans,
         windows=[verdicts["ssim_window"]], batch_size=target.config["evaluation"]["micro_batch"],
-        seed=target.config["seed"],
+        seed=target.config["seed"], split=target.scored,
     )  # fmt: skip
     scores = scores[(scores["region"] == "mask") & scores["metric"].isin(["ssim", "mse"])]
     scores[["steps", "window"]] = scores[["steps", "window"]].replace(0, np.nan)

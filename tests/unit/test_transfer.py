@@ -51,9 +51,11 @@ def source_probe() -> Probe:
     return Probe.from_dict(probes[AGE])
 
 
-def errors(codes: np.ndarray, index: pd.DataFrame) -> dict[tuple[str, int | None], float]:
+def errors(
+    codes: np.ndarray, index: pd.DataFrame, *, final: bool = True
+) -> dict[tuple[str, int | None], float]:
     """Mean absolute errors by adaptation and number of labelled participants."""
-    config = complete_config({"evaluation": {"n_bootstrap": 10}})
+    config = complete_config({"evaluation": {"n_bootstrap": 10}, "final": final})
     target = Target(config, Store(index))  # type: ignore[arg-type]
     rows = _of_task(codes, source_probe(), target, [10, 40, 10_000])
     return {(str(r["adaptation"]), r["n_labelled"]): float(r["value"]) for r in rows}  # type: ignore[arg-type, misc]
@@ -78,6 +80,16 @@ def test_test_participants_adapt_nothing() -> None:
     after = errors(moved, older)
     alone = errors(codes, index.assign(split=older["split"]))
     assert after == alone != before
+
+
+def test_test_participants_are_scored_only_where_the_study_is_final() -> None:
+    codes, index = cohort(SOURCE_AGES, 3, 1)
+    validation = index["split"].eq("test") & index.index.isin(range(60))
+    index.loc[validation, "split"] = "val"
+    moved = codes.copy()
+    moved[index["split"] == "test"] += 100
+    assert errors(codes, index, final=False) == errors(moved, index, final=False)
+    assert errors(codes, index) != errors(moved, index)
 
 
 @pytest.mark.parametrize(("n", "draws"), [(10, N_DRAWS), (80, 1)])
@@ -109,7 +121,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     np.save(target / "volumes/masks.npy", (volumes > 0).astype(np.uint8))
     config = yaml.safe_load((target / "config.yaml").read_text())
     config["verdicts"]["n_steps"], config["evaluation"]["n_bootstrap"] = 2, 20
-    (target / "config.yaml").write_text(yaml.safe_dump(config | {"study": "other"}))
+    (target / "config.yaml").write_text(yaml.safe_dump(config | {"study": "other", "final": True}))
     return source, target
 
 
