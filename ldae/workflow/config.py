@@ -17,7 +17,7 @@ from ldae.workflow.settings.ablations import find_ablation_faults
 from ldae.workflow.settings.checks import Fault, find_faults
 from ldae.workflow.settings.cohort import BRAIN_EXTRACTION
 from ldae.workflow.settings.faults import explain
-from ldae.workflow.settings.files import LOADER, read_exponents, read_nodes, source_of, spell
+from ldae.workflow.settings.files import LOADER, read_nodes, read_texts, source_of, spell
 from ldae.workflow.settings.study import StudySettings, study_model
 
 Config = dict[str, Any]
@@ -53,7 +53,7 @@ def complete_config(config: Config, files: Sequence[Path] = ()) -> Config:
     def check(settings: Config) -> Config:
         """`settings` completed; those of an ablation are its study's with a change."""
         try:
-            study = model.model_validate(read_exponents(settings, schema))
+            study = model.model_validate(read_texts(settings, schema))
         except ValidationError as error:
             raise explain(error, model, config, files) from error
         for fault in find_faults(study):

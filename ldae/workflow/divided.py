@@ -71,8 +71,11 @@ class Divided:
         return ""
 
     def why_no_conversion(self, diagnoses: Diagnoses) -> str:
-        """Of telling participants who convert from stable ones."""
-        return why_no_conversion(self._scans, diagnoses.conversion(self._scans), self._scored)
+        """Of telling participants who convert from stable ones, in a cohort where some convert."""
+        target = diagnoses.conversion(self._scans)
+        if not (target == 1).any():
+            return ""
+        return why_no_conversion(self._scans, target, self._scored)
 
     def why_no_sites(self) -> str:
         """Of predicting a site, and of taking out its effects."""

@@ -35,16 +35,16 @@ def release_left_locks(folder: Path) -> bool:
     bool
         Whether there were such locks.
     """
+    own = psutil.Process()
+    note = folder / HOLDERS / f"{socket.gethostname()}-{own.pid}.json"
     locks = sorted((folder / LOCKS).glob("*.lock"))
-    notes = {path: _read(path) for path in sorted((folder / HOLDERS).glob("*.json"))}
-    gone = [path for path, holder in notes.items() if _is_gone(holder)]
-    left = locks if notes and len(gone) == len(notes) else []
+    others = [path for path in sorted((folder / HOLDERS).glob("*.json")) if path != note]
+    gone = [path for path in others if _is_gone(_read(path))]
+    left = locks if (others or note.is_file()) and gone == others else []
     for path in (*left, *gone):
         path.unlink(missing_ok=True)
-    own = psutil.Process()
     holder = {"host": socket.gethostname(), "pid": own.pid, "group": os.getpgid(0)}
     holder["started"] = own.create_time()
-    note = folder / HOLDERS / f"{socket.gethostname()}-{own.pid}.json"
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps(holder) + "\n", encoding="utf-8")
     return bool(left)

@@ -376,7 +376,7 @@ def later(copy, tmp_path):
 
 
 def test_code_that_changed_since_is_no_finding(copy, later):
-    clone, _ = later("ldae/diffusion/multistep.py", "CONCENTRATION = 1.5", "CONCENTRATION = 1.4")
+    clone, _ = later("ldae/diffusion/multistep.py", "CONCENTRATION = 1.75", "CONCENTRATION = 1.5")
     verdict = copy.audit(repository=clone)
     assert verdict.passed and reported(verdict) == [], verdict.as_text()
 

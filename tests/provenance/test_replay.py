@@ -36,6 +36,7 @@ class TestReplay:
         assert found == {
             "<results>/probes/voxel_pca/shared.json": Likeness.DIFFERENT,
             "<results>/probes/voxel_pca/shared.tsv": Likeness.IDENTICAL,
+            "<results>/probes/voxel_pca/shared.labels.tsv": Likeness.IDENTICAL,
         }
         assert not replay.agrees and "age/intercept" in replay.as_text()
         again = tmp_path / "scratch/results/probes/voxel_pca/shared.tsv"

@@ -749,8 +749,9 @@ CHANGES = {
     "seeding": (("ldae/workflow/determinism.py", "torch.manual_seed(seed)", "torch.manual_seed(1)"),
                 set(JOBS)),
     "record": (("ldae/provenance/record.py", "1024**2 if sys", "1000**2 if sys"), set()),
-    "exit code": (("ldae/workflow/entry.py", "SystemExit(1)\n\n\ndef", "SystemExit(2)\n\n\ndef"),
-                  set()),
+    "exit code": (
+        ("ldae/workflow/entry.py", "SystemExit(1)\n    shutil", "SystemExit(2)\n    shutil"), set(),
+    ),
 }  # fmt: skip
 
 

@@ -12,7 +12,6 @@ from ldae.data.diagnoses import Diagnoses
 from ldae.data.manifest import write_scans
 from ldae.evaluation.probes.fitting import fit_probes, with_conversion
 from ldae.evaluation.probes.tables import tabulate_probes
-from ldae.methods import METHODS, Methods
 from ldae.statistics.measures import CONVERSION
 from ldae.workflow.divided import Divided
 
@@ -72,9 +71,9 @@ def followed(n_converters: int, n_stable: int) -> pd.DataFrame:
     ("n_converters", "n_stable", "reason"),
     [
         (15, 15, ""),
-        (9, 20, "9 participants convert within"),
-        (20, 9, "9 participants are stable within"),
-        (0, 0, "0 participants convert within"),
+        (9, 20, "it takes 10 participants converting within"),
+        (20, 9, "it takes 10 participants stable within"),
+        (0, 0, ""),  # nothing to name where nobody converts
     ],
 )
 def test_it_takes_ten_of_each(n_converters: int, n_stable: int, reason: str) -> None:
@@ -99,8 +98,6 @@ def test_the_probe_is_in_the_table(tmp_path: Any) -> None:
     )  # fmt: skip
     assert list(probes) == [CONVERSION]
     assert set(predictions["label"]) == {"stable", "converts"}
-    table = tabulate_probes(
-        {"ldae": predictions}, Methods(METHODS), cohort="toy", seed=0, n_bootstrap=20
-    )
+    table = tabulate_probes({"ldae": predictions}, cohort="toy", seed=0, n_bootstrap=20)
     found = table[table["split"] == "test"].set_index("metric")["value"]
     assert found["roc_auc"] > 0.9 and found["sensitivity"] > 0.7

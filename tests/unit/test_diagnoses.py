@@ -62,7 +62,7 @@ def cohort(tmp_path: Path) -> Path:
 def test_a_plan_finds_the_groups_by_a_map_and_says_which_words_there_are(
     cohort: Path,
 ) -> None:
-    given = {"cohort": {"source": "bids"}, "bids_folder": str(cohort)}
+    given = {"cohort": {"source": "bids"}, "bids_folder": str(cohort), "final": True}
     given["pathvars"] = {"results": str(cohort.parent / "results")}
     config = complete_config(given)
     plan = plan_study(config, summarize_cohort(config))

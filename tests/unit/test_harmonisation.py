@@ -13,7 +13,6 @@ from ldae.evaluation.harmonisation import covariates, fit_combat, harmonise, kno
 from ldae.evaluation.probes.fitting import CROSS_VALIDATED, fit_probes
 from ldae.evaluation.probes.tables import tabulate_probes
 from ldae.leakage import fitted_on
-from ldae.methods import METHODS, Methods
 from ldae.statistics.measures import AD_VS_CN, AGE, SITE, class_recall
 
 GRIDS: dict[str, Any] = {
@@ -81,14 +80,11 @@ def test_it_estimates_what_neurocombat_does() -> None:
 def test_sites_are_predicted_until_they_are_harmonised() -> None:
     """Disease and age are predicted as well as before, and the level of chance is stated."""
     codes, index = scanned()
-    methods = Methods(METHODS)
     found = {}
     for harmonised in (False, True):
         probes, predictions = fit_probes(codes, index, **GRIDS, harmonised=harmonised)
         assert SITE not in probes
-        table = tabulate_probes(
-            {"voxel_pca": predictions}, methods, cohort="toy", seed=0, n_bootstrap=50
-        )
+        table = tabulate_probes({"voxel_pca": predictions}, cohort="toy", seed=0, n_bootstrap=50)
         found[harmonised] = table[table["split"] == "test"].set_index(["task", "metric"])
     site = (SITE, "balanced_accuracy")
     assert found[False].loc[site, "value"] > 0.7

@@ -57,7 +57,8 @@ SCREENS = {
             "diagnosis     AD 6, CN 5, MCI 5, not known 1",
             "site          002 6, 011 6, 023 5",
             "split         train 4, val 1, test 1 participants",
-            "Computed      task age, reconstruction, stochastic, throughput, interpolation",
+            "Computed      task age, reconstruction, stochastic, throughput",
+            "interpolation: no participant of the validation split has 3 visits, and 5 of the",
             "task ad_vs_cn: it takes 4 participants diagnosed AD in the training split",
             "sub-ADNI127S0112 has no T1-weighted scan and is left out",
             "2 participants change their diagnosis",
@@ -616,6 +617,6 @@ def test_a_cohort_of_clinica_s_converter_allows_everything(tmp_path: Path, worki
     plan = plan_study(config, summary)
     assert plan.tasks == ("ad_vs_cn", "age")
     assert {"interpolation", "manipulation", "probes"} <= plan.parts
-    assert set(plan.left_out) == {"method true_volumes", "volumes"}
+    assert set(plan.left_out) == {"method true_volumes", "volumes", "task conversion"}
     assert summary.words == {"AD": 46, "CN": 42, "MCI": 38}
     assert config["probes"]["outer_folds"] == 5, "there are few test participants"

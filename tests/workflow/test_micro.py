@@ -29,7 +29,7 @@ pytestmark = pytest.mark.workflow
 
 STUDY = MICRO
 # Rules that `rule all` does not ask for.
-ON_REQUEST = {"audit", "make_crate"}
+ON_REQUEST = {"audit", "doctor", "make_crate"}
 
 
 @pytest.fixture(scope="module")

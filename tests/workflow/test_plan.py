@@ -124,6 +124,7 @@ def test_longitudinal_patients_from_bids(plan_folder, tmp_path, study):
         f"studies/{study}.yaml",
         "--config",
         f"bids_folder={bids}",
+        "final=true",
     )
     assert done.returncode == 0, done.stderr
     jobs = planned(done.stdout)
@@ -138,7 +139,7 @@ def test_one_participant_with_three_visits_teaches_no_residual(plan_folder, tmp_
     for subject in sorted(bids.glob("sub-*"))[1:]:
         shutil.rmtree(subject / "ses-M024")
     study = ("--configfile", "studies/adni.yaml", "--config", f"bids_folder={bids}")
-    done = run_snakemake(plan_folder, "-n", *study, "variants=[residual]")
+    done = run_snakemake(plan_folder, "-n", *study, "final=true", "variants=[residual]")
     assert done.returncode == 0, done.stderr
     jobs = planned(done.stdout)
     assert jobs["interpolate_gaps"] == 1 and "Training residual" not in done.stdout

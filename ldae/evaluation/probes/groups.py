@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from ldae.subsets import TEST
+from ldae.subsets import TEST, WORDS
 
 CodesOf = Callable[[np.ndarray], np.ndarray]
 """Codes of all scans (N, dim), made with what is fitted on some rows."""
@@ -82,15 +82,18 @@ def why_no_conversion(scans: pd.DataFrame, target: np.ndarray, scored: str = TES
     scored
         Split of the participants who are scored.
     """
-    for value, word in ((1, "convert"), (0, "are stable")):
+    for value, word in ((1, "converting"), (0, "stable")):
         members = scans[target == value].drop_duplicates("subject")
         if len(members) < LEAST_OF_GROUP:
             return (
-                f"{len(members)} participants {word} within the time of "
-                f"cohort.diagnoses.conversion_months, and it takes {LEAST_OF_GROUP}"
+                f"it takes {LEAST_OF_GROUP} participants {word} within "
+                f"cohort.diagnoses.conversion_months, and there are {len(members)}"
             )
         for split, least in (("train", LEAST_TO_LEARN), (scored, 1)):
             found = int((members["split"] == split).sum())
             if found < least:
-                return f"{found} participants of the split {split} {word}, and it takes {least}"
+                return (
+                    f"it takes {least} participants {word} in the {WORDS[split]} split, which has "
+                    f"{found}"
+                )
     return ""

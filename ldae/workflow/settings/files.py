@@ -19,6 +19,7 @@ COMMAND_LINE = "command line"
 ABSENT = object()
 """Value of a key that is not there."""
 
+TRUTH_VALUES = {"true": True, "false": False}
 EXPONENT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
 """A number with an exponent, of which YAML 1.1 reads only some as a number."""
 
@@ -127,11 +128,12 @@ def source_of(path: KeyPath, config: Mapping[str, Any], files: Sequence[Path]) -
     return str(same[0]) if line is None else f"{same[0]}, line {line}"
 
 
-def read_exponents(value: Any, root: Schema, path: tuple[Key, ...] = ()) -> Any:
-    """`value` with texts such as ``1e-4`` read as numbers where a number must stand.
+def read_texts(value: Any, root: Schema, path: tuple[Key, ...] = ()) -> Any:
+    """`value` with texts such as ``1e-4`` and ``true`` read as what must stand there.
 
-    YAML 1.1 reads ``1e-4`` as text, and ``1.0e-4`` as a number. Whoever writes the first means the
-    second. Other texts, such as a number in quotes, stay texts.
+    YAML 1.1 reads ``1e-4`` as text, and ``1.0e-4`` as a number; Snakemake's command line reads
+    ``true`` as text, and ``True`` as true. Whoever writes the first means the second. Other texts,
+    such as a number in quotes, stay texts.
 
     Parameters
     ----------
@@ -146,12 +148,16 @@ def read_exponents(value: Any, root: Schema, path: tuple[Key, ...] = ()) -> Any:
         # what an ablation changes has the types of the settings that it changes
         if len(path) == 3 and path[0] == "ablations" and path[2] == "change":
             path = ()
-        return {k: read_exponents(v, root, (*path, str(k))) for k, v in value.items()}
+        return {k: read_texts(v, root, (*path, str(k))) for k, v in value.items()}
     if isinstance(value, list):
-        return [read_exponents(item, root, (*path, i)) for i, item in enumerate(value)]
-    if not isinstance(value, str) or not EXPONENT.fullmatch(value):
+        return [read_texts(item, root, (*path, i)) for i, item in enumerate(value)]
+    if not isinstance(value, str):
         return value
     kinds = type_in_words(schema_at(path, root))
+    if value in TRUTH_VALUES and kinds == "true or false":
+        return TRUTH_VALUES[value]
+    if not EXPONENT.fullmatch(value):
+        return value
     number = float(value)
     if "whole number" in kinds:
         return int(number) if number.is_integer() else number
