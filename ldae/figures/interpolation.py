@@ -35,6 +35,7 @@ from ldae.figures.theme import (
 )
 from ldae.methods import Methods
 
+LEGEND_COLUMNS = 4
 TITLE_CHARACTERS = 12
 """Width of a title over one slice."""
 
@@ -234,7 +235,7 @@ def plot_interpolation_gap(table: pd.DataFrame, methods: Methods) -> tuple[Figur
                 if metric == "skill":
                     axis.axhline(0, color=BLACK, linewidth=0.8)
         panel_letters(axes.ravel())
-        legend_below(figure, axes[0, 0], len(names))
+        legend_below(figure, axes[0, 0], LEGEND_COLUMNS)
     return figure, data
 
 

@@ -24,14 +24,15 @@ WIDTH_INCHES = 7.2
 PALETTE = {
     "black": "#1a1a1a", "orange": "#E69F00", "sky": "#56B4E9", "green": "#009E73",
     "yellow": "#D9C500", "blue": "#0072B2", "vermilion": "#D55E00", "purple": "#CC79A7",
-    "grey": "#8c8c8c", "rust": "#B34700",
+    "grey": "#8c8c8c", "rust": "#B34700", "wine": "#882255",
 }  # fmt: skip
-"""Colours that colour-blind readers can tell apart (Okabe & Ito 2008, yellow darkened), by name.
+"""Colours that colour-blind readers can tell apart, by name: those of Okabe & Ito (2008), yellow
+darkened, and wine of Paul Tol's muted scheme.
 
 Rust is vermilion dark enough for white text (contrast 5.5:1; vermilion has 3.9:1).
 """
 
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY, RUST = PALETTE.values()
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY, RUST, _ = PALETTE.values()
 
 REFERENCE: dict[str, Any] = {"color": "#b0b0b0", "linewidth": 0.9, "linestyle": ":"}
 """Line of equality or of chance."""

@@ -37,7 +37,7 @@ NETWORKS = (
         optional=True,
     ),
     Network(
-        "voxel_dae", ("voxel_dae", "encoder", "diffusion"), Look("voxel DAE", "green"),
+        "voxel_dae", ("voxel_dae", "encoder", "diffusion"), Look("voxel DAE", "wine"),
         train="ldae.training.diffusion:train_voxel_dae",
         encoder=_ENCODER,
         model="ldae.models.voxel_dae:load_voxel_dae",
@@ -127,7 +127,7 @@ METHODS = (
         network="prior", sampler=DDIM, space=Space.LATENT,
     ),
     Method(
-        "voxel_dae", Role.BASELINE, Look("voxel DAE", "green", "^"),
+        "voxel_dae", Role.BASELINE, Look("voxel DAE", "wine", "^"),
         ("reconstruction", "stochastic", "throughput"),
         network="voxel_dae", sampler=DDIM, space=Space.VOXEL, codes=Codes.SEEDED,
     ),

@@ -23,6 +23,7 @@ from ldae.figures.slices import Examples
 from ldae.figures.theme import TASK_LABELS
 from ldae.methods import Methods, study_methods
 from ldae.report.scans import PREPROCESSED, choose_scans, facts_of
+from ldae.subsets import WORDS, scored_split
 from ldae.viewer.page import Scene, Shown, Volume, build_page, signed
 
 SIMULATED = (
@@ -178,8 +179,8 @@ def _reconstruction(
                 key=_scene_key(scan, k),
                 title=f"Reconstruction, {scan}",
                 text=(
-                    f"Test scan {scan} and what each method makes of it, with training seed "
-                    f"{int(found['training_seed'])} and the study's largest number of steps "
+                    f"{_kind(config)} scan {scan} and what each method makes of it, with training "
+                    f"seed {int(found['training_seed'])} and the study's largest number of steps "
                     f"({int(found['steps'])}; in voxel space {int(found['voxel_steps'])})."
                 ),
                 control="Reconstructed by",
@@ -189,6 +190,11 @@ def _reconstruction(
             )
         )
     return scenes
+
+
+def _kind(config: Mapping[str, Any]) -> str:
+    """Which split the kept scans are of, at the beginning of a sentence."""
+    return WORDS[scored_split(final=config["final"])].capitalize()
 
 
 def _manipulation(
@@ -213,12 +219,12 @@ def _manipulation(
                 key=f"edit-{task}",
                 title=f"Edit, {TASK_LABELS[task]}",
                 text=(
-                    f"Test scan {scan}: {methods.main.look.label} moves its code by the amount a "
-                    f"along the direction of {TASK_LABELS[task]} (positive is {more[task]}) and "
-                    "decodes it with the scan's own stochastic code. Each stop of the slider is "
-                    "one edit of the study. Differences are counted from the decoding that was "
-                    "not edited (a = 0), so that they show the edit and not the error of "
-                    f"reconstruction. Training seed {int(found['training_seed'])}."
+                    f"{_kind(config)} scan {scan}: {methods.main.look.label} moves its code by the "
+                    f"amount a along the direction of {TASK_LABELS[task]} (positive is "
+                    f"{more[task]}) and decodes it with the scan's own stochastic code. Each stop "
+                    "of the slider is one edit of the study. Differences are counted from the "
+                    "decoding that was not edited (a = 0), so that they show the edit and not the "
+                    f"error of reconstruction. Training seed {int(found['training_seed'])}."
                 ),
                 control="Amount a (SD per entry of the code)",
                 stops=stops,
