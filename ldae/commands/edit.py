@@ -56,12 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the edited scans; return 1 if a scan failed."""
     from ldae.deployment.files import decode_files, label_of
+    from ldae.deployment.model import check_edit
 
     attribute, amount, to_age = options.attribute, options.amount, options.to_age
     if attribute != "age" and (to_age is not None or options.from_age is not None):
         raise InputError("--to-age", f"it belongs to age, not to {attribute}", "Give --amount")
     if amount is not None and options.from_age is not None:
         raise InputError("--from-age", "it belongs to --to-age", "Leave it out, or give --to-age")
+    check_edit(amount, to_age, options.from_age)  # before a model is loaded
     name = label_of(attribute, amount) if amount is not None else label_of("ageTo", to_age)
     outputs = plan_outputs(options, options.scans, name, change=True)
     model = open_model(options)

@@ -13,7 +13,7 @@ from pathlib import Path
 EXAMPLES = """\
 examples:
   ldae trace results/figures/roc.png
-  ldae trace results/tables/probes.tsv --where method=ldae,metric=roc_auc,split=test
+  ldae trace results/tables/probes.tsv --where method=ldae,metric=roc_auc,split=val
 """
 
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--where",
         metavar="COLUMN=VALUE,…",
         default="",
-        help="rows of a table, for example method=ldae,metric=roc_auc,split=test",
+        help="rows of a table, for example method=ldae,metric=roc_auc,split=val",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -262,6 +263,7 @@ class Model:
         """
         if (amount is None) == (to_age is None):
             raise InputError(attribute, "how far to edit is unclear", "Give amount or to_age")
+        check_edit(amount, to_age, from_age)
         direction, probe = self._direction(attribute), self._probe(attribute)
         scan = self._opened(image, preprocessed)
         y, z_T = self._invert(scan, steps)  # noqa: N806
@@ -521,6 +523,26 @@ class Model:
         own = scan.own_changed(after - before)
         images = self.grid.image(after), self.grid.image(after - before)
         return Decoded(own, *images, details, warnings)
+
+
+def check_edit(amount: float | None, to_age: float | None, from_age: float | None) -> None:
+    """Refuse what no edit can mean.
+
+    Parameters
+    ----------
+    amount, to_age, from_age
+        As for :meth:`Model.edit`.
+
+    Raises
+    ------
+    InputError
+        If the amount is not finite, or an age is none of a person.
+    """
+    if amount is not None and not math.isfinite(amount):
+        raise InputError("amount", f"{amount} is no amount", "Give a number such as 0.5")
+    for name, age in {"to_age": to_age, "from_age": from_age}.items():
+        if age is not None and not AGE_RANGE[0] <= age <= AGE_RANGE[1]:
+            raise InputError(name, f"{age:g} is no age in years", "Give 0 to 120")
 
 
 def position_of(at: float | None, months: tuple[float, float, float] | None) -> float:

@@ -65,6 +65,9 @@ class _File:
 def build_files_page(paths: Sequence[Path]) -> str:
     """The viewer's page of some files.
 
+    Maps of change are left out where other files are given: a pattern for a folder of outputs
+    matches them, too, and the page computes differences itself.
+
     The first plain scan stands on the left. Edits of one attribute and visits filled in between two
     others are ordered by the amounts and months in the records beside them, and begin with the
     plain scan where it lies on their grid: that is the amount 0, or the earlier visit.
@@ -77,9 +80,13 @@ def build_files_page(paths: Sequence[Path]) -> str:
     Raises
     ------
     InputError
-        If a file cannot be read or shown.
+        If a file cannot be read or shown, or if there are maps of change alone.
     """
-    files = [_read(path) for path in dict.fromkeys(paths)]
+    read = [_read(path) for path in dict.fromkeys(paths)]
+    files = [one for one in read if one.record.get("image") != CHANGE]
+    if not files:
+        remedy = "Give the images: the page shows the difference between them"
+        raise InputError(paths[0], "this is a map of a change", remedy)
     plain = [one for one in files if one.series is None]
     reference = (plain or files)[0]
     others = [one for one in files if one is not reference]
@@ -100,7 +107,7 @@ def _read(path: Path) -> _File:
     Raises
     ------
     InputError
-        If it is no NIfTI file of one volume, or a map of change.
+        If it is no NIfTI file of one volume.
     """
     if not path.is_file():
         raise InputError(path, "there is no such file", "Give NIfTI files, or results of a study")
@@ -108,9 +115,6 @@ def _read(path: Path) -> _File:
     if stem is None:
         raise InputError(path, "this is no NIfTI file", "Give files that end in .nii or .nii.gz")
     record = _record(path.with_name(f"{stem}.json"))
-    if record.get("image") == CHANGE:
-        remedy = "Give the images: the page shows the difference between them"
-        raise InputError(path, "this is a map of a change", remedy)
     try:
         image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):  # of which NIfTI-2 is a kind

@@ -421,6 +421,8 @@ def test_what_is_predicted_is_printed_and_written(
     [
         (["edit", "A", "--attribute", "diagnosis", "--to-age", "80"], "it belongs to age"),
         (["edit", "A", "--attribute", "age", "--amount", "1", "--from-age", "9"], "belongs to --t"),
+        (["edit", "A", "--attribute", "age", "--amount", "nan"], "nan is no amount"),
+        (["edit", "A", "--attribute", "age", "--to-age", "800"], "800 is no age in years"),
         (["interpolate", "A", "A", "--at", "1.5"], "not between the visits"),
         (["reconstruct", "A", "A"], "the scan is given twice"),
         (["reconstruct", "x/A.nii", "y/A.nii"], "two of the scans would be written to this file"),

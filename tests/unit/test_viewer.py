@@ -150,6 +150,12 @@ def test_files_on_other_grids_are_not_subtracted(tmp_path: Path) -> None:
     assert second["title"] == "Edit, age, template space"
 
 
+def test_maps_of_change_beside_images_are_left_out(tmp_path: Path) -> None:
+    names = [("head", None), ("edited", edit(0.5)), ("change", edit(0.5) | {"image": "change"})]
+    paths = [write(tmp_path, name, record) for name, record in names]
+    assert build_files_page(paths) == build_files_page(paths[:2])
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
