@@ -34,6 +34,14 @@ def main(arguments: list[str] | None = None) -> int:
     except MachineError as error:
         logging.getLogger("ldae").error("Error: %s", error)
         return 1
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            raise
+        remedy = "Check that the place is there, may be used, and has space"
+        logging.getLogger("ldae").error(
+            "Error: %s: %s. %s", error.filename, error.strerror.lower(), remedy
+        )
+        return 1
     except KeyboardInterrupt:
         logging.getLogger("ldae").error("Interrupted.")
         return INTERRUPTED

@@ -261,6 +261,7 @@ def test_the_command_writes_a_page(tmp_path: Path, results: Path) -> None:
     assert main(["view", str(head), "-o", str(page)]) == 0
     assert "Content-Security-Policy" in page.read_text()
     assert main(["view", str(head), "-o", str(page)]) == 2, "the file exists"
+    assert main(["view", str(head), "-o", "/proc/page.html"]) == 1, "it cannot be written there"
     assert main(["view", str(results), str(head)]) == 2, "a study among files"
     assert main(["view", str(tmp_path)]) == 2, "a folder without a study"
 
