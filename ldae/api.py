@@ -8,6 +8,7 @@
 >>> older.own.to_filename("sub-01_age80_T1w.nii.gz")
 """
 
-from ldae.deployment.model import Decoded, Model, Prediction, load
+from ldae.deployment.answers import Decoded, Prediction
+from ldae.deployment.model import Model, load
 
 __all__ = ["Decoded", "Model", "Prediction", "load"]

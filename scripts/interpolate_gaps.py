@@ -10,7 +10,7 @@ from ldae.evaluation.regions import region_atlas
 from ldae.methods import Methods
 from ldae.models.loading import load_models
 from ldae.networks.residual import load_residual
-from ldae.preprocessing.pipeline import grid_affine
+from ldae.preprocessing.resampling import grid_affine
 from ldae.statistics.scores import write_scores
 from ldae.workflow.entry import rule_entry
 

@@ -14,7 +14,7 @@ from ldae.evaluation.regions import region_atlas
 from ldae.evaluation.selection import read_selection
 from ldae.methods import Methods
 from ldae.models.loading import load_models
-from ldae.preprocessing.pipeline import grid_affine
+from ldae.preprocessing.resampling import grid_affine
 from ldae.simulation.effects import TrueEffects
 from ldae.statistics.scores import write_scores
 from ldae.workflow.entry import rule_entry

@@ -8,7 +8,7 @@ import pandas as pd
 from ldae.data.volumes import VolumeStore
 from ldae.evaluation.codes import measure_region_volumes, region_volume_codes
 from ldae.evaluation.regions import region_atlas
-from ldae.preprocessing.pipeline import grid_affine
+from ldae.preprocessing.resampling import grid_affine
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ldae.data.addresses import Derivative, derivative_paths
 from ldae.evaluation.selection import read_selection
-from ldae.preprocessing.pipeline import grid_affine
+from ldae.preprocessing.resampling import grid_affine
 from ldae.simulation.effects import render_true_effects
 from ldae.workflow.entry import rule_entry
 

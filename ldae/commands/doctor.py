@@ -14,6 +14,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from ldae.commands.run import add_study_options, find_study
+
 EXAMPLES = """\
 examples:
   ldae doctor
@@ -24,16 +26,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ldae doctor``."""
-    parser.add_argument(
-        "--study", "--configfile", "--configfiles",
-        nargs="+", action="extend", default=[], metavar="STUDY", dest="studies",
-        help="the study, as for ldae run; by default the default study",
-    )  # fmt: skip
-    parser.add_argument(
-        "--config", "-C",
-        nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="settings",
-        help="single settings at the top level",
-    )  # fmt: skip
+    add_study_options(parser)
     parser.add_argument(
         "--profile", action="append", default=[], type=Path, metavar="FOLDER",
         help="profile of this site, beside that for SLURM",
@@ -47,7 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what was found; return 1 if something stops a study."""
-    from ldae.commands.run import find_study
     from ldae.workflow.doctor import findings
     from ldae.workflow.doctor.examination import examine_machine, title
 

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the edited scans; return 1 if a scan failed."""
     from ldae.deployment.files import decode_files, label_of
-    from ldae.deployment.model import check_edit
+    from ldae.deployment.requests import check_edit
 
     attribute, amount, to_age = options.attribute, options.amount, options.to_age
     if attribute != "age" and (to_age is not None or options.from_age is not None):

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the visit between; return 1 if a scan cannot be used."""
     from ldae.deployment.files import Progress, describe_run, label_of, write_decoded
-    from ldae.deployment.model import position_of
+    from ldae.deployment.requests import position_of
 
     months = None if options.months is None else tuple(options.months)
     position_of(options.at, months)  # before a model is loaded

@@ -20,7 +20,7 @@ from ldae.commands.scan_options import (
 )
 
 if TYPE_CHECKING:
-    from ldae.deployment.model import Prediction
+    from ldae.deployment.answers import Prediction
 
 EXAMPLES = """\
 examples:

@@ -33,6 +33,11 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ldae run``."""
+    add_study_options(parser)
+
+
+def add_study_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that name a study."""
     studies = ", ".join(sorted(path.stem for path in STUDIES.glob("*.yaml")))
     # the additional names are Snakemake's own; there a second option would replace the first
     parser.add_argument(

@@ -210,7 +210,7 @@ def _read_exported(folder: Path, name: str | None, seed: int | None) -> Artefact
 
 def _check_grid(path: Path, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Refuse a grid that would not be the training's: another version has another template."""
-    from ldae.preprocessing.pipeline import grid_affine
+    from ldae.preprocessing.resampling import grid_affine
 
     grid = config["grid"]
     now = grid_affine(float(grid["spacing_mm"]), tuple(grid["shape"]))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ldae.deployment.answers import (
+    ASSUMED_GAP_MONTHS,
+    GAP_ASSUMED,
+    NO_DIAGNOSIS,
+    SIMULATED,
+    Decoded,
+    Prediction,
+)
 from ldae.deployment.artefact import Artefact, read_artefact
+from ldae.deployment.requests import AGE_RANGE, check_edit, find_device, position_of
 from ldae.deployment.scans import Grid, Image, Opened, check_intensities, open_scan, preprocess
 from ldae.errors import InputError
 from ldae.models.inference import encode_stochastic, lerp, sample, slerp
@@ -25,77 +32,6 @@ if TYPE_CHECKING:
     from ldae.evaluation.probes.fitting import Probe
     from ldae.methods import Method
     from ldae.models.base import DiffusionAutoencoder, VisitFiller
-
-NO_DIAGNOSIS = (
-    "This is not a diagnosis. The values are outputs of a research model, which was not validated "
-    "for clinical use."
-)
-
-SIMULATED = (
-    "The model was trained on simulated participants: its values say nothing about real ones."
-)
-
-ASSUMED_GAP_MONTHS = 12.0
-"""Time between two visits where nobody says it: the usual one between scans of such cohorts."""
-
-GAP_ASSUMED = f"The months of the visits are not given; {ASSUMED_GAP_MONTHS:g} are assumed."
-
-AGE_RANGE = (0.0, 120.0)
-"""Years that an edit may ask for."""
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What a model has made of a scan.
-
-    Attributes
-    ----------
-    own
-        In the scan's own space and grid, with its header. A reconstruction is the brain alone, in
-        the scan's intensities. An edit or interpolation is the scan as it was given, with what the
-        model changes added inside the brain.
-    template
-        The decoded brain on the model's grid in template space, intensities in [0, 1].
-    change
-        In template space: what the edit or interpolation changes between two decoded brains. None
-        of a reconstruction.
-    details
-        How it was made, for a JSON file.
-    warnings
-        What the user should know, one sentence each.
-    """
-
-    own: nib.Nifti1Image
-    template: nib.Nifti1Image
-    change: nib.Nifti1Image | None
-    details: dict[str, Any]
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A value that is read from a scan's code.
-
-    Attributes
-    ----------
-    attribute
-        ``age`` or ``diagnosis``.
-    value, low, high
-        Years, or a score between 0 (as the controls) and 1 (as the patients), and its interval of
-        90 %: of an age, for participants like those of the study; of a score, over models fitted on
-        resampled training participants.
-    held_out
-        How far off the model is on participants whom it has not seen.
-    warnings
-        That it is no diagnosis.
-    """
-
-    attribute: str
-    value: float
-    low: float
-    high: float
-    held_out: dict[str, Any] = field(repr=False)
-    warnings: tuple[str, ...] = field(default=(NO_DIAGNOSIS,), repr=False)
 
 
 class Model:
@@ -523,66 +459,6 @@ class Model:
         own = scan.own_changed(after - before)
         images = self.grid.image(after), self.grid.image(after - before)
         return Decoded(own, *images, details, warnings)
-
-
-def check_edit(amount: float | None, to_age: float | None, from_age: float | None) -> None:
-    """Refuse what no edit can mean.
-
-    Parameters
-    ----------
-    amount, to_age, from_age
-        As for :meth:`Model.edit`.
-
-    Raises
-    ------
-    InputError
-        If the amount is not finite, or an age is none of a person.
-    """
-    if amount is not None and not math.isfinite(amount):
-        raise InputError("amount", f"{amount} is no amount", "Give a number such as 0.5")
-    for name, age in {"to_age": to_age, "from_age": from_age}.items():
-        if age is not None and not AGE_RANGE[0] <= age <= AGE_RANGE[1]:
-            raise InputError(name, f"{age:g} is no age in years", "Give 0 to 120")
-
-
-def position_of(at: float | None, months: tuple[float, float, float] | None) -> float:
-    """Position between two visits, from 0 to 1.
-
-    Raises
-    ------
-    InputError
-        If it is not between them.
-    """
-    if (at is None) == (months is None):
-        raise InputError("position", "where to interpolate is unclear", "Give at, or months")
-    if months is not None:
-        first, last, wanted = months
-        if first == last:
-            raise InputError("months", "both visits are at the same time", "Give two times")
-        at = (wanted - first) / (last - first)
-    if at is None or not 0 <= at <= 1:
-        problem = f"{at:g} is not between the visits (0 to 1)" if at is not None else "missing"
-        remedy = "Choose a time between both visits: the model was not tested beyond them"
-        raise InputError("position", problem, remedy)
-    return float(at)
-
-
-def find_device(name: str | torch.device) -> torch.device:
-    """Device to compute on.
-
-    Raises
-    ------
-    InputError
-        If it is not there.
-    """
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(str(name), "it is no device", "Choose cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        problem = f"torch {torch.__version__} finds no GPU"
-        raise InputError(str(name), problem, "Choose cpu, or install a CUDA build of torch")
-    return device
 
 
 def load(

@@ -16,7 +16,8 @@ from ldae.preprocessing.grid import (
     resample_affine,
     sample,
 )
-from ldae.preprocessing.pipeline import Preprocessed, intensity_limits
+from ldae.preprocessing.pipeline import Preprocessed
+from ldae.preprocessing.resampling import intensity_limits
 from ldae.preprocessing.scan import to_native
 
 INVERSION_STEPS = 30

@@ -18,12 +18,8 @@ from torch import Tensor
 from ldae.deployment.placement import Placement
 from ldae.errors import InputError
 from ldae.preprocessing.grid import Image as Volume
-from ldae.preprocessing.pipeline import (
-    Preprocessed,
-    grid_affine,
-    preprocess_image,
-    study_image,
-)
+from ldae.preprocessing.pipeline import Preprocessed, preprocess_image
+from ldae.preprocessing.resampling import grid_affine, study_image
 from ldae.preprocessing.scan import Scan, to_native
 
 Image = str | Path | nib.Nifti1Image | Tensor | np.ndarray

@@ -21,12 +21,13 @@ from model_toy import DIM, write_head, write_study
 import ldae
 from ldae.__main__ import main
 from ldae.data.addresses import TEMPLATE
+from ldae.deployment.answers import NO_DIAGNOSIS
 from ldae.deployment.artefact import read_artefact
 from ldae.deployment.export import export_model
 from ldae.deployment.files import base_name, label_of
-from ldae.deployment.model import NO_DIAGNOSIS, position_of
 from ldae.deployment.placement import unwarp
 from ldae.deployment.readout import COVERAGE, conformal_half_width
+from ldae.deployment.requests import position_of
 from ldae.errors import InputError
 from ldae.preprocessing.grid import Image, apply_affine, sample
 

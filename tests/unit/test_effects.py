@@ -11,7 +11,8 @@ import pytest
 from ldae.data.addresses import Derivative, derivative_address, raw_address
 from ldae.errors import InputError
 from ldae.evaluation.regions import region_atlas
-from ldae.preprocessing.pipeline import grid_affine, preprocess_batch
+from ldae.preprocessing.pipeline import preprocess_batch
+from ldae.preprocessing.resampling import grid_affine
 from ldae.simulation.cohort import simulate_cohort
 from ldae.simulation.effects import AGE_STEP_YEARS, TrueEffects, render_true_effects
 from ldae.simulation.population import healthy_growth

@@ -30,7 +30,6 @@ from ldae.preprocessing.grid import (
 )
 from ldae.preprocessing.masks import one_body
 from ldae.preprocessing.measures import signal_to_noise
-from ldae.preprocessing.pipeline import scale_intensity, to_grid
 from ldae.preprocessing.quality import (
     exceeded_limits,
     plot_quality_control,
@@ -39,6 +38,7 @@ from ldae.preprocessing.quality import (
 )
 from ldae.preprocessing.quality_page import write_quality_page
 from ldae.preprocessing.registration import register_brain, register_deformable
+from ldae.preprocessing.resampling import scale_intensity, to_grid
 from ldae.preprocessing.scan import read_scan
 from ldae.preprocessing.template import brain_box_mm, load_template
 from ldae.workflow.settings.study import StudySettings

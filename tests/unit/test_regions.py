@@ -7,7 +7,7 @@ import pytest
 
 from ldae.evaluation.regions import measure_regions, region_atlas, tissue_means
 from ldae.preprocessing.grid import Image, antialias, resample_affine
-from ldae.preprocessing.pipeline import grid_affine
+from ldae.preprocessing.resampling import grid_affine
 from ldae.preprocessing.template import load_template
 
 SHAPE, SPACING_MM = (40, 48, 40), 4.0
