@@ -7,6 +7,7 @@ numbers of subjects. Nothing is judged here a second time.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -304,9 +305,18 @@ def _findings(
             continue
         subjects = "subject" if row["n_subjects"] == 1 else "subjects"
         text = f"{headline.words(row, methods)} ({int(row['n_subjects'])} {subjects})"
-        earned = "" if pd.isna(row["earned_by"]) else str(row["earned_by"])
+        earned = "" if pd.isna(row["earned_by"]) else _with_labels(str(row["earned_by"]), methods)
         owed = f" Earned by: {earned}." if earned else ""
         yield Finding(str(row["verdict"]), f"{text[:1].upper()}{text[1:]}.{owed}")
+
+
+def _with_labels(text: str, methods: Methods) -> str:
+    """`text` of a table with the labels of methods in place of their names in brackets."""
+    return re.sub(
+        r"\((\w+)\)",
+        lambda found: f"({methods.label(found[1])})" if found[1] in methods else found[0],
+        text,
+    )
 
 
 def _row(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.Series | None:

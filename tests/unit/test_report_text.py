@@ -84,6 +84,9 @@ def test_a_finding_names_the_part_that_earns_it() -> None:
     rows = verdict_rows(gain(1, 0.5, 2, "holds", earned_by="training of the code"))
     (finding,) = toy_summary(rows).answers[0].models[0].findings
     assert finding.text.endswith("(80 subjects). Earned by: training of the code.")
+    rows = verdict_rows(gain(1, 0.5, 2, "holds", earned_by="the code's start (histogram_pca)"))
+    (finding,) = toy_summary(rows).answers[0].models[0].findings
+    assert finding.text.endswith("Earned by: the code's start (PCA of local histograms).")
 
 
 def test_a_claim_that_could_not_be_judged_says_why() -> None:
