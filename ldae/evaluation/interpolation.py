@@ -65,10 +65,10 @@ def interpolate_gaps(
     ``nearest_visit``, a copy of the visit closer in time (the earlier on a tie); ``voxel_average``
     and ``latent_average``, weighted by time, of intensities and of autoencoder latents;
     ``smoothed_average``, of a width chosen on training participants; ``halfway_registration``. The
-    trivial answer that is best in training participants is noted in its rows. The target
-    ``real`` is the scan; ``autoencoder`` is its autoencoder reconstruction, as the method's authors
-    scored. ``ventricle_error_ml`` is |V̂ - V| and ``ventricle_bias_ml`` V̂ - V, in template space
-    (:func:`ldae.evaluation.regions.measure_regions`); the same for the hippocampi.
+    trivial answer that is best in training participants is noted in its rows, for each region. The
+    target ``real`` is the scan; ``autoencoder`` is its autoencoder reconstruction, as the authors
+    of the method scored. ``ventricle_error_ml`` is |V̂ - V| and ``ventricle_bias_ml`` V̂ - V, in
+    template space (:func:`ldae.evaluation.regions.measure_regions`); the same for the hippocampi.
 
     Parameters
     ----------
@@ -141,13 +141,16 @@ def _complete(
     models: Sequence[str],
     n_steps: int,
     residual: VisitResidual | None,
-    best: str | None,
+    best: Mapping[str, str],
 ) -> pd.DataFrame:
     """Scores with the models' steps, and with notes.
 
-    These name the trivial answer that was best in training, and a residual that learned nothing.
+    These name the trivial answer that was best in training in each region, and a residual that
+    learned nothing.
     """
-    scores.loc[scores["method"] == best, "note"] = BEST_IN_TRAINING
+    for region, name in best.items():
+        chosen = (scores["method"] == name) & (scores["region"] == region)
+        scores.loc[chosen, "note"] = BEST_IN_TRAINING
     if residual is not None and not find_triples(store.index, "train"):
         scores.loc[scores["method"] == RESIDUAL, "note"] = NOTHING_LEARNED
     scores["steps"] = np.where(scores["method"].isin(models), n_steps, NOTHING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,8 +49,8 @@ class TrivialAnswers:
     model
         Its autoencoder's latents are averaged.
     triples
-        Of training participants; the width of the smoothing and the best answer are chosen on them.
-        Without any, the smoothing is the narrowest, and no answer is the best.
+        Of training participants; the width of the smoothing and the best answers are chosen on
+        them. Without any, the smoothing is the narrowest, and no answer is the best.
     batch_size
         Triples at a time.
 
@@ -59,7 +59,8 @@ class TrivialAnswers:
     width
         SD of the smoothing of ``smoothed_average``, voxels.
     best
-        Answer with the least squared error in training participants; None if there are none.
+        Answer with the least squared error in training participants, by region (`mask`, `whole`);
+        empty if there are none.
     """
 
     def __init__(
@@ -71,12 +72,14 @@ class TrivialAnswers:
     ) -> None:
         self._store, self._model = store, model
         self.width = WIDTHS[0]
-        self.best: str | None = None
+        self.best: dict[str, str] = {}
         if triples:
             note_fitted("best trivial answer", [t.subject for t in triples])
             self.width = self._choose_width(triples, batch_size)
-            errors = self._errors(triples, batch_size)
-            self.best = min(errors, key=lambda name: errors[name])
+            self.best = {
+                region: min(errors, key=lambda name: errors[name])
+                for region, errors in self._errors(triples, batch_size).items()
+            }
             logger.info("smoothing: %g voxels; best in training: %s", self.width, self.best)
 
     def __call__(self, triples: Sequence[Triple]) -> dict[str, Tensor]:
@@ -120,14 +123,16 @@ class TrivialAnswers:
                 errors[width] += _squared_error(smooth_inside(average, brain, width), x, mask)
         return min(errors, key=lambda width: errors[width])
 
-    def _errors(self, triples: Sequence[Triple], batch_size: int) -> Mapping[str, float]:
-        """Sum over triples of the mean squared error inside the mask, by answer."""
-        errors: dict[str, float] = {}
+    def _errors(self, triples: Sequence[Triple], batch_size: int) -> dict[str, dict[str, float]]:
+        """Sum over triples of the mean squared error, by region and answer."""
+        errors: dict[str, dict[str, float]] = {"mask": {}, "whole": {}}
         for piece in batches(np.arange(len(triples)), batch_size):
             chosen = [triples[i] for i in piece]
             x, mask = self._middle(chosen)
             for name, answer in self(chosen).items():
-                errors[name] = errors.get(name, 0.0) + _squared_error(answer, x, mask)
+                for region, inside in (("mask", mask), ("whole", torch.ones_like(mask))):
+                    error = _squared_error(answer, x, inside)
+                    errors[region][name] = errors[region].get(name, 0.0) + error
         return errors
 
 

@@ -10,8 +10,9 @@ It joins what had been separate variants (docs/tried/recommended-model.md has th
   to grow by the time that lies between two visits of a participant. No diagnosis or age is used.
 * The code predicts the latent linearly, and a **transformer on patches of the latent** denoises
   what the prediction leaves. The loss is that of v-prediction, which counts all timesteps alike.
-* A **fill-in head** corrects the average of two visits at a time between them. It is trained in the
-  same steps and belongs to the same file.
+* A **fill-in head** corrects the average of two visits at a time between them. It starts as the
+  linear filter of the average that restores training visits best, is trained in the same steps and
+  belongs to the same file.
 """
 
 from __future__ import annotations

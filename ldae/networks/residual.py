@@ -142,11 +142,15 @@ class VisitResidual(nn.Module):
         for block in self.blocks:
             h = h + block(h)
         average = average_visits(a.x, b.x, alpha)
-        seen = [self.standard(average), _centred(average, *INTENSITY_SCALE)]
-        h = torch.cat([F.silu(h), *(space_to_depth(x, self.patch_size) for x in seen)], 1)
+        h = torch.cat([F.silu(h), self.averages(average)], 1)
         residual = RESIDUAL_SCALE * depth_to_space(self.out(h), self.patch_size)
         # Background (0 in both visits) stays 0: the loss is taken inside the brain mask only.
         return average + residual * (average > 0)
+
+    def averages(self, average: Tensor) -> Tensor:
+        """What the last layer sees of the average (B, 1, H, W, D): (B, 2·f³, H/f, W/f, D/f)."""
+        seen = [self.standard(average), _centred(average, *INTENSITY_SCALE)]
+        return torch.cat([space_to_depth(x, self.patch_size) for x in seen], 1)
 
     def _place(self) -> Tensor:
         """Features (1, channels, H/f, W/f, D/f) of the position in the template."""

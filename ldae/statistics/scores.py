@@ -206,11 +206,11 @@ def _skill(
 ) -> pd.DataFrame:
     """1 - MSE/MSE of the best trivial interpolation, for every method that is not trivial."""
     errors = scores[scores["metric"] == "mse"]
-    chosen = set(errors.loc[errors["note"] == BEST_IN_TRAINING, "method"])
-    candidates = [method for method in trivial if not chosen or method in chosen]
     steps = scores.groupby("method")["steps"].first()
     rows: list[dict[str, object]] = []
     for names, cell in errors.groupby(["split", "target", "region", *conditions], sort=False):
+        chosen = set(cell.loc[cell["note"] == BEST_IN_TRAINING, "method"])
+        candidates = [method for method in trivial if not chosen or method in chosen]
         wide = cell.pivot(
             index=["seed", "triple", "subject", "scan"], columns="method", values="value"
         )

@@ -21,6 +21,7 @@ from ldae.networks.histograms import LocalHistograms
 from ldae.networks.residual import VisitResidual, Visits, average_visits
 from ldae.networks.standard import CohortStandard
 from ldae.training.batches import Batch
+from ldae.training.fill_in_start import start_fill_in
 from ldae.training.fit import fit
 from ldae.training.job import Sections, TrainingData, TrainingJob
 from ldae.training.joint import JointTraining, prepare_histograms
@@ -44,7 +45,8 @@ class AnatomicalTraining(JointTraining):
     * ``anatomy``: the squared error of the other visit's histograms, from y by a linear map;
     * ``order``: (s_B - s_A - Δ)² for the order scores of two visits A and B, Δ years apart, in
       units of the mean Δ²;
-    * ``fill_in``: the squared error of the scan between two visits over that of their average.
+    * ``fill_in``: the squared error of the scan between two visits over that of their average,
+      inside the brain mask and, with less weight, over the whole volume.
 
     Parameters
     ----------
@@ -55,7 +57,8 @@ class AnatomicalTraining(JointTraining):
     histograms
         Standardised local histograms of all scans, (N, n_places, n_bins).
     settings, seed, schedule
-        See :class:`JointTraining`; also contains ``anatomy_weight`` and ``order_weight``.
+        See :class:`JointTraining`; also contains ``anatomy_weight``, ``order_weight`` and
+        ``fill_in_whole_share``.
     """
 
     def __init__(
@@ -128,7 +131,9 @@ class AnatomicalTraining(JointTraining):
             losses["order"] = self._order(network, batch)
             total = total + self.settings["order_weight"] * losses["order"]
         if network.fill_in is not None and "alpha" in batch:
-            losses["fill_in"] = _fill_in(network.fill_in, network.standard, batch)
+            losses["fill_in"] = _fill_in(
+                network.fill_in, network.standard, batch, self.settings["fill_in_whole_share"]
+            )
             total = total + losses["fill_in"]
         return losses | {"loss": total}
 
@@ -139,18 +144,29 @@ class AnatomicalTraining(JointTraining):
         return error.square().mean() / self.years_scale
 
 
-def _fill_in(head: VisitResidual, standard: CohortStandard, batch: Batch) -> Tensor:
-    """1 - skill against the average of the two visits, which every triple shares alike."""
+def _fill_in(
+    head: VisitResidual, standard: CohortStandard, batch: Batch, whole_share: float
+) -> Tensor:
+    """1 - skill against the average of the two visits, which every triple shares alike.
+
+    It is the mean of two: inside the brain mask, and with weight `whole_share` over the whole
+    volume, where what the answer puts outside the brain counts as well.
+    """
     a, b = (Visits(batch[f"x_{v}"], standard(batch[f"z_{v}"])) for v in ("a", "b"))
     real, mask = batch["real"], batch["mask"]
-    error = masked_mse(head(a, b, batch["alpha"], batch["gap"]), real, mask)
-    return (error / masked_mse(average_visits(a.x, b.x, batch["alpha"]), real, mask)).mean()
+    answer = head(a, b, batch["alpha"], batch["gap"])
+    average = average_visits(a.x, b.x, batch["alpha"])
+    inside, whole = (
+        (masked_mse(answer, real, region) / masked_mse(average, real, region)).mean()
+        for region in (mask, torch.ones_like(mask))
+    )
+    return torch.lerp(inside, whole, whole_share)
 
 
 def started_network(
     data: TrainingData, layer: LocalHistograms, histograms: Tensor, sections: Sections, seed: int
 ) -> AnatomicalNetwork:
-    """The network before training: principal components, ridge regressions, all else zero.
+    """The network before training: principal components and ridge regressions, all else zero.
 
     Parameters
     ----------
@@ -173,7 +189,8 @@ def started_network(
     }
     denoiser = {name: settings[name] for name in ("patch_size", "width", "depth", "n_heads")}
     fill_in: Mapping[str, Any] | None = None
-    if find_triples(store.index, "train"):
+    triples = find_triples(store.index, "train")
+    if triples:
         fill_in = {
             "patch_size": settings["fill_in_patch_size"],
             "channels": settings["fill_in_channels"],
@@ -184,6 +201,7 @@ def started_network(
     set_measured(network, latents, layer)
     if network.fill_in is not None:
         network.fill_in.standard.load_state_dict(measure_standard(store).state_dict())
+        start_fill_in(network.fill_in, store, triples, seed)
     rows = latents.rows("train")
     note_fitted("anatomical start", latents.index["subject"].iloc[rows])
     pca = start_components(network.encoder, histograms[rows], seed)

@@ -14,6 +14,7 @@ from torch import Tensor
 from train_toy import read_store, sections_of, train, write_data
 
 from ldae.data.latents import LatentStore
+from ldae.data.triples import find_triples
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.methods import study_methods, study_variants
 from ldae.models.anatomical import AnatomicalDiffusionAutoencoder
@@ -105,7 +106,7 @@ def test_a_trained_denoiser_depends_on_all_that_it_is_given() -> None:
     assert not torch.allclose(network(z, t + 9, y), out)
 
 
-def test_it_starts_at_principal_components_and_the_average(toy: Path) -> None:
+def test_it_starts_at_principal_components(toy: Path) -> None:
     network = started(toy)
     y = toy_codes(toy, network)
     n = network.encoder.linear.out_features
@@ -115,10 +116,25 @@ def test_it_starts_at_principal_components_and_the_average(toy: Path) -> None:
     d = network.encoder.standard(network.encoder.histograms(read_store(toy).batch(np.arange(9))))
     restored = network.anatomy(y[:9]).reshape(d.shape)
     assert (restored - d).square().mean() < 0.1 * d.square().mean()
-    a, b = (Visits(torch.rand(1, 1, 8, 8, 8), torch.randn(1, 3, 4, 4, 4)) for _ in range(2))
-    alpha, gap = torch.tensor([0.25]), torch.tensor([12.0])
-    assert network.fill_in is not None
-    torch.testing.assert_close(network.fill_in(a, b, alpha, gap), average_visits(a.x, b.x, alpha))
+
+
+def test_filling_in_starts_at_the_filter_that_restores_training_visits_best(toy: Path) -> None:
+    store, head = read_store(toy), started(toy).fill_in
+    assert head is not None
+    triples = find_triples(store.index, "train")
+    errors: dict[str, list[Tensor]] = {"start": [], "average": []}
+    for triple in triples:
+        x_a, x, x_b = store.batch(list(triple.rows)).split(1)
+        a, b = (Visits(visit, torch.randn(1, 3, 4, 4, 4)) for visit in (x_a, x_b))
+        alpha, gap = torch.tensor([triple.alpha]), torch.tensor([triple.gap])
+        average = average_visits(x_a, x_b, alpha)
+        with torch.no_grad():
+            answers = {"start": head(a, b, alpha, gap), "average": average}
+        assert (answers["start"][average == 0] == 0).all()
+        for name, answer in answers.items():
+            errors[name].append((answer - x).square().mean())
+    start, average_error = (torch.stack(errors[name]).mean() for name in ("start", "average"))
+    assert start < 0.8 * average_error
 
 
 def test_every_part_learns_and_the_code_stays_alive(toy: Path) -> None:

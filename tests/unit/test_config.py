@@ -174,8 +174,8 @@ MISTAKES = {
     "falling months": ({"cohort": {"simulated": {"months": [6, 12]}}}, "months do not rise from 0"),
     "falling schedule": ({"diffusion": {"beta_start": 0.1}}, "0.1 is above diffusion.beta_end"),
     "more steps than timesteps": (
-        {"diffusion": {"n_timesteps": 50}},
-        "evaluation.reconstruction.steps: 100 steps are more than diffusion.n_timesteps 50",
+        {"diffusion": {"n_timesteps": 20}},
+        "evaluation.reconstruction.steps: 50 steps are more than diffusion.n_timesteps 20",
     ),
     "multiple": ({"autoencoder": {"discriminator_channels": 12}}, "at least 8, a multiple of 8"),
     "field of a mask": (
@@ -231,7 +231,7 @@ MISTAKES = {
     "no length": ({"ldae": {"n_steps": None}}, "ldae.n_steps: no length of training. Give one of"),
     "grid": ({"grid": {"shape": [40, 48, 42]}}, "grid.shape: 42 is not a multiple of the autoenc"),
     "grid, prior": (
-        {"prior": {"channels": [48, 48], "attention_levels": [False, True]}},
+        {"prior": {"channels": [16, 16, 32], "attention_levels": [False, False, True]}},
         "not a multiple of the prior's reduction 16",
     ),
     "grid, voxel DAE": ({"voxel_dae": {"patch_size": 3}}, "voxel dae's reduction 6"),
@@ -240,8 +240,8 @@ MISTAKES = {
     ),
     "slab": ({"encoder": {"slab": 3}}, "grid.shape: 40 is not a multiple of encoder.slab 3"),
     "heads": ({"encoder": {"n_heads": 5}}, "encoder.dim_y: 96 is not a multiple of encoder"),
-    "groups": ({"prior": {"norm_groups": 5}}, "prior.channels: 48 is not a multiple of prior.norm"),
-    "levels": ({"prior": {"attention_levels": [True, True]}}, "not as long as prior.channels"),
+    "groups": ({"prior": {"norm_groups": 5}}, "prior.channels: 16 is not a multiple of prior.norm"),
+    "levels": ({"prior": {"attention_levels": [True]}}, "not as long as prior.channels"),
     "stages": ({"encoder": {"depths": [1, 1, 1]}}, "encoder.widths: it is not as long as enc"),
     "levels of windows": (
         {"encoder": {"backbone": "volume", "window": 20, "stride": 20, "channels": [8, 8, 8]}},
@@ -256,7 +256,7 @@ MISTAKES = {
     "verdicts at other steps": (
         {"verdicts": {"n_steps": 7}},
         "line 2: verdicts.n_steps: 7 is not among evaluation.reconstruction.steps. Add it there, "
-        "or set verdicts.n_steps to one of [5, 10, 20, 50, 100]",
+        "or set verdicts.n_steps to one of [5, 10, 20, 50]",
     ),
     "verdicts in other windows": (
         {"evaluation": {"reconstruction": {"windows": [3, 4]}}},

@@ -213,11 +213,16 @@ def test_width_and_best_answer_are_chosen_on_the_given_triples(store: VolumeStor
     answers = TrivialAnswers(store, ToyModel(), triples, 4)
     rows = np.array([t.rows[1] for t in triples])
     x, mask = store.batch(rows), store.mask_batch(rows)
-    mse = {n: float(((a - x).square() * mask).sum()) for n, a in answers(triples).items()}
-    assert answers.best == min(mse, key=lambda name: mse[name])
+    squares = {name: (answer - x).square() for name, answer in answers(triples).items()}
+    inside = {name: float((error * mask).sum()) for name, error in squares.items()}
+    everywhere = {name: float(error.sum()) for name, error in squares.items()}
+    assert answers.best == {
+        "mask": min(inside, key=lambda name: inside[name]),
+        "whole": min(everywhere, key=lambda name: everywhere[name]),
+    }
     average = answers(triples)["voxel_average"]
     tried = [smooth_inside(average, mask, width) for width in WIDTHS]
     errors = [float(((a - x).square() * mask).sum()) for a in tried]
     assert answers.width == WIDTHS[int(np.argmin(errors))]
     nobody = TrivialAnswers(store, ToyModel(), [], 4)
-    assert nobody.best is None and nobody.width == WIDTHS[0]
+    assert nobody.best == {} and nobody.width == WIDTHS[0]

@@ -125,10 +125,10 @@ def test_the_installed_package_plans_a_study(wheel: Path, tmp_path: Path) -> Non
         )  # fmt: skip
 
     assert run("--version").stdout == f"ldae {ldae.__version__}\n"
-    done = run("run", "--study", "fine_latents", "-n")
+    done = run("run", "--study", "coarse_latents", "-n")
     assert done.returncode == 0, done.stderr
-    assert f"{site}/{CARRIED}studies/fine_latents.yaml" in done.stderr
-    assert "results/fine_latents/report.html" in done.stdout
+    assert f"{site}/{CARRIED}studies/coarse_latents.yaml" in done.stderr
+    assert "results/coarse_latents/report.html" in done.stdout
     done = run("run", "--software-deployment-method", "conda", "--cores", "1")
     assert done.returncode == 1 and "built from a clone of the repository" in done.stderr
 

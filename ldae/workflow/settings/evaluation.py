@@ -67,7 +67,7 @@ class Probes(Section):
 class Reconstruction(Section):
     """Reconstruction of test scans."""
 
-    steps: Distinct = setting([5, 10, 20, 50, 100], "Numbers of sampler steps, each way.")
+    steps: Distinct = setting([5, 10, 20, 50], "Numbers of sampler steps, each way.")
     voxel_steps: Distinct = setting(
         [5, 10, 20], "The same for models in voxel space, whose steps cost more."
     )

@@ -144,7 +144,7 @@ class Autoencoder(Training):
     """Autoencoder that compresses a scan to a latent."""
 
     patch_size: PatchSize = 4
-    channels: Widths = [64, 96]
+    channels: Widths = [96]
     n_res_blocks: ResBlocks = 1
     latent_channels: Count = setting(32, "Channels of the latent.")
     norm_groups: NormGroups = 16
@@ -186,9 +186,9 @@ class Autoencoder(Training):
 class Prior(LatentDiffusion):
     """Unconditional diffusion prior in the latent space."""
 
-    channels: Widths = [48]
-    attention_levels: Attention = [True]
-    norm_groups: NormGroups = 16
+    channels: Widths = [16, 32]
+    attention_levels: Attention = [False, True]
+    norm_groups: NormGroups = 8
     v_prediction: VPrediction = True
     learning_rate: LearningRate = 1e-3
     batch_size: BatchSize = 32
@@ -261,9 +261,9 @@ class LdaeJoint(LatentDiffusion):
         True, "Whether the code of one visit is trained to restore another visit. Both are of "
         "the same participant.",
     )  # fmt: skip
-    channels: Widths = [48]
-    attention_levels: Attention = [True]
-    norm_groups: NormGroups = 16
+    channels: Widths = [16, 32]
+    attention_levels: Attention = [False, True]
+    norm_groups: NormGroups = 8
     learning_rate: LearningRate = 1e-3
     batch_size: BatchSize = 32
     n_steps: Steps = 60
@@ -296,13 +296,17 @@ class LdaeAnatomical(AveragedTraining):
         1.0, "Weight of the error of the histograms that the code restores.", ge=0
     )
     order_weight: float = setting(1.0, "Weight of the error of the years between visits.", ge=0)
-    patch_size: Count = setting(1, "Edge of the patches of the latent that become tokens.")
+    patch_size: Count = setting(2, "Edge of the patches of the latent that become tokens.")
     width: Count = setting(128, "Width of the tokens.")
     depth: Count = setting(3, "Blocks of the transformer.")
     n_heads: Count = setting(4, "Heads of its attention.")
     fill_in_patch_size: PatchSize = 2
-    fill_in_channels: Count = setting(16, "Width of the fill-in head.")
+    fill_in_channels: Count = setting(32, "Width of the fill-in head.")
     fill_in_n_blocks: int = setting(1, "Residual blocks of the fill-in head.", ge=0)
+    fill_in_whole_share: float = setting(
+        0.25, "Share of the whole volume in the loss of the fill-in head. The rest is inside the "
+        "brain mask. Without it the head draws brain wherever another visit has some.", ge=0, le=1,
+    )  # fmt: skip
     component_learning_rate: Positive = setting(
         1e-4, "Learning rate of Adam for the entries that start as principal components."
     )
@@ -326,7 +330,7 @@ class VoxelDae(AveragedTraining, UNet):
     v_prediction: VPrediction = True
     learning_rate: LearningRate = 1e-3
     batch_size: BatchSize = 8
-    n_steps: Steps = 100
+    n_steps: Steps = 190
     ema_decay: EmaDecay = 0.98
 
     def reduction(self, latent: int) -> int:

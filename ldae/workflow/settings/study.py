@@ -68,7 +68,7 @@ class General(Section):
         "scoring of test participants is a line of `test_ledger.tsv`.",
     )  # fmt: skip
     seed: Seed = setting(
-        0, "Seed of what all trainings share. It is that of the simulation, the split, the "
+        1, "Seed of what all trainings share. It is that of the simulation, the split, the "
         "autoencoder, the scans chosen for an evaluation, the folds of the probes and the "
         "bootstrap.",
     )  # fmt: skip
