@@ -16,6 +16,7 @@ from ldae.data.volumes import HELD_BYTES, ROWS_AT_A_TIME, batches
 from ldae.errors import InputError
 from ldae.evaluation.regions import RegionAtlas, measure_regions
 from ldae.leakage import note_fitted
+from ldae.statistics.rotation import rotate_to_equal_variance
 
 if TYPE_CHECKING:
     from ldae.data.volumes import VolumeStore
@@ -138,9 +139,13 @@ def _learn_incrementally(
 
 
 def fit_voxel_pca(store: VolumeStore, n_components: int, seed: int) -> np.ndarray:
-    """Codes of every scan on the principal components of the training split, (N, k) float32."""
-    pca = learn_voxel_pca(store, store.rows("train"), n_components, seed)
-    return pca.codes(store, store.rows())
+    """Codes of every scan on the principal components of the training split, (N, k) float32.
+
+    The components are rotated to equal variance (:mod:`ldae.statistics.rotation`).
+    """
+    rows = store.rows("train")
+    pca = learn_voxel_pca(store, rows, n_components, seed)
+    return rotate_to_equal_variance(pca.codes(store, store.rows()), rows)
 
 
 def pool_latents(mu: np.ndarray, cells: int = POOL_CELLS) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ldae.data.volumes import VolumeStore
 from ldae.leakage import note_fitted
+from ldae.statistics.rotation import rotate_to_equal_variance
 from ldae.training.histograms import (
     histogram_components,
     histogram_layer,
@@ -26,8 +27,9 @@ def fit_histogram_pca(
 ) -> np.ndarray:
     """Codes of every scan on the components of the training histograms, (N, k) float32.
 
-    What the joint variant's encoder sees, without a network: the baseline that says what is owed to
-    the histograms alone.
+    What the recommended model's encoder starts from, without a network: the baseline that says what
+    is owed to the histograms alone. The components are rotated to equal variance
+    (:mod:`ldae.statistics.rotation`).
 
     Parameters
     ----------
@@ -47,5 +49,4 @@ def fit_histogram_pca(
     standard = histogram_standard(histograms[rows])
     flat = standard(histograms).flatten(1).numpy()
     pca = histogram_components(flat[rows], n_components, seed)
-    codes: np.ndarray = pca.transform(flat).astype(np.float32)
-    return codes
+    return rotate_to_equal_variance(pca.transform(flat), rows)

@@ -19,6 +19,7 @@ from ldae.leakage import note_fitted
 from ldae.networks.anatomical import AnatomicalEncoder, AnatomicalNetwork
 from ldae.networks.histograms import LocalHistograms
 from ldae.networks.joint import HistogramEncoder, JointNetwork
+from ldae.statistics.rotation import equal_variance_rotation
 from ldae.training.histograms import histogram_components, histogram_standard
 from ldae.training.standard import measure_latent_standard
 
@@ -73,7 +74,7 @@ def set_measured(
 def fit_joint_start(
     network: JointNetwork, latents: LatentStore, histograms: Tensor, seed: int
 ) -> None:
-    """Set the linear code to whitened principal components, and regress the latents on the code.
+    """Set the linear code to principal components, and regress the latents on the code.
 
     Parameters
     ----------
@@ -103,7 +104,10 @@ def fit_joint_start(
 def start_components(
     encoder: HistogramEncoder | AnatomicalEncoder, histograms: Tensor, seed: int
 ) -> PCA:
-    """Start the linear code at the whitened principal components of training histograms.
+    """Start the linear code at the principal components of training histograms.
+
+    They are rotated so that every entry has the same variance (:mod:`ldae.statistics.rotation`),
+    and scaled so that it is 1.
 
     Parameters
     ----------
@@ -124,7 +128,7 @@ def start_components(
     n_components = encoder.linear.out_features
     pca = histogram_components(flat, n_components, seed)
     to_code = np.zeros((n_components, flat.shape[1]), np.float32)
-    to_code[: pca.n_components_] = pca.components_ / np.sqrt(pca.explained_variance_)[:, None]
+    to_code[: pca.n_components_] = _spread_components(pca) / _component_scale(pca)
     _set(encoder.linear, to_code, -to_code @ pca.mean_.astype(np.float32))
     return pca
 
@@ -161,9 +165,18 @@ def start_anatomy(network: AnatomicalNetwork, pca: PCA) -> None:
         From :func:`start_components`.
     """
     weight = np.zeros(tuple(network.anatomy.weight.shape), np.float32)
-    scaled = pca.components_ * np.sqrt(pca.explained_variance_)[:, None]
-    weight[:, : pca.n_components_] = scaled.T
+    weight[:, : pca.n_components_] = _spread_components(pca).T * _component_scale(pca)
     _set(network.anatomy, weight, pca.mean_.astype(np.float32))
+
+
+def _spread_components(pca: PCA) -> np.ndarray:
+    """Orthonormal rows (k, K) that span the components and have equal variance."""
+    return np.asarray(equal_variance_rotation(pca.explained_variance_) @ pca.components_)
+
+
+def _component_scale(pca: PCA) -> float:
+    """Common SD of these rows."""
+    return float(np.sqrt(pca.explained_variance_.mean()))
 
 
 def fit_temporal_scores(histograms: np.ndarray, index: pd.DataFrame) -> np.ndarray:
