@@ -125,7 +125,7 @@ def test_brain_registers_without_a_start() -> None:
 def test_demons_brings_the_scan_closer() -> None:
     head, brain, truth = make_head(5, bias=0.0)
     off = truth @ np.diag([1.06, 0.95, 1.04, 1.0])  # an affine error that the field has to undo
-    warp = register_deformable(head, brain, off, 4.0)
+    warp = register_deformable(head, brain, off, 4.0, "demons")
     affine = grid_affine(4.0, (40, 48, 40))
     template = load_template()
     target = resample_affine(
