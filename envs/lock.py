@@ -9,6 +9,10 @@ which is installed only with a CUDA build. cuda12.lock has an older torch in the
 local.lock, for drivers that do not run CUDA 13. The crate checker needs older versions of some
 packages, and what builds the documentation, or checks and builds the code, needs none of the
 workflow's: each has an environment of its own.
+
+antspyx asks for older versions of numpy and scipy than local.lock has. It is in the environment of
+the preprocessing alone, with the versions of local.lock all the same: with others a scan would not
+be preprocessed to the same bits there and in .venv. tests/unit/test_ants.py tests what is used.
 """
 
 from __future__ import annotations
@@ -18,10 +22,13 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 STAGES = ("preprocess", "torch", "analysis")
+# Packages whose version in local.lock counts more than what another package of the stage allows.
+OVERRIDES = {"preprocess": ("numpy", "scipy")}
 CUDA_PACKAGE = re.compile(r"(nvidia-|cuda-|triton\b|torchvision\b)")
 # graphical user interface of deepbet, which the workflow does not use
 UNUSED = re.compile(r"(customtkinter|darkdetect)\b")
@@ -45,7 +52,7 @@ python -m ldae.provenance.environment envs/{stage}.lock > "$CONDA_PREFIX/ready"
 """
 
 
-def resolve(*lists: str, pins: list[str] | None = None) -> list[str]:
+def resolve(*lists: str, pins: Sequence[str] = (), overrides: Sequence[str] = ()) -> list[str]:
     """Requirements with their hashes, one entry per package.
 
     Parameters
@@ -54,15 +61,17 @@ def resolve(*lists: str, pins: list[str] | None = None) -> list[str]:
         Names of *.in files.
     pins
         Requirements with fixed versions, used as constraints.
+    overrides
+        Requirements that replace those of the packages themselves.
     """
     command = [str(Path(sys.executable).parent / "uv"), "pip", "compile", *lists, "--universal"]
     command += ["--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate"]
     command += ["--no-config"]
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        if pins:
-            file.write("\n".join(pins))
-            file.flush()
-            command += ["--constraint", file.name]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, lines in (("constraint", pins), ("override", overrides)):
+            path = Path(folder) / f"{name}.txt"
+            path.write_text("\n".join(lines), encoding="utf-8")
+            command += [f"--{name}", str(path)]
         done = subprocess.run(command, cwd=FOLDER, stdout=subprocess.PIPE, text=True, check=True)
     entries = re.split(r"\n(?=\S)", done.stdout.strip())
     entries = [e for e in entries if not e.startswith(("#", "-")) and not UNUSED.match(e)]
@@ -108,7 +117,7 @@ if __name__ == "__main__":
         "The CPU build of torch, for machines whose pip can find it.",
         [f"{torch.split()[0]} \\\n    --hash=sha256:{CPU_TORCH}"],
     )
-    write("crate-check.lock", "What checks a crate.", resolve("crate-check.in"))
+    write("crate-check.lock", "What checks a crate and a BIDS data set.", resolve("crate-check.in"))
     write("dev.lock", "What checks and builds the code.", resolve("dev.in"))
     write("docs.lock", "What builds the documentation.", resolve("docs.in"))
     pins = [entry.partition("\\")[0].strip() for entry in entries]
@@ -123,7 +132,9 @@ if __name__ == "__main__":
         ],
     )
     for stage in STAGES:
-        chosen = without_cuda(with_cpu_build(resolve(f"{stage}.in", pins=pins)))
+        kept = [pin for pin in pins if pin.partition("==")[0] in OVERRIDES.get(stage, ())]
+        found = resolve(f"{stage}.in", pins=pins, overrides=kept)
+        chosen = without_cuda(with_cpu_build(found))
         digest = write(f"{stage}.lock", f"What the rules of envs/{stage}.yaml need.", chosen)
         script = POST_DEPLOY.format(stage=stage, digest=digest)
         (FOLDER / f"{stage}.post-deploy.sh").write_text(script, encoding="utf-8")

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Run by Snakemake inside the conda environment of this name. Made by envs/lock.py.
-# preprocess.lock: sha256 b4f57b85b01a7b4f15f9b9e57ac04399841c4d102574069eb8ab865d216d7f96
+# preprocess.lock: sha256 49e12552899ea73d871776ae02549e8b882bd0321b7e7b607938ceb769d6bba6
 set -euo pipefail
 install="python -m pip install --no-deps --require-hashes --requirement"
 $install envs/preprocess.lock

@@ -4,7 +4,8 @@ SOURCE is the results of a finished study. TARGET is the results of a study whos
 preprocessed on the same grid. Its training participants adapt the model; its validation
 participants measure it, or its test participants where that study is final. Reconstruction, age and
 disease are measured with everything frozen, with statistics of the target's codes, and with probes
-fitted on some labelled participants of the target.
+fitted on some labelled participants of the target; with --fine-tune also after some further steps
+of training on the target's scans.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ EXAMPLES = """\
 examples:
   ldae transfer results --target results/ixi -o transfer.tsv
   ldae transfer results results/oasis --target results/ixi --labelled 10 50 -o transfer.tsv
+  ldae transfer results --target results/ixi --fine-tune 200 -o transfer.tsv
 """
 
 N_LABELLED = (10, 20, 50, 1_000_000)
@@ -42,6 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scans", type=int, default=10, metavar="N", help="scored scans to reconstruct (10)"
     )
+    parser.add_argument(
+        "--fine-tune", type=int, metavar="STEPS",
+        help="also train the recommended network on for so many steps, without labels",
+    )  # fmt: skip
     parser.add_argument("--device", default="cpu", help="where to compute, such as cuda (cpu)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
 
@@ -66,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
             target,
             n_labelled=options.labelled,
             n_scans=options.scans,
+            n_steps=options.fine_tune,
         )
         for source in options.sources
     ]

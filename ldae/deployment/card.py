@@ -207,7 +207,8 @@ def _list_limits(artefact: Artefact, *, simulated: bool) -> str:
 
 
 def _describe_preprocessing(settings: Mapping[str, Any]) -> str:
-    bias = "N4 bias correction, " if settings["bias_correction"] else ""
+    kind = "ANTs N4" if settings["bias_correction"] == "ants" else "N4"
+    bias = f"{kind} bias correction, " if settings["bias_correction"] else ""
     low, high = settings["intensity_percentiles"]
     return (
         f"{bias}brain extraction by `{settings['brain_extraction']}`, "

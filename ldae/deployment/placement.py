@@ -20,9 +20,8 @@ from ldae.preprocessing.pipeline import Preprocessed
 from ldae.preprocessing.resampling import intensity_limits
 from ldae.preprocessing.scan import to_native
 
-INVERSION_STEPS = 30
-"""Fixed-point steps that invert a warp; demons displace by less than one voxel per voxel, so that
-the error shrinks at each step."""
+INVERSION_STEPS = 100
+"""Fixed-point steps that invert a warp at most; most warps take ten."""
 
 INVERSION_STOP_MM = 0.01
 
@@ -125,12 +124,21 @@ def unwarp(points: NDArray[np.floating], warp: Image) -> NDArray[np.floating]:
     warp
         Displacements, mm, (H, W, D, 3).
     """
-    found = points
+    found = trial = points
+    miss, size = np.zeros_like(points), np.full((*points.shape[:-1], 1), np.inf)
+    share = np.ones_like(size)
     for _ in range(INVERSION_STEPS):
-        shift = [sample(Image(warp.data[..., k], warp.affine), found, order=1) for k in range(3)]
-        better = points - np.stack(shift, axis=-1)
-        moved = float(np.abs(better - found).max())
-        found = better
-        if moved < INVERSION_STOP_MM:
+        shift = [sample(Image(warp.data[..., k], warp.affine), trial, order=1) for k in range(3)]
+        left = points - np.stack(shift, axis=-1) - trial
+        norm = np.linalg.norm(left, axis=-1, keepdims=True)
+        # Where a warp stretches by more than the distance itself, as SyN's may, a whole step leads
+        # away: then half of it is taken from where it began.
+        nearer = norm < size
+        found, miss, size = (
+            np.where(nearer, new, old) for new, old in ((trial, found), (left, miss), (norm, size))
+        )
+        if size.max() < INVERSION_STOP_MM:
             break
+        share = np.where(nearer, np.minimum(1.2 * share, 1.0), share / 2)
+        trial = found + share * miss
     return found

@@ -4,12 +4,16 @@ Nothing of the target's test participants is fitted. The steps of adaptation tak
 the target. ``frozen``: everything is the source's. ``statistics``: mean and SD of each entry of the
 code are those of the target's training scans, without labels. ``labels``: the probe is fitted on
 some labelled training participants of the target, and the network is still the source's.
-``constant`` is the mean age of the target's training participants, which any model should beat.
+``fine-tuned``: the network is trained on for some steps on all training scans of the target,
+without labels; then it is read by the source's probe, and by probes fitted on labelled
+participants. ``constant`` is the mean age of the target's training participants, which any model
+should beat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ import yaml
 
 from ldae.data.diagnoses import Diagnoses
 from ldae.data.volumes import VolumeStore
+from ldae.deployment.fine_tuning import check_fine_tuning, fine_tune
 from ldae.deployment.model import Model
 from ldae.deployment.readout import read_probes
 from ldae.errors import InputError
@@ -37,6 +42,7 @@ N_DRAWS = 5
 """Draws of labelled participants; a number is their mean, and its interval has their spread."""
 
 AUTOENCODER = "autoencoder"
+FROZEN, FINE_TUNED = "frozen", "fine-tuned"
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,13 @@ class Target:
         Complete settings of its study.
     store
         Its scans, with labels.
+    files
+        Where they lie: ``volumes``, ``masks`` and ``index``.
     """
 
     config: dict[str, Any]
     store: VolumeStore
+    files: Mapping[str, Path]
 
     @classmethod
     def read(cls, results: Path) -> Target:
@@ -63,15 +72,16 @@ class Target:
         InputError
             If its scans are not packed.
         """
-        config, folder = results / "config.yaml", results / "volumes"
-        volumes, masks, index = (folder / n for n in ("volumes.npy", "masks.npy", "index.tsv"))
-        for path in (config, volumes, masks, index):
+        config, names = results / "config.yaml", ("volumes.npy", "masks.npy", "index.tsv")
+        files = {Path(name).stem: results / "volumes" / name for name in names}
+        for path in (config, *files.values()):
             if not path.is_file():
                 problem = "it holds no packed scans of a study"
                 remedy = "Run the study of the target as far as volumes/index.tsv"
                 raise InputError(path, problem, remedy)
         settings = yaml.safe_load(config.read_text(encoding="utf-8"))
-        return cls(settings, VolumeStore(volumes, masks, index, results / "manifest" / "scans.tsv"))
+        paths = (files["volumes"], files["masks"], files["index"])
+        return cls(settings, VolumeStore(*paths, results / "manifest" / "scans.tsv"), files)
 
     @property
     def scored(self) -> str:
@@ -86,7 +96,12 @@ class Target:
 
 
 def transfer(
-    source: Model, target: Target, *, n_labelled: Sequence[int], n_scans: int | None
+    source: Model,
+    target: Target,
+    *,
+    n_labelled: Sequence[int],
+    n_scans: int | None,
+    n_steps: int | None = None,
 ) -> pd.DataFrame:
     """How well a model does on another cohort, frozen and adapted.
 
@@ -102,6 +117,8 @@ def transfer(
         that of its training participants stand for all of them.
     n_scans
         Scored scans of the target that are reconstructed; None is all of them.
+    n_steps
+        Steps for which the network is trained on; None is no fine-tuning.
 
     Returns
     -------
@@ -111,25 +128,58 @@ def transfer(
     Raises
     ------
     InputError
-        If the grids differ.
+        If the grids differ, or the model cannot be trained on.
     """
     if source.config["grid"] != target.config["grid"]:
         problem = f"{source.config['grid']} is not the target's grid, {target.config['grid']}"
         raise InputError("grid", problem, "Preprocess the target on the grid of the source")
+    if n_steps is not None:
+        check_fine_tuning(source, n_steps)
+    found = [_measure(source, target, n_labelled, n_scans)]
+    if n_steps is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            tuned, seconds = fine_tune(
+                source, target.files, target.store, target.config, n_steps, Path(folder)
+            )
+            measured = _measure(tuned, target, n_labelled, n_scans)
+        found.append(_as_fine_tuned(measured, source.method.name, target, n_steps, seconds))
+    return tidy(
+        pd.concat(found).assign(source=source.config["study"]),
+        "transfer", cohort=target.config["study"],
+        seeds={source.method.name: [source.artefact.seed]}, split=target.scored,
+    )  # fmt: skip
+
+
+def _measure(
+    model: Model, target: Target, n_labelled: Sequence[int], n_scans: int | None
+) -> pd.DataFrame:
+    """Rows of a model as it is: its probes, and its reconstruction."""
     size = int(target.config["evaluation"]["micro_batch"])
-    codes = encode_semantics(source.semantic_encoder, target.store, size, source.device)
+    codes = encode_semantics(model.semantic_encoder, target.store, size, model.device)
     rows = [
-        {"method": source.method.name, **row}
-        for task, probe in read_probes(source.artefact).items()
+        {"method": model.method.name, **row}
+        for task, probe in read_probes(model.artefact).items()
         if task in MAIN_MEASURE
         for row in _of_task(codes.astype(float), probe, target, n_labelled)
     ]
-    found = pd.concat([pd.DataFrame(rows), _reconstruct(source, target, n_scans)])
-    found["source"] = source.config["study"]
-    return tidy(
-        found, "transfer", cohort=target.config["study"],
-        seeds={source.method.name: [source.artefact.seed]}, split=target.scored,
-    )  # fmt: skip
+    return pd.concat([pd.DataFrame(rows), _reconstruct(model, target, n_scans)])
+
+
+def _as_fine_tuned(
+    rows: pd.DataFrame, method: str, target: Target, n_steps: int, seconds: float
+) -> pd.DataFrame:
+    """Rows of a network that was trained on, with the time that this took.
+
+    Neither the autoencoder nor the mean age depends on the network.
+    """
+    rows = rows[rows["adaptation"].isin([FROZEN, "labels"]) & rows["method"].eq(method)]
+    train = target.store.index["split"] == "train"
+    time = {
+        "method": method, "metric": "seconds", "value": seconds, "n_scans": int(train.sum()),
+        "n_subjects": target.store.index["subject"][train].nunique(),
+    }  # fmt: skip
+    found = pd.concat([rows, pd.DataFrame([time])])
+    return found.assign(adaptation=FINE_TUNED, training_steps=n_steps)
 
 
 def _of_task(
@@ -146,7 +196,7 @@ def _of_task(
         return
     statistics = replace(probe, mean=codes[train].mean(0), std=codes[train].std(0) + 1e-12)
     predictions: dict[tuple[str, int | None], list[np.ndarray]] = {
-        ("frozen", None): [probe.predict(codes[scored])],
+        (FROZEN, None): [probe.predict(codes[scored])],
         ("statistics", None): [statistics.predict(codes[scored])],
     }
     if task == AGE:
@@ -226,4 +276,4 @@ def _reconstruct(source: Model, target: Target, n_scans: int | None) -> pd.DataF
         scores, ["method", "steps", "region", "window"],
         target.config["evaluation"]["n_bootstrap"], target.config["seed"],
     )  # fmt: skip
-    return rows.assign(adaptation="frozen")
+    return rows.assign(adaptation=FROZEN)

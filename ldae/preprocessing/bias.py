@@ -1,4 +1,4 @@
-"""Bias field correction: N4 (Tustison et al. 2010, IEEE TMI 29, 1310-1320) of SimpleITK."""
+"""Bias field correction: N4 (Tustison et al. 2010, IEEE TMI 29, 1310-1320) of SimpleITK or ANTs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ldae.preprocessing.ants import fit_field
 from ldae.preprocessing.grid import Image, crop, downsample, grid_points
-from ldae.preprocessing.registration import WORKING_MM, guess_brain_centre, prepare_head
+from ldae.preprocessing.registration import (
+    FOREGROUND,
+    WORKING_MM,
+    guess_brain_centre,
+    prepare_head,
+)
 
 Float = NDArray[np.floating]
 
@@ -72,6 +78,20 @@ def correct_bias(image: Image) -> tuple[Image, float]:
     inside = field[foreground]
     field = field - inside.mean()
     return _divide(data, image.affine, Image(field, coarse.affine)), float(inside.std())
+
+
+def correct_bias_like_ants(image: Image) -> tuple[Image, float]:
+    """Scan divided by the bias field that N4 finds with the defaults of ANTs, in the whole picture.
+
+    Parameters, result and faults are those of :func:`correct_bias`.
+    """
+    data = np.maximum(image.data, 0.0).astype(np.float32)
+    foreground = data > FOREGROUND * data.mean()
+    if not foreground.any():
+        raise ValueError("no head found in the picture")
+    field = np.log(fit_field(data))
+    inside = field[foreground]
+    return Image(data * np.exp(inside.mean() - field), image.affine), float(inside.std())
 
 
 def _fit_field(data: Float, mask: NDArray[np.bool_]) -> Float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ from ldae.data.partition import BATCH_COLUMNS, FAILED, OK
 from ldae.data.pieces import NOTHING_KEPT, Pieces
 from ldae.errors import InputError, MachineError
 from ldae.leakage import note_content
-from ldae.preprocessing.bias import correct_bias
+from ldae.packages import check_ants
+from ldae.preprocessing.bias import correct_bias, correct_bias_like_ants
 from ldae.preprocessing.blame import (
     LOOK,
     describe,
@@ -42,7 +44,7 @@ from ldae.preprocessing.grid import (
 )
 from ldae.preprocessing.measures import measure
 from ldae.preprocessing.preview import draw_preview
-from ldae.preprocessing.registration import register_brain, register_deformable
+from ldae.preprocessing.registration import DEFORMABLE, register_brain, register_deformable
 from ldae.preprocessing.resampling import grid_affine, scale_intensity, study_image, to_grid
 from ldae.preprocessing.scan import Scan, content_digest, read_scan, to_native
 from ldae.preprocessing.template import load_template
@@ -50,7 +52,7 @@ from ldae.preprocessing.workers import Killed, work_in_processes
 
 log = logging.getLogger(__name__)
 
-REGISTRATIONS = ("affine", "demons")
+REGISTRATIONS = ("affine", *DEFORMABLE)
 SKULL_STRIPPED = "skull-stripped before"  # brain extraction of a scan that needs none
 IN_TEMPLATE_SPACE = "in template space before"  # registration of a scan that needs none
 # As Clinica's t1-linear names its scans; the three samplings of this template share one space.
@@ -379,7 +381,10 @@ def _find_brain(row: pd.Series, path: Path, task: Task, seconds: dict[str, float
     corrected, bias = scan.image, float("nan")
     if settings["bias_correction"]:
         with _timed(seconds, "bias"):
-            corrected, bias = correct_bias(scan.image)
+            correct = (
+                correct_bias_like_ants if settings["bias_correction"] == "ants" else correct_bias
+            )
+            corrected, bias = correct(scan.image)
     with _timed(seconds, "brain"):
         given, start = None, None
         if method == "precomputed":
@@ -395,8 +400,9 @@ def _find_brain(row: pd.Series, path: Path, task: Task, seconds: dict[str, float
             registration = IN_TEMPLATE_SPACE
         else:
             to_scan, _ = register_brain(corrected, mask, start)
-        if settings["registration"] == "demons":
-            warp = register_deformable(corrected, mask, to_scan, task.spacing_mm)
+        if settings["registration"] in DEFORMABLE:
+            kind = settings["registration"]
+            warp = register_deformable(corrected, mask, to_scan, task.spacing_mm, kind)
     return Brain(scan, corrected, bias, method, mask, registration, to_scan, warp)
 
 
@@ -473,6 +479,7 @@ def _check_settings(settings: dict[str, Any]) -> None:
             f"[{low}, {high}] is no increasing pair within 0 to 100",
             "Give for example [0.5, 99.5].",
         )
+    check_ants(settings)
 
 
 def _run(rows: list[pd.Series], task: Task, n_workers: int) -> Iterator[Outcome]:
@@ -506,6 +513,7 @@ def _killed(killed: Killed[pd.Series], task: Task) -> Outcome:
 
 def _one_thread() -> None:
     """One ITK thread per process: same bits every time, and no more cores than were given."""
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"  # ANTs has an ITK of its own
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 

@@ -1,4 +1,4 @@
-"""Registration to MNI152: a robust affine, and a diffeomorphic option.
+"""Registration to MNI152: a robust affine, and two diffeomorphic options.
 
 Affine: damped Gauss-Newton on the squared difference between the template and a linear function of
 the scan, at a fixed set of template points. This is the scheme of Friston et al. 1995 (Human Brain
@@ -6,8 +6,8 @@ Mapping 3, 165-189) with the damping of Marquardt; because scale and offset of t
 intensities are solved for, its minimum is that of 1 - r², r the correlation.
 A regular-step descent of the same cost in SimpleITK took eight times as long on IXI.
 
-Deformable: diffeomorphic demons (Vercauteren et al. 2009, NeuroImage 45, S61-S72) of SimpleITK.
-It is not the SyN of the LDAE paper: SyN lives in ANTs, which is not among the dependencies.
+Deformable: diffeomorphic demons (Vercauteren et al. 2009, NeuroImage 45, S61-S72) of SimpleITK, or
+SyN, the choice of the LDAE paper, where ANTs is installed. Both follow the affine.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ldae.preprocessing.grid import Image, antialias, downsample, resample_affine, smooth
-from ldae.preprocessing.template import head_template
+from ldae.preprocessing.ants import register_syn
+from ldae.preprocessing.grid import Image, antialias, crop, downsample, resample_affine, smooth
+from ldae.preprocessing.template import Head, head_template
 
 Float = NDArray[np.floating]
 
@@ -48,8 +49,11 @@ MAX_POINTS = 5000  # template points used; 8000 give the same overlap on simulat
 
 DEMONS_ITERATIONS = 30  # 60 bring the scan no closer to the template
 DEMONS_FIELD_SIGMA_MM = 6.0  # smoothing of the displacement after each step
-# Spacings on which the deformation is estimated: finer costs minutes, coarser loses what it aligns.
-DEMONS_SPACING_MM = (2.0, 4.0)
+# Spacings on which a deformation is estimated: finer costs minutes, coarser loses what it aligns.
+DEFORMATION_SPACING_MM = (2.0, 4.0)
+# Room (mm) around the template's brain in which SyN works; the template itself has more.
+SYN_MARGIN_MM = 12.0
+DEFORMABLE = ("demons", "syn")
 
 
 @dataclass(frozen=True)
@@ -292,9 +296,9 @@ def _template_ml() -> float:
 
 
 def register_deformable(
-    image: Image, mask: NDArray[np.bool_], to_scan: Float, spacing_mm: float
+    image: Image, mask: NDArray[np.bool_], to_scan: Float, spacing_mm: float, method: str
 ) -> Image:
-    """Smooth invertible displacement that follows the affine, by diffeomorphic demons.
+    """Smooth invertible displacement that follows the affine.
 
     Parameters
     ----------
@@ -304,6 +308,8 @@ def register_deformable(
         (4, 4) affine from template to scan, RAS mm.
     spacing_mm
         Study spacing; the deformation is estimated there, but between 2 and 4 mm.
+    method
+        One of ``DEFORMABLE``.
 
     Returns
     -------
@@ -311,10 +317,26 @@ def register_deformable(
         Displacements u in mm (RAS), shape (H, W, D, 3), on a template grid: the template point p
         corresponds to the scan point ``to_scan @ (p + u(p))``.
     """
-    spacing = float(np.clip(spacing_mm, *DEMONS_SPACING_MM))
+    spacing = float(np.clip(spacing_mm, *DEFORMATION_SPACING_MM))
     template = head_template(spacing)
     blurred = antialias(Image(np.where(mask, image.data, 0.0), image.affine), spacing)
     moving = resample_affine(blurred, to_scan, template.t1.shape, template.affine, order=1)
+    if method == "syn":
+        box = _brain_box(template.mask, round(SYN_MARGIN_MM / spacing))
+        return register_syn(*(crop(Image(x, template.affine), box) for x in (template.t1, moving)))
+    return _demons(template, moving, spacing)
+
+
+def _brain_box(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice, slice]:
+    """Box around a mask with room of some voxels, as far as there are any."""
+    x, y, z = (
+        slice(max(part.start - margin, 0), part.stop + margin)
+        for part in ndimage.find_objects(mask.astype(np.uint8))[0]
+    )
+    return x, y, z
+
+
+def _demons(template: Head, moving: Float, spacing: float) -> Image:
     # Demons compare intensities directly: the scan's histogram is brought to the template's.
     inside = (moving > 0) & template.mask
     levels = np.linspace(0, 100, 33)

@@ -32,7 +32,16 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
     "ablations": ("network", "change"),
     "labels": ("task", "against", "n_labelled"),
-    "transfer": ("source", "task", "adaptation", "n_labelled", "steps", "region", "window"),
+    "transfer": (
+        "source",
+        "task",
+        "adaptation",
+        "n_labelled",
+        "training_steps",
+        "steps",
+        "region",
+        "window",
+    ),
     "claims": (
         "claim",
         "protocol",
@@ -64,7 +73,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
 
 INTEGER_COLUMNS = (
     "steps", "window", "batch_size", "gap_months", "nearest_months", "n_subjects", "n_scans",
-    "n_labelled",
+    "n_labelled", "training_steps",
 )  # fmt: skip
 ALWAYS_SHOWN = ("method", "statement", "verdict")
 FLOAT_FORMAT = "%.6g"

@@ -78,7 +78,7 @@ class AnatomicalTraining(JointTraining):
         self.ordered = network.encoder.scores is not None
         self.filled = network.fill_in is not None
         years = self.pairs["train"]["years"].to_numpy()
-        self.years_scale = float(np.mean(years**2)) if self.ordered else 1.0
+        self.years_scale = float(np.mean(years**2)) if self.ordered and len(years) else 1.0
 
     @override
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import math
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
 
 import pandas as pd
 
@@ -10,18 +14,42 @@ from ldae.data.diagnoses import Diagnoses
 from ldae.data.manifest import VISITS_FOR_INTERPOLATION
 from ldae.evaluation.harmonisation import LEAST_OF_SITE, known_sites
 from ldae.evaluation.probes.groups import why_no_conversion
-from ldae.subsets import SPLITS, TRAIN, WORDS
+from ldae.subsets import SPLITS, TEST, TRAIN, WORDS
 
 LEAST_TO_LEARN = 4
 """Training participants of each group, or with an age: edits are judged by halves of the training
 participants (:mod:`ldae.evaluation.editing.judges`), and each half needs two."""
+
+TEST_IS_ENOUGH = (
+    "; the test split has enough, and --config final=true scores it (once, when all is decided). "
+    "A larger split.val may do, too"
+)
+
+Question = ParamSpec("Question")
+Ask = Callable[Concatenate["Divided", Question], str]
+
+
+def _hint_at_test(ask: Ask[Question]) -> Ask[Question]:
+    """Add to a reason that it is one of the validation split alone, where it is."""
+
+    @functools.wraps(ask)
+    def asked(self: Divided, /, *args: Question.args, **kwargs: Question.kwargs) -> str:
+        reason = ask(self, *args, **kwargs)
+        if not reason or self._scored == TEST:
+            return reason
+        tested = copy.copy(self)
+        tested._scored = TEST
+        return reason if ask(tested, *args, **kwargs) else reason + TEST_IS_ENOUGH
+
+    return asked
 
 
 class Divided:
     """A cohort with its split.
 
     Methods that begin with ``why_no`` give the reason why something cannot be computed, or nothing
-    if it can. They look at all scans: which of them pass quality control is not known yet.
+    if it can. They look at all scans: which of them pass quality control is not known yet. Where
+    validation participants are scored, it says so if the test split would do.
 
     Parameters
     ----------
@@ -38,6 +66,7 @@ class Divided:
         places = dict(zip(split["subject"], split["split"], strict=True))
         self._scans = scans.assign(split=scans["subject"].map(places))
 
+    @_hint_at_test
     def why_no_groups(self, diagnoses: Diagnoses) -> str:
         """Of telling patients from controls, both of whom the cohort has."""
         target = diagnoses.target(self._scans["diagnosis"])
@@ -52,6 +81,7 @@ class Divided:
                     )
         return ""
 
+    @_hint_at_test
     def why_no_ages(self) -> str:
         """Of predicting an age, which some of the participants have."""
         first = self._scans[self._scans["age"].notna()].drop_duplicates("subject")
@@ -70,6 +100,7 @@ class Divided:
             return "half of the training participants or more have the same age"
         return ""
 
+    @_hint_at_test
     def why_no_conversion(self, diagnoses: Diagnoses) -> str:
         """Of telling participants who convert from stable ones, in a cohort where some convert."""
         target = diagnoses.conversion(self._scans)
@@ -98,6 +129,7 @@ class Divided:
         train = self._scans[self._scans["split"] == "train"]
         return known_sites(train["site"].to_numpy(str), train["subject"].to_numpy(str))
 
+    @_hint_at_test
     def why_no_interpolation(self) -> str:
         """Of comparing an interpolated visit with a real one."""
         n_cohort = self._n_longitudinal(*SPLITS)
@@ -111,6 +143,7 @@ class Divided:
             )
         return ""
 
+    @_hint_at_test
     def why_no_residual(self) -> str:
         """Of learning how visits between two others differ from their average."""
         n_cohort = self._n_longitudinal(*SPLITS)

@@ -19,6 +19,7 @@ from ldae import paths, slurm
 from ldae.data.kept import KeptCohort, read_kept
 from ldae.data.pseudonyms import keep_key
 from ldae.errors import CohortError, InputError
+from ldae.packages import check_ants
 from ldae.provenance.seal import seal_records
 from ldae.workflow import containers, gpu, slurm_states
 from ldae.workflow.attempts import Attempts
@@ -241,10 +242,18 @@ def _uses_containers(workflow: Workflow) -> bool:
     return DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
 
 
+def _has_stage_environments(workflow: Workflow) -> bool:
+    """Whether each stage runs in an environment of its own and not in that of this process."""
+    own = {DeploymentMethod.APPTAINER, DeploymentMethod.CONDA}
+    return bool(own & set(workflow.deployment_settings.deployment_method))
+
+
 def _check_machine(workflow: Workflow, study: Study, logger: logging.Logger) -> None:
     """Stop when named files are missing or the disk is too small; a plan is shown all the same."""
     try:
         check_weights(study.config)
+        if not _has_stage_environments(workflow):
+            check_ants(study.config["preprocessing"])
         check_references(study.config, study.cohort)
         check_disk_space(Path(study.results("")), disk_bytes(study.config, study.cohort))
     except InputError as error:

@@ -17,6 +17,7 @@ from ldae.data.kept import KeptCohort
 from ldae.data.manifest import summarise_scans
 from ldae.data.volumes import HELD_BYTES
 from ldae.methods import Methods, Need, Space, Variant, study_networks, study_variants
+from ldae.packages import needs_ants
 from ldae.provenance import code
 from ldae.subsets import scored_split
 from ldae.workflow.doctor.tried import study_trials
@@ -471,6 +472,11 @@ class Study:
         """
         needed = base + per_scan * (self.cohort.n_scans if n_scans is None else n_scans)
         return lambda wildcards, attempt: math.ceil(min(needed * attempt, self.longest))
+
+    @property
+    def minutes_per_scan(self) -> float:
+        """Minutes in which a scan is preprocessed."""
+        return 3.0 if needs_ants(self.config["preprocessing"]) else 0.5
 
     def evaluation_minutes(self, evaluation: str, base: float, per_scan: float = 0.0) -> Demand:
         """Time that an evaluation asks for, minutes, by what it computes; as :meth:`minutes`."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import pandas as pd
 import pytest
 from test_manifest import make_scans
@@ -9,7 +12,7 @@ from test_splits import FRACTIONS, visited
 
 from ldae.data.diagnoses import Diagnoses
 from ldae.data.splits import split_subjects
-from ldae.workflow.divided import Divided
+from ldae.workflow.divided import TEST_IS_ENOUGH, Divided
 
 WORDS = Diagnoses("AD", "CN")
 
@@ -125,3 +128,32 @@ def test_a_held_out_site_is_not_known() -> None:
     scans = make_scans(30, visits=1).assign(site=["A", "B", "C"] * 10)
     found = divided(scans, test_sites=["B"])
     assert not found.why_no_sites() and found.other_sites() == {"B": 10}
+
+
+@pytest.mark.parametrize(
+    ("question", "lacking"),
+    [
+        ("groups", lambda scans: scans["diagnosis"] == "AD"),
+        ("ages", lambda scans: scans["age"].notna()),
+        ("interpolation", lambda scans: scans["months"] > 0),
+        ("residual", lambda scans: scans["months"] > 0),
+    ],
+)
+@pytest.mark.parametrize("moved_to", ["test", "train"])
+def test_a_reason_says_where_the_test_split_would_do(
+    question: str, lacking: Callable[[pd.DataFrame], pd.Series], moved_to: str
+) -> None:
+    scans = visited(40, 20)
+    scans["diagnosis"] = np.where(scans["subject"].str[-1].isin(list("13579")), "AD", "CN")
+    split = split_subjects(scans, FRACTIONS, 0, strata=["visits"])
+    subjects = scans["subject"][lacking(scans)].unique()
+    within = split["subject"].isin(subjects) & (split["split"] != "train")
+    split.loc[within, "split"] = moved_to
+    words = (WORDS,) if question == "groups" else ()
+    reasons = {
+        scored: getattr(Divided(scans, split, scored), f"why_no_{question}")(*words)
+        for scored in ("val", "test")
+    }
+    assert "validation split" in reasons["val"]
+    assert reasons["val"].endswith(TEST_IS_ENOUGH) == (moved_to == "test")
+    assert bool(reasons["test"]) == (moved_to == "train") and TEST_IS_ENOUGH not in reasons["test"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 from head_toy import SHAPE, affine_of, make_head
 from scipy import ndimage
 
@@ -20,6 +23,7 @@ from ldae.errors import InputError, MachineError
 from ldae.preprocessing import grid_affine, preprocess_batch
 from ldae.preprocessing.bias import correct_bias
 from ldae.preprocessing.brain import check_method, external_mask, read_mask, template_mask
+from ldae.preprocessing.dataset import describe_dataset, write_description
 from ldae.preprocessing.grid import (
     Image,
     apply_affine,
@@ -47,6 +51,7 @@ SETTINGS: dict[str, Any] = StudySettings().preprocessing.model_dump() | {
     "brain_extraction": "template",
     "mask_pattern": "derivatives/masks/{subject}/{session}/anat/{scan}_desc-brain_mask.nii.gz",
 }
+VALIDATOR = ROOT / ".crate-check/bin/bids-validator-deno"
 GRID = {"spacing_mm": 4.0, "shape": [40, 48, 40]}
 LIMITS: dict[str, Any] = {
     "brain_volume_ml": [800.0, 2200.0],
@@ -125,7 +130,7 @@ def test_brain_registers_without_a_start() -> None:
 def test_demons_brings_the_scan_closer() -> None:
     head, brain, truth = make_head(5, bias=0.0)
     off = truth @ np.diag([1.06, 0.95, 1.04, 1.0])  # an affine error that the field has to undo
-    warp = register_deformable(head, brain, off, 4.0)
+    warp = register_deformable(head, brain, off, 4.0, "demons")
     affine = grid_affine(4.0, (40, 48, 40))
     template = load_template()
     target = resample_affine(
@@ -444,3 +449,25 @@ def test_missing_measure_does_not_pass() -> None:
     assert exceeded_limits(good, LIMITS) == []
     assert len(exceeded_limits(good | {"tissue_contrast": None}, LIMITS)) == 1
     assert len(exceeded_limits({}, LIMITS)) == 9
+
+
+@pytest.mark.skipif(not VALIDATOR.is_file(), reason="make test sets up .crate-check")
+def test_the_outputs_are_a_bids_data_set(done: Done, tmp_path: Path) -> None:
+    _, bids_dir, out, _ = done
+    folder = Path(shutil.copytree(out, tmp_path / "preprocessed"))
+    description = describe_dataset("toy", ["0" * 64], bids_dir)
+    write_description(description, folder / "dataset_description.json", folder / ".bidsignore")
+    warp = folder / derivative_address("sub-00", Derivative.WARP)  # as a deformation leaves one
+    shutil.copy(folder / derivative_address("sub-00", Derivative.VOLUME), warp)
+    assert bids_errors(folder, tmp_path) == set()
+    (folder / "sub-00/anat/sub-00_warp.nii.gz").touch()
+    assert "NOT_INCLUDED" in bids_errors(folder, tmp_path)
+
+
+def bids_errors(folder: Path, tmp_path: Path) -> set[str]:
+    """Codes of what the validator reports as an error."""
+    report = tmp_path / "report.json"
+    command = [str(VALIDATOR), str(folder), "--format", "json", "--outfile", str(report)]
+    subprocess.run(command, capture_output=True, check=False)
+    issues = json.loads(report.read_text())["issues"]["issues"]
+    return {issue["code"] for issue in issues if issue["severity"] == "error"}

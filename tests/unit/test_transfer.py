@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,13 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import train_toy
 import yaml
 from model_toy import SHAPE, write_study
 
 from ldae.__main__ import main
 from ldae.data.diagnoses import Diagnoses
+from ldae.data.manifest import SCAN_COLUMNS
+from ldae.data.volumes import INDEX_COLUMNS
+from ldae.deployment.fine_tuning import fine_tune
+from ldae.deployment.model import load
 from ldae.deployment.transfer import N_DRAWS, Target, _draws, _of_task
 from ldae.evaluation.probes.fitting import Probe, fit_probes
+from ldae.networks.autoencoder import Autoencoder, save_autoencoder
+from ldae.networks.weights import read_weights
 from ldae.statistics.measures import AGE
 from ldae.statistics.tables import read_table
 from ldae.workflow.config import complete_config
@@ -56,7 +64,7 @@ def errors(
 ) -> dict[tuple[str, int | None], float]:
     """Mean absolute errors by adaptation and number of labelled participants."""
     config = complete_config({"evaluation": {"n_bootstrap": 10}, "final": final})
-    target = Target(config, Store(index))  # type: ignore[arg-type]
+    target = Target(config, Store(index), {})  # type: ignore[arg-type]
     rows = _of_task(codes, source_probe(), target, [10, 40, 10_000])
     return {(str(r["adaptation"]), r["n_labelled"]): float(r["value"]) for r in rows}  # type: ignore[arg-type, misc]
 
@@ -143,3 +151,71 @@ def test_command(studies: tuple[Path, Path], tmp_path: Path) -> None:
     (target / "config.yaml").write_text(yaml.safe_dump(config))
     assert main([*words, "--overwrite"]) == 2  # another grid
     assert main([*words, "--target", str(tmp_path), "--overwrite"]) == 2  # no study
+    assert main([*words, "--fine-tune", "2", "--overwrite"]) == 2  # not the recommended network
+
+
+@pytest.fixture(scope="module")
+def recommended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a toy study with the recommended network, which stand for both cohorts."""
+    torch.set_num_threads(1)
+    results = tmp_path_factory.mktemp("recommended") / "results"
+    data = results.parent / "data"
+    train_toy.write_data(data)
+    train_toy.train(data, "ldae_anatomical", "anatomical")
+    places = {
+        "v.npy": "volumes/volumes.npy", "m.npy": "volumes/masks.npy",
+        "anatomical.safetensors": "ldae_anatomical/seed-0/model.safetensors",
+        "scale.json": "latents/scale.json",
+    }  # fmt: skip
+    for source, place in places.items():
+        (results / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(data / source, results / place)
+    torch.manual_seed(0)
+    (results / "autoencoder").mkdir()
+    save_autoencoder(results / "autoencoder/model.safetensors", Autoencoder(2, [8], 1, 3, 4).eval())
+    index = pd.read_csv(data / "i.tsv", sep="\t", keep_default_na=False)
+    index[INDEX_COLUMNS].to_csv(results / "volumes/index.tsv", sep="\t", index=False)
+    (results / "manifest").mkdir()
+    scans = index.assign(path=index["scan"], sha256="")[list(SCAN_COLUMNS)]
+    scans.to_csv(results / "manifest/scans.tsv", sep="\t", index=False)
+    probes, _ = fit_probes(
+        np.random.default_rng(0).normal(size=(14, 8)), index, Diagnoses("AD", "CN"),
+        c_grid=[1.0], alpha_grid=[1.0], n_folds=2, outer_folds=None, seed=0,
+    )  # fmt: skip
+    (results / "probes/ldae_anatomical").mkdir(parents=True)
+    (results / "probes/ldae_anatomical/seed-0.json").write_text(json.dumps(probes))
+    config = complete_config({}) | train_toy.sections_of("ldae_anatomical")
+    config["cohort"] = complete_config({})["cohort"]
+    config["grid"] = {"spacing_mm": 8.0, "shape": [8, 8, 8]}
+    config["verdicts"]["n_steps"], config["evaluation"]["n_bootstrap"] = 2, 20
+    config["verdicts"]["ssim_window"], config["probes"]["n_folds"] = 3, 2
+    (results / "config.yaml").write_text(yaml.safe_dump(config))
+    return results
+
+
+def test_fine_tuning_is_measured_beside_the_frozen_model(recommended: Path, tmp_path: Path) -> None:
+    output = tmp_path / "transfer.tsv"
+    words = ["transfer", str(recommended), "--target", str(recommended), "-o", str(output)]
+    assert main([*words, "--scans", "1", "--labelled", "2", "--fine-tune", "3"]) == 0
+    table = read_table(output)
+    tuned = table[table["adaptation"] == "fine-tuned"]
+    assert set(tuned["training_steps"]) == {3}
+    assert set(tuned["metric"]) == {"mae", "roc_auc", "ssim", "mse", "seconds"}
+    ages = tuned[tuned["task"] == "age"]
+    assert ages["n_labelled"].isna().tolist() == [True, False]
+    frozen = table[(table["adaptation"] == "frozen") & (table["metric"] == "mae")]
+    assert frozen["value"].iloc[0] != ages["value"].iloc[0]
+    assert table.loc[table["adaptation"] != "fine-tuned", "training_steps"].isna().all()
+    assert main([*words, "--overwrite", "--fine-tune", "0"]) == 2
+
+
+def test_fine_tuning_keeps_what_was_measured(recommended: Path, tmp_path: Path) -> None:
+    source, target = load(recommended), Target.read(recommended)
+    tuned, _ = fine_tune(source, target.files, target.store, target.config, 2, tmp_path)
+    before, after = (
+        read_weights(model.artefact.files["ldae_anatomical"])[0] for model in (source, tuned)
+    )
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert "encoder.linear.weight" in moved
+    assert not any("standard" in name or "histograms" in name for name in moved)
+    assert "scans" not in target.files  # the table with labels, of which it is given nothing

@@ -229,7 +229,11 @@ class Preprocessing(Section):
     """From raw heads to brains on the grid."""
 
     batch_size: Count = setting(120, "Scans per job.")
-    bias_correction: bool = setting(True, "Whether the bias field is corrected (N4).")
+    bias_correction: Literal[True, False, "ants"] = setting(
+        True, "Whether the bias field is corrected (N4). `true` estimates it on a coarse copy of "
+        "the tissue; `ants` is N4 of ANTs with its defaults, in the whole picture. It needs ANTs, "
+        "which is in the environment of the preprocessing alone.",
+    )  # fmt: skip
     brain_extraction: Literal["auto", BrainExtraction] = setting(
         "auto", "How the brain is found. `auto` is `template` for a simulated cohort and `deepbet` "
         "for a real one. `precomputed` needs mask_pattern; `synthstrip` and `hdbet` need the "
@@ -240,7 +244,10 @@ class Preprocessing(Section):
         None, "Path of precomputed masks below the BIDS folder. {subject} stands for sub-01, "
         "{session} for ses-M012, {scan} for the image's name up to _T1w.",
     )  # fmt: skip
-    registration: Literal["affine", "demons"] = setting("affine", "Transform to the template.")
+    registration: Literal["affine", "demons", "syn"] = setting(
+        "affine", "Transform to the template. `demons` and `syn` add a deformation to the affine; "
+        "`syn` needs ANTs, which is in the environment of the preprocessing alone.",
+    )  # fmt: skip
     intensity_percentiles: Annotated[
         list[Annotated[float, Field(ge=0, le=100)]], *Limits.__metadata__
     ] = setting([0.5, 99.5], "Percentiles inside the brain that become 0 and 1.", unit="%")

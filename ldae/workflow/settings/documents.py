@@ -149,7 +149,7 @@ def comment_of(schema: Schema) -> str:
     """Comment behind a setting: what it is, its unit and its choices."""
     text = summary(schema)
     text += f", {schema['unit']}" if "unit" in schema else ""
-    return text + (f": {' | '.join(schema['enum'])}" if "enum" in schema else "")
+    return text + (f": {' | '.join(map(in_yaml, schema['enum']))}" if "enum" in schema else "")
 
 
 def reference_page() -> str:

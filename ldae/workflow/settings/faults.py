@@ -89,7 +89,7 @@ def _problem(
         return problem, f"Write {number}, without quotes"
     if details["type"] == "int_type" and isinstance(value, float) and value.is_integer():
         return problem, f"Write {value:.0f}"
-    choices = [str(choice) for choice in schema.get("enum", ())]
+    choices = [in_yaml(choice) for choice in schema.get("enum", ())]
     near = difflib.get_close_matches(str(value), choices, n=1)
     if near:
         return problem, f"Did you mean {near[0]}?"

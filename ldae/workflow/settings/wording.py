@@ -122,7 +122,7 @@ def _alternatives(schema: Schema) -> list[Schema]:
 def _own_range(schema: Schema) -> str:
     """Range of what is no list."""
     if "enum" in schema:
-        return ", ".join(map(str, schema["enum"]))
+        return ", ".join(map(in_yaml, schema["enum"]))
     low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
     high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
     if low is not None and high is not None:
