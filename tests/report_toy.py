@@ -36,6 +36,25 @@ GROWTH = {
     "statement": "ventricles grow with the edit: Spearman at least 0.95",
     "task": "ad_vs_cn",
 }
+LOSS = {
+    "claim": "reconstruction",
+    "statement": "SSIM is within 0.002 of the autoencoder's",
+    "task": float("nan"),
+    "against": "autoencoder",
+    "region": "mask",
+}
+SIDE_EFFECT = {
+    "claim": "manipulation",
+    "statement": "the other one of disease and age moves less than 0.2 times as much",
+    "task": "ad_vs_cn",
+    "attribute": "age",
+    "judge": "volumes",
+}
+SPEEDUP = {
+    "claim": "speed against voxel space",
+    "statement": "faster than the voxel DAE",
+    "operation": "reconstruct",
+}
 SKILL = {
     "claim": "interpolation",
     "statement": "squared error is below the best trivial answer's: skill above 0",

@@ -153,7 +153,7 @@ def describe_comparisons(data: pd.DataFrame, methods: Methods) -> str:
     claims, models = set(data["claim"]), list(data["method"].unique())
     whose = methods.label(models[0]) if len(models) == 1 else "each model of the legend"
     text = (
-        f"Gain of {whose} over every other method on the same scans, paired over subjects: "
+        f"Gain of {whose} over every other method on the same scans, paired over participants: "
         "right of zero the model is better; filled where the interval excludes zero. "
     )
     if "reconstruction" in claims:

@@ -22,9 +22,10 @@ from ldae.provenance.ledger import Scoring, describe_scorings, ledger_table
 from ldae.report.effort import SHOWN_PROBLEMS, Effort, Problem, RuleEffort
 from ldae.report.links import media_type
 from ldae.report.scans import ScanCard
-from ldae.report.summary import SIMULATED, Summary
+from ldae.report.summary import RULE_OF_VERDICTS, SIMULATED, SUBJECT, Summary, count_verdicts
 from ldae.report.writeup import MethodsText
 from ldae.statistics.tables import blocks, caption_facts, notes_of, read_table, readable
+from ldae.wording import counted
 
 TEMPLATE, STYLE, SCRIPT = "report.html.j2", "report.css", "report.js"
 
@@ -70,27 +71,28 @@ SECTIONS = (
     Section(
         "claims",
         "The paper's claims",
-        "First, what holds: statements that the study's numbers can refute. Then each claim by the "
-        "paper's own protocol and by the workflow's, which scores inside the brain, against real "
-        "scans, with patients as the positive class. Last, what the models gain over every other "
-        "method on the same participants.",
+        "Statements that the study's numbers can refute come first, each with its verdict. Then "
+        "follows each claim by two protocols: the paper's own, and the workflow's, which scores "
+        "inside the brain and against the original scans, with patients as the positive class. "
+        "The last tables give the gain of each model over every other method on the same "
+        "participants.",
     ),
     Section(
         "cohort",
         "Cohort and quality control",
-        "Who was scanned, and what preprocessing made of the scans. The table of quality control "
-        "lists the excluded scans.",
+        "Who was scanned, and what preprocessing made of the scans. The excluded scans and the "
+        "reasons are in qc/qc.tsv.",
     ),
     Section(
         "training",
         "Training",
-        "How the losses of the networks fell, and how long training took.",
+        "The losses of the networks by step, and how long each training took.",
     ),
     Section(
         "reconstruction",
         "Reconstruction",
-        "A scan's semantic and stochastic codes together should restore it up to what the "
-        "autoencoder loses. The semantic code alone shows what it encodes.",
+        "From its semantic and stochastic codes together, a scan should be restored up to what "
+        "the autoencoder loses. Decoding the semantic code alone shows what that code holds.",
     ),
     Section(
         "probes",
@@ -102,23 +104,22 @@ SECTIONS = (
     Section(
         "manipulation",
         "Manipulation",
-        "Moving the code along a probe's direction should change the anatomy that disease or age "
-        "changes, in proportion, and should leave everything else and the participant's identity "
-        "unchanged. Targeted edits of the joint variant go along an attribute's effect on "
-        "participants' codes and hold the probes of the other attributes.",
+        "Moving the code along the direction of disease or age should change the anatomy that "
+        "disease or age changes, in proportion to the amount, and leave other attributes and the "
+        "participant's identity unchanged. Targeted edits follow an attribute's effect on the "
+        "codes of participants and hold the other attributes fixed.",
     ),
     Section(
         "interpolation",
         "Interpolation",
-        "A visit between two visits of one participant, by the LDAE and by a learned residual on "
-        "the voxel average, against the real scan of that visit and the trivial answers: copying "
-        "the nearer visit, averaging voxels, averaging latents.",
+        "A visit between two other visits of the same participant is predicted by each model and "
+        "compared with the original scan of that visit. The baselines, called trivial answers "
+        "in figures and tables, copy the nearer visit or average the two.",
     ),
     Section(
         "throughput",
         "Throughput",
-        "Seconds and memory that the latent space saves against a diffusion autoencoder in voxel "
-        "space.",
+        "Time and memory per scan, in latent space and in voxel space.",
     ),
 )
 """Sections of the report in order."""
@@ -219,7 +220,11 @@ def build_report(contents: Contents, out: Path) -> None:
         headline={k: contents.provenance[k] for k in shown if k in contents.provenance},
         style=STYLE,
         script=SCRIPT,
+        subject=SUBJECT,
         warning=SIMULATED,
+        rule=RULE_OF_VERDICTS,
+        counted=counted,
+        counts=count_verdicts,
         colors=FACES,
         summary=contents.summary,
         text=contents.text,

@@ -14,8 +14,11 @@ from report_toy import (
     AUC,
     CONFIG,
     GROWTH,
+    LOSS,
     MADE,
+    SIDE_EFFECT,
     SKILL,
+    SPEEDUP,
     STUDY,
     gain,
     toy_cohort,
@@ -24,6 +27,7 @@ from report_toy import (
     verdict_rows,
 )
 
+from ldae.conclusions.attribution import TRAINING, UNTRAINED
 from ldae.methods import METHODS, Methods
 from ldae.provenance.history import FileState, History, Job, Status
 from ldae.report.cohort import Cohort
@@ -31,8 +35,9 @@ from ldae.report.effort import describe_effort
 from ldae.report.links import lightest, links_of
 from ldae.report.literature import as_bibtex, as_csl, read_literature, short_citation
 from ldae.report.scans import MOST_DRAWN, MOST_UNUSUAL, SMALL_STUDY, choose_scans, show_scans
-from ldae.report.summary import summarise
+from ldae.report.summary import ModelAnswer, summarise
 from ldae.report.writeup import write_methods
+from ldae.wording import counted, listed, ranged
 
 NAN = float("nan")
 
@@ -42,33 +47,59 @@ NAN = float("nan")
     [
         (
             gain(-1.81, -2.94, -0.79, "fails"),
-            "Age error is 1.81 years [0.79, 2.94] larger than with voxel PCA (80 subjects).",
+            "The mean absolute error of age is 1.81 years [0.79, 2.94] larger than with voxel PCA "
+            "(80 participants).",
         ),
         (
             gain(0.86, 0.1, 1.67, "holds"),
-            "Age error is 0.86 years [0.10, 1.67] smaller than with voxel PCA (80 subjects).",
+            "The mean absolute error of age is 0.86 years [0.10, 1.67] smaller than with voxel PCA "
+            "(80 participants).",
         ),
         (
             gain(0.86, NAN, NAN, "open", n_subjects=1),
-            "Age error is 0.86 years (no interval) smaller than with voxel PCA (1 subject).",
+            "The mean absolute error of age is 0.86 years (no interval) smaller than with voxel "
+            "PCA (1 participant).",
         ),
         (
             gain(-0.005, -0.173, 0.17, "open", **AUC),
-            "AUC for Alzheimer's disease is 0.005 [−0.170, 0.173] lower than with voxel PCA "
-            "(80 subjects).",
+            "The AUC for Alzheimer's disease is 0.005 [−0.170, 0.173] lower than with voxel PCA "
+            "(80 participants).",
+        ),
+        (
+            gain(0.0, -0.194, 0.209, "open", **AUC),
+            "The AUC for Alzheimer's disease differs by 0.000 [−0.194, 0.209] from that with "
+            "voxel PCA (80 participants).",
+        ),
+        (
+            gain(-0.0031, -0.0034, -0.0027, "fails", **LOSS),
+            "The SSIM inside the brain is 0.0031 [0.0027, 0.0034] lower than with the autoencoder "
+            "alone (80 participants; required: at most 0.002 lower).",
         ),
         (
             gain(-1.48, -1.7, -1.33, "fails", **SKILL, task=NAN, against=NAN),
-            "Error 148 % above the best trivial answer's: skill −1.48 [−1.70, −1.33] "
-            "(80 subjects).",
-        ),
-        (
-            gain(-1, -1, -0.9, "fails", **GROWTH, against=NAN),
-            "Edits of disease shrink the ventricles: Spearman −1.00 [−1.00, −0.90] (80 subjects).",
+            "The mean squared error of the predicted visit is 148 % [133, 170] larger than with "
+            "the best baseline (80 participants).",
         ),
         (
             gain(0.08, 0.07, 0.09, "holds", **SKILL, task=NAN, against=NAN),
-            "Error 8 % below the best trivial answer's: skill 0.08 [0.07, 0.09] (80 subjects).",
+            "The mean squared error of the predicted visit is 8.0 % [7.0, 9.0] smaller than with "
+            "the best baseline (80 participants).",
+        ),
+        (
+            gain(-1, -1, -0.9, "fails", **GROWTH, against=NAN),
+            "The ventricles shrink with the amount of an edit towards Alzheimer's disease: "
+            "Spearman's ρ is −1.00 [−1.00, −0.90] (80 participants; required: at least 0.95).",
+        ),
+        (
+            gain(0.64, 0.53, 0.77, "fails", **SIDE_EFFECT, against=NAN),
+            "Edits of Alzheimer's disease move predicted age 0.64 times [0.53, 0.77] as far (in "
+            "SD) as predicted Alzheimer's disease, both judged from regional volumes (80 "
+            "participants; required: less than 0.2).",
+        ),
+        (
+            gain(4, 3.9, 4.04, "holds", **SPEEDUP, task=NAN, against=NAN, n_subjects=2),
+            "Reconstruction is 4.0 times [3.9, 4.0] as fast as with the voxel DAE "
+            "(2 participants).",
         ),
     ],
 )  # fmt: skip
@@ -80,13 +111,43 @@ def test_a_number_is_said_with_its_interval_and_subjects(
     assert (row["verdict"], sentence) in [(f.verdict, f.text) for f in findings]
 
 
-def test_a_finding_names_the_part_that_earns_it() -> None:
-    rows = verdict_rows(gain(1, 0.5, 2, "holds", earned_by="training of the code"))
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [
+        (TRAINING, "Training the code added a clear gain in prediction over its start."),
+        (
+            UNTRAINED.format("histogram_pca"),
+            "Training the code added no clear gain in prediction over its start (PCA of local "
+            "histograms).",
+        ),
+        ("something else", "Something else earns this."),
+    ],
+)
+def test_a_finding_says_what_earns_it(part: str, sentence: str) -> None:
+    rows = verdict_rows(gain(1, 0.5, 2, "holds", earned_by=part))
     (finding,) = toy_summary(rows).answers[0].models[0].findings
-    assert finding.text.endswith("(80 subjects). Earned by: training of the code.")
-    rows = verdict_rows(gain(1, 0.5, 2, "holds", earned_by="the code's start (histogram_pca)"))
-    (finding,) = toy_summary(rows).answers[0].models[0].findings
-    assert finding.text.endswith("Earned by: the code's start (PCA of local histograms).")
+    assert finding.owed == sentence and finding.text.endswith("(80 participants).")
+
+
+@pytest.mark.parametrize(
+    ("tally", "words"),
+    [
+        ((1, 2, 0), "3 statements: 1 holds, 2 are open"),
+        ((2, 1, 1), "4 statements: 2 hold, 1 is open, 1 fails"),
+        ((9, 0, 0), "9 statements hold"),
+        ((0, 0, 1), ""),
+        ((0, 0, 0), ""),
+    ],
+)
+def test_numbers_and_verbs_agree(tally: tuple[int, int, int], words: str) -> None:
+    model = ModelAnswer("x", (), dict(zip(("holds", "open", "fails"), tally, strict=True)))
+    assert model.statements == words
+
+
+def test_wording() -> None:
+    assert [counted(n, "scan") for n in (0, 1, 1200)] == ["0 scans", "1 scan", "1,200 scans"]
+    assert (ranged(1, 1, "scan"), ranged(1, 3, "scan")) == ("1 scan", "1 to 3 scans")
+    assert (listed(["a"]), listed(["a", "b", "c"])) == ("a", "a, b and c")
 
 
 def test_a_claim_that_could_not_be_judged_says_why() -> None:
@@ -94,9 +155,10 @@ def test_a_claim_that_could_not_be_judged_says_why() -> None:
     summary = toy_summary(verdict_rows(row, gain(1, 0.5, 2, "holds")))
     by_question = {answer.question: answer for answer in summary.answers}
     (filled,) = (a for q, a in by_question.items() if "visit" in q)
-    assert "not judged, because nobody has three visits." in filled.models[0].findings[0].text
+    said = "Prediction of a visit: not judged, because nobody has three visits."
+    assert filled.models[0].findings[0].text == said
     (edits,) = (a for q, a in by_question.items() if "edit" in q)
-    assert edits.models[0].findings[0].text == "not judged: no model of this study was judged"
+    assert edits.models[0].findings[0].text == "Not judged: no model was evaluated."
     nothing = toy_summary(None)
     assert nothing.answers == () and "no table of verdicts" in nothing.basis
 
@@ -109,7 +171,8 @@ def test_the_simplest_comparator_of_the_test_split_is_shown() -> None:
     )
     answer = toy_summary(rows).answers[0].models[0]
     assert [f.text for f in answer.findings] == [
-        "Age error is 1.00 years [0.50, 2.00] smaller than with voxel PCA (80 subjects)."
+        "The mean absolute error of age is 1.00 years [0.50, 2.00] smaller than with voxel PCA "
+        "(80 participants)."
     ]
     assert answer.tally == {"holds": 3, "open": 0, "fails": 0}
     others = toy_summary(rows[rows["against"] == "untrained"]).answers[0].models[0]
@@ -128,7 +191,7 @@ def test_a_real_cohort_is_called_real() -> None:
     text = " ".join(toy_cohort(simulated=False).sentences())
     assert text.startswith("This is a real cohort.") and "simulated" not in text
     assert "Quality control excluded 1 scan." in text
-    assert "2 subjects" not in text and "1 subject (2 scans) for training" in text
+    assert "simulated" not in text and "1 training participant (2 scans), 1 validation" in text
 
 
 @pytest.mark.parametrize(("simulated", "oldest"), [(True, "92"), (False, "over 89")])
@@ -269,4 +332,6 @@ def test_the_smaller_picture_is_shown(tmp_path: Path, size: int, chosen: str) ->
 
 def test_a_cohort_without_labels_has_sentences() -> None:
     cohort = Cohort("x", False, 1, 1, 0, None, None, {}, 1, {"test": (1, 1)})
-    assert cohort.demography() == "" and "1 subject with 1 T1-weighted scan." in cohort.sentences()
+    assert cohort.demography() == "" and (
+        "It comprises 1 participant with 1 T1-weighted scan." in cohort.sentences()
+    )
