@@ -256,9 +256,12 @@ def test_scans_lead_to_their_reconstructions(results: Path) -> None:
 # the command and its server
 
 
-def test_the_command_writes_a_page(tmp_path: Path, results: Path) -> None:
+def test_the_command_writes_a_page(
+    tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     head, page = write(tmp_path, "head"), tmp_path / "pages/view.html"
     assert main(["view", str(head), "-o", str(page)]) == 0
+    assert capsys.readouterr().out == f"Wrote {page}\n"
     assert "Content-Security-Policy" in page.read_text()
     assert main(["view", str(head), "-o", str(page)]) == 2, "the file exists"
     assert main(["view", str(head), "-o", "/proc/page.html"]) == 1, "it cannot be written there"
