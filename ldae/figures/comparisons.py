@@ -159,5 +159,5 @@ def describe_comparisons(data: pd.DataFrame, methods: Methods) -> str:
     if "reconstruction" in claims:
         text += f"Reconstruction is scored inside the mask. {captions.window(data)} "
     if "interpolation" in claims:
-        text += "Interpolation is scored inside the mask, against the real scan. "
+        text += "Interpolation is scored inside the mask, against the original scan. "
     return f"{text}{captions.intervals(data)} {captions.facts(data)}"

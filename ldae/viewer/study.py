@@ -172,7 +172,7 @@ def _reconstruction(
     names = shown_methods(methods, found)
     scenes = []
     for k, scan in enumerate(map(str, found["scan"])):
-        real = Shown(f"real scan {scan}", Volume(found[ORIGINAL][k], affine))
+        real = Shown(f"original scan {scan}", Volume(found[ORIGINAL][k], affine))
         stops = [Shown(methods.label(n), Volume(found[n][k], affine), base=real) for n in names]
         scenes.append(
             Scene(
@@ -204,7 +204,7 @@ def _manipulation(
     amounts = np.asarray(found["amounts"], float)
     zero = int(np.argmin(np.abs(amounts)))
     scan, diagnoses = str(found["scan"]), config["cohort"]["diagnoses"]
-    real = Shown(f"real scan {scan}", Volume(found[ORIGINAL], affine))
+    real = Shown(f"original scan {scan}", Volume(found[ORIGINAL], affine))
     more = {"age": "older", "ad_vs_cn": f"towards {diagnoses['patient']}"}
     scenes = []
     for task in (name for name in more if name in found):
@@ -243,14 +243,16 @@ def _interpolation(
     start, middle, end = (float(m) for m in found["months"])
     model = methods.main.look.label
     first, real, last = (
-        Shown(f"real visit, month {month:g}", Volume(found[name], affine), f"{month:g} real")
+        Shown(
+            f"original visit, month {month:g}", Volume(found[name], affine), f"{month:g} original"
+        )
         for name, month in (("visit_a", start), ("real", middle), ("visit_b", end))
     )
     alphas = np.asarray(found["sequence_alpha"], float)
     filled: list[Shown] = []
     for alpha, x in zip(alphas, found["sequence"], strict=True):
         month = f"{start + alpha * (end - start):.3g}"
-        what = "filled in" if 0 < alpha < 1 else "real visit, decoded"
+        what = "filled in" if 0 < alpha < 1 else "original visit, decoded"
         base = filled[0] if filled else None
         filled.append(Shown(f"{what}, month {month}", Volume(x, affine), month, base))
     subject, seed = str(found["subject"]), int(found["training_seed"])
@@ -261,12 +263,13 @@ def _interpolation(
             key="interpolation",
             title="Interpolation over time",
             text=(
-                f"Participant {subject} of the test split, from the real scan of month {start:g} "
+                f"{_kind(config)} participant {subject}, from the original scan of month {start:g} "
                 f"to that of month {end:g}. The stops between are filled in by {model} from these "
-                "two scans alone: each is one decoding of the study. On the left the real scan of "
-                f"month {middle:g}, from which nothing was computed. Differences are counted from "
-                f"month {start:g}, decoded from decoded and real from real, so that they show "
-                f"change over time and not the error of reconstruction. Training seed {seed}."
+                "two scans alone: each is one decoding of the study. On the left is the original "
+                f"scan of month {middle:g}, from which nothing was computed. Differences are "
+                f"counted from month {start:g}, decoded from decoded and original from original, "
+                "so that they show change over time and not the error of reconstruction. Training "
+                f"seed {seed}."
             ),
             control="Month",
             stops=[first, *filled, replace(last, base=first)],
@@ -279,8 +282,8 @@ def _interpolation(
             title="Middle visit by method",
             text=(
                 f"Participant {subject}: the visit of month {middle:g}, predicted from those of "
-                f"months {start:g} and {end:g} by every method, against the real scan. Training "
-                f"seed {seed}."
+                f"months {start:g} and {end:g} by every method, against the original scan. "
+                f"Training seed {seed}."
             ),
             control="Predicted by",
             stops=answers,

@@ -237,7 +237,7 @@ def test_a_study_shows_what_it_has_kept(results: Path) -> None:
     assert ticks["interpolation"] == ["0 real", "0", "12", "24", "24 real"]
     assert ticks["scans"] == ["sub-1", "sub-2"]
     bases = [stop["base"] and stop["base"]["label"] for stop in scenes["interpolation"]["stops"]]
-    decoded, real = "real visit, decoded, month 0", "real visit, month 0"
+    decoded, real = "original visit, decoded, month 0", "original visit, month 0"
     assert bases == [None, None, decoded, decoded, real]
     edited = np.load(results / "examples/manipulation/seed-0.npz")["age"][2]
     image = volume_of(data, scenes["edit-age"]["stops"][2]["volume"])
