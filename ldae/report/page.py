@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup, escape
 
 from ldae.errors import InputError
 from ldae.figures.theme import TASK_LABELS
@@ -131,9 +133,9 @@ NAMED_CONDITIONS = ("task", "attribute", "judge", "operation")
 """Columns that hold names of other things."""
 
 SPELLED = {
-    "auc": "AUC", "cn": "CN", "f1": "F1", "lpips": "LPIPS", "mae": "MAE", "mb": "(MB)",
-    "mcc": "MCC", "ml": "(ml)", "mse": "MSE", "ms": "MS", "psnr": "PSNR", "r2": "R²",
-    "rmse": "RMSE", "roc": "ROC", "ssim": "SSIM", "std": "SD",
+    "auc": "AUC", "cm2": "(cm²)", "cn": "CN", "dice": "Dice", "f1": "F1", "lpips": "LPIPS",
+    "mae": "MAE", "mb": "(MB)", "mcc": "MCC", "ml": "(ml)", "mse": "MSE", "ms": "MS",
+    "psnr": "PSNR", "r2": "R²", "rmse": "RMSE", "roc": "ROC", "ssim": "SSIM", "std": "SD",
 }  # fmt: skip
 """Words of column names that are spelled otherwise."""
 
@@ -158,8 +160,8 @@ class Contents:
         The study's methods, for their names.
     text
         The methods section for a paper.
-    scans
-        Scans to look at.
+    scans, measures
+        Scans to look at, and their measures of quality control.
     effort
         What the study took.
     left_out
@@ -183,6 +185,7 @@ class Contents:
     methods: Methods
     text: MethodsText
     scans: Sequence[ScanCard]
+    measures: pd.DataFrame
     effort: Effort
     left_out: Mapping[str, str]
     notices: pd.DataFrame
@@ -214,6 +217,7 @@ def build_report(contents: Contents, out: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["linked"] = _linker(card.scan for card in contents.scans)
     config, shown = contents.config, ("study", "commit", "made")
     page = environment.get_template(TEMPLATE).render(
         title=str(config.get("title") or "Latent diffusion autoencoder study"),
@@ -231,10 +235,8 @@ def build_report(contents: Contents, out: Path) -> None:
         effort=contents.effort,
         effort_rows=[_effort_row(rule) for rule in contents.effort.rules],
         problems=[_problem_row(one) for one in contents.effort.problems[:SHOWN_PROBLEMS]],
-        scans=[
-            {"card": card, "picture": _embedded(card.preview) if card.preview else ""}
-            for card in contents.scans
-        ],
+        scans=[_scan(card) for card in contents.scans],
+        measures=contents.measures.rename(columns=_heading),
         sections=_sections(contents.figures, contents.tables, contents.methods),
         left_out=dict(contents.left_out),
         notices=contents.notices[["kind", "notice"]].to_numpy().tolist(),
@@ -284,13 +286,41 @@ def _sections(
     return sections
 
 
+def _scan(card: ScanCard) -> dict[str, Any]:
+    """What the template needs of a scan."""
+    strips = [
+        {key: getattr(strip, key) for key in ("title", "caption", "scene", "files")}
+        | {"source": _data_uri(strip.picture, "image/png")}
+        for strip in card.strips
+    ]
+    picture = _embedded(card.preview) if card.preview else ""
+    return {"card": card, "picture": picture, "strips": strips}
+
+
+def _linker(scans: Iterable[str]) -> Callable[[object], Markup]:
+    """Function that turns text into HTML in which the names of these scans are links."""
+    names = "|".join(map(re.escape, sorted(scans, key=len, reverse=True)))
+    name = re.compile(rf"(?<![\w-])({names})(?![\w-])") if names else None
+
+    def linked(text: object) -> Markup:
+        safe = str(escape(str(text)))
+        found = name.sub(r'<a href="#scan-\1">\1</a>', safe) if name else safe
+        return Markup(found)  # noqa: S704  escaped above
+
+    return linked
+
+
 def _embedded(picture: Path) -> str:
     """The picture as a data URI."""
     try:
         data = Path(picture).read_bytes()
     except OSError as error:
         raise InputError(picture, "cannot be read", "Run the rule that draws it.") from error
-    return f"data:{media_type(Path(picture))};base64,{base64.b64encode(data).decode()}"
+    return _data_uri(data, media_type(Path(picture)))
+
+
+def _data_uri(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _tables(one: TableFile, methods: Methods) -> list[dict[str, Any]]:

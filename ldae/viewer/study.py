@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -132,14 +132,44 @@ def build_study_page(
     """
     volumes = {scan: scan_volume(results, scan) for scan in scans}
     affine = next(iter(volumes.values())).affine
-    scenes: list[Scene] = []
-    for name, make in SCENES.items():
-        if name in kept:
-            scenes += make(read_examples(kept[name]), methods, affine, config)
-    scenes.append(_scans_scene(volumes, scans, index))
+    made = study_scenes(config, methods, kept, affine, index)
+    scenes = [*chain.from_iterable(made.values()), _scans_scene(volumes, scans, index)]
     notes = [SIMULATED] if config["cohort"]["source"] == "simulated" else []
     title = f"{config.get('title') or config['study']}: scans"
     return build_page(title, " ".join([*notes, GRID_SPACE]), scenes)
+
+
+def study_scenes(
+    config: Mapping[str, Any],
+    methods: Methods,
+    kept: Mapping[str, Path],
+    affine: np.ndarray,
+    index: pd.DataFrame,
+) -> dict[str, list[Scene]]:
+    """Scenes of what the evaluations have kept, by evaluation.
+
+    Parameters
+    ----------
+    config, methods, kept, index
+        As for :func:`build_study_page`.
+    affine
+        Of the study's grid, voxel indices to RAS mm, (4, 4).
+    """
+    scenes = {}
+    for name, make in SCENES.items():
+        if name in kept:
+            found = read_examples(kept[name])
+            middle = _middle_visit(found, index) if "subject" in found else ""
+            made = make(found, methods, affine, config)
+            scenes[name] = [replace(one, scan=one.scan or middle) for one in made]
+    return scenes
+
+
+def _middle_visit(found: Examples, index: pd.DataFrame) -> str:
+    """Name of the scan that an interpolation predicts; empty if it is not listed."""
+    of_subject = index["subject"] == str(found["subject"])
+    at_time = np.isclose(index["months"], float(found["months"][1]))
+    return next(iter(index.loc[of_subject & at_time, "scan"]), "")
 
 
 def read_study_page(results: Path) -> str:
@@ -172,7 +202,7 @@ def _reconstruction(
     names = shown_methods(methods, found)
     scenes = []
     for k, scan in enumerate(map(str, found["scan"])):
-        real = Shown(f"original scan {scan}", Volume(found[ORIGINAL][k], affine))
+        real = Shown(f"original scan {scan}", Volume(found[ORIGINAL][k], affine), "original")
         stops = [Shown(methods.label(n), Volume(found[n][k], affine), base=real) for n in names]
         scenes.append(
             Scene(
@@ -187,6 +217,7 @@ def _reconstruction(
                 stops=stops,
                 start=names.index(methods.main.name) if methods.main.name in names else 0,
                 reference=real,
+                scan=scan,
             )
         )
     return scenes
@@ -204,7 +235,7 @@ def _manipulation(
     amounts = np.asarray(found["amounts"], float)
     zero = int(np.argmin(np.abs(amounts)))
     scan, diagnoses = str(found["scan"]), config["cohort"]["diagnoses"]
-    real = Shown(f"original scan {scan}", Volume(found[ORIGINAL], affine))
+    real = Shown(f"original scan {scan}", Volume(found[ORIGINAL], affine), "original")
     more = {"age": "older", "ad_vs_cn": f"towards {diagnoses['patient']}"}
     scenes = []
     for task in (name for name in more if name in found):
@@ -231,6 +262,7 @@ def _manipulation(
                 start=len(stops) - 1,
                 slider=True,
                 reference=real,
+                scan=scan,
             )
         )
     return scenes

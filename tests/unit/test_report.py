@@ -76,7 +76,7 @@ def test_one_file_with_everything(page: str) -> None:
     ]  # fmt: skip
     for text in texts:
         assert text in page, text
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
     assert "Interpolation</h2>" not in page
 
 
@@ -91,6 +91,13 @@ def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
 def test_links_within_the_page_lead_somewhere(page: str) -> None:
     anchors = set(re.findall(r'\bid="([^"]*)"', page))
     assert {link for link in re.findall(r'href="#([^"]*)"', page)} <= anchors
+
+
+def test_scans_link_to_what_was_made_of_them_and_back(page: str) -> None:
+    link = '<a href="#scan-sub-1_ses-1">sub-1_ses-1</a>'
+    assert f"Axial slices of {link}." in page and f">{link}</td>" in page
+    assert f'<h3 id="made-sub-1_ses-1">What the models made of {link}</h3>' in page
+    assert 'href="#made-sub-1_ses-1"' in page and 'href="viewer.html#edit-age"' in page
 
 
 def test_headings_follow_each_other(page: str) -> None:

@@ -34,7 +34,16 @@ from ldae.report.cohort import Cohort
 from ldae.report.effort import describe_effort
 from ldae.report.links import lightest, links_of
 from ldae.report.literature import as_bibtex, as_csl, read_literature, short_citation
-from ldae.report.scans import MOST_DRAWN, MOST_UNUSUAL, SMALL_STUDY, choose_scans, show_scans
+from ldae.report.scans import (
+    MOST_DRAWN,
+    MOST_UNUSUAL,
+    SMALL_STUDY,
+    ScanCard,
+    Strip,
+    choose_scans,
+    show_scans,
+    tabulate_measures,
+)
 from ldae.report.summary import ModelAnswer, summarise
 from ldae.report.writeup import write_methods
 from ldae.wording import counted, listed, ranged
@@ -302,15 +311,26 @@ def test_cards_show_what_there_is(tmp_path: Path) -> None:
     index = pd.DataFrame({"scan": ["sub-1"], "split": "test", "age": NAN, "diagnosis": "AD"})
     table = quality(4).assign(notes=["", "NaN in the air", "", ""])
     chosen, scenes = {"sub-1": "drawn", "sub-2": "excluded"}, {"sub-1": "one", "sub-3": "two"}
-    cards = show_scans(chosen, table, index, history, scenes)
+    strip = Strip("Edit, age", "Slices.", b"", "edit-age", {})
+    cards = show_scans(chosen, table, index, history, scenes, {"sub-3": [strip]})
     seen, kept, unseen = sorted(
         cards, key=lambda card: ["sub-1", "sub-3", "sub-2"].index(card.scan)
     )
-    assert (kept.scan, kept.why, kept.scene) == ("sub-3", "its reconstructions were kept", "two")
+    assert (kept.scan, kept.why, kept.scene) == ("sub-3", "an example of the evaluations", "two")
+    assert (kept.strips, seen.strips) == ((strip,), ())
     assert (seen.why, seen.scene, unseen.scene) == ("drawn", "one", "")
     assert seen.preview == tmp_path / preview and seen.facts == "test split, AD; NaN in the air"
     assert seen.files["record"] == "records/preprocess/b/job-0.json"
     assert unseen.preview is None and unseen.files == {} and unseen.facts == "not used"
+
+
+def test_measures_stand_below_the_median_of_scans_that_passed() -> None:
+    table = quality(5).assign(cut_area_cm2=NAN)
+    cards = [ScanCard(scan, "", "", None, {}) for scan in ("sub-3", "sub-1")]
+    found = tabulate_measures(cards, table)
+    assert list(found.columns) == ["scan", "brain_volume_ml", "scale"]
+    assert list(found["scan"]) == ["median", "sub-3", "sub-1"]
+    assert found.loc[0, "scale"] == f"{table['scale'].drop(1).median():.4g}"
 
 
 def test_links_lead_to_what_one_job_wrote(tmp_path: Path) -> None:
