@@ -24,7 +24,14 @@ from ldae.provenance.ledger import Scoring, describe_scorings, ledger_table
 from ldae.report.effort import SHOWN_PROBLEMS, Effort, Problem, RuleEffort
 from ldae.report.links import media_type
 from ldae.report.scans import ScanCard
-from ldae.report.summary import RULE_OF_VERDICTS, SIMULATED, SUBJECT, Summary, count_verdicts
+from ldae.report.summary import (
+    RULE_OF_VERDICTS,
+    SIMULATED,
+    SUBJECT,
+    Summary,
+    count_verdicts,
+    with_labels,
+)
 from ldae.report.writeup import MethodsText
 from ldae.statistics.tables import blocks, caption_facts, notes_of, read_table, readable
 from ldae.wording import counted
@@ -132,12 +139,23 @@ NAMED_METHODS = ("method", "against", "network")
 NAMED_CONDITIONS = ("task", "attribute", "judge", "operation")
 """Columns that hold names of other things."""
 
+EARNED_BY = "earned_by"
+"""Column of parts of models; one names a method in brackets."""
+
 SPELLED = {
     "auc": "AUC", "cm2": "(cm²)", "cn": "CN", "dice": "Dice", "f1": "F1", "lpips": "LPIPS",
     "mae": "MAE", "mb": "(MB)", "mcc": "MCC", "ml": "(ml)", "mse": "MSE", "ms": "MS",
     "psnr": "PSNR", "r2": "R²", "rmse": "RMSE", "roc": "ROC", "ssim": "SSIM", "std": "SD",
 }  # fmt: skip
 """Words of column names that are spelled otherwise."""
+
+HEADINGS = {
+    "mae": "MAE (years)", "mae_gain": "MAE gain (years)", "psnr": "PSNR (dB)",
+    "rmse": "RMSE (years)",
+}  # fmt: skip
+"""Columns whose unit is not in their name: age is all that a table predicts in years."""
+
+HYPHEN_FOR_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 OPEN_TABLE_ROWS = 20
 """Tables up to this length are shown unfolded."""
@@ -337,8 +355,9 @@ def _table_title(title: str, part: str) -> str:
 
 def _heading(column: str) -> str:
     """Name of a column or condition for readers."""
-    if column in TASK_LABELS:
-        return TASK_LABELS[column]
+    known = TASK_LABELS | HEADINGS
+    if column in known:
+        return known[column]
     return " ".join(SPELLED.get(word, word) for word in column.replace("_", " ").split())
 
 
@@ -349,14 +368,25 @@ def _shown(name: str, table: pd.DataFrame, methods: Methods) -> dict[str, Any]:
         wide[column] = wide[column].map(methods.label)
     for column in set(NAMED_CONDITIONS) & set(wide.columns):
         wide[column] = wide[column].map(_heading)
+    if EARNED_BY in wide:
+        wide[EARNED_BY] = [with_labels(part, methods) for part in wide[EARNED_BY]]
     return {
         "title": name,
         "facts": caption_facts(table, methods.label),
         "columns": [_heading(str(c)) for c in wide.columns],
-        "rows": wide.astype(str).to_numpy().tolist(),
-        "notes": notes_of(table, _heading),
+        "rows": [[_typeset(cell) for cell in row] for row in wide.astype(str).to_numpy()],
+        "notes": [with_labels(note, methods) for note in notes_of(table, _heading)],
         "open": len(wide) <= OPEN_TABLE_ROWS,
     }
+
+
+def _typeset(cell: str) -> str:
+    """A cell with minus signs before its numbers.
+
+    >>> _typeset("-0.060 [-0.068, 0.053]"), _typeset("sub-01")
+    ('−0.060 [−0.068, 0.053]', 'sub-01')
+    """
+    return HYPHEN_FOR_MINUS.sub("−", cell)
 
 
 def _effort_row(rule: RuleEffort) -> list[str]:

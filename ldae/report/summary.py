@@ -433,17 +433,21 @@ def _findings(
             continue
         text = f"{headline.words(row, methods)} {headline.facts(row, criteria)}."
         part = "" if pd.isna(row["earned_by"]) else str(row["earned_by"])
-        owed = _with_labels(describe_part(part), methods) if part else ""
+        owed = with_labels(describe_part(part), methods) if part else ""
         yield Finding(str(row["verdict"]), f"{text[:1].upper()}{text[1:]}", owed)
 
 
-def _with_labels(text: str, methods: Methods) -> str:
-    """`text` of a table with the labels of methods in place of their names in brackets."""
-    return re.sub(
-        r"\((\w+)\)",
-        lambda found: f"({methods.label(found[1])})" if found[1] in methods else found[0],
-        text,
-    )
+def with_labels(text: str, methods: Methods) -> str:
+    """`text` of a table with the labels of methods in place of their names.
+
+    Names that are words, such as ``prior``, are taken for names in brackets only.
+    """
+
+    def label(found: re.Match[str]) -> str:
+        name = found[0].strip("()")
+        return found[0].replace(name, methods.label(name)) if name in methods else found[0]
+
+    return re.sub(r"\(\w+\)|\b\w+_\w+\b", label, text)
 
 
 def _row(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.Series | None:

@@ -27,6 +27,9 @@ from ldae.report.literature import (
 )
 
 TEMPLATE = "methods.md.j2"
+PLAIN_FROM = 1e-4
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 TRAINING = "train_network"
 """Rule that trains a network."""
 
@@ -168,6 +171,10 @@ def write_methods(
         "multistep": [
             m.look.label for m in methods.values() if m.sampler and m.sampler.endswith(SECOND_ORDER)
         ],
+        "fills_in": [
+            m.look.label for m in methods.select(evaluation="interpolation").values() if m.fills_in
+        ],
+        "power": _power,
         "baselines": [m.look.label for m in methods.select(Role.BASELINE).coded().values()],
         "harmonised": {m.name.rpartition("_")[2] for m in methods.select(Role.HARMONISED).values()},
         "networks": set(networks),
@@ -189,6 +196,19 @@ def write_methods(
         works=tuple(cited.values()),
         software=software,
     )
+
+
+def _power(value: float) -> str:
+    """A positive setting as text; a small one as a power of ten.
+
+    >>> _power(0.002), _power(1e-8), _power(2.5e-6)
+    ('0.002', '10⁻⁸', '2.5 × 10⁻⁶')
+    """
+    if value == 0 or value >= PLAIN_FROM:
+        return f"{value:g}"
+    mantissa, _, exponent = f"{value:.6e}".partition("e")
+    ten = "10" + str(int(exponent)).translate(SUPERSCRIPTS)
+    return ten if float(mantissa) == 1 else f"{float(mantissa):g} × {ten}"
 
 
 class _Html(str):

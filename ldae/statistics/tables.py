@@ -72,6 +72,9 @@ SPLIT_WORDS = {split: f"{word} split" for split, word in WORDS.items()} | {
 }  # fmt: skip
 
 ALWAYS_SHOWN = ("method", "statement", "verdict")
+PLAIN_FROM = 0.0001
+"""Smaller numbers are shown with an exponent."""
+
 FLOAT_FORMAT = "%.6g"
 
 
@@ -162,6 +165,8 @@ def _short(value: float) -> str:
     """Number with three decimals if it is of order one, else with three significant digits."""
     if value == 0 or 0.01 <= abs(value) < 10:
         return f"{value:.3f}"
+    if PLAIN_FROM <= abs(value) < 0.01:
+        return f"{value:#.3g}"
     return f"{value:.1f}" if 10 <= abs(value) < 1e5 else f"{value:.2e}"
 
 

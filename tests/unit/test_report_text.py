@@ -238,6 +238,11 @@ def test_methods_text_follows_the_settings() -> None:
     assert "deepbet [@fisch2024]" in text and "3 seeds (0, 1 and 2)" in text
     assert "Brain Imaging Data Structure" in text and "simulated" not in text
     assert "joint variant replaces" not in text and "middle visit" not in text
+    assert "The anatomical LDAE is" not in text
+    networks, tables = ["ldae_anatomical"], ["interpolation"]
+    text = write_methods(config, real, STUDY, networks, tables, {}, MADE).markdown
+    assert "The anatomical LDAE is a variant of this workflow" in text and "a head that" in text
+    assert "(weight 10⁻⁸)" in text and "ldae_anatomical" not in text
 
 
 def test_literature_is_complete() -> None:
