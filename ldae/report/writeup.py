@@ -166,17 +166,8 @@ def write_methods(
     facts = {
         "c": config,
         "cohort": cohort,
-        "methods": methods,
-        "models": list(methods.select(Role.MODEL).values()),
-        "multistep": [
-            m.look.label for m in methods.values() if m.sampler and m.sampler.endswith(SECOND_ORDER)
-        ],
-        "fills_in": [
-            m.look.label for m in methods.select(evaluation="interpolation").values() if m.fills_in
-        ],
+        **_facts_of(methods),
         "power": _power,
-        "baselines": [m.look.label for m in methods.select(Role.BASELINE).coded().values()],
-        "harmonised": {m.name.rpartition("_")[2] for m in methods.select(Role.HARMONISED).values()},
         "networks": set(networks),
         "evaluations": set(evaluations),
         "software": [
@@ -196,6 +187,21 @@ def write_methods(
         works=tuple(cited.values()),
         software=software,
     )
+
+
+def _facts_of(methods: Methods) -> dict[str, Any]:
+    """What the template says of the study's methods, by their labels."""
+    interpolating = methods.select(evaluation="interpolation").values()
+    return {
+        "methods": methods,
+        "models": list(methods.select(Role.MODEL).values()),
+        "multistep": [
+            m.look.label for m in methods.values() if m.sampler and m.sampler.endswith(SECOND_ORDER)
+        ],
+        "fills_in": [m.look.label for m in interpolating if m.fills_in],
+        "baselines": [m.look.label for m in methods.select(Role.BASELINE).coded().values()],
+        "harmonised": {m.name.rpartition("_")[2] for m in methods.select(Role.HARMONISED).values()},
+    }
 
 
 def _power(value: float) -> str:

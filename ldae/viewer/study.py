@@ -280,13 +280,7 @@ def _interpolation(
         )
         for name, month in (("visit_a", start), ("real", middle), ("visit_b", end))
     )
-    alphas = np.asarray(found["sequence_alpha"], float)
-    filled: list[Shown] = []
-    for alpha, x in zip(alphas, found["sequence"], strict=True):
-        month = f"{start + alpha * (end - start):.3g}"
-        what = "filled in" if 0 < alpha < 1 else "original visit, decoded"
-        base = filled[0] if filled else None
-        filled.append(Shown(f"{what}, month {month}", Volume(x, affine), month, base))
+    filled = _filled_in(found, affine, start, end)
     subject, seed = str(found["subject"]), int(found["training_seed"])
     names = [n for n in methods.select(evaluation="interpolation") if n in found]
     answers = [Shown(methods.label(n), Volume(found[n], affine), base=real) for n in names]
@@ -322,6 +316,18 @@ def _interpolation(
             reference=real,
         ),
     ]
+
+
+def _filled_in(found: Examples, affine: np.ndarray, start: float, end: float) -> list[Shown]:
+    """The model's visits from month `start` to month `end`, both included."""
+    filled: list[Shown] = []
+    alphas = np.asarray(found["sequence_alpha"], float)
+    for alpha, x in zip(alphas, found["sequence"], strict=True):
+        month = f"{start + alpha * (end - start):.3g}"
+        what = "filled in" if 0 < alpha < 1 else "original visit, decoded"
+        base = filled[0] if filled else None
+        filled.append(Shown(f"{what}, month {month}", Volume(x, affine), month, base))
+    return filled
 
 
 SCENES: Mapping[str, Callable[[Examples, Methods, np.ndarray, Mapping[str, Any]], list[Scene]]] = {

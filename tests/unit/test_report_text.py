@@ -120,6 +120,24 @@ def test_a_number_is_said_with_its_interval_and_subjects(
     assert (row["verdict"], sentence) in [(f.verdict, f.text) for f in findings]
 
 
+def test_every_claim_has_a_sentence_with_number_interval_and_participants() -> None:
+    rows = verdict_rows(
+        gain(0.9, 0.2, 1.6, "holds"),
+        gain(0.001, 0.0, 0.002, "holds", **LOSS),
+        gain(1.0, 0.97, 1.0, "holds", **GROWTH, against=NAN),
+        gain(0.1, 0.05, 0.2, "holds", **SKILL, task=NAN, against=NAN),
+        gain(4.0, 3.0, 5.0, "holds", **SPEEDUP, task=NAN, against=NAN),
+    )
+    answers = toy_summary(rows).answers
+    assert [answer.claim for answer in answers] == [
+        "Representation", "Reconstruction", "Manipulation", "Interpolation", "Speed",
+    ]  # fmt: skip
+    for answer in answers:
+        assert answer.lead is not None and answer.lead.label == "LDAE"
+        (finding,) = answer.lead.findings
+        assert re.search(r"\d.* \[.+, .+\].* \(80 participants", finding.text), finding.text
+
+
 @pytest.mark.parametrize(
     ("part", "sentence"),
     [
