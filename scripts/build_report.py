@@ -19,10 +19,11 @@ from ldae.report.cohort import describe_cohort
 from ldae.report.effort import describe_effort
 from ldae.report.links import code_of, lightest, links_of
 from ldae.report.page import Contents, Picture, TableFile, build_report
-from ldae.report.scans import choose_scans, show_scans
+from ldae.report.scans import choose_scans, show_scans, tabulate_measures
 from ldae.report.summary import summarise
 from ldae.report.writeup import software_of, trained_networks, write_methods
 from ldae.statistics.tables import read_table
+from ldae.viewer.strips import draw_strips
 from ldae.viewer.study import (
     SHOWN_BY,
     build_study_page,
@@ -30,7 +31,9 @@ from ldae.viewer.study import (
     first_scans,
     preprocessed_scans,
     scan_file,
+    scan_volume,
     scenes_of_scans,
+    study_scenes,
 )
 from ldae.workflow.entry import rule_entry
 
@@ -64,7 +67,10 @@ with rule_entry(snakemake) as run:
     labelled, chosen = read_index(index, scans), choose_scans(measures, config["seed"])
     viewed = first_scans(preprocessed_scans(results, chosen), config["grid"]["shape"])
     scenes = scenes_of_scans(kept, viewed)
-    cards = show_scans(chosen, measures, labelled, history, scenes)
+    affine = scan_volume(results, next(iter(viewed))).affine
+    made = study_scenes(config, methods, kept, affine, labelled)
+    strips = draw_strips(made, kept, history)
+    cards = show_scans(chosen, measures, labelled, history, scenes, strips)
     run.add_inputs(card.preview for card in cards)
     run.add_inputs(scan_file(results, scan) for scan in viewed)
     viewer = build_study_page(results, config, methods, kept, viewed, labelled)
@@ -105,6 +111,7 @@ with rule_entry(snakemake) as run:
             methods=methods,
             text=text,
             scans=cards,
+            measures=tabulate_measures(cards, measures),
             effort=describe_effort(history),
             left_out=snakemake.params.left_out,
             notices=read_notices(notices),

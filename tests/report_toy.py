@@ -13,7 +13,7 @@ from ldae.provenance.ledger import Scoring
 from ldae.report.cohort import Cohort, describe_cohort
 from ldae.report.effort import Effort, Problem, RuleEffort
 from ldae.report.page import Contents, Picture, TableFile
-from ldae.report.scans import ScanCard
+from ldae.report.scans import ScanCard, Strip
 from ldae.report.summary import Summary, summarise
 from ldae.report.writeup import MethodsText, write_methods
 from ldae.statistics.tables import tidy, write_table
@@ -35,6 +35,25 @@ GROWTH = {
     "claim": "manipulation",
     "statement": "ventricles grow with the edit: Spearman at least 0.95",
     "task": "ad_vs_cn",
+}
+LOSS = {
+    "claim": "reconstruction",
+    "statement": "SSIM is within 0.002 of the autoencoder's",
+    "task": float("nan"),
+    "against": "autoencoder",
+    "region": "mask",
+}
+SIDE_EFFECT = {
+    "claim": "manipulation",
+    "statement": "the other one of disease and age moves less than 0.2 times as much",
+    "task": "ad_vs_cn",
+    "attribute": "age",
+    "judge": "volumes",
+}
+SPEEDUP = {
+    "claim": "speed against voxel space",
+    "statement": "faster than the voxel DAE",
+    "operation": "reconstruct",
 }
 SKILL = {
     "claim": "interpolation",
@@ -115,7 +134,18 @@ def toy_contents(folder: Path) -> Contents:
         },
         methods=STUDY,
         text=toy_text(),
-        scans=[ScanCard("sub-1_ses-1", "drawn at random", "split test", picture, files, "s-1")],
+        scans=[
+            ScanCard(
+                "sub-1_ses-1",
+                "drawn at random",
+                "test split",
+                picture,
+                files,
+                "s-1",
+                [Strip("Edit, age", "Axial slices of sub-1_ses-1.", PIXEL, "edit-age", files)],
+            )
+        ],
+        measures=pd.DataFrame({"scan": ["median", "sub-1_ses-1"], "scale": ["1.1", "1.2"]}),
         effort=Effort(
             (RuleEffort("train_network", 2, 3, 1, 4000.0, 3000.0, 1.5, 0.0, 0.0),),
             (Problem("train_network/ldae", "2026-11-28 05:22", "no <space> left", True),),

@@ -2,7 +2,8 @@
 
 Python and packages, disk, quota and file system, scheduler and the limits of its partitions,
 containers, driver and torch, and what the study's plan will ask for. Names of this user and machine
-are left out. No result is written. On a GPU node of a cluster, the same as a job:
+are left out. No result is written. Without --profile, a study is taken to run on this machine, and
+what its cluster lacks is a note. On a GPU node of a cluster, the same as a job:
 snakemake --profile slurm doctor.
 
 Exit status: 0 a study runs here, 1 something stops it.
@@ -18,7 +19,8 @@ from ldae.commands.run import add_study_options, find_study
 
 EXAMPLES = """\
 examples:
-  ldae doctor
+  ldae doctor                               for a study on this machine
+  ldae doctor --profile slurm               for one whose jobs SLURM runs
   ldae doctor --study adni --config bids_folder=/data/adni --profile ~/site
   ldae doctor --steps                       also a few steps of every network
 """
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_study_options(parser)
     parser.add_argument(
         "--profile", action="append", default=[], type=Path, metavar="FOLDER",
-        help="profile of this site, beside that for SLURM",
+        help="profile with which SLURM runs the jobs: slurm, or that of the site beside it",
     )  # fmt: skip
     parser.add_argument(
         "--steps", action="store_true",

@@ -11,10 +11,15 @@ of training on the target's scans.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from ldae.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 EXAMPLES = """\
 examples:
@@ -65,17 +70,37 @@ def run(options: argparse.Namespace) -> int:
     for path in (output, readable):
         if path.exists() and not options.overwrite:
             raise InputError(path, "it is there already", "Name another, or add --overwrite")
+    for source in options.sources:
+        if source.resolve() == options.target.resolve():
+            problem = "it is source and target: its models were trained on this cohort"
+            raise InputError(source, problem, "Give the results of another cohort as --target")
     target = Target.read(options.target)
-    tables = [
-        transfer(
-            load(source, options.method, device=options.device),
-            target,
-            n_labelled=options.labelled,
-            n_scans=options.scans,
-            n_steps=options.fine_tune,
-        )
-        for source in options.sources
-    ]
+    tables = []
+    for number, source in enumerate(options.sources, start=1):
+        logger.info("[%d/%d] %s on %s", number, len(options.sources), source, options.target)
+        model = load(source, options.method, device=options.device)
+        with _quiet("ldae.evaluation"):  # a line for every probe of every draw
+            tables.append(
+                transfer(
+                    model,
+                    target,
+                    n_labelled=options.labelled,
+                    n_scans=options.scans,
+                    n_steps=options.fine_tune,
+                )
+            )
     write_table(pd.concat(tables, ignore_index=True), output, readable)
     sys.stdout.write(f"Wrote {output} and {readable}\n")
     return 0
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Leave what a part of the package reports off the screen, but for warnings."""
+    part = logging.getLogger(name)
+    before = part.level
+    part.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        part.setLevel(before)

@@ -57,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(page, encoding="utf-8")
+        sys.stdout.write(f"Wrote {output}\n")
         return 0
     with PageServer(page, options.port) as server:
         sys.stdout.write(f"{server.url}\n")

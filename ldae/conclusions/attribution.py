@@ -23,8 +23,31 @@ DIFFUSION = "code and diffusion"
 LATENT_SPACE = "latent space"
 SPACE_AND_SAMPLER = "latent space and sampler"
 
+SENTENCES = {
+    TRAINING: "Training the code added a clear gain in prediction over its start.",
+    INVERSION: "The sampler's inversion alone earns this, without a semantic code.",
+    HEAD: "The fill-in head alone earns this, without code or diffusion.",
+    DIFFUSION: "Code and diffusion earn this together.",
+    LATENT_SPACE: "The latent space earns this.",
+    SPACE_AND_SAMPLER: "Latent space and sampler earn this.",
+}
+"""The parts in sentences."""
+
 Part = Callable[[pd.Series, Mapping[str, pd.DataFrame], Methods], str]
 """Words for the part that a verdict is owed to; empty if the study cannot tell."""
+
+
+def describe_part(part: str) -> str:
+    """A part of a verdict as a sentence; one of the code's start names it in brackets.
+
+    >>> describe_part("the code's start (untrained), no sure gain by training it")
+    'Training the code added no clear gain in prediction over its start (untrained).'
+    """
+    before, after = UNTRAINED.split("{}")
+    if part.startswith(before) and part.endswith(after):
+        start = part.removeprefix(before).removesuffix(after)
+        return f"Training the code added no clear gain in prediction over its start ({start})."
+    return SENTENCES.get(part, f"{part[:1].upper()}{part[1:]} earns this.")
 
 
 def of_code(row: pd.Series, tables: Mapping[str, pd.DataFrame], methods: Methods) -> str:

@@ -104,11 +104,11 @@ def make_known_cohort(
     Raises
     ------
     InputError
-        If `out_dir` is not empty, or a head cannot be registered.
+        If `bids_dir` is no cohort, `out_dir` is not empty, or a head cannot be registered.
     """
     if out_dir.exists() and any(out_dir.iterdir()):
         raise InputError(out_dir, "the folder is not empty", "Name a new folder.")
-    heads = read_cohort(bids_dir, public=True).scans.groupby("subject", sort=True).first()
+    heads = _read_heads(bids_dir).groupby("subject", sort=True).first()
     participants = _draw_courses(heads.reset_index(), seed)
     visits = _plan_visits(participants, months)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -132,6 +132,27 @@ def make_known_cohort(
     (out_dir / VOLUMES).parent.mkdir(parents=True)
     pd.DataFrame(rows).to_csv(out_dir / VOLUMES, sep="\t", index=False, float_format="%.4f")
     logger.info("Made %d visits of %d heads", len(rows), len(participants))
+
+
+def _read_heads(bids_dir: Path) -> pd.DataFrame:
+    """Scans of a cohort that no settings describe.
+
+    Raises
+    ------
+    InputError
+        If it is no cohort as it is. The remedy is one for the folder, as no settings are read.
+    """
+    if not bids_dir.is_dir():
+        raise InputError(bids_dir, "the folder does not exist", "Give a BIDS folder as FOLDER")
+    try:
+        return read_cohort(bids_dir, public=True).scans
+    except InputError as error:
+        if "cohort: {" not in str(error):
+            raise
+        remedy = (
+            f"Correct FOLDER itself: this command reads no settings. For a study: {error.remedy}"
+        )
+        raise InputError(error.source, error.problem, remedy) from error
 
 
 def _draw_courses(heads: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -7,17 +7,17 @@ import pandas as pd
 from ldae.figures.numbers import STANDARD_WINDOW
 from ldae.statistics.tables import training_seeds
 from ldae.subsets import TEST, VALIDATION, WORDS
+from ldae.wording import ranged
 
 
 def facts(data: pd.DataFrame) -> str:
-    """Cohort, numbers of subjects and scans, and training seeds, as far as the data name them."""
+    """Cohort, participants, scans and training seeds, as far as the data name them."""
     known = []
     if "cohort" in data and data["cohort"].notna().any():
         known.append(f"Cohort {data['cohort'].dropna().iloc[0]}{_split_of(data)}")
-    for column, text in (("n_subjects", "subjects"), ("n_scans", "scans")):
+    for column, noun in (("n_subjects", "participant"), ("n_scans", "scan")):
         if column in data and data[column].notna().any():
-            low, high = int(data[column].min()), int(data[column].max())
-            known.append(f"{low} {text}" if low == high else f"{low} to {high} {text}")
+            known.append(ranged(int(data[column].min()), int(data[column].max()), noun))
     seeds = _seeds(data)
     if seeds:
         known.append(f"training seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}")
@@ -40,7 +40,7 @@ def intervals(data: pd.DataFrame) -> str:
     """What the intervals are over; nothing where no number has one."""
     if "ci_low" not in data or data["ci_low"].isna().all():
         return ""
-    over = "training seeds and subjects" if len(_seeds(data)) > 1 else "subjects"
+    over = "training seeds and participants" if len(_seeds(data)) > 1 else "participants"
     return f"Bars and bands are 95 % intervals over {over}."
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from ldae.figures.slices import CONVENTION, bounding_box, brain_centre, cut, show_slice
 from ldae.figures.theme import REFERENCE, color_of, new_figure, theme
 from ldae.methods import Methods
+from ldae.wording import counted
 
 SHOWN_PARTICIPANTS = 4
 SPLIT = "test"
@@ -178,8 +179,9 @@ def describe_volumes(data: pd.DataFrame) -> str:
     return (
         "Volumes measured on the preprocessed scans without a segmentation network, in the "
         "participant's head, against the reference; the dotted line is equality. Cohort "
-        f"{data['cohort'].iloc[0]}, all splits, {int(data['n_subjects'].iloc[0])} subjects, "
-        f"{int(data['n_scans'].iloc[0])} scans."
+        f"{data['cohort'].iloc[0]}, all splits, "
+        f"{counted(int(data['n_subjects'].iloc[0]), 'participant')}, "
+        f"{counted(int(data['n_scans'].iloc[0]), 'scan')}."
     )
 
 

@@ -153,11 +153,11 @@ def describe_comparisons(data: pd.DataFrame, methods: Methods) -> str:
     claims, models = set(data["claim"]), list(data["method"].unique())
     whose = methods.label(models[0]) if len(models) == 1 else "each model of the legend"
     text = (
-        f"Gain of {whose} over every other method on the same scans, paired over subjects: "
+        f"Gain of {whose} over every other method on the same scans, paired over participants: "
         "right of zero the model is better; filled where the interval excludes zero. "
     )
     if "reconstruction" in claims:
         text += f"Reconstruction is scored inside the mask. {captions.window(data)} "
     if "interpolation" in claims:
-        text += "Interpolation is scored inside the mask, against the real scan. "
+        text += "Interpolation is scored inside the mask, against the original scan. "
     return f"{text}{captions.intervals(data)} {captions.facts(data)}"

@@ -98,7 +98,7 @@ def plot_edit_maps(examples: Examples) -> tuple[Figure, pd.DataFrame]:
             found = _draw_maps(line, of_task, list(titles))
             rows += [{"scan": str(examples["scan"]), "task": task} | row for row in found]
             line[0].set_ylabel(TASK_LABELS[task])
-        for k, title in enumerate(["real scan", *titles.values()]):
+        for k, title in enumerate(["original scan", *titles.values()]):
             axes[0, len(SHOWN_PLANES) * k].set_title(title, loc="left", fontsize=7.5)
     return figure, pd.DataFrame(rows)
 

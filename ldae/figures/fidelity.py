@@ -232,7 +232,7 @@ def describe_edit_fidelity(
     which += f"; targeted ones are those of {targeted}." if targeted else "."
     return (
         "(a) Response to attributes that an edit should leave alone, over the response to its own; "
-        "open circles show how much the attributes go together in real participants, the dashed "
+        "open circles show how much the attributes go together in participants, the dashed "
         f"line is the bound of {bounds['off_target_ratio']:g}. (b) Correlation of the edits' "
         f"difference maps with {against}, inside the mask; positive where the change goes the "
         "right way. (c) Share of edited scans whose nearest other scan is the same participant's; "

@@ -107,7 +107,7 @@ def plot_interpolation_sequence(
         axes[1, 1].set_ylabel("change since A")
         _draw_answers(axes[2:], scans, errors, mse, methods, view)
         axes[2, 0].set_ylabel(f"month {months.middle:.3g}")
-        axes[3, 1].set_ylabel("minus real")
+        axes[3, 1].set_ylabel("minus original")
         color_bar(figure, drawn, axes, DIFFERENCE_LABEL, shrink=0.4, aspect=30, pad=0.01)
     data = pd.DataFrame(
         {
@@ -151,12 +151,12 @@ def _draw_sequence(
     view: _View,
 ) -> AxesImage:
     """Visits A and B with the model's scans between them; below, what changed since A."""
-    columns = [("real A", months.start, scans["visit_a"])]
+    columns = [("visit A", months.start, scans["visit_a"])]
     columns += [
         (f"α = {alpha:g}", months.start + alpha * (months.end - months.start), volume)
         for alpha, volume in zip(alphas, scans["sequence"], strict=True)
     ]
-    columns.append(("real B", months.end, scans["visit_b"]))
+    columns.append(("visit B", months.end, scans["visit_b"]))
     for axis, (title, month, volume) in zip(axes[0], columns, strict=False):
         view.scan(axis, volume)
         axis.set_title(f"{title}\nmonth {month:.3g}")
@@ -173,9 +173,9 @@ def _draw_answers(
     methods: Methods,
     view: _View,
 ) -> None:
-    """The real middle visit and every method's; below, what each gets wrong."""
+    """The original middle visit and every method's; below, what each gets wrong."""
     view.scan(axes[0, 0], scans["real"])
-    axes[0, 0].set_title("real middle")
+    axes[0, 0].set_title("original middle")
     for (above, below), name in zip(axes[:, 1:].T, errors, strict=False):
         view.scan(above, scans[name])
         above.set_title("\n".join(wrap(methods.label(name), TITLE_CHARACTERS)))
@@ -190,8 +190,9 @@ def describe_interpolation_sequence(data: pd.DataFrame, methods: Methods) -> str
     return (
         f"Visits of {row['subject']} at months {row['months_a']:g}, {row['months_middle']:g} and "
         f"{row['months_b']:g}. Top: the {methods.main.look.label} between the outer visits and its "
-        "change since A, beside the real change at the right. Bottom: the real middle visit, every "
-        f"method's answer, and the errors. One colour scale (±{row['color_limit']:.2f}). "
+        "change since A, beside the observed change at the right. Bottom: the original middle "
+        "visit, every method's answer, and the errors. One colour scale "
+        f"(±{row['color_limit']:.2f}). "
         f"{captions.shown_seed(data)} {CONVENTION}"
     )
 
@@ -260,9 +261,9 @@ def _draw_span(
 def describe_interpolation_gap(data: pd.DataFrame) -> str:
     """Caption of :func:`plot_interpolation_gap`."""
     return (
-        "Filled-in visits against the real middle scan, by the gap between the outer visits (top) "
-        "and by the distance to the nearer one (bottom): MSE inside the brain mask, skill = 1 − "
-        "MSE/MSE of the best trivial answer (below 0 a trivial answer is better), and absolute "
+        "Filled-in visits against the original middle scan, by the gap between the outer visits "
+        "(top) and by the distance to the nearer one (bottom): MSE inside the brain mask, skill = "
+        "1 − MSE/MSE of the best trivial answer (below 0 a trivial answer is better), and absolute "
         f"errors of ventricle and hippocampus volume. {captions.intervals(data)} "
         f"{captions.facts(data)}"
     )

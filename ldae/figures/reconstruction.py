@@ -77,7 +77,7 @@ def plot_reconstruction(examples: Examples, methods: Methods) -> tuple[Figure, p
     with theme():
         figure = new_figure(0.5 + 0.8 * (len(names) + 1))
         axes = figure.subplots(len(names) + 1, 2 * len(PLANES), squeeze=False)
-        _draw_planes(axes[0], scans[ORIGINAL], centre, "real scan")
+        _draw_planes(axes[0], scans[ORIGINAL], centre, "original scan")
         for axis in axes[0, len(PLANES) :]:
             axis.set_axis_off()
         for line, name in zip(axes[1:], names, strict=True):
@@ -217,7 +217,7 @@ def plot_stochastic(examples: Examples) -> tuple[Figure, pd.DataFrame]:
     """
     scans, mask = crop(examples, [ORIGINAL, "samples", "mean", "std"], examples["mask"] > 0)
     centre = brain_centre(mask)
-    shown = {"real scan": scans[ORIGINAL]}
+    shown = {"original scan": scans[ORIGINAL]}
     shown |= {f"sample {i + 1}": s for i, s in enumerate(scans["samples"][:SHOWN_SAMPLES])}
     shown |= {"mean": scans["mean"], "SD": scans["std"] * mask}
     limit = max(0.02, float(np.quantile(scans["std"][mask], 0.99)))

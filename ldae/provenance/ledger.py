@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from ldae.provenance.history import History, Job
+from ldae.wording import counted
 
 SHOWN_DIGITS = 12
 """Digits of a digest in the table."""
@@ -109,17 +110,15 @@ def describe_scorings(scorings: Sequence[Scoring], *, final: bool) -> str:
     final
         Whether the study's numbers are those of test participants.
     """
-    times = _count(len(scorings), "time")
-    settings = _count(len({one.settings for one in scorings}), "setting")
+    if not scorings:
+        known = "" if final else "; the test participants have not been scored"
+        return f"All numbers are of {'test' if final else 'validation'} participants{known}."
+    settings = counted(len({one.settings for one in scorings}), "set")
+    often = f"{len(scorings):,} times in this folder, with {settings} of settings"
+    known = f"scored {'once in this folder' if len(scorings) == 1 else often}"
     if final:
-        known = f", scored {times} in this folder, with {settings}" if scorings else ""
-        return f"Numbers are of test participants{known}."
-    known = f"were scored {times}, with {settings}" if scorings else "have not been scored"
-    return f"Numbers are of validation participants; test participants {known}."
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+        return f"All numbers are of test participants, who were {known}."
+    return f"All numbers are of validation participants; the test participants were {known}."
 
 
 def _runs(history: History) -> list[list[Job]]:

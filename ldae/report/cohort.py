@@ -1,4 +1,4 @@
-"""Who was studied: numbers of subjects, scans and visits, from the study's own lists."""
+"""Who was studied: numbers of participants, scans and visits, from the study's own lists."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ldae.subsets import SPLITS, WORDS
+from ldae.wording import counted, listed, ranged
+
 IDENTIFYING_AGE = 89
 """Ages above this one, in years, identify a participant (HIPAA's safe harbour names them)."""
-
-SPLITS = ("train", "val", "test")
-SPLIT_WORDS = {"train": "for training", "val": "for validation", "test": "for testing"}
 
 
 @dataclass(frozen=True)
@@ -58,25 +58,25 @@ class Cohort:
             kind = "a simulated cohort: no real participant was scanned"
         visits = ""
         if self.visits:
-            low, high = self.visits
-            span = f"{low}" if low == high else f"{low} to {high}"
             have = "has" if self.n_longitudinal == 1 else "have"
-            visits = f"; {_count(self.n_longitudinal, 'subject')} {have} {span} visits"
+            number = ranged(*self.visits, "visit")
+            visits = f"; {counted(self.n_longitudinal, 'participant')} {have} {number}"
         excluded = self.n_scans - self.n_used
         kept = (
-            f"Quality control excluded {_count(excluded, 'scan')}"
+            f"Quality control excluded {counted(excluded, 'scan')}"
             if excluded
-            else "No scan was excluded by quality control"
+            else "Quality control excluded no scan"
         )
         parts = [
-            f"{_count(subjects, 'subject')} ({_count(scans, 'scan')}) {SPLIT_WORDS[split]}"
+            f"{counted(subjects, f'{WORDS[split]} participant')} ({counted(scans, 'scan')})"
             for split, (subjects, scans) in self.splits.items()
         ]
+        known = f" ({self.demography()})" if self.demography() else ""
         return (
             f"This is {kind}.",
-            f"{_count(self.n_subjects, 'subject')} with {_count(self.n_scans, 'T1-weighted scan')}"
-            f"{visits}.",
-            f"{kept}. Split by subject: {', '.join(parts)}.",
+            f"It comprises {counted(self.n_subjects, 'participant')}{known} with "
+            f"{counted(self.n_scans, 'T1-weighted scan')}{visits}.",
+            f"{kept}. All scans of a participant are in one split: {listed(parts)}.",
         )
 
     def demography(self) -> str:
@@ -86,14 +86,10 @@ class Cohort:
             low, high = (f"{age:.0f}" for age in self.ages)
             if not self.simulated and self.ages[1] > IDENTIFYING_AGE:
                 high = f"over {IDENTIFYING_AGE}"
-            parts.append(f"aged {low} to {high} years")
+            parts.append(f"aged {low} years" if low == high else f"aged {low} to {high} years")
         if self.diagnoses:
             parts.append(", ".join(f"{n} {name}" for name, n in self.diagnoses.items()))
         return "; ".join(parts)
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def describe_cohort(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ldae.provenance.history import History, Job, Status
 from ldae.provenance.wording import describe_seconds
+from ldae.wording import counted
 
 MIB_PER_GIB = 1024
 SECONDS_PER_HOUR = 3600
@@ -65,7 +66,7 @@ class Effort:
 
     @property
     def sentence(self) -> str:
-        """The whole in one sentence."""
+        """The whole in words."""
         attempts = sum(rule.attempts for rule in self.rules)
         jobs = sum(rule.jobs for rule in self.rules)
         seconds = sum(rule.seconds for rule in self.rules)
@@ -73,10 +74,10 @@ class Effort:
         memory = max((rule.memory_gib for rule in self.rules), default=0.0)
         retries = "none failed" if not self.problems else f"{len(self.problems)} failed"
         return (
-            f"{jobs:,} jobs in {attempts:,} attempts, of which {retries}; "
-            f"{describe_seconds(seconds)} of computing in all"
-            f"{f', {gpu:.1f} GPU hours' if gpu else ', without a GPU'}; "
-            f"at most {memory:.1f} GiB of memory in one job."
+            f"The study ran {counted(jobs, 'job')} in {counted(attempts, 'attempt')}, of which "
+            f"{retries}. They took {describe_seconds(seconds)} of computing in all"
+            f"{f', {gpu:.1f} GPU hours' if gpu else ', without a GPU'}, and at most "
+            f"{memory:.1f} GiB of memory in one job."
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup, escape
 
 from ldae.errors import InputError
 from ldae.figures.theme import TASK_LABELS
@@ -22,9 +24,17 @@ from ldae.provenance.ledger import Scoring, describe_scorings, ledger_table
 from ldae.report.effort import SHOWN_PROBLEMS, Effort, Problem, RuleEffort
 from ldae.report.links import media_type
 from ldae.report.scans import ScanCard
-from ldae.report.summary import SIMULATED, Summary
+from ldae.report.summary import (
+    RULE_OF_VERDICTS,
+    SIMULATED,
+    SUBJECT,
+    Summary,
+    count_verdicts,
+    with_labels,
+)
 from ldae.report.writeup import MethodsText
 from ldae.statistics.tables import blocks, caption_facts, notes_of, read_table, readable
+from ldae.wording import counted
 
 TEMPLATE, STYLE, SCRIPT = "report.html.j2", "report.css", "report.js"
 
@@ -70,27 +80,28 @@ SECTIONS = (
     Section(
         "claims",
         "The paper's claims",
-        "First, what holds: statements that the study's numbers can refute. Then each claim by the "
-        "paper's own protocol and by the workflow's, which scores inside the brain, against real "
-        "scans, with patients as the positive class. Last, what the models gain over every other "
-        "method on the same participants.",
+        "Statements that the study's numbers can refute come first, each with its verdict. Then "
+        "follows each claim by two protocols: the paper's own, and the workflow's, which scores "
+        "inside the brain and against the original scans, with patients as the positive class. "
+        "The last tables give the gain of each model over every other method on the same "
+        "participants.",
     ),
     Section(
         "cohort",
         "Cohort and quality control",
-        "Who was scanned, and what preprocessing made of the scans. The table of quality control "
-        "lists the excluded scans.",
+        "Who was scanned, and what preprocessing made of the scans. The excluded scans and the "
+        "reasons are in qc/qc.tsv.",
     ),
     Section(
         "training",
         "Training",
-        "How the losses of the networks fell, and how long training took.",
+        "The losses of the networks by step, and how long each training took.",
     ),
     Section(
         "reconstruction",
         "Reconstruction",
-        "A scan's semantic and stochastic codes together should restore it up to what the "
-        "autoencoder loses. The semantic code alone shows what it encodes.",
+        "From its semantic and stochastic codes together, a scan should be restored up to what "
+        "the autoencoder loses. Decoding the semantic code alone shows what that code holds.",
     ),
     Section(
         "probes",
@@ -102,23 +113,22 @@ SECTIONS = (
     Section(
         "manipulation",
         "Manipulation",
-        "Moving the code along a probe's direction should change the anatomy that disease or age "
-        "changes, in proportion, and should leave everything else and the participant's identity "
-        "unchanged. Targeted edits of the joint variant go along an attribute's effect on "
-        "participants' codes and hold the probes of the other attributes.",
+        "Moving the code along the direction of disease or age should change the anatomy that "
+        "disease or age changes, in proportion to the amount, and leave other attributes and the "
+        "participant's identity unchanged. Targeted edits follow an attribute's effect on the "
+        "codes of participants and hold the other attributes fixed.",
     ),
     Section(
         "interpolation",
         "Interpolation",
-        "A visit between two visits of one participant, by the LDAE and by a learned residual on "
-        "the voxel average, against the real scan of that visit and the trivial answers: copying "
-        "the nearer visit, averaging voxels, averaging latents.",
+        "A visit between two other visits of the same participant is predicted by each model and "
+        "compared with the original scan of that visit. The baselines, called trivial answers "
+        "in figures and tables, copy the nearer visit or average the two.",
     ),
     Section(
         "throughput",
         "Throughput",
-        "Seconds and memory that the latent space saves against a diffusion autoencoder in voxel "
-        "space.",
+        "Time and memory per scan, in latent space and in voxel space.",
     ),
 )
 """Sections of the report in order."""
@@ -129,12 +139,23 @@ NAMED_METHODS = ("method", "against", "network")
 NAMED_CONDITIONS = ("task", "attribute", "judge", "operation")
 """Columns that hold names of other things."""
 
+EARNED_BY = "earned_by"
+"""Column of parts of models; one names a method in brackets."""
+
 SPELLED = {
-    "auc": "AUC", "cn": "CN", "f1": "F1", "lpips": "LPIPS", "mae": "MAE", "mb": "(MB)",
-    "mcc": "MCC", "ml": "(ml)", "mse": "MSE", "ms": "MS", "psnr": "PSNR", "r2": "R²",
-    "rmse": "RMSE", "roc": "ROC", "ssim": "SSIM", "std": "SD",
+    "auc": "AUC", "cm2": "(cm²)", "cn": "CN", "dice": "Dice", "f1": "F1", "lpips": "LPIPS",
+    "mae": "MAE", "mb": "(MB)", "mcc": "MCC", "ml": "(ml)", "mse": "MSE", "ms": "MS",
+    "psnr": "PSNR", "r2": "R²", "rmse": "RMSE", "roc": "ROC", "ssim": "SSIM", "std": "SD",
 }  # fmt: skip
 """Words of column names that are spelled otherwise."""
+
+HEADINGS = {
+    "mae": "MAE (years)", "mae_gain": "MAE gain (years)", "psnr": "PSNR (dB)",
+    "rmse": "RMSE (years)",
+}  # fmt: skip
+"""Columns whose unit is not in their name: age is all that a table predicts in years."""
+
+HYPHEN_FOR_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 OPEN_TABLE_ROWS = 20
 """Tables up to this length are shown unfolded."""
@@ -157,8 +178,8 @@ class Contents:
         The study's methods, for their names.
     text
         The methods section for a paper.
-    scans
-        Scans to look at.
+    scans, measures
+        Scans to look at, and their measures of quality control.
     effort
         What the study took.
     left_out
@@ -182,6 +203,7 @@ class Contents:
     methods: Methods
     text: MethodsText
     scans: Sequence[ScanCard]
+    measures: pd.DataFrame
     effort: Effort
     left_out: Mapping[str, str]
     notices: pd.DataFrame
@@ -213,23 +235,26 @@ def build_report(contents: Contents, out: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["linked"] = _linker(card.scan for card in contents.scans)
     config, shown = contents.config, ("study", "commit", "made")
     page = environment.get_template(TEMPLATE).render(
         title=str(config.get("title") or "Latent diffusion autoencoder study"),
         headline={k: contents.provenance[k] for k in shown if k in contents.provenance},
         style=STYLE,
         script=SCRIPT,
+        subject=SUBJECT,
         warning=SIMULATED,
+        rule=RULE_OF_VERDICTS,
+        counted=counted,
+        counts=count_verdicts,
         colors=FACES,
         summary=contents.summary,
         text=contents.text,
         effort=contents.effort,
         effort_rows=[_effort_row(rule) for rule in contents.effort.rules],
         problems=[_problem_row(one) for one in contents.effort.problems[:SHOWN_PROBLEMS]],
-        scans=[
-            {"card": card, "picture": _embedded(card.preview) if card.preview else ""}
-            for card in contents.scans
-        ],
+        scans=[_scan(card) for card in contents.scans],
+        measures=contents.measures.rename(columns=_heading),
         sections=_sections(contents.figures, contents.tables, contents.methods),
         left_out=dict(contents.left_out),
         notices=contents.notices[["kind", "notice"]].to_numpy().tolist(),
@@ -279,13 +304,41 @@ def _sections(
     return sections
 
 
+def _scan(card: ScanCard) -> dict[str, Any]:
+    """What the template needs of a scan."""
+    strips = [
+        {key: getattr(strip, key) for key in ("title", "caption", "scene", "files")}
+        | {"source": _data_uri(strip.picture, "image/png")}
+        for strip in card.strips
+    ]
+    picture = _embedded(card.preview) if card.preview else ""
+    return {"card": card, "picture": picture, "strips": strips}
+
+
+def _linker(scans: Iterable[str]) -> Callable[[object], Markup]:
+    """Function that turns text into HTML in which the names of these scans are links."""
+    names = "|".join(map(re.escape, sorted(scans, key=len, reverse=True)))
+    name = re.compile(rf"(?<![\w-])({names})(?![\w-])") if names else None
+
+    def linked(text: object) -> Markup:
+        safe = str(escape(str(text)))
+        found = name.sub(r'<a href="#scan-\1">\1</a>', safe) if name else safe
+        return Markup(found)  # noqa: S704  escaped above
+
+    return linked
+
+
 def _embedded(picture: Path) -> str:
     """The picture as a data URI."""
     try:
         data = Path(picture).read_bytes()
     except OSError as error:
         raise InputError(picture, "cannot be read", "Run the rule that draws it.") from error
-    return f"data:{media_type(Path(picture))};base64,{base64.b64encode(data).decode()}"
+    return _data_uri(data, media_type(Path(picture)))
+
+
+def _data_uri(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _tables(one: TableFile, methods: Methods) -> list[dict[str, Any]]:
@@ -302,8 +355,9 @@ def _table_title(title: str, part: str) -> str:
 
 def _heading(column: str) -> str:
     """Name of a column or condition for readers."""
-    if column in TASK_LABELS:
-        return TASK_LABELS[column]
+    known = TASK_LABELS | HEADINGS
+    if column in known:
+        return known[column]
     return " ".join(SPELLED.get(word, word) for word in column.replace("_", " ").split())
 
 
@@ -314,14 +368,25 @@ def _shown(name: str, table: pd.DataFrame, methods: Methods) -> dict[str, Any]:
         wide[column] = wide[column].map(methods.label)
     for column in set(NAMED_CONDITIONS) & set(wide.columns):
         wide[column] = wide[column].map(_heading)
+    if EARNED_BY in wide:
+        wide[EARNED_BY] = [with_labels(part, methods) for part in wide[EARNED_BY]]
     return {
         "title": name,
         "facts": caption_facts(table, methods.label),
         "columns": [_heading(str(c)) for c in wide.columns],
-        "rows": wide.astype(str).to_numpy().tolist(),
-        "notes": notes_of(table, _heading),
+        "rows": [[_typeset(cell) for cell in row] for row in wide.astype(str).to_numpy()],
+        "notes": [with_labels(note, methods) for note in notes_of(table, _heading)],
         "open": len(wide) <= OPEN_TABLE_ROWS,
     }
+
+
+def _typeset(cell: str) -> str:
+    """A cell with minus signs before its numbers.
+
+    >>> _typeset("-0.060 [-0.068, 0.053]"), _typeset("sub-01")
+    ('−0.060 [−0.068, 0.053]', 'sub-01')
+    """
+    return HYPHEN_FOR_MINUS.sub("−", cell)
 
 
 def _effort_row(rule: RuleEffort) -> list[str]:

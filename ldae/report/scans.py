@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ldae.data.addresses import Derivative, derivative_address
 from ldae.provenance.history import History
 from ldae.provenance.places import RESULTS
 from ldae.report.links import record_of
+from ldae.subsets import WORDS
 
 PREPROCESSED = "preprocessed"
 
@@ -21,8 +22,37 @@ SMALL_STUDY = 40
 
 MOST_EXCLUDED, MOST_UNUSUAL, MOST_DRAWN = 12, 6, 6
 
+MEDIAN = "median"
+"""Name of the row that a scan's measures are compared with."""
+
+KEPT = "an example of the evaluations"
+"""Why a scan is shown that was not chosen."""
+
 MAD_TO_SD = 1.4826
 """Median absolute deviation to standard deviation of normal numbers."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Slices of what an evaluation made of a scan.
+
+    Attributes
+    ----------
+    title, caption
+        What was made, and what is seen.
+    picture
+        PNG.
+    scene
+        Where the viewer shows the same volumes.
+    files
+        Paths below the results folder, by their names for readers.
+    """
+
+    title: str
+    caption: str
+    picture: bytes
+    scene: str
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -43,6 +73,8 @@ class ScanCard:
         Paths below the results folder of what there is of it, by their names for readers.
     scene
         Where the viewer shows what the evaluations made of it; empty if they kept nothing.
+    strips
+        What the evaluations made of it.
     """
 
     scan: str
@@ -51,6 +83,7 @@ class ScanCard:
     preview: Path | None
     files: Mapping[str, str]
     scene: str = ""
+    strips: Sequence[Strip] = ()
 
 
 def choose_scans(quality: pd.DataFrame, seed: int) -> dict[str, str]:
@@ -89,7 +122,7 @@ def _unusual(passed: pd.DataFrame) -> pd.Series:
     found: dict[str, str] = {}
     for measure, score in farthest.items():
         scan = str(scores[measure].idxmax())
-        value = f"{measures[measure][scan]:g}, {score:.1f} robust SD from the median"
+        value = f"{measures[measure][scan]:.4g}, {score:.1f} robust SD from the median"
         found.setdefault(scan, f"unusual: {str(measure).replace('_', ' ')} {value}")
     return pd.Series(found, dtype=object)
 
@@ -100,6 +133,7 @@ def show_scans(
     index: pd.DataFrame,
     history: History,
     scenes: Mapping[str, str],
+    strips: Mapping[str, Sequence[Strip]],
 ) -> tuple[ScanCard, ...]:
     """Cards of the chosen scans.
 
@@ -114,12 +148,14 @@ def show_scans(
     history
         History of the study, for the records.
     scenes
-        Scene of the viewer that shows a scan, of those that have one. Scans that have one and were
-        not chosen are those whose reconstructions were kept; they come last.
+        Scene of the viewer that shows a scan, of those that have one.
+    strips
+        What the evaluations made of a scan, where they kept it. Scans with a scene or strips that
+        were not chosen come last.
     """
     known = {row["scan"]: row for _, row in index.iterrows()}
     notes = quality.set_index("scan")["notes"].fillna("").astype(str)
-    kept = dict.fromkeys((s for s in scenes if s not in chosen), "its reconstructions were kept")
+    kept = dict.fromkeys((s for s in [*scenes, *strips] if s not in chosen), KEPT)
     cards = []
     for scan, why in (dict(chosen) | kept).items():
         facts = [facts_of(known[scan])] if scan in known else ["not used"]
@@ -127,13 +163,38 @@ def show_scans(
         files = _files(history, scan)
         preview = history.results / files["preview"] if "preview" in files else None
         scene = scenes.get(scan, "")
-        cards.append(ScanCard(scan, why, "; ".join(facts), preview, files, scene))
+        of_scan = tuple(strips.get(scan, ()))
+        cards.append(ScanCard(scan, why, "; ".join(facts), preview, files, scene, of_scan))
     return tuple(cards)
+
+
+def tabulate_measures(cards: Sequence[ScanCard], quality: pd.DataFrame) -> pd.DataFrame:
+    """Measures of quality control of the scans that are shown, as text.
+
+    Parameters
+    ----------
+    cards
+        From :func:`show_scans`.
+    quality
+        Table ``qc/qc.tsv``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each scan, after the median of all scans that passed.
+    """
+    by_scan = quality.set_index("scan")
+    measures = by_scan.select_dtypes("number").dropna(axis="columns", how="all")
+    medians = measures[by_scan["status"] == "pass"].median()
+    rows = measures.loc[[card.scan for card in cards]]
+    table = pd.concat([medians.to_frame(MEDIAN).T, rows])
+    shown = table.map(lambda value: "–" if pd.isna(value) else f"{value:.4g}")
+    return shown.rename_axis("scan").reset_index()
 
 
 def facts_of(row: pd.Series) -> str:
     """Split, age and diagnosis of a scan, of its row in ``volumes/index.tsv`` with labels."""
-    parts = [f"{row['split']} split"]
+    parts = [f"{WORDS[row['split']]} split"]
     if pd.notna(row["age"]):
         parts.append(f"{row['age']:.0f} years")
     if pd.notna(row["diagnosis"]):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ldae.conclusions.attribution import describe_part
 from ldae.conclusions.criteria import Criteria
 from ldae.conclusions.verdicts import (
     CODE,
@@ -21,6 +22,7 @@ from ldae.conclusions.verdicts import (
     INTERPOLATION,
     MANIPULATION,
     OPEN,
+    RECONSTRUCTION,
     SPEED,
     STATEMENTS,
     Statement,
@@ -29,8 +31,14 @@ from ldae.evaluation.probes.fitting import CROSS_VALIDATED
 from ldae.figures.theme import TASK_LABELS
 from ldae.methods import Methods, Role
 from ldae.report.cohort import Cohort
-from ldae.statistics.measures import AD_VS_CN
+from ldae.statistics.measures import AD_VS_CN, AGE
 from ldae.subsets import TEST, VALIDATION
+from ldae.wording import counted
+
+SUBJECT = (
+    "A latent diffusion autoencoder (LDAE) encodes a brain MRI as a short semantic code, to "
+    "reconstruct, edit and interpolate scans and to predict age and disease."
+)
 
 SIMULATED = "These numbers show that the workflow works; they are no findings about the brain."
 
@@ -40,11 +48,31 @@ MOST_MODELS = 3
 SHOWN_COMPARATOR = "voxel_pca"
 """The simplest code is what a reader asks about; without it, the first comparator is shown."""
 
-SPLIT_WORDS = {
-    TEST: "the test split, on which nothing was fitted",
-    VALIDATION: "the validation split, on which nothing was fitted but settings may be chosen",
-    CROSS_VALIDATED: "cross-validation: each subject is predicted by probes of the other folds",
+SPLIT_SENTENCES = {
+    TEST: "Nothing was fitted to the test participants.",
+    VALIDATION: "Nothing was fitted to the validation participants, but settings may have been "
+    "chosen on them.",
+    CROSS_VALIDATED: "Cross-validated numbers predict each participant by probes of the other "
+    "folds.",
 }
+
+RULE_OF_VERDICTS = (
+    "Brackets: 95 % intervals over participants (speed: range over runs). A statement holds if its "
+    "whole interval is on the claimed side of the bound, fails if on the other side, and is open "
+    "otherwise."
+)
+
+WHOLE_PERCENT = 10
+"""From here on, percentages have no decimals."""
+
+EDITS = {AD_VS_CN: "towards Alzheimer's disease", AGE: "towards older age"}
+"""Where edits of an attribute lead."""
+
+JUDGES = {
+    "code": "the re-encoded code", "voxels": "principal components of voxels",
+    "volumes": "regional volumes",
+}  # fmt: skip
+"""What a judge of edits predicts the attribute from."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +81,8 @@ class Finding:
 
     verdict: str
     text: str
+    owed: str = ""
+    """Which part of the model earns what holds, as a sentence."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +103,41 @@ class ModelAnswer:
     findings: tuple[Finding, ...]
     tally: Mapping[str, int]
 
+    @property
+    def statements(self) -> str:
+        """How many statements hold, are open and fail; empty for a single one."""
+        parts = count_verdicts(self.tally)
+        total = counted(sum(self.tally.values()), "statement")
+        if len(parts) == 1:
+            (_, words), number = parts[0], f"{sum(self.tally.values()):,}"
+            words = f"{total}{words.removeprefix(number)}"
+            return "" if number == "1" else words
+        return f"{total}: {', '.join(words for _, words in parts)}" if parts else ""
+
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to one of the paper's claims, asked as a question."""
+    """The answer to one of the paper's claims.
 
+    Attributes
+    ----------
+    claim, question
+        What the claim is about, and the claim asked as a question.
+    models
+        What its numbers say of each model, the paper's first.
+    more
+        Number of models that are not named.
+    """
+
+    claim: str
     question: str
     models: tuple[ModelAnswer, ...]
     more: int
-    """Models that are not named."""
+
+    @property
+    def lead(self) -> ModelAnswer | None:
+        """The first model with a finding: the paper's where it was evaluated."""
+        return next((model for model in self.models if model.findings), None)
 
 
 @dataclass(frozen=True)
@@ -124,39 +180,58 @@ def _number(value: float, digits: str) -> str:
     return text.replace("-", "−") if float(text) else format(0.0, digits)
 
 
-def _gain(what: str, unit: str, digits: str, better: str, worse: str) -> _Wording:
+def _difference(value: float, number: str, rounded: str, more: str, less: str, than: str) -> str:
+    """A difference in the direction in which it goes; none where it is rounded to zero."""
+    if not float(rounded):
+        return f"differs by {number} from that {than}"
+    return f"is {number} {more if value > 0 else less} than {than}"
+
+
+def _gain(
+    what: str, unit: str, digits: str, better: str, worse: str, than: str = "with {}"
+) -> _Wording:
     """Sentence about a gain over another method: positive is `better`."""
 
     def words(row: pd.Series, methods: Methods) -> str:
         # An error gains by falling: the sentence gives the difference in the direction it names.
         number = _value(row, digits, unit, flip=row["value"] < 0)
-        direction = better if row["value"] >= 0 else worse
-        return f"{what} is {number} {direction} than with {methods.label(str(row['against']))}"
+        other = than.format(methods.label(str(row["against"])))
+        rounded = format(row["value"], digits)
+        return f"{what} {_difference(row['value'], number, rounded, better, worse, other)}"
 
     return words
 
 
 def _growth(row: pd.Series, methods: Methods) -> str:
-    name = "disease" if row["task"] == AD_VS_CN else _task(row["task"])
-    verb = "enlarge" if row["value"] > 0 else "shrink"
-    return f"edits of {name} {verb} the ventricles: Spearman {_value(row, '.2f')}"
+    edit = EDITS.get(row["task"], f"of {_task(row['task'])}")
+    verb = "grow" if row["value"] > 0 else "shrink"
+    rho = _value(row, ".2f")
+    return f"the ventricles {verb} with the amount of an edit {edit}: Spearman's ρ is {rho}"
 
 
 def _side_effect(row: pd.Series, methods: Methods) -> str:
+    edited, other = _task(row["task"]), _task(row["attribute"])
     times = _value(row, ".2f", " times")
-    return f"they move {_task(row['attribute'])} {times} as much, judged by {row['judge']}"
-
-
-def _skill(row: pd.Series, methods: Methods) -> str:
-    direction = "below" if row["value"] >= 0 else "above"
+    judge = JUDGES.get(row["judge"], row["judge"])
     return (
-        f"error {abs(100 * row['value']):.0f} % {direction} the best trivial answer's: "
-        f"skill {_value(row, '.2f')}"
+        f"edits of {edited} move predicted {other} {times} as far (in SD) as predicted {edited}, "
+        f"both judged from {judge}"
     )
 
 
+def _skill(row: pd.Series, methods: Methods) -> str:
+    # skill is 1 − error / error of the best baseline
+    percent = -100 * row[["value", "ci_low", "ci_high"]].astype(float)
+    value = percent["value"]
+    digits = ".0f" if abs(value) >= WHOLE_PERCENT else ".1f"
+    number = _value(percent, digits, " %", flip=value < 0)
+    rounded, than = format(value, digits), "with the best baseline"
+    said = _difference(value, number, rounded, "larger", "smaller", than)
+    return f"the mean squared error of the predicted visit {said}"
+
+
 def _ratio(row: pd.Series, methods: Methods) -> str:
-    return f"{row['operation']}s {_value(row, '.1f', ' times')} as fast as the voxel DAE"
+    return f"reconstruction is {_value(row, '.1f', ' times')} as fast as with the voxel DAE"
 
 
 def _task(name: object) -> str:
@@ -168,44 +243,86 @@ _Wording = Callable[[pd.Series, Methods], str]
 
 @dataclass(frozen=True)
 class _Headline:
-    """A number that a claim is summarised by: its statement, the row among several, the words."""
+    """A number that a claim is summarised by.
+
+    Attributes
+    ----------
+    metric
+        Its statement is the first one of this metric.
+    topic
+        What it is about, where it could not be judged.
+    words
+        Its sentence.
+    where
+        Which row among several.
+    required
+        The bound in words, where it is not that of no difference.
+    """
 
     metric: str
+    topic: str
     words: _Wording
     where: Mapping[str, object]
+    required: str = ""
 
     def statement(self) -> Statement:
         return next(s for s in STATEMENTS if s.metric == self.metric)
 
+    def facts(self, row: pd.Series, criteria: Criteria) -> str:
+        """Number of participants, and the bound."""
+        bound = f"{abs(self.statement().limit(criteria)):g}"
+        required = f"; required: {self.required.format(bound=bound)}" if self.required else ""
+        return f"({counted(int(row['n_subjects']), 'participant')}{required})"
 
-_CLAIMS: tuple[tuple[str, str, tuple[_Headline, ...]], ...] = (
+
+_CLAIMS: tuple[tuple[str, str, str, tuple[_Headline, ...]], ...] = (
     (
-        "Does the code predict age and disease better than PCA?", CODE,
+        "Representation", "Are age and disease predicted better than from voxel PCA?", CODE,
         (
-            _Headline("mae_gain", _gain("age error", " years", ".2f", "smaller", "larger"), {}),
             _Headline(
-                "roc_auc_gain",
-                _gain("AUC for Alzheimer's disease", "", ".3f", "higher", "lower"), {},
+                "mae_gain", "Prediction of age",
+                _gain("the mean absolute error of age", " years", ".2f", "smaller", "larger"), {},
+            ),
+            _Headline(
+                "roc_auc_gain", "Prediction of Alzheimer's disease",
+                _gain("the AUC for Alzheimer's disease", "", ".3f", "higher", "lower"), {},
             ),
         ),
     ),
     (
-        "Does an edit change what it should, and only that?", MANIPULATION,
+        "Reconstruction", "Is a scan restored as well as the autoencoder allows?", RECONSTRUCTION,
         (
-            _Headline("ventricle_change_spearman", _growth, {"task": AD_VS_CN}),
-            _Headline("off_target_ratio", _side_effect, {"task": AD_VS_CN, "judge": "volumes"}),
+            _Headline(
+                "ssim_gain", "Reconstruction",
+                _gain(
+                    "the SSIM inside the brain", "", ".4f", "higher", "lower", "with the {}"
+                ),
+                {"region": "mask"}, required="at most {bound} lower",
+            ),
         ),
     ),
     (
-        "Is a missing visit filled in better than trivially?", INTERPOLATION,
-        (_Headline("skill", _skill, {"gap_months": None}),),
+        "Manipulation", "Does an edit change its attribute, and only that?", MANIPULATION,
+        (
+            _Headline(
+                "ventricle_change_spearman", "Edits of Alzheimer's disease", _growth,
+                {"task": AD_VS_CN}, required="at least {bound}",
+            ),
+            _Headline(
+                "off_target_ratio", "Side effects of edits", _side_effect,
+                {"task": AD_VS_CN, "judge": "volumes"}, required="less than {bound}",
+            ),
+        ),
     ),
     (
-        "Is it faster than a diffusion autoencoder of voxels?", SPEED,
-        (
-            _Headline("speed_ratio", _ratio, {"operation": "encode"}),
-            _Headline("speed_ratio", _ratio, {"operation": "reconstruct"}),
-        ),
+        "Interpolation",
+        "Is a missing visit predicted better than by copying or averaging visits?",
+        INTERPOLATION,
+        (_Headline("skill", "Prediction of a visit", _skill, {"gap_months": None}),),
+    ),
+    (
+        "Speed", "Is it faster than a diffusion autoencoder of voxels (voxel DAE)?", SPEED,
+        (_Headline("speed_ratio", "Speed", _ratio, {"operation": "reconstruct"}),),
     ),
 )  # fmt: skip
 
@@ -237,8 +354,8 @@ def summarise(
         basis = f"No claim was judged: {reason}."
         return Summary(cohort.sentences(), cohort.simulated, (), {}, basis)
     answers = tuple(
-        _answer(question, claim, headlines, verdicts, methods, criteria)
-        for question, claim, headlines in _CLAIMS
+        Answer(name, question, *_answer(claim, headlines, verdicts, methods, criteria))
+        for name, question, claim, headlines in _CLAIMS
     )
     return Summary(
         cohort.sentences(), cohort.simulated, answers, _tally(verdicts), _basis(verdicts)
@@ -249,25 +366,36 @@ def _tally(rows: pd.DataFrame) -> dict[str, int]:
     return {verdict: int((rows["verdict"] == verdict).sum()) for verdict in (HOLDS, OPEN, FAILS)}
 
 
+def count_verdicts(tally: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Verdicts and how many statements have each, as words that agree; those of none are omitted.
+
+    >>> count_verdicts({"holds": 1, "open": 2, "fails": 0})
+    [('holds', '1 holds'), ('open', '2 are open')]
+    """
+    one = {HOLDS: "holds", OPEN: "is open", FAILS: "fails"}
+    several = {HOLDS: "hold", OPEN: "are open", FAILS: "fail"}
+    return [
+        (verdict, f"{n:,} {(one if n == 1 else several)[verdict]}")
+        for verdict, n in tally.items()
+        if n
+    ]
+
+
 def _basis(verdicts: pd.DataFrame) -> str:
     splits = [s for s in verdicts.loc[verdicts["value"].notna(), "split"].unique() if s]
     if not splits:
         return "No number could be judged."
-    words = " and ".join(SPLIT_WORDS.get(split, f"split {split}") for split in splits)
-    return (
-        f"All numbers here are from {words}. Brackets hold 95 % intervals over subjects; those of "
-        "speed go from the least to the largest run."
-    )
+    return " ".join(SPLIT_SENTENCES[split] for split in splits if split in SPLIT_SENTENCES)
 
 
 def _answer(
-    question: str,
     claim: str,
     headlines: tuple[_Headline, ...],
     verdicts: pd.DataFrame,
     methods: Methods,
     criteria: Criteria,
-) -> Answer:
+) -> tuple[tuple[ModelAnswer, ...], int]:
+    """What a claim's numbers say of each model, and the number of models that are not named."""
     rows = verdicts[verdicts["claim"] == claim]
     judged = set(rows["method"])
     models = [m for m in methods.select(Role.MODEL).values() if m.name in judged]
@@ -281,9 +409,10 @@ def _answer(
         for model in shown
     )
     if not answers:
-        note = next((str(n) for n in rows["note"] if n), "no model of this study was judged")
-        answers = (ModelAnswer("", (Finding(OPEN, f"not judged: {note}"),), _tally(rows)),)
-    return Answer(question, answers, len(models) - len(shown))
+        note = next((str(n) for n in rows["note"] if n), "no model was evaluated")
+        finding = Finding(OPEN, f"Not judged: {note}.")
+        answers = (ModelAnswer("", (finding,), _tally(rows)),)
+    return answers, len(models) - len(shown)
 
 
 def _findings(
@@ -300,23 +429,25 @@ def _findings(
             note = str(row["note"]) or "the number could not be computed"
             if note not in unjudged:
                 unjudged.append(note)
-                text = f"{words[:1].upper()}{words[1:]}: not judged, because {note}."
-                yield Finding(OPEN, text)
+                yield Finding(OPEN, f"{headline.topic}: not judged, because {note}.")
             continue
-        subjects = "subject" if row["n_subjects"] == 1 else "subjects"
-        text = f"{headline.words(row, methods)} ({int(row['n_subjects'])} {subjects})"
-        earned = "" if pd.isna(row["earned_by"]) else _with_labels(str(row["earned_by"]), methods)
-        owed = f" Earned by: {earned}." if earned else ""
-        yield Finding(str(row["verdict"]), f"{text[:1].upper()}{text[1:]}.{owed}")
+        text = f"{headline.words(row, methods)} {headline.facts(row, criteria)}."
+        part = "" if pd.isna(row["earned_by"]) else str(row["earned_by"])
+        owed = with_labels(describe_part(part), methods) if part else ""
+        yield Finding(str(row["verdict"]), f"{text[:1].upper()}{text[1:]}", owed)
 
 
-def _with_labels(text: str, methods: Methods) -> str:
-    """`text` of a table with the labels of methods in place of their names in brackets."""
-    return re.sub(
-        r"\((\w+)\)",
-        lambda found: f"({methods.label(found[1])})" if found[1] in methods else found[0],
-        text,
-    )
+def with_labels(text: str, methods: Methods) -> str:
+    """`text` of a table with the labels of methods in place of their names.
+
+    Names that are words, such as ``prior``, are taken for names in brackets only.
+    """
+
+    def label(found: re.Match[str]) -> str:
+        name = found[0].strip("()")
+        return found[0].replace(name, methods.label(name)) if name in methods else found[0]
+
+    return re.sub(r"\(\w+\)|\b\w+_\w+\b", label, text)
 
 
 def _row(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.Series | None:

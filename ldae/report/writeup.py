@@ -27,6 +27,9 @@ from ldae.report.literature import (
 )
 
 TEMPLATE = "methods.md.j2"
+PLAIN_FROM = 1e-4
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 TRAINING = "train_network"
 """Rule that trains a network."""
 
@@ -163,13 +166,8 @@ def write_methods(
     facts = {
         "c": config,
         "cohort": cohort,
-        "methods": methods,
-        "models": list(methods.select(Role.MODEL).values()),
-        "multistep": [
-            m.look.label for m in methods.values() if m.sampler and m.sampler.endswith(SECOND_ORDER)
-        ],
-        "baselines": [m.look.label for m in methods.select(Role.BASELINE).coded().values()],
-        "harmonised": {m.name.rpartition("_")[2] for m in methods.select(Role.HARMONISED).values()},
+        **_facts_of(methods),
+        "power": _power,
         "networks": set(networks),
         "evaluations": set(evaluations),
         "software": [
@@ -189,6 +187,34 @@ def write_methods(
         works=tuple(cited.values()),
         software=software,
     )
+
+
+def _facts_of(methods: Methods) -> dict[str, Any]:
+    """What the template says of the study's methods, by their labels."""
+    interpolating = methods.select(evaluation="interpolation").values()
+    return {
+        "methods": methods,
+        "models": list(methods.select(Role.MODEL).values()),
+        "multistep": [
+            m.look.label for m in methods.values() if m.sampler and m.sampler.endswith(SECOND_ORDER)
+        ],
+        "fills_in": [m.look.label for m in interpolating if m.fills_in],
+        "baselines": [m.look.label for m in methods.select(Role.BASELINE).coded().values()],
+        "harmonised": {m.name.rpartition("_")[2] for m in methods.select(Role.HARMONISED).values()},
+    }
+
+
+def _power(value: float) -> str:
+    """A positive setting as text; a small one as a power of ten.
+
+    >>> _power(0.002), _power(1e-8), _power(2.5e-6)
+    ('0.002', '10⁻⁸', '2.5 × 10⁻⁶')
+    """
+    if value == 0 or value >= PLAIN_FROM:
+        return f"{value:g}"
+    mantissa, _, exponent = f"{value:.6e}".partition("e")
+    ten = "10" + str(int(exponent)).translate(SUPERSCRIPTS)
+    return ten if float(mantissa) == 1 else f"{float(mantissa):g} × {ten}"
 
 
 class _Html(str):

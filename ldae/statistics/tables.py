@@ -11,7 +11,8 @@ import pandas as pd
 
 from ldae.errors import InputError
 from ldae.statistics.predictions import SHARED
-from ldae.subsets import TEST, VALIDATION
+from ldae.subsets import TEST, VALIDATION, WORDS
+from ldae.wording import counted, listed, ranged
 
 IDENTITY_COLUMNS = ("cohort", "split", "method")
 RESULT_COLUMNS = ("seed", "metric", "value", "ci_low", "ci_high", "n_subjects", "n_scans", "note")
@@ -75,7 +76,14 @@ INTEGER_COLUMNS = (
     "steps", "window", "batch_size", "gap_months", "nearest_months", "n_subjects", "n_scans",
     "n_labelled", "training_steps",
 )  # fmt: skip
+SPLIT_WORDS = {split: f"{word} split" for split, word in WORDS.items()} | {
+    "all": "all splits", "cv": "cross-validated",
+}  # fmt: skip
+
 ALWAYS_SHOWN = ("method", "statement", "verdict")
+PLAIN_FROM = 0.0001
+"""Smaller numbers are shown with an exponent."""
+
 FLOAT_FORMAT = "%.6g"
 
 
@@ -166,6 +174,8 @@ def _short(value: float) -> str:
     """Number with three decimals if it is of order one, else with three significant digits."""
     if value == 0 or 0.01 <= abs(value) < 10:
         return f"{value:.3f}"
+    if PLAIN_FROM <= abs(value) < 0.01:
+        return f"{value:#.3g}"
     return f"{value:.1f}" if 10 <= abs(value) < 1e5 else f"{value:.2e}"
 
 
@@ -224,7 +234,7 @@ def _label(value: object) -> str:
 
 
 def caption_facts(df: pd.DataFrame, label: Callable[[str], str] = str) -> str:
-    """Cohort, split, numbers of subjects and scans, and seeds of a table, as one sentence.
+    """Cohort, split, numbers of participants and scans, and seeds of a table, as one sentence.
 
     Parameters
     ----------
@@ -237,12 +247,9 @@ def caption_facts(df: pd.DataFrame, label: Callable[[str], str] = str) -> str:
     def names(column: str) -> str:
         return ", ".join(str(v) for v in df[column].dropna().unique() if str(v)) or "none"
 
-    def spread(column: str) -> str:
-        values = df.loc[df["value"].notna(), column].dropna()
-        if values.empty:
-            return "0"
-        low, high = values.min(), values.max()
-        return f"{low}" if low == high else f"{low} to {high}"
+    def spread(column: str, noun: str) -> str:
+        values = df.loc[df["value"].notna(), column].dropna().astype(int)
+        return ranged(values.min(), values.max(), noun) if len(values) else counted(0, noun)
 
     seeds = training_seeds(df["seed"])
     several = len(seeds) > 1
@@ -251,15 +258,24 @@ def caption_facts(df: pd.DataFrame, label: Callable[[str], str] = str) -> str:
     if seeds:
         trained = f"training seed{'s' if several else ''} {', '.join(map(str, seeds))}"
         trained += f" (shared by all trainings: {', '.join(shared)})" if shared else ""
-    intervals = f"95 % intervals over {'seeds and ' if several else ''}subjects"
+    intervals = f"95 % intervals over {'seeds and ' if several else ''}participants"
     if "operation" in df and df["operation"].notna().all():
         intervals = "intervals from the least to the largest run"
     if df["ci_low"].isna().all():
         intervals = "no intervals"
     return (
-        f"Cohort {names('cohort')}; split {names('split')}; {spread('n_subjects')} subjects; "
-        f"{spread('n_scans')} scans; {trained}; {intervals}."
+        f"Cohort {names('cohort')}; {_splits(df)}; "
+        f"{spread('n_subjects', 'participant')}; {spread('n_scans', 'scan')}; {trained}; "
+        f"{intervals}."
     )
+
+
+def _splits(df: pd.DataFrame) -> str:
+    """The splits that a table's numbers are of, in words."""
+    found = [str(split) for split in df["split"].dropna().unique() if str(split)]
+    if not found:
+        return "no split"
+    return listed([SPLIT_WORDS.get(split, split) for split in found])
 
 
 def notes_of(df: pd.DataFrame, label: Callable[[str], str] = str) -> list[str]:

@@ -100,6 +100,8 @@ class Scene:
         Whether they have an order: a slider instead of a list.
     reference
         What is shown on the left; None leaves it out.
+    scan
+        Name of the scan that it is about; empty if there are several.
     """
 
     key: str
@@ -110,6 +112,7 @@ class Scene:
     start: int = 0
     slider: bool = False
     reference: Shown | None = None
+    scan: str = ""
 
 
 def brightest(data: np.ndarray) -> float:

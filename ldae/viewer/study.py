@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -132,14 +132,44 @@ def build_study_page(
     """
     volumes = {scan: scan_volume(results, scan) for scan in scans}
     affine = next(iter(volumes.values())).affine
-    scenes: list[Scene] = []
-    for name, make in SCENES.items():
-        if name in kept:
-            scenes += make(read_examples(kept[name]), methods, affine, config)
-    scenes.append(_scans_scene(volumes, scans, index))
+    made = study_scenes(config, methods, kept, affine, index)
+    scenes = [*chain.from_iterable(made.values()), _scans_scene(volumes, scans, index)]
     notes = [SIMULATED] if config["cohort"]["source"] == "simulated" else []
     title = f"{config.get('title') or config['study']}: scans"
     return build_page(title, " ".join([*notes, GRID_SPACE]), scenes)
+
+
+def study_scenes(
+    config: Mapping[str, Any],
+    methods: Methods,
+    kept: Mapping[str, Path],
+    affine: np.ndarray,
+    index: pd.DataFrame,
+) -> dict[str, list[Scene]]:
+    """Scenes of what the evaluations have kept, by evaluation.
+
+    Parameters
+    ----------
+    config, methods, kept, index
+        As for :func:`build_study_page`.
+    affine
+        Of the study's grid, voxel indices to RAS mm, (4, 4).
+    """
+    scenes = {}
+    for name, make in SCENES.items():
+        if name in kept:
+            found = read_examples(kept[name])
+            middle = _middle_visit(found, index) if "subject" in found else ""
+            made = make(found, methods, affine, config)
+            scenes[name] = [replace(one, scan=one.scan or middle) for one in made]
+    return scenes
+
+
+def _middle_visit(found: Examples, index: pd.DataFrame) -> str:
+    """Name of the scan that an interpolation predicts; empty if it is not listed."""
+    of_subject = index["subject"] == str(found["subject"])
+    at_time = np.isclose(index["months"], float(found["months"][1]))
+    return next(iter(index.loc[of_subject & at_time, "scan"]), "")
 
 
 def read_study_page(results: Path) -> str:
@@ -172,7 +202,7 @@ def _reconstruction(
     names = shown_methods(methods, found)
     scenes = []
     for k, scan in enumerate(map(str, found["scan"])):
-        real = Shown(f"real scan {scan}", Volume(found[ORIGINAL][k], affine))
+        real = Shown(f"original scan {scan}", Volume(found[ORIGINAL][k], affine), "original")
         stops = [Shown(methods.label(n), Volume(found[n][k], affine), base=real) for n in names]
         scenes.append(
             Scene(
@@ -187,6 +217,7 @@ def _reconstruction(
                 stops=stops,
                 start=names.index(methods.main.name) if methods.main.name in names else 0,
                 reference=real,
+                scan=scan,
             )
         )
     return scenes
@@ -204,7 +235,7 @@ def _manipulation(
     amounts = np.asarray(found["amounts"], float)
     zero = int(np.argmin(np.abs(amounts)))
     scan, diagnoses = str(found["scan"]), config["cohort"]["diagnoses"]
-    real = Shown(f"real scan {scan}", Volume(found[ORIGINAL], affine))
+    real = Shown(f"original scan {scan}", Volume(found[ORIGINAL], affine), "original")
     more = {"age": "older", "ad_vs_cn": f"towards {diagnoses['patient']}"}
     scenes = []
     for task in (name for name in more if name in found):
@@ -231,6 +262,7 @@ def _manipulation(
                 start=len(stops) - 1,
                 slider=True,
                 reference=real,
+                scan=scan,
             )
         )
     return scenes
@@ -243,16 +275,12 @@ def _interpolation(
     start, middle, end = (float(m) for m in found["months"])
     model = methods.main.look.label
     first, real, last = (
-        Shown(f"real visit, month {month:g}", Volume(found[name], affine), f"{month:g} real")
+        Shown(
+            f"original visit, month {month:g}", Volume(found[name], affine), f"{month:g} original"
+        )
         for name, month in (("visit_a", start), ("real", middle), ("visit_b", end))
     )
-    alphas = np.asarray(found["sequence_alpha"], float)
-    filled: list[Shown] = []
-    for alpha, x in zip(alphas, found["sequence"], strict=True):
-        month = f"{start + alpha * (end - start):.3g}"
-        what = "filled in" if 0 < alpha < 1 else "real visit, decoded"
-        base = filled[0] if filled else None
-        filled.append(Shown(f"{what}, month {month}", Volume(x, affine), month, base))
+    filled = _filled_in(found, affine, start, end)
     subject, seed = str(found["subject"]), int(found["training_seed"])
     names = [n for n in methods.select(evaluation="interpolation") if n in found]
     answers = [Shown(methods.label(n), Volume(found[n], affine), base=real) for n in names]
@@ -261,12 +289,13 @@ def _interpolation(
             key="interpolation",
             title="Interpolation over time",
             text=(
-                f"Participant {subject} of the test split, from the real scan of month {start:g} "
+                f"{_kind(config)} participant {subject}, from the original scan of month {start:g} "
                 f"to that of month {end:g}. The stops between are filled in by {model} from these "
-                "two scans alone: each is one decoding of the study. On the left the real scan of "
-                f"month {middle:g}, from which nothing was computed. Differences are counted from "
-                f"month {start:g}, decoded from decoded and real from real, so that they show "
-                f"change over time and not the error of reconstruction. Training seed {seed}."
+                "two scans alone: each is one decoding of the study. On the left is the original "
+                f"scan of month {middle:g}, from which nothing was computed. Differences are "
+                f"counted from month {start:g}, decoded from decoded and original from original, "
+                "so that they show change over time and not the error of reconstruction. Training "
+                f"seed {seed}."
             ),
             control="Month",
             stops=[first, *filled, replace(last, base=first)],
@@ -279,14 +308,26 @@ def _interpolation(
             title="Middle visit by method",
             text=(
                 f"Participant {subject}: the visit of month {middle:g}, predicted from those of "
-                f"months {start:g} and {end:g} by every method, against the real scan. Training "
-                f"seed {seed}."
+                f"months {start:g} and {end:g} by every method, against the original scan. "
+                f"Training seed {seed}."
             ),
             control="Predicted by",
             stops=answers,
             reference=real,
         ),
     ]
+
+
+def _filled_in(found: Examples, affine: np.ndarray, start: float, end: float) -> list[Shown]:
+    """The model's visits from month `start` to month `end`, both included."""
+    filled: list[Shown] = []
+    alphas = np.asarray(found["sequence_alpha"], float)
+    for alpha, x in zip(alphas, found["sequence"], strict=True):
+        month = f"{start + alpha * (end - start):.3g}"
+        what = "filled in" if 0 < alpha < 1 else "original visit, decoded"
+        base = filled[0] if filled else None
+        filled.append(Shown(f"{what}, month {month}", Volume(x, affine), month, base))
+    return filled
 
 
 SCENES: Mapping[str, Callable[[Examples, Methods, np.ndarray, Mapping[str, Any]], list[Scene]]] = {

@@ -79,8 +79,8 @@ def test_ledger_is_a_table_also_without_lines(tmp_path: Path) -> None:
     ("final", "n", "words"),
     [
         (False, 0, "have not been scored"),
-        (False, 1, "test participants were scored 1 time, with 1 setting."),
-        (True, 2, "of test participants, scored 2 times in this folder, with 1 setting."),
+        (False, 1, "test participants were scored once in this folder."),
+        (True, 2, "participants, who were scored 2 times in this folder, with 1 set of settings."),
         (True, 0, "are of test participants."),
     ],
 )

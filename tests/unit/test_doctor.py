@@ -18,7 +18,15 @@ from train_toy import DIFFUSION, UNET, sections_of
 
 from ldae.errors import InputError
 from ldae.slurm import minutes_of
-from ldae.workflow.doctor import device, findings, images, machine, scheduler, trials
+from ldae.workflow.doctor import (
+    device,
+    examination,
+    findings,
+    images,
+    machine,
+    scheduler,
+    trials,
+)
 from ldae.workflow.doctor.findings import Finding, Verdict
 from ldae.workflow.doctor.requests import Request, beyond_limits, describe_requests, read_requests
 
@@ -49,6 +57,32 @@ def verdicts(found: list[Finding]) -> dict[str, Verdict]:
     for one in found:
         worst[one.name] = max(worst.get(one.name, OK), one.verdict, key=order.index)
     return worst
+
+
+# --- what stops a study ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("profiles", "verdict", "remedy"),
+    [
+        ([], NOTE, "Only for jobs on a cluster or in containers: "),
+        ([Path("slurm")], PROBLEM, "slurm-status-command"),
+    ],
+)
+def test_only_what_a_study_uses_stops_it(
+    profiles: list[Path], verdict: Verdict, remedy: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    stand_in = StandIn(tmp_path / "bin", SINFO, NO_DATABASE, ())
+    monkeypatch.setenv("PATH", str(stand_in.folder))
+    monkeypatch.setattr(examination, "plan_checks", lambda command, found: {})
+    found = examination.examine_machine([], [], profiles, steps=False)
+    (status,) = [f for f in found["Scheduler"] if f.name == "job status"]
+    assert status.verdict is verdict and remedy in status.remedy
+    stopped = [f.name for f in found["Containers"] if f.verdict is PROBLEM]
+    assert bool(stopped) is bool(profiles)
+    said = [f.text for f in found["Scheduler"] if f.name == "jobs"]
+    assert bool(said) is not bool(profiles)
 
 
 # --- findings -------------------------------------------------------------------------------------

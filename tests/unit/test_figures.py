@@ -347,7 +347,7 @@ def read_back(drawn: Drawn, folder: Path) -> pd.DataFrame:
 def test_captions_say_which_trainings_are_shown(tmp_path: Path) -> None:
     by_method, table = predictions()
     one = caption("roc", read_back(plot_roc(by_method, table, STUDY, DIAGNOSES), tmp_path))
-    assert "training seed 3." in one and "Curves" not in one and "over subjects." in one
+    assert "training seed 3." in one and "Curves" not in one and "over participants." in one
     again = by_method["ldae"].assign(prediction=0.5)
     by_method["ldae"] = pd.concat([by_method["ldae"].assign(seed=4), again.assign(seed=5)])
     several = numbers("probes", table.drop(columns="seed").to_dict("records")).assign(seed="4 5")
@@ -357,7 +357,7 @@ def test_captions_say_which_trainings_are_shown(tmp_path: Path) -> None:
     assert data.loc[data["method"] == "voxel_pca", "training_seed"].isna().all()
     text = caption("roc", read_back((figure, data), tmp_path))
     assert "Curves: training seed 4." in text and "training seeds 4, 5." in text
-    assert "over training seeds and subjects." in text
+    assert "over training seeds and participants." in text
     index = pd.DataFrame({"scan": [f"s{i}" for i in range(20)], "diagnosis": ["CN", ""] * 10})
     figure, data = plot_age(by_method, several, index, STUDY, DIAGNOSES)
     assert len(data) == 20

@@ -77,5 +77,10 @@ def test_cohort_of_heads_is_read_like_any_other(tmp_path: Path) -> None:
     first, last = (volumes[volumes["months"] == m].set_index("severity") for m in (0, 24))
     growth = last["ventricles_ml"] / first["ventricles_ml"]
     assert (growth > 1).all() and growth.idxmax() > 0  # the patient's grow faster
+    with pytest.raises(InputError, match="Give a BIDS folder as FOLDER"):
+        make_known_cohort(tmp_path / "nowhere", tmp_path / "new", **options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="Correct FOLDER itself: this command"):
+        (tmp_path / "empty").mkdir()
+        make_known_cohort(tmp_path / "empty", tmp_path / "new", **options)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="not empty"):
         make_known_cohort(folder, out, **options)  # type: ignore[arg-type]

@@ -40,14 +40,16 @@ def first_screen(page: str) -> str:
     [
         "This is a simulated cohort: no real participant was scanned.",
         "These numbers show that the workflow works; they are no findings about the brain.",
-        "4 subjects with 5 T1-weighted scans; 1 subject has 2 visits.",
-        "1 subject (1 scan) for testing",
-        "Age error is 1.81 years [0.79, 2.94] larger than with voxel PCA (80 subjects).",
-        "Of 1 statement about the models under test 0 hold , 0 are open , 1 fail",
-        "from the test split, on which nothing was fitted.",
-        "Numbers are of test participants, scored 1 time in this folder, with 1 setting.",
+        "It comprises 4 participants (aged 60 to 80 years; 2 CN, 1 AD) with 5 T1-weighted scans; "
+        "1 participant has 2 visits.",
+        "1 validation participant (1 scan) and 1 test participant (1 scan).",
+        "Representation fails LDAE: The mean absolute error of age is 1.81 years [0.79, 2.94] "
+        "larger than with voxel PCA (80 participants).",
+        "Of 1 statement about the models under test, 1 fails .",
+        "Nothing was fitted to the test participants.",
+        "All numbers are of test participants, who were scored once in this folder.",
+        "A statement holds if its whole interval is on the claimed side of the bound",
         "Audit: FAILED: 1 error",
-        "python -m ldae audit",
     ],
 )
 def test_first_screen_answers(first_screen: str, answer: str) -> None:
@@ -61,7 +63,7 @@ def test_a_study_that_is_not_final_says_so_in_large_letters(page: str, tmp_path:
     build_report(replace(toy, config=config, scorings=()), tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert '<p class="stage">Validation</p>' in html and 'id="ledger"' not in html
-    assert "test participants have not been scored." in html
+    assert "the test participants have not been scored." in html
 
 
 def test_one_file_with_everything(page: str) -> None:
@@ -69,12 +71,12 @@ def test_one_file_with_everything(page: str) -> None:
         "Toy study", "abc123", "Ages of 3 &lt;subjects&gt;", "nobody has three visits",
         "age &lt;89+&gt; is", "4.500", "years &lt;b&gt;", "Edits.", "Quality control",
         "From 7 scans.", "From 9.", "12 files", "sha256 &lt;5678&gt;", "no &lt;space&gt; left",
-        "Table 1. Linear probes of every code: age (3 rows)", '<th scope="col">MAE</th>',
+        "Table 1. Linear probes of every code: age (3 rows)", '<th scope="col">MAE (years)</th>',
         "<td>LDAE</td>", "2 jobs in 3 attempts, of which 1 failed", "sub-1_ses-1",
     ]  # fmt: skip
     for text in texts:
         assert text in page, text
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
     assert "Interpolation</h2>" not in page
 
 
@@ -89,6 +91,13 @@ def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
 def test_links_within_the_page_lead_somewhere(page: str) -> None:
     anchors = set(re.findall(r'\bid="([^"]*)"', page))
     assert {link for link in re.findall(r'href="#([^"]*)"', page)} <= anchors
+
+
+def test_scans_link_to_what_was_made_of_them_and_back(page: str) -> None:
+    link = '<a href="#scan-sub-1_ses-1">sub-1_ses-1</a>'
+    assert f"Axial slices of {link}." in page and f">{link}</td>" in page
+    assert f'<h3 id="made-sub-1_ses-1">What the models made of {link}</h3>' in page
+    assert 'href="#made-sub-1_ses-1"' in page and 'href="viewer.html#edit-age"' in page
 
 
 def test_headings_follow_each_other(page: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -50,7 +51,8 @@ PHONE = """<!DOCTYPE html><html><body>
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser")
     page = folder / "report.html"
-    build_report(toy_contents(folder), page)
+    toy = toy_contents(folder)  # not final: the word in large letters must fit a phone, too
+    build_report(replace(toy, config={**toy.config, "final": False}), page)
     text = page.read_text(encoding="utf-8").replace("<head>", f"<head>{PROBE}", 1)
     (folder / "probed.html").write_text(text, encoding="utf-8")
     (folder / "phone.html").write_text(PHONE, encoding="utf-8")

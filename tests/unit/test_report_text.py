@@ -14,8 +14,11 @@ from report_toy import (
     AUC,
     CONFIG,
     GROWTH,
+    LOSS,
     MADE,
+    SIDE_EFFECT,
     SKILL,
+    SPEEDUP,
     STUDY,
     gain,
     toy_cohort,
@@ -24,15 +27,26 @@ from report_toy import (
     verdict_rows,
 )
 
+from ldae.conclusions.attribution import TRAINING, UNTRAINED
 from ldae.methods import METHODS, Methods
 from ldae.provenance.history import FileState, History, Job, Status
 from ldae.report.cohort import Cohort
 from ldae.report.effort import describe_effort
 from ldae.report.links import lightest, links_of
 from ldae.report.literature import as_bibtex, as_csl, read_literature, short_citation
-from ldae.report.scans import MOST_DRAWN, MOST_UNUSUAL, SMALL_STUDY, choose_scans, show_scans
-from ldae.report.summary import summarise
+from ldae.report.scans import (
+    MOST_DRAWN,
+    MOST_UNUSUAL,
+    SMALL_STUDY,
+    ScanCard,
+    Strip,
+    choose_scans,
+    show_scans,
+    tabulate_measures,
+)
+from ldae.report.summary import ModelAnswer, summarise
 from ldae.report.writeup import write_methods
+from ldae.wording import counted, listed, ranged
 
 NAN = float("nan")
 
@@ -42,33 +56,59 @@ NAN = float("nan")
     [
         (
             gain(-1.81, -2.94, -0.79, "fails"),
-            "Age error is 1.81 years [0.79, 2.94] larger than with voxel PCA (80 subjects).",
+            "The mean absolute error of age is 1.81 years [0.79, 2.94] larger than with voxel PCA "
+            "(80 participants).",
         ),
         (
             gain(0.86, 0.1, 1.67, "holds"),
-            "Age error is 0.86 years [0.10, 1.67] smaller than with voxel PCA (80 subjects).",
+            "The mean absolute error of age is 0.86 years [0.10, 1.67] smaller than with voxel PCA "
+            "(80 participants).",
         ),
         (
             gain(0.86, NAN, NAN, "open", n_subjects=1),
-            "Age error is 0.86 years (no interval) smaller than with voxel PCA (1 subject).",
+            "The mean absolute error of age is 0.86 years (no interval) smaller than with voxel "
+            "PCA (1 participant).",
         ),
         (
             gain(-0.005, -0.173, 0.17, "open", **AUC),
-            "AUC for Alzheimer's disease is 0.005 [−0.170, 0.173] lower than with voxel PCA "
-            "(80 subjects).",
+            "The AUC for Alzheimer's disease is 0.005 [−0.170, 0.173] lower than with voxel PCA "
+            "(80 participants).",
+        ),
+        (
+            gain(0.0, -0.194, 0.209, "open", **AUC),
+            "The AUC for Alzheimer's disease differs by 0.000 [−0.194, 0.209] from that with "
+            "voxel PCA (80 participants).",
+        ),
+        (
+            gain(-0.0031, -0.0034, -0.0027, "fails", **LOSS),
+            "The SSIM inside the brain is 0.0031 [0.0027, 0.0034] lower than with the autoencoder "
+            "alone (80 participants; required: at most 0.002 lower).",
         ),
         (
             gain(-1.48, -1.7, -1.33, "fails", **SKILL, task=NAN, against=NAN),
-            "Error 148 % above the best trivial answer's: skill −1.48 [−1.70, −1.33] "
-            "(80 subjects).",
-        ),
-        (
-            gain(-1, -1, -0.9, "fails", **GROWTH, against=NAN),
-            "Edits of disease shrink the ventricles: Spearman −1.00 [−1.00, −0.90] (80 subjects).",
+            "The mean squared error of the predicted visit is 148 % [133, 170] larger than with "
+            "the best baseline (80 participants).",
         ),
         (
             gain(0.08, 0.07, 0.09, "holds", **SKILL, task=NAN, against=NAN),
-            "Error 8 % below the best trivial answer's: skill 0.08 [0.07, 0.09] (80 subjects).",
+            "The mean squared error of the predicted visit is 8.0 % [7.0, 9.0] smaller than with "
+            "the best baseline (80 participants).",
+        ),
+        (
+            gain(-1, -1, -0.9, "fails", **GROWTH, against=NAN),
+            "The ventricles shrink with the amount of an edit towards Alzheimer's disease: "
+            "Spearman's ρ is −1.00 [−1.00, −0.90] (80 participants; required: at least 0.95).",
+        ),
+        (
+            gain(0.64, 0.53, 0.77, "fails", **SIDE_EFFECT, against=NAN),
+            "Edits of Alzheimer's disease move predicted age 0.64 times [0.53, 0.77] as far (in "
+            "SD) as predicted Alzheimer's disease, both judged from regional volumes (80 "
+            "participants; required: less than 0.2).",
+        ),
+        (
+            gain(4, 3.9, 4.04, "holds", **SPEEDUP, task=NAN, against=NAN, n_subjects=2),
+            "Reconstruction is 4.0 times [3.9, 4.0] as fast as with the voxel DAE "
+            "(2 participants).",
         ),
     ],
 )  # fmt: skip
@@ -80,13 +120,61 @@ def test_a_number_is_said_with_its_interval_and_subjects(
     assert (row["verdict"], sentence) in [(f.verdict, f.text) for f in findings]
 
 
-def test_a_finding_names_the_part_that_earns_it() -> None:
-    rows = verdict_rows(gain(1, 0.5, 2, "holds", earned_by="training of the code"))
+def test_every_claim_has_a_sentence_with_number_interval_and_participants() -> None:
+    rows = verdict_rows(
+        gain(0.9, 0.2, 1.6, "holds"),
+        gain(0.001, 0.0, 0.002, "holds", **LOSS),
+        gain(1.0, 0.97, 1.0, "holds", **GROWTH, against=NAN),
+        gain(0.1, 0.05, 0.2, "holds", **SKILL, task=NAN, against=NAN),
+        gain(4.0, 3.0, 5.0, "holds", **SPEEDUP, task=NAN, against=NAN),
+    )
+    answers = toy_summary(rows).answers
+    assert [answer.claim for answer in answers] == [
+        "Representation", "Reconstruction", "Manipulation", "Interpolation", "Speed",
+    ]  # fmt: skip
+    for answer in answers:
+        assert answer.lead is not None and answer.lead.label == "LDAE"
+        (finding,) = answer.lead.findings
+        assert re.search(r"\d.* \[.+, .+\].* \(80 participants", finding.text), finding.text
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [
+        (TRAINING, "Training the code added a clear gain in prediction over its start."),
+        (
+            UNTRAINED.format("histogram_pca"),
+            "Training the code added no clear gain in prediction over its start (PCA of local "
+            "histograms).",
+        ),
+        ("something else", "Something else earns this."),
+    ],
+)
+def test_a_finding_says_what_earns_it(part: str, sentence: str) -> None:
+    rows = verdict_rows(gain(1, 0.5, 2, "holds", earned_by=part))
     (finding,) = toy_summary(rows).answers[0].models[0].findings
-    assert finding.text.endswith("(80 subjects). Earned by: training of the code.")
-    rows = verdict_rows(gain(1, 0.5, 2, "holds", earned_by="the code's start (histogram_pca)"))
-    (finding,) = toy_summary(rows).answers[0].models[0].findings
-    assert finding.text.endswith("Earned by: the code's start (PCA of local histograms).")
+    assert finding.owed == sentence and finding.text.endswith("(80 participants).")
+
+
+@pytest.mark.parametrize(
+    ("tally", "words"),
+    [
+        ((1, 2, 0), "3 statements: 1 holds, 2 are open"),
+        ((2, 1, 1), "4 statements: 2 hold, 1 is open, 1 fails"),
+        ((9, 0, 0), "9 statements hold"),
+        ((0, 0, 1), ""),
+        ((0, 0, 0), ""),
+    ],
+)
+def test_numbers_and_verbs_agree(tally: tuple[int, int, int], words: str) -> None:
+    model = ModelAnswer("x", (), dict(zip(("holds", "open", "fails"), tally, strict=True)))
+    assert model.statements == words
+
+
+def test_wording() -> None:
+    assert [counted(n, "scan") for n in (0, 1, 1200)] == ["0 scans", "1 scan", "1,200 scans"]
+    assert (ranged(1, 1, "scan"), ranged(1, 3, "scan")) == ("1 scan", "1 to 3 scans")
+    assert (listed(["a"]), listed(["a", "b", "c"])) == ("a", "a, b and c")
 
 
 def test_a_claim_that_could_not_be_judged_says_why() -> None:
@@ -94,9 +182,10 @@ def test_a_claim_that_could_not_be_judged_says_why() -> None:
     summary = toy_summary(verdict_rows(row, gain(1, 0.5, 2, "holds")))
     by_question = {answer.question: answer for answer in summary.answers}
     (filled,) = (a for q, a in by_question.items() if "visit" in q)
-    assert "not judged, because nobody has three visits." in filled.models[0].findings[0].text
+    said = "Prediction of a visit: not judged, because nobody has three visits."
+    assert filled.models[0].findings[0].text == said
     (edits,) = (a for q, a in by_question.items() if "edit" in q)
-    assert edits.models[0].findings[0].text == "not judged: no model of this study was judged"
+    assert edits.models[0].findings[0].text == "Not judged: no model was evaluated."
     nothing = toy_summary(None)
     assert nothing.answers == () and "no table of verdicts" in nothing.basis
 
@@ -109,7 +198,8 @@ def test_the_simplest_comparator_of_the_test_split_is_shown() -> None:
     )
     answer = toy_summary(rows).answers[0].models[0]
     assert [f.text for f in answer.findings] == [
-        "Age error is 1.00 years [0.50, 2.00] smaller than with voxel PCA (80 subjects)."
+        "The mean absolute error of age is 1.00 years [0.50, 2.00] smaller than with voxel PCA "
+        "(80 participants)."
     ]
     assert answer.tally == {"holds": 3, "open": 0, "fails": 0}
     others = toy_summary(rows[rows["against"] == "untrained"]).answers[0].models[0]
@@ -128,7 +218,7 @@ def test_a_real_cohort_is_called_real() -> None:
     text = " ".join(toy_cohort(simulated=False).sentences())
     assert text.startswith("This is a real cohort.") and "simulated" not in text
     assert "Quality control excluded 1 scan." in text
-    assert "2 subjects" not in text and "1 subject (2 scans) for training" in text
+    assert "simulated" not in text and "1 training participant (2 scans), 1 validation" in text
 
 
 @pytest.mark.parametrize(("simulated", "oldest"), [(True, "92"), (False, "over 89")])
@@ -166,6 +256,11 @@ def test_methods_text_follows_the_settings() -> None:
     assert "deepbet [@fisch2024]" in text and "3 seeds (0, 1 and 2)" in text
     assert "Brain Imaging Data Structure" in text and "simulated" not in text
     assert "joint variant replaces" not in text and "middle visit" not in text
+    assert "The anatomical LDAE is" not in text
+    networks, tables = ["ldae_anatomical"], ["interpolation"]
+    text = write_methods(config, real, STUDY, networks, tables, {}, MADE).markdown
+    assert "The anatomical LDAE is a variant of this workflow" in text and "a head that" in text
+    assert "(weight 10⁻⁸)" in text and "ldae_anatomical" not in text
 
 
 def test_literature_is_complete() -> None:
@@ -239,15 +334,26 @@ def test_cards_show_what_there_is(tmp_path: Path) -> None:
     index = pd.DataFrame({"scan": ["sub-1"], "split": "test", "age": NAN, "diagnosis": "AD"})
     table = quality(4).assign(notes=["", "NaN in the air", "", ""])
     chosen, scenes = {"sub-1": "drawn", "sub-2": "excluded"}, {"sub-1": "one", "sub-3": "two"}
-    cards = show_scans(chosen, table, index, history, scenes)
+    strip = Strip("Edit, age", "Slices.", b"", "edit-age", {})
+    cards = show_scans(chosen, table, index, history, scenes, {"sub-3": [strip]})
     seen, kept, unseen = sorted(
         cards, key=lambda card: ["sub-1", "sub-3", "sub-2"].index(card.scan)
     )
-    assert (kept.scan, kept.why, kept.scene) == ("sub-3", "its reconstructions were kept", "two")
+    assert (kept.scan, kept.why, kept.scene) == ("sub-3", "an example of the evaluations", "two")
+    assert (kept.strips, seen.strips) == ((strip,), ())
     assert (seen.why, seen.scene, unseen.scene) == ("drawn", "one", "")
     assert seen.preview == tmp_path / preview and seen.facts == "test split, AD; NaN in the air"
     assert seen.files["record"] == "records/preprocess/b/job-0.json"
     assert unseen.preview is None and unseen.files == {} and unseen.facts == "not used"
+
+
+def test_measures_stand_below_the_median_of_scans_that_passed() -> None:
+    table = quality(5).assign(cut_area_cm2=NAN)
+    cards = [ScanCard(scan, "", "", None, {}) for scan in ("sub-3", "sub-1")]
+    found = tabulate_measures(cards, table)
+    assert list(found.columns) == ["scan", "brain_volume_ml", "scale"]
+    assert list(found["scan"]) == ["median", "sub-3", "sub-1"]
+    assert found.loc[0, "scale"] == f"{table['scale'].drop(1).median():.4g}"
 
 
 def test_links_lead_to_what_one_job_wrote(tmp_path: Path) -> None:
@@ -269,4 +375,6 @@ def test_the_smaller_picture_is_shown(tmp_path: Path, size: int, chosen: str) ->
 
 def test_a_cohort_without_labels_has_sentences() -> None:
     cohort = Cohort("x", False, 1, 1, 0, None, None, {}, 1, {"test": (1, 1)})
-    assert cohort.demography() == "" and "1 subject with 1 T1-weighted scan." in cohort.sentences()
+    assert cohort.demography() == "" and (
+        "It comprises 1 participant with 1 T1-weighted scan." in cohort.sentences()
+    )

@@ -55,7 +55,7 @@ def test_written_table_is_read_back_and_equal_numbers_give_equal_bytes(tmp_path:
     back = read_table(paths[0])
     np.testing.assert_allclose(back["value"], example()["value"], rtol=1e-5)
     text = paths[1].read_text()
-    assert "0.800 [0.700, 0.900]" in text and "10 subjects" in text
+    assert "0.800 [0.700, 0.900]" in text and "10 participants" in text
     assert "training seed 7 (shared by all trainings: voxel_pca);" in text
     assert back.loc[back["method"] == "voxel_pca", "seed"].eq("shared").all()
 

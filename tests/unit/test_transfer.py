@@ -133,19 +133,25 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return source, target
 
 
-def test_command(studies: tuple[Path, Path], tmp_path: Path) -> None:
+def test_command(
+    studies: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     torch.set_num_threads(1)
     source, target = studies
     output = tmp_path / "transfer.tsv"
     words = ["transfer", str(source), "--target", str(target), "-o", str(output)]
     words += ["--method", "ldae", "--scans", "2", "--labelled", "10"]
+    caplog.set_level("INFO", "ldae")
     assert main(words) == 0
+    assert caplog.messages == [f"[1/1] {source} on {target}"]
     table = read_table(output)
     assert set(table["cohort"]) == {"other"} and set(table["source"]) == {"simulated"}
     assert set(table["task"].dropna()) == {"age", "ad_vs_cn"}
     assert set(table.loc[table["metric"] == "ssim", "method"]) == {"ldae", "autoencoder"}
     assert output.with_suffix(".md").is_file()
     assert main(words) == 2  # it is there already
+    assert main([*words, "--target", str(source / ".." / source.name), "--overwrite"]) == 2
+    assert "Give the results of another cohort as --target" in caplog.messages[-1]
     config = yaml.safe_load((target / "config.yaml").read_text())
     config["grid"]["spacing_mm"] = 5.0
     (target / "config.yaml").write_text(yaml.safe_dump(config))

@@ -10,6 +10,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,19 @@ from report_toy import CONFIG
 from ldae.__main__ import main
 from ldae.data.addresses import Derivative, derivative_address
 from ldae.errors import InputError
+from ldae.methods import study_methods
+from ldae.provenance.history import History
 from ldae.viewer.files import build_files_page
 from ldae.viewer.page import STEPS, Scene, Shown, Volume, build_page
 from ldae.viewer.server import PageServer
-from ldae.viewer.study import SCENES, SHOWN_BY, read_study_page, scenes_of_scans
+from ldae.viewer.strips import draw_strip, draw_strips
+from ldae.viewer.study import (
+    SCENES,
+    SHOWN_BY,
+    read_study_page,
+    scenes_of_scans,
+    study_scenes,
+)
 from ldae.workflow.study import VIEWED
 
 SHAPE = (6, 7, 5)
@@ -234,15 +244,40 @@ def test_a_study_shows_what_it_has_kept(results: Path) -> None:
     assert "simulated" in data["note"]
     ticks = {key: [stop["tick"] for stop in one["stops"]] for key, one in scenes.items()}
     assert ticks["edit-age"] == ["−0.5", "0", "+0.5"]
-    assert ticks["interpolation"] == ["0 real", "0", "12", "24", "24 real"]
+    assert ticks["interpolation"] == ["0 original", "0", "12", "24", "24 original"]
     assert ticks["scans"] == ["sub-1", "sub-2"]
     bases = [stop["base"] and stop["base"]["label"] for stop in scenes["interpolation"]["stops"]]
-    decoded, real = "real visit, decoded, month 0", "real visit, month 0"
+    decoded, real = "original visit, decoded, month 0", "original visit, month 0"
     assert bases == [None, None, decoded, decoded, real]
     edited = np.load(results / "examples/manipulation/seed-0.npz")["age"][2]
     image = volume_of(data, scenes["edit-age"]["stops"][2]["volume"])
     assert np.abs(image.get_fdata() / STEPS - edited).max() <= 0.5 / STEPS
     assert np.allclose(image.affine, AFFINE)
+
+
+def test_what_was_kept_is_drawn_by_scan(results: Path) -> None:
+    kept = {name: results / f"examples/{name}/seed-0.npz" for name in SCENES}
+    index = pd.DataFrame(
+        {"scan": ["sub-2_ses-a", "sub-2_ses-b"], "subject": "sub-2", "months": [0.0, 12.0]}
+    )
+    methods = study_methods(CONFIG)
+    scenes = study_scenes(CONFIG, methods, kept, AFFINE, index)
+    assert {one.key: one.scan for of in scenes.values() for one in of} == {
+        "reconstruction": "sub-1", "edit-age": "sub-1", "edit-ad_vs_cn": "sub-1",
+        "reconstruction-sub-2": "sub-2",
+        "interpolation": "sub-2_ses-b", "middle-visit": "sub-2_ses-b",  # the predicted visit
+    }  # fmt: skip
+    first = scenes["manipulation"][0]
+    nobody = replace(scenes["interpolation"][0], scan="")  # it is not listed
+    some = {"manipulation": [first], "interpolation": [nobody]}
+    ((scan, (edit,)),) = draw_strips(some, kept, History(results, ())).items()
+    assert (scan, edit.title, edit.scene) == ("sub-1", "Edit, age", "edit-age")
+    assert edit.caption.startswith(
+        "Axial slices. First column: original scan sub-1. Other columns: amount a (SD per entry of "
+        "the code). Below: the difference from “0”, ±"
+    )
+    assert edit.picture.startswith(b"\x89PNG")
+    assert draw_strip(first)[0] == edit.picture
 
 
 def test_scans_lead_to_their_reconstructions(results: Path) -> None:
@@ -256,9 +291,12 @@ def test_scans_lead_to_their_reconstructions(results: Path) -> None:
 # the command and its server
 
 
-def test_the_command_writes_a_page(tmp_path: Path, results: Path) -> None:
+def test_the_command_writes_a_page(
+    tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     head, page = write(tmp_path, "head"), tmp_path / "pages/view.html"
     assert main(["view", str(head), "-o", str(page)]) == 0
+    assert capsys.readouterr().out == f"Wrote {page}\n"
     assert "Content-Security-Policy" in page.read_text()
     assert main(["view", str(head), "-o", str(page)]) == 2, "the file exists"
     assert main(["view", str(head), "-o", "/proc/page.html"]) == 1, "it cannot be written there"

@@ -9,7 +9,7 @@ from ldae.errors import InputError
 from ldae.paths import WORKFLOW
 from ldae.workflow.config import Config, read_study
 from ldae.workflow.doctor.device import device_checks
-from ldae.workflow.doctor.findings import Sections, of_error, run_checks
+from ldae.workflow.doctor.findings import Sections, note, of_error, only_with, run_checks
 from ldae.workflow.doctor.images import image_checks
 from ldae.workflow.doctor.machine import machine_checks
 from ldae.workflow.doctor.node import title
@@ -20,6 +20,14 @@ from ldae.workflow.plan import check_disk_space, disk_bytes, summarize_cohort
 from ldae.workflow.study import Study
 
 __all__ = ["examine_machine", "title"]
+
+SLURM = "slurm"
+"""Profile of the package, which a plan always has: it says what a job asks for."""
+
+LOCAL = (
+    "without --profile, a study runs on this machine, and SLURM is not used",
+    "To examine a study that submits its jobs: ldae doctor --profile slurm --profile FOLDER",
+)
 
 
 def examine_machine(
@@ -33,7 +41,8 @@ def examine_machine(
         Of the study (:func:`ldae.workflow.config.read_study`). One that cannot be read is a
         problem, and everything else is examined.
     profiles
-        Profiles of this site for the plan.
+        Profiles of this site, or ``slurm``. Without one, the study would run on this machine, and
+        a fault of its cluster or containers does not stop it.
     steps
         Whether to run a few steps of every network.
     """
@@ -43,13 +52,18 @@ def examine_machine(
     except InputError as error:
         found["Study"] = [of_error("settings", error)]
         config = read_study([])
-    submits = has_slurm()
+    submits = bool(profiles) and has_slurm()
     results = Path(config["pathvars"]["results"])
     found["This machine"] = run_checks(
         machine_checks(results, lambda: _check_disk(results, config), submits)
     )
     found["Scheduler"] = run_checks(scheduler_checks())
     found["Containers"] = run_checks(image_checks(submits))
+    if not profiles:
+        for part in ("Scheduler", "Containers"):
+            found[part] = only_with("Only for jobs on a cluster or in containers", found[part])
+    if has_slurm() and not profiles:
+        found["Scheduler"].append(note("jobs", *LOCAL))
     found["Device"] = run_checks(device_checks(needed=False))
     if "Study" not in found:
         command = plan_command(files, settings, profiles)
@@ -70,7 +84,8 @@ def plan_command(
 ) -> list[str]:
     """Command line of a dry run that shows what every job asks for."""
     command = ["snakemake", "--dry-run", "--forceall", "--nolock"]
-    for profile in (WORKFLOW / "profiles" / "slurm", *profiles):
+    site = [profile for profile in profiles if profile != Path(SLURM)]
+    for profile in (WORKFLOW / "profiles" / SLURM, *site):
         command += ["--profile", str(profile)]
     if files:
         command += ["--configfile", *map(str, files)]

@@ -9,7 +9,7 @@ import re
 import socket
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -65,6 +65,16 @@ def note(name: str, text: str, remedy: str = "") -> Finding:
 def problem(name: str, text: str, remedy: str) -> Finding:
     """Something that stops a study."""
     return Finding(name, text, Verdict.PROBLEM, remedy)
+
+
+def only_with(condition: str, found: Iterable[Finding]) -> list[Finding]:
+    """Findings about something that a study uses under a condition only: none of them stops it."""
+    return [
+        replace(one, verdict=Verdict.NOTE, remedy=f"{condition}: {one.remedy}")
+        if one.verdict is Verdict.PROBLEM
+        else one
+        for one in found
+    ]
 
 
 def of_error(name: str, error: OneLineError) -> Finding:
