@@ -23,8 +23,8 @@ Float = NDArray[np.floating]
 LPS = np.array([-1.0, -1.0, 1.0])  # RAS to LPS, and back
 SEED = 1  # of ANTs; with one thread and dense sampling nothing is drawn, the seed makes sure of it
 # Cross-correlation in cubes of 9 voxels, as in ANTs' own antsRegistrationSyN.sh; step and smoothing
-# of the field, and 40 and 20 iterations, as in antspyx, but at 2 and 1 times the working spacing, so
-# that the finest level counts (docs/tried/preprocessing.md).
+# of the field, and 40 and 20 iterations, as in antspyx, but at 2 and 1 times the working spacing:
+# the finest level counts (docs/tried/preprocessing.md).
 METRIC = "CC[{fixed},{moving},1,4]"
 TRANSFORM = "SyN[0.2,3,0]"
 CONVERGENCE = "[40x20,1e-6,10]"
