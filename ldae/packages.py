@@ -31,5 +31,6 @@ def check_ants(settings: Mapping[str, Any]) -> None:
             f"preprocessing.{setting}",
             "it needs ANTs (antspyx), which is in the environment of the preprocessing alone",
             "Run the study with an environment for each stage: --software-deployment-method "
-            "conda, or apptainer after `make containers` (docs/how-to/slurm.md)",
+            "conda, or apptainer after `make containers` (docs/how-to/slurm.md). A trained model "
+            "also takes scans that were preprocessed in such a study",
         )

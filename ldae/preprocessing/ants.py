@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from ldae.errors import MachineError
 from ldae.preprocessing.grid import Image
 
 Float = NDArray[np.floating]
@@ -23,13 +24,18 @@ Float = NDArray[np.floating]
 LPS = np.array([-1.0, -1.0, 1.0])  # RAS to LPS, and back
 SEED = 1  # of ANTs; with one thread and dense sampling nothing is drawn, the seed makes sure of it
 # Cross-correlation in cubes of 9 voxels, as in ANTs' own antsRegistrationSyN.sh; step and smoothing
-# of the field, and 40 and 20 iterations, as in antspyx, but at 2 and 1 times the working spacing, so
-# that the finest level counts (docs/tried/preprocessing.md).
+# of the field, and 40 and 20 iterations, as in antspyx, but at 2 and 1 times the working spacing:
+# the finest level counts (docs/tried/preprocessing.md).
 METRIC = "CC[{fixed},{moving},1,4]"
 TRANSFORM = "SyN[0.2,3,0]"
 CONVERGENCE = "[40x20,1e-6,10]"
 SHRINK_FACTORS = "2x1"
 SMOOTHING = "1x0vox"
+
+AGAIN = (
+    "Give the job more memory or disk, and start again. If it fails again, look at the scan, and "
+    "leave it out of the cohort's tables"
+)
 
 
 def register_syn(fixed: Image, moving: Image) -> Image:
@@ -48,8 +54,8 @@ def register_syn(fixed: Image, moving: Image) -> Image:
 
     Raises
     ------
-    RuntimeError
-        If ANTs fails.
+    MachineError
+        If ANTs fails: it does not say whether memory, disk or the images are to blame.
     """
     import ants
 
@@ -69,7 +75,10 @@ def register_syn(fixed: Image, moving: Image) -> Image:
             "output": str(Path(folder) / "syn_"),
         }
         words = [word for key, value in arguments.items() for word in (f"--{key}", value)]
-        ants.registration(words, None)  # the arguments of antsRegistration as they are
+        try:
+            ants.registration(words, None)  # the arguments of antsRegistration as they are
+        except RuntimeError as error:
+            raise MachineError("SyN of ANTs", str(error), AGAIN) from error
         return read_itk_field(Path(folder) / "syn_0Warp.nii.gz")
 
 
@@ -91,9 +100,16 @@ def fit_field(data: Float) -> Float:
     Returns
     -------
     Factor by which each voxel is too bright, (H, W, D).
+
+    Raises
+    ------
+    MachineError
+        If ANTs fails.
     """
     import ants
 
     image = ants.from_numpy(np.ascontiguousarray(data, dtype=np.float32))
     field: Float = ants.n4_bias_field_correction(image, return_bias_field=True).numpy()
+    if not (field > 0).all() or np.array_equal(field, image.numpy()):  # it reports no failure
+        raise MachineError("N4 of ANTs", "it found no field", AGAIN)
     return field

@@ -242,18 +242,26 @@ def _uses_containers(workflow: Workflow) -> bool:
     return DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
 
 
-def _has_stage_environments(workflow: Workflow) -> bool:
-    """Whether each stage runs in an environment of its own and not in that of this process."""
+def check_packages(workflow: Workflow, config: Mapping[str, Any]) -> None:
+    """Stop when the environment that all rules share lacks what a setting needs.
+
+    An environment of a stage of its own, by conda or in a container, has it.
+
+    Raises
+    ------
+    InputError
+        If a package is missing.
+    """
     own = {DeploymentMethod.APPTAINER, DeploymentMethod.CONDA}
-    return bool(own & set(workflow.deployment_settings.deployment_method))
+    if not own & set(workflow.deployment_settings.deployment_method):
+        check_ants(config["preprocessing"])
 
 
 def _check_machine(workflow: Workflow, study: Study, logger: logging.Logger) -> None:
     """Stop when named files are missing or the disk is too small; a plan is shown all the same."""
     try:
         check_weights(study.config)
-        if not _has_stage_environments(workflow):
-            check_ants(study.config["preprocessing"])
+        check_packages(workflow, study.config)
         check_references(study.config, study.cohort)
         check_disk_space(Path(study.results("")), disk_bytes(study.config, study.cohort))
     except InputError as error:

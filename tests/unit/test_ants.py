@@ -1,4 +1,4 @@
-"""ANTs: its fields in our coordinates, their inverse, and the refusal where it is missing."""
+"""ANTs: its fields in our coordinates, their inverse, and, where it is installed, itself."""
 
 from __future__ import annotations
 
@@ -11,15 +11,11 @@ import SimpleITK as sitk  # noqa: N813
 from head_toy import make_head
 
 from ldae.deployment.placement import unwarp
-from ldae.errors import InputError
-from ldae.packages import NEEDS_ANTS, check_ants
 from ldae.preprocessing.ants import fit_field, read_itk_field
 from ldae.preprocessing.grid import Image, grid_points, sample
 from ldae.preprocessing.registration import DEFORMABLE, register_deformable
 from ldae.preprocessing.template import head_template
-from ldae.workflow.settings.study import StudySettings
 
-SETTINGS = StudySettings().preprocessing.model_dump()
 HAS_ANTS = find_spec("ants") is not None
 needs_ants = pytest.mark.skipif(
     not HAS_ANTS, reason="antspyx is in the environment of the preprocessing alone"
@@ -62,18 +58,6 @@ def test_fields_are_inverted_where_they_stretch_by_more_than_the_distance(pull: 
     found = unwarp(points, warp)
     shift = [sample(Image(warp.data[..., k], AFFINE), found, order=1) for k in range(3)]
     assert np.linalg.norm(found + np.stack(shift, -1) - points, axis=-1).max() < 0.1  # mm
-
-
-@pytest.mark.parametrize(("key", "value"), NEEDS_ANTS.items())
-def test_a_setting_that_needs_ants_is_refused_without_it(key: str, value: str) -> None:
-    check_ants(SETTINGS)
-    if HAS_ANTS:
-        check_ants(SETTINGS | {key: value})
-        return
-    with pytest.raises(
-        InputError, match=f"{key}: {value}: it needs ANTs .*-method conda, or apptai"
-    ):
-        check_ants(SETTINGS | {key: value})
 
 
 @needs_ants

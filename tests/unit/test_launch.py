@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from snakemake.settings.types import DeploymentMethod
 
 from ldae.errors import CohortError, InputError
-from ldae.workflow.launch import FAULTS, check_scheduler, one_line_errors
+from ldae.packages import NEEDS_ANTS
+from ldae.workflow.launch import FAULTS, check_packages, check_scheduler, one_line_errors
 
 
 def test_all_faults_of_a_cohort_are_written(tmp_path: Path) -> None:
@@ -56,3 +59,34 @@ def test_commands_of_slurm_are_asked_of_slurm_only(
         return
     with pytest.raises(InputError, match="sbatch and squeue and scancel cannot be found"):
         check_scheduler(workflow, tmp_path)
+
+
+@pytest.mark.parametrize(("key", "value"), NEEDS_ANTS.items())
+@pytest.mark.parametrize(
+    ("method", "refused"),
+    [
+        (None, True),
+        (DeploymentMethod.ENV_MODULES, True),
+        (DeploymentMethod.CONDA, False),
+        (DeploymentMethod.APPTAINER, False),
+    ],
+)
+def test_ants_is_missed_before_the_first_job_unless_stages_have_environments(
+    method: DeploymentMethod | None, refused: bool, key: str, value: str, no_ants: None
+) -> None:
+    methods = frozenset({method} if method else ())
+    workflow = SimpleNamespace(deployment_settings=SimpleNamespace(deployment_method=methods))
+    usual = {"registration": "affine", "bias_correction": True}
+    check_packages(workflow, {"preprocessing": usual})
+    config = {"preprocessing": usual | {key: value}}
+    if not refused:
+        check_packages(workflow, config)
+        return
+    with pytest.raises(InputError, match=f"{key}: {value}: .*ANTs.*--software-deployment-method"):
+        check_packages(workflow, config)
+
+
+@pytest.fixture
+def no_ants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment without ANTs, whatever this one has."""
+    monkeypatch.setitem(sys.modules, "ants", None)
