@@ -32,6 +32,16 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
     "ablations": ("network", "change"),
     "labels": ("task", "against", "n_labelled"),
+    "curves": (
+        "claim",
+        "task",
+        "training_steps",
+        "since_steps",
+        "steps",
+        "amount",
+        "region",
+        "window",
+    ),
     "transfer": (
         "source",
         "task",
@@ -73,7 +83,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
 
 INTEGER_COLUMNS = (
     "steps", "window", "batch_size", "gap_months", "nearest_months", "n_subjects", "n_scans",
-    "n_labelled", "training_steps",
+    "n_labelled", "training_steps", "since_steps",
 )  # fmt: skip
 ALWAYS_SHOWN = ("method", "statement", "verdict")
 FLOAT_FORMAT = "%.6g"
