@@ -41,8 +41,9 @@ TRAINING["local_copy"] = int(config["site"]["local_copy"])
 wildcard_constraints:
     batch="[01]+",
     figure=one_of(plan.drawn),
-    method=one_of(plan.runs),
+    method=one_of(study.probed),
     network=one_of(plan.networks),
+    of=study.measured,
     run=r"seed-\d+|shared",
     seed=r"\d+",
     table=one_of(plan.tabulated),

@@ -39,12 +39,12 @@ rule evaluate_reconstruction:
         unpack(study.models("reconstruction")),
         **MODEL_FILES,
     output:
-        scores="<results>/scores/reconstruction/seed-{seed}.tsv.gz",
-        examples="<results>/examples/reconstruction/seed-{seed}.npz",
+        scores="<results>/scores/{of}reconstruction/seed-{seed}.tsv.gz",
+        examples="<results>/examples/{of}reconstruction/seed-{seed}.npz",
     log:
-        text="<results>/logs/evaluate_reconstruction/seed-{seed}.log",
+        text="<results>/logs/evaluate_reconstruction/{of}seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/evaluate_reconstruction/seed-{seed}.tsv"
+        "<results>/benchmarks/evaluate_reconstruction/{of}seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: TRAINING_THREADS
@@ -54,11 +54,11 @@ rule evaluate_reconstruction:
         runtime=study.evaluation_minutes("reconstruction", 60),
     params:
         **study.model_params("reconstruction"),
-        settings=lookup(within=config, dpath="evaluation/reconstruction"),
+        settings=study.reconstruction_settings,
         seed=lookup(within=config, dpath="seed"),
         code=study.evaluation_code("evaluate_reconstruction", "reconstruction"),
     message:
-        "Reconstructing scans with every model and number of steps (seed {wildcards.seed})"
+        "Reconstructing scans with every model and number of steps ({wildcards.of}seed {wildcards.seed})"
     script:
         "../scripts/evaluate_reconstruction.py"
 
@@ -155,12 +155,12 @@ rule manipulate_attribute:
         edited=rules.choose_edited.output.edited,
         effects=branch(study.simulated, then=rules.render_true_effects.output.effects, otherwise=[]),
     output:
-        scores="<results>/scores/manipulation/seed-{seed}.tsv.gz",
-        examples="<results>/examples/manipulation/seed-{seed}.npz",
+        scores="<results>/scores/{of}manipulation/seed-{seed}.tsv.gz",
+        examples="<results>/examples/{of}manipulation/seed-{seed}.npz",
     log:
-        text="<results>/logs/manipulate_attribute/seed-{seed}.log",
+        text="<results>/logs/manipulate_attribute/{of}seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/manipulate_attribute/seed-{seed}.tsv"
+        "<results>/benchmarks/manipulate_attribute/{of}seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: TRAINING_THREADS
@@ -179,7 +179,7 @@ rule manipulate_attribute:
         seed=lookup(within=config, dpath="seed"),
         code=study.evaluation_code("manipulate_attribute", "manipulation"),
     message:
-        "Moving scans along the directions of disease and age (seed {wildcards.seed})"
+        "Moving scans along the directions of disease and age ({wildcards.of}seed {wildcards.seed})"
     script:
         "../scripts/manipulate_attribute.py"
 
@@ -189,12 +189,12 @@ rule interpolate_gaps:
         unpack(study.models("interpolation")),
         **MODEL_FILES,
     output:
-        scores="<results>/scores/interpolation/seed-{seed}.tsv.gz",
-        examples="<results>/examples/interpolation/seed-{seed}.npz",
+        scores="<results>/scores/{of}interpolation/seed-{seed}.tsv.gz",
+        examples="<results>/examples/{of}interpolation/seed-{seed}.npz",
     log:
-        text="<results>/logs/interpolate_gaps/seed-{seed}.log",
+        text="<results>/logs/interpolate_gaps/{of}seed-{seed}.log",
     benchmark:
-        "<results>/benchmarks/interpolate_gaps/seed-{seed}.tsv"
+        "<results>/benchmarks/interpolate_gaps/{of}seed-{seed}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: TRAINING_THREADS
@@ -209,7 +209,7 @@ rule interpolate_gaps:
         seed=lookup(within=config, dpath="seed"),
         code=study.evaluation_code("interpolate_gaps", "interpolation"),
     message:
-        "Predicting middle visits from the two around them (seed {wildcards.seed})"
+        "Predicting middle visits from the two around them ({wildcards.of}seed {wildcards.seed})"
     script:
         "../scripts/interpolate_gaps.py"
 

@@ -18,6 +18,8 @@ rule train_network:
         text="<results>/logs/train_network/{network}/seed-{seed}.log",
     benchmark:
         "<results>/benchmarks/train_network/{network}/seed-{seed}.tsv"
+    wildcard_constraints:
+        network=one_of(study.not_followed),
     priority: LONGEST_WAY
     retries: TRAINING_RETRIES
     conda:
@@ -38,10 +40,24 @@ rule train_network:
         "../scripts/train_network.py"
 
 
+# A network that is followed for learning curves is trained alike and keeps weights on the way.
+use rule train_network as train_followed with:
+    output:
+        model="<results>/{network}/seed-{seed}/model.safetensors",
+        metrics="<results>/{network}/seed-{seed}/metrics.csv",
+        kept=expand("<results>/{{network}}/seed-{{seed}}/{file}", file=study.snapshot_files),
+    log:
+        text="<results>/logs/train_followed/{network}/seed-{seed}.log",
+    benchmark:
+        "<results>/benchmarks/train_followed/{network}/seed-{seed}.tsv"
+    wildcard_constraints:
+        network=one_of(study.followed),
+
+
 rule encode_semantics:
     input:
         **SCANS,
-        model=rules.train_network.output.model,
+        model=study.weights,
     output:
         codes="<results>/codes/{network}/seed-{seed}.npy",
     log:

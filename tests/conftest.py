@@ -113,7 +113,7 @@ def commit_workflow(folder: Path) -> None:
 RULES = sorted(
     name
     for path in (ROOT / "rules").glob("*.smk")
-    for name in re.findall(r"^rule (\w+):", path.read_text(), re.MULTILINE)
+    for name in re.findall(r"^(?:use rule \w+ as|rule) (\w+)", path.read_text(), re.MULTILINE)
 )
 MICRO = ("--configfile", "micro.yaml", "--set-threads", *[f"{rule}=1" for rule in RULES], "--")
 

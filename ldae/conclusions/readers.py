@@ -39,6 +39,16 @@ def all_scores(*paths: Path) -> dict[str, pd.DataFrame]:
     return {name: read_scores([p for p in paths if p.parent.name == name], name) for name in names}
 
 
+def snapshot_scores(*paths: Path) -> dict[str, dict[str, pd.DataFrame]]:
+    """Scores by evaluation and network, from ``<network>/<evaluation>/seed-<seed>.tsv.gz`` each."""
+    found: dict[str, dict[str, pd.DataFrame]] = {}
+    for folder in dict.fromkeys(path.parent for path in paths):
+        of_network = [path for path in paths if path.parent == folder]
+        scores_of = found.setdefault(folder.name, {})
+        scores_of[folder.parent.name] = read_scores(of_network, folder.name)
+    return found
+
+
 def predictions(*paths: Path) -> dict[str, pd.DataFrame]:
     """Predictions of probes by method."""
     return read_predictions(paths)

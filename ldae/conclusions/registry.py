@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ldae.conclusions.sources import LABEL_CURVES, PREDICTIONS, Product, all_scores, scores, tables
+from ldae.conclusions.sources import (
+    FOLLOWED_LOGS,
+    LABEL_CURVES,
+    PREDICTIONS,
+    SNAPSHOT_PREDICTIONS,
+    Product,
+    all_scores,
+    scores,
+    snapshot_scores,
+    tables,
+)
 
 BOOTSTRAP = {"cohort": "study", "n_bootstrap": "evaluation/n_bootstrap", "seed": "seed"}
 """Settings of tables with intervals, by the parameter that gets them."""
@@ -23,13 +33,10 @@ class Table(Product):
     ----------
     title
         Above it in the report; a part of a table adds its own.
-    asked_by
-        A section of the settings; the table is made where that is not empty.
     """
 
     title: str = field(kw_only=True)
     settings: Mapping[str, str] = field(default_factory=lambda: BOOTSTRAP, kw_only=True)
-    asked_by: str = field(default="", kw_only=True)
 
 
 _TABULATE_SCORES = "ldae.statistics.scores:tabulate_scores"
@@ -62,6 +69,20 @@ TABLES = (
         "volumes", "cohort",
         None, {}, requires=("volumes",),
         title="Measured against reference volumes",
+    ),
+    Table(
+        "curves", "training",
+        "ldae.conclusions.curves:tabulate_curves",
+        {
+            "predictions": SNAPSHOT_PREDICTIONS,
+            "scores": snapshot_scores("reconstruction", "manipulation", "interpolation"),
+            "logs": FOLLOWED_LOGS,
+            "tables": tables("probes"),
+        },
+        settings={**BOOTSTRAP, "curves": "curves", "window": "verdicts/ssim_window"},
+        requires=("curves",),
+        asked_by="curves/networks",
+        title="Learning curves",
     ),
     Table(
         "reconstruction", "reconstruction",

@@ -28,8 +28,10 @@ class Source:
     files
         What a study must have for each file, by the file's path below the results. In paths stand
         ``{seed}`` for every training seed, ``{first_seed}`` for the first one, ``{network}`` for
-        every trained network, and ``{method}/{run}`` for every set of codes. Nothing (``""``) is
-        needed for files that every study has. See :attr:`Product.requires` for the words.
+        every trained network, ``{method}/{run}`` for every set of codes, ``{followed}`` for every
+        network that has a learning curve, and ``{snapshot}`` for every such network after each
+        step, at the end too. Nothing (``""``) is needed for files that every study has. See
+        :attr:`Product.requires` for the words.
     reader
         Reference of a function that takes the paths, each as an argument.
     optional
@@ -72,12 +74,23 @@ def all_scores(*names: str) -> Source:
     return Source(files, f"{READERS}:all_scores", optional=True)
 
 
+def snapshot_scores(*names: str) -> Source:
+    """Scores of networks on a learning curve, by evaluation: those that the study has."""
+    files = {f"scores/curves/{{snapshot}}/{name}/seed-{{seed}}.tsv.gz": name for name in names}
+    return Source(files, f"{READERS}:snapshot_scores", optional=True)
+
+
 def examples(name: str) -> Source:
     """Volumes that an evaluation keeps for pictures, of the first training seed."""
     return Source({f"examples/{name}/seed-{{first_seed}}.npz": name}, f"{READERS}:examples")
 
 
 PREDICTIONS = Source({"probes/{method}/{run}.tsv": "probes"}, f"{READERS}:predictions")
+SNAPSHOT_PREDICTIONS = Source(
+    {"probes/{snapshot}/seed-{seed}.tsv": "probes"}, f"{READERS}:predictions", optional=True
+)
+"""Predictions of the probes on the codes of networks on a learning curve."""
+
 LABEL_CURVES = Source({"probes/{method}/{run}.labels.tsv": "probes"}, f"{READERS}:predictions")
 """Predictions of the probes on every method's codes, by method."""
 
@@ -92,6 +105,9 @@ INDEX = Source({"volumes/index.tsv": "", "manifest/scans.tsv": ""}, "ldae.data.v
 
 VOLUME_PAIRS = Source({"volumes/agreement.tsv": "volumes"}, f"{READERS}:plain_table")
 """Measured and reference volumes, scan by scan."""
+
+FOLLOWED_LOGS = Source({"{followed}/seed-{first_seed}/metrics.csv": ""}, f"{READERS}:training_logs")
+"""Losses of the networks that have a learning curve."""
 
 TRAINING_LOGS = Source(
     {"autoencoder/metrics.csv": "", "{network}/seed-{seed}/metrics.csv": ""},
@@ -125,6 +141,8 @@ class Product:
     requires
         What the study must have besides the `needs`: an evaluation by its name (``manipulation``),
         a table (``table probes``) or a task (``task age``).
+    asked_by
+        Path of a setting; the table or figure is made where that is not empty.
     """
 
     name: str
@@ -134,6 +152,11 @@ class Product:
     options: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     settings: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     requires: tuple[str, ...] = field(default=(), kw_only=True)
+    asked_by: str = field(default="", kw_only=True)
+
+    def asked(self, config: Mapping[str, Any]) -> bool:
+        """Whether a study with these settings wants it."""
+        return not self.asked_by or bool(_look_up(config, self.asked_by))
 
     def missing(self, parts: Collection[str]) -> list[str]:
         """Parts that it needs, and a study with these parts does not have."""

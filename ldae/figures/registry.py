@@ -98,6 +98,10 @@ FIGURES = (
         "ldae.figures.training:describe_training",
     ),
     Figure(
+        "curves", "training", "ldae.figures.curves:plot_curves", {"table": table("curves")},
+        "ldae.figures.curves:describe_curves", asked_by="curves/networks",
+    ),
+    Figure(
         "reconstruction", "reconstruction",
         "ldae.figures.reconstruction:plot_reconstruction", {"examples": examples("reconstruction")},
         "ldae.figures.reconstruction:describe_reconstruction",

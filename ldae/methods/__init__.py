@@ -11,6 +11,7 @@ Only the standard library is imported: this package is read whenever the Snakefi
 """
 
 from ldae.methods.collection import Methods
+from ldae.methods.curves import Snapshot, snapshot_name, study_snapshots
 from ldae.methods.kinds import (
     SHARED_SECTIONS,
     Codes,
@@ -36,7 +37,7 @@ from ldae.methods.study import (
 
 __all__ = [
     "DDIM", "METHODS", "MULTISTEP", "NETWORKS", "PLUGIN_GROUP", "RECOMMENDED", "SHARED_SECTIONS",
-    "Codes", "Look", "Method", "Methods", "Need", "Network", "Plugin", "Role", "Space", "Variant",
-    "describe_change", "plugins", "study_methods", "study_networks", "study_variants",
-    "unwanted_networks",
+    "Codes", "Look", "Method", "Methods", "Need", "Network", "Plugin", "Role", "Snapshot", "Space",
+    "Variant", "describe_change", "plugins", "snapshot_name", "study_methods", "study_networks",
+    "study_snapshots", "study_variants", "unwanted_networks",
 ]  # fmt: skip

@@ -57,7 +57,7 @@ def study_networks(config: Settings) -> dict[str, Network]:
 
 
 def unwanted_networks(config: Settings) -> set[str]:
-    """Optional networks that a study neither asks for nor ablates.
+    """Optional networks that a study neither asks for, nor follows, nor ablates.
 
     Parameters
     ----------
@@ -71,13 +71,15 @@ def unwanted_networks(config: Settings) -> set[str]:
     """
     optional = {name for name, network in study_networks(config).items() if network.optional}
     wanted = set(config.get("variants", ()))
+    followed = set(config.get("curves", {}).get("networks", ()))
     if unknown := sorted(wanted - optional):
         raise InputError(
             "variants",
             f"{unknown[0]} is no variant",
             f"Choose among {', '.join(sorted(optional))}",
         )
-    return optional - wanted - {ablation["network"] for ablation in config["ablations"].values()}
+    ablated = {ablation["network"] for ablation in config["ablations"].values()}
+    return optional - wanted - followed - ablated
 
 
 def study_variants(config: Settings) -> dict[str, Variant]:

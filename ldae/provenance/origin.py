@@ -14,7 +14,7 @@ from ldae.provenance.reading import digest_of
 from ldae.provenance.wording import describe_commit, short_digest
 
 NO_RECORD = "the file has no record"
-WEIGHTS = re.compile(rf"{RESULTS}/(?P<name>.+)/[^/]+\.safetensors")
+WEIGHTS = re.compile(rf"{RESULTS}/(?P<name>.+?)(/model)?\.safetensors")
 DERIVATIVES = "derivatives/"  # folder name defined by BIDS
 SUBJECT = re.compile(r"sub-[A-Za-z0-9]+")
 

@@ -30,8 +30,8 @@ TEMPLATE = "methods.md.j2"
 PLAIN_FROM = 1e-4
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-TRAINING = "train_network"
-"""Rule that trains a network."""
+TRAININGS = ("train_network", "train_followed")
+"""Rules that train a network."""
 
 SECOND_ORDER = ":MULTISTEP"
 """End of the reference of the second-order sampler; the whole would tie its code to the report."""
@@ -120,7 +120,7 @@ def software_of(history: History) -> dict[str, str]:
 
 def trained_networks(history: History) -> set[str]:
     """Names of the networks whose training has completed, by the records."""
-    trainings = (job for job in history.current if job.rule == TRAINING)
+    trainings = (job for job in history.current if job.rule in TRAININGS)
     return {job.wildcards["network"] for job in trainings}
 
 

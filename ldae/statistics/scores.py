@@ -224,7 +224,7 @@ def _skill(
         for method in [m for m in wide.columns if m not in trivial]:
             values = wide[[method, *candidates]].to_numpy(float)
             value, low, high = subject_bootstrap(
-                values, subjects, _skill_of, n_bootstrap, seed, runs
+                values, subjects, skill_of, n_bootstrap, seed, runs
             )
             rows.append(
                 common
@@ -235,7 +235,7 @@ def _skill(
     return pd.DataFrame(rows)
 
 
-def _skill_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def skill_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Skill (R,) from squared errors (N, 1 + candidates); the first column is the model's."""
     means = np.stack([weighted_mean(column, weights) for column in values.T])
     return np.asarray(1 - means[0] / means[1:].min(0))

@@ -33,6 +33,16 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
     "ablations": ("network", "change"),
     "labels": ("task", "against", "n_labelled"),
+    "curves": (
+        "claim",
+        "task",
+        "training_steps",
+        "since_steps",
+        "steps",
+        "amount",
+        "region",
+        "window",
+    ),
     "transfer": (
         "source",
         "task",
@@ -74,7 +84,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
 
 INTEGER_COLUMNS = (
     "steps", "window", "batch_size", "gap_months", "nearest_months", "n_subjects", "n_scans",
-    "n_labelled", "training_steps",
+    "n_labelled", "training_steps", "since_steps",
 )  # fmt: skip
 SPLIT_WORDS = {split: f"{word} split" for split, word in WORDS.items()} | {
     "all": "all splits", "cv": "cross-validated",

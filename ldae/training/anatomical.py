@@ -233,5 +233,4 @@ def train_ldae_anatomical(data: TrainingData, sections: Sections, job: TrainingJ
         job.seed,
         made.schedule,
     )
-    if fit(module, "train_ldae_anatomical", job, made.identity):
-        save_anatomical_network(job.model_path, module.validated_network)  # type: ignore[arg-type]
+    fit(module, "train_ldae_anatomical", job, made.identity, save_anatomical_network)

@@ -230,5 +230,4 @@ def train_autoencoder(data: TrainingData, sections: Sections, job: TrainingJob) 
     module = AutoencoderTraining(autoencoder, store, settings, job.seed)
     perceptual = settings["perceptual_weights_file"] if settings["perceptual_weight"] else None
     identity = fingerprint(job, settings, file_identity(perceptual), store.digest())
-    if fit(module, "train_autoencoder", job, identity):
-        save_autoencoder(job.model_path, autoencoder)
+    fit(module, "train_autoencoder", job, identity, save_autoencoder)

@@ -1,4 +1,4 @@
-"""Removal of the checkpoints of finished trainings."""
+"""Files of trainings: weights after some steps, and the removal of checkpoints."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from pathlib import Path
 # Folder of the training curves, in the same folder as the checkpoints.
 CURVES = "tensorboard"
 WEIGHTS = "model.safetensors"
+
+
+def snapshot_file(step: int) -> str:
+    """Name of the weights after a step, in the folder of the model."""
+    return f"step-{step}.safetensors"
+
+
+def snapshot_step(path: Path) -> int:
+    """Step of a file that :func:`snapshot_file` names."""
+    return int(path.stem.removeprefix("step-"))
 
 
 def remove_checkpoints(results: Path) -> None:

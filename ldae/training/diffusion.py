@@ -236,8 +236,7 @@ def train_prior(data: TrainingData, sections: Sections, job: TrainingJob) -> Non
     prior = NoiseUNet(in_channels=latents.shape[0], **unet_settings(settings, diffusion))
     module = PriorTraining(prior, latents, settings, job.seed, NoiseSchedule(**diffusion))
     identity = fingerprint(job, settings, diffusion, latents.digest())
-    if fit(module, "train_prior", job, identity):
-        save_prior(job.model_path, module.validated_network)  # type: ignore[arg-type]
+    fit(module, "train_prior", job, identity, save_prior)
 
 
 def train_ldae(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
@@ -272,8 +271,7 @@ def train_ldae(data: TrainingData, sections: Sections, job: TrainingJob) -> None
     identity = fingerprint(
         job, settings, encoder, diffusion, *weights, store.digest(), latents.digest()
     )
-    if fit(module, "train_ldae", job, identity):
-        save_semantic_pair(job.model_path, module.validated_network)  # type: ignore[arg-type]
+    fit(module, "train_ldae", job, identity, save_semantic_pair)
 
 
 def train_voxel_dae(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
@@ -300,5 +298,4 @@ def train_voxel_dae(data: TrainingData, sections: Sections, job: TrainingJob) ->
     module = VoxelDaeTraining(network, store, settings, job.seed, NoiseSchedule(**diffusion))
     weights = file_identity(encoder["pretrained"])
     identity = fingerprint(job, settings, encoder, weights, diffusion, store.digest())
-    if fit(module, "train_voxel_dae", job, identity):
-        save_conditional_unet(job.model_path, module.validated_network)  # type: ignore[arg-type]
+    fit(module, "train_voxel_dae", job, identity, save_conditional_unet)

@@ -52,5 +52,4 @@ def fine_tune_anatomical(data: TrainingData, sections: Sections, job: TrainingJo
     )  # fmt: skip
     weights = file_identity(data.stands_on)
     identity = fingerprint(job, settings, diffusion, weights, store.digest(), latents.digest())
-    if fit(module, "fine_tune", job, identity):
-        save_anatomical_network(job.model_path, module.validated_network)  # type: ignore[arg-type]
+    fit(module, "fine_tune", job, identity, save_anatomical_network)

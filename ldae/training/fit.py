@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,12 @@ from ldae import slurm
 from ldae.data.digests import trusted_digest
 from ldae.errors import InputError
 from ldae.training.checkpoints import CURVES
-from ldae.training.interruption import RegularCheckpoints, StopInTime, WholeCheckpoints
+from ldae.training.interruption import (
+    RegularCheckpoints,
+    Snapshots,
+    StopInTime,
+    WholeCheckpoints,
+)
 from ldae.training.job import TrainingJob
 from ldae.training.module import StepTraining
 from ldae.training.status import StatusLines
@@ -59,9 +65,11 @@ def file_identity(path: str | Path | None) -> str:
 def fingerprint(job: TrainingJob, *parts: Any) -> str:
     """Digest of a training's code, seed and further JSON-serialisable parts.
 
-    A checkpoint is resumed only by a training with the same fingerprint.
+    A checkpoint is resumed only by a training with the same fingerprint. The steps whose weights
+    are kept are part of it: past them a checkpoint could not give their weights any more.
     """
-    text = json.dumps([job.code, job.seed, *parts], sort_keys=True, default=str)
+    kept = [sorted(job.kept)] if job.kept else []
+    text = json.dumps([job.code, job.seed, *parts, *kept], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -85,11 +93,14 @@ def fit(
     name: str,
     job: TrainingJob,
     identity: str,
-) -> bool:
-    """Train `module` to its last step; resume from the checkpoint of an earlier attempt.
+    save: Callable[[Path, Any], None],
+) -> None:
+    """Train `module` to its last step and save it; resume from an earlier attempt's checkpoint.
 
     Checkpoints (weights, average, optimizers, step, metrics) are replaced atomically. They are kept
-    after the training, see :func:`ldae.training.checkpoints.remove_checkpoints`.
+    after the training, see :func:`ldae.training.checkpoints.remove_checkpoints`. So are the weights
+    that ``job.kept`` asks for, until the training ends: what an interrupted job has written of its
+    outputs is removed before the next attempt.
 
     In a SLURM job step with several tasks, the training is distributed: each process takes its part
     of every global batch. The training stops before the time limit of the job.
@@ -101,19 +112,17 @@ def fit(
     name
         Name of the training, for status lines.
     job
-        Paths of checkpoints and curves, and the time between checkpoints.
+        Paths of weights, checkpoints and curves, and the time between checkpoints.
     identity
         Result of :func:`fingerprint` for settings and data.
-
-    Returns
-    -------
-    bool
-        Whether this process must save the weights.
+    save
+        Writes a network to a file: the validated one at the end and at the steps of ``job.kept``.
 
     Raises
     ------
     InputError
-        If the global batch cannot be divided evenly, or a piece exceeds the memory of the GPU.
+        If the global batch cannot be divided evenly, weights are asked for that the training does
+        not have, or a piece exceeds the memory of the GPU.
     Interrupted
         If the training stopped before its last step, because of the time limit or on request, or
         if another attempt has begun.
@@ -125,6 +134,7 @@ def fit(
             f"{module.settings['batch_size']} scans cannot be divided by {n_processes} processes",
             "Request a number of GPUs that divides the batch size.",
         )
+    _check_kept(name, job.kept, int(module.settings["n_steps"]))
     folder = job.work_dir / identity
     last = folder / CHECKPOINT
     with warnings.catch_warnings():
@@ -136,7 +146,8 @@ def fit(
         # Snakemake starts a job with one task as a job step
         warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
         whole = WholeCheckpoints()
-        trainer = _trainer(name, job, folder, n_processes, whole)
+        snapshots = Snapshots(folder, job.kept, save, whole)
+        trainer = _trainer(name, job, folder, n_processes, whole, snapshots)
         if trainer.is_global_zero:
             whole.take_over(folder)
         if last.exists():
@@ -152,16 +163,36 @@ def fit(
     if int(module.step) < int(module.settings["n_steps"]):
         raise RuntimeError(f"{name} stopped at step {int(module.step)}")
     whole.check_writer()
-    return trainer.is_global_zero
+    if trainer.is_global_zero:
+        save(job.model_path, module.validated_network)
+        for step, path in job.kept.items():
+            shutil.copyfile(snapshots.path(step), path)
+
+
+def _check_kept(name: str, kept: Mapping[int, Path], n_steps: int) -> None:
+    """Stop before the training where it has no weights after a step that is asked for."""
+    late = [step for step in kept if step >= n_steps]
+    if late:
+        raise InputError(
+            f"{name}: curves.steps",
+            f"step {late[0]} is not before the last step of the training, {n_steps}",
+            "Take it out, or train longer: the last step is a point of each curve anyway.",
+        )
 
 
 def _trainer(
-    name: str, job: TrainingJob, folder: Path, n_processes: int, whole: WholeCheckpoints
+    name: str,
+    job: TrainingJob,
+    folder: Path,
+    n_processes: int,
+    whole: WholeCheckpoints,
+    snapshots: Snapshots,
 ) -> pl.Trainer:
     """Lightning's trainer with our callbacks; `whole` writes checkpoints to `folder`."""
     cuda = torch.cuda.is_available()
     callbacks = [
         StatusLines(name, job.metrics_path),
+        snapshots,  # before the checkpoints: after one, all weights of earlier steps are there
         StopInTime(folder / CHECKPOINT, slurm.end_time(), whole),
         RegularCheckpoints(folder / CHECKPOINT, job.checkpoint_minutes),
     ]

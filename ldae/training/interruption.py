@@ -1,4 +1,4 @@
-"""Interruption of trainings: atomic checkpoints, and a stop before the time limit of the job."""
+"""Interruption of trainings: atomic checkpoints and snapshots, and a stop before the time limit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 import uuid
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,6 +19,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from typing_extensions import override
 
 from ldae.errors import Interrupted
+from ldae.training.checkpoints import snapshot_file
 from ldae.training.module import StepTraining
 
 # Time reserved after the last step for the record, the report and the end of the container. If the
@@ -97,6 +99,55 @@ class WholeCheckpoints(TorchCheckpointIO):
         self.check_writer()
         partial.replace(target)
         self.seconds = max(self.seconds, time.monotonic() - start)
+
+
+class Snapshots(pl.Callback):
+    """Callback that keeps the validated network after some steps, beside the checkpoint.
+
+    Parameters
+    ----------
+    folder
+        Folder of the checkpoint.
+    steps
+        Steps after which the network is kept.
+    save
+        Writes a network to a file.
+    checkpoints
+        Writer of the checkpoints, which knows whether another attempt has begun.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        steps: Collection[int],
+        save: Callable[[Path, Any], None],
+        checkpoints: WholeCheckpoints,
+    ) -> None:
+        self.folder = folder
+        self.steps = frozenset(steps)
+        self.save = save
+        self.checkpoints = checkpoints
+
+    def path(self, step: int) -> Path:
+        """File of the network after a step."""
+        return self.folder / snapshot_file(step)
+
+    @override
+    def on_train_batch_end(  # type: ignore[override]
+        self,
+        trainer: pl.Trainer,
+        pl_module: StepTraining,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        step = int(pl_module.step)
+        if step not in self.steps or not trainer.is_global_zero:
+            return
+        self.checkpoints.check_writer()
+        partial = self.path(step).with_suffix(PARTIAL)
+        self.save(partial, pl_module.validated_network)
+        partial.replace(self.path(step))
 
 
 class RegularCheckpoints(pl.Callback):

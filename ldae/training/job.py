@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,8 @@ class TrainingJob:
         Minutes between checkpoints.
     code
         Digest of the code of the training; a checkpoint is resumed only with the same code.
+    kept
+        Files of the weights after some steps of the training, by step; saved like the model.
     """
 
     seed: int
@@ -89,3 +91,4 @@ class TrainingJob:
     work_dir: Path
     checkpoint_minutes: float
     code: str
+    kept: Mapping[int, Path] = field(default_factory=dict)

@@ -205,5 +205,4 @@ def train_ldae_joint(data: TrainingData, sections: Sections, job: TrainingJob) -
     fit_joint_start(network, latents, made.histograms, job.seed)
     standardised = network.encoder.standard(made.histograms)
     module = JointTraining(network, latents, standardised, settings, job.seed, made.schedule)
-    if fit(module, "train_ldae_joint", job, made.identity):
-        save_joint_network(job.model_path, module.validated_network)  # type: ignore[arg-type]
+    fit(module, "train_ldae_joint", job, made.identity, save_joint_network)

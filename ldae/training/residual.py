@@ -132,5 +132,4 @@ def train_residual(data: TrainingData, sections: Sections, job: TrainingJob) -> 
     settings = resolve_steps(settings, len(train))
     module = ResidualTraining(network, store, latents, train, val, settings, job.seed)
     identity = fingerprint(job, settings, store.digest(), latents.digest())
-    if fit(module, "train_residual", job, identity):
-        save_residual(job.model_path, module.validated_network)  # type: ignore[arg-type]
+    fit(module, "train_residual", job, identity, save_residual)

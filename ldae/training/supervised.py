@@ -133,5 +133,4 @@ def train_supervised(data: TrainingData, sections: Sections, job: TrainingJob) -
     module = SupervisedTraining(network, store, targets, settings, job.seed)
     weights = file_identity(encoder["pretrained"])
     identity = fingerprint(job, settings, encoder, asdict(diagnoses), weights, store.digest())
-    if fit(module, "train_supervised", job, identity):
-        save_encoder_with_heads(job.model_path, module.validated_network)  # type: ignore[arg-type]
+    fit(module, "train_supervised", job, identity, save_encoder_with_heads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ldae.paths import WORKFLOW
 from ldae.workflow.settings.ablations import find_ablation_faults
 from ldae.workflow.settings.checks import Fault, find_faults
 from ldae.workflow.settings.cohort import BRAIN_EXTRACTION
+from ldae.workflow.settings.curves import find_curve_faults
 from ldae.workflow.settings.faults import explain
 from ldae.workflow.settings.files import LOADER, read_nodes, read_texts, source_of, spell
 from ldae.workflow.settings.study import StudySettings, study_model
@@ -65,7 +67,7 @@ def complete_config(config: Config, files: Sequence[Path] = ()) -> Config:
         return completed
 
     completed = check(config)
-    for fault in find_ablation_faults(completed, check):
+    for fault in chain(find_ablation_faults(completed, check), find_curve_faults(completed)):
         raise _input_error(fault, config, files)
     return completed
 

@@ -34,7 +34,15 @@ from ldae.data.splits import VISITS, make_split, places_key, read_places
 from ldae.errors import InputError
 from ldae.evaluation.harmonisation import LEAST_OF_SITE
 from ldae.figures.registry import Figure
-from ldae.methods import Codes, Methods, Need, study_methods, study_variants
+from ldae.methods import (
+    Codes,
+    Methods,
+    Need,
+    Snapshot,
+    study_methods,
+    study_snapshots,
+    study_variants,
+)
 from ldae.statistics.predictions import SHARED
 from ldae.subsets import SPLITS, scored_split
 from ldae.workflow.divided import Divided
@@ -71,6 +79,8 @@ class StudyPlan:
         The methods that this cohort allows.
     networks
         Names of the networks that are trained or initialised once per training seed.
+    snapshots
+        Networks on learning curves after each of their steps, by name.
     tasks
         What the probes predict and the manipulation changes.
     parts
@@ -93,6 +103,7 @@ class StudyPlan:
     seeds: tuple[int, ...]
     methods: Methods
     networks: tuple[str, ...]
+    snapshots: dict[str, Snapshot]
     tasks: tuple[str, ...]
     parts: frozenset[str]
     tables: dict[str, Table]
@@ -283,6 +294,8 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     _plan_controls(config, divided, left_out)
     methods = _plan_methods(config, lacking, left_out)
     parts = [*_plan_evaluations(config, divided, tasks, left_out), *(f"task {t}" for t in tasks)]
+    snapshots = _plan_snapshots(config, lacking, left_out)
+    parts += ["curves"] if snapshots else []
     chosen = choose_products(config, parts, tasks, left_out)
     variants = study_variants(config).values()
     batches = divide_subjects(cohort.visits, config["preprocessing"]["batch_size"])
@@ -296,6 +309,7 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         seeds=tuple(config["training_seeds"]),
         methods=methods,
         networks=tuple(v.name for v in variants if v.network.needs not in lacking),
+        snapshots=snapshots,
         tasks=tuple(tasks),
         parts=chosen.parts,
         tables=chosen.tables,
@@ -401,6 +415,20 @@ def _plan_methods(
     without = "harmonised codes" in left_out
     kept = (m for m in methods.values() if m.harmonises is None or not without)
     return Methods(m for m in kept if m.needs not in lacking)
+
+
+def _plan_snapshots(
+    config: dict[str, Any], lacking: Mapping[Need | None, str], left_out: dict[str, str]
+) -> dict[str, Snapshot]:
+    """Networks on learning curves; adds to `left_out` why there are none where some are asked for.
+
+    Steps are chosen by these curves, so that they are never of test participants.
+    """
+    if config["final"] and config["curves"]["networks"]:
+        left_out["curves"] = "learning curves are of validation participants: run without final"
+        return {}
+    found = study_snapshots(config)
+    return {name: one for name, one in found.items() if one.variant.network.needs not in lacking}
 
 
 def _plan_controls(config: dict[str, Any], divided: Divided, left_out: dict[str, str]) -> None:

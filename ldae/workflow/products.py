@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from itertools import product
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ldae.conclusions.registry import TABLES, Table
@@ -58,13 +58,14 @@ def choose_products(
         The registered ones.
     """
     known = set(parts)
-    asked = [t for t in all_tables if not t.asked_by or config[t.asked_by]]
+    asked = [table for table in all_tables if table.asked(config)]
     tables: list[Table] = []
     # a table may be made of others: until no further one can be made
     while found := [t for t in asked if t not in tables and not t.missing(known)]:
         tables += found
         known |= {f"table {table.name}" for table in found}
-    figures = [figure for base in all_figures for figure in base.variants(tasks)]
+    wanted_figures = [figure for figure in all_figures if figure.asked(config)]
+    figures = [figure for base in wanted_figures for figure in base.variants(tasks)]
     reasons: dict[str, str] = {}
     for kind, wanted in (("table", asked), ("figure", figures)):
         for one in wanted:
@@ -98,7 +99,19 @@ class Products:
         self.plan = plan
         self.config = config
         # an ablation's training is in no figure
-        self.trained = [n for n in plan.networks if n in networks and networks[n].look is not None]
+        trained = [n for n in plan.networks if n in networks and networks[n].look is not None]
+        runs: list[tuple[object, ...]] = [(m, run) for m, runs in plan.runs.items() for run in runs]
+        snapshots = plan.snapshots.values()
+        # what stands for a name, or for two together, in the paths of sources; the first varies
+        # slowest
+        self._values: dict[tuple[str, ...], list[tuple[object, ...]]] = {
+            ("network",): [(name,) for name in trained],
+            ("followed",): [(one.name,) for one in snapshots if one.step is None],
+            ("snapshot",): [(one.name,) for one in snapshots],
+            ("method", "run"): runs,
+            ("seed",): [(seed,) for seed in plan.seeds],
+            ("first_seed",): [(plan.seeds[0],)],
+        }
 
     def find(self, wildcards: Any) -> Product:
         """The table or figure that a job makes."""
@@ -121,13 +134,10 @@ class Products:
 
     def _expand(self, source: Source) -> list[str]:
         """Files of a source below the results, those of all trainings."""
-        plan = self.plan
-        runs = [(method, run) for method, of_method in plan.runs.items() for run in of_method]
-        paths = [
-            path.format(
-                seed=seed, first_seed=plan.seeds[0], network=network, method=method, run=run
-            )
-            for path in source.available(plan.parts)
-            for network, seed, (method, run) in product(self.trained, plan.seeds, runs)
-        ]
-        return list(dict.fromkeys(paths))
+        paths: list[str] = []
+        for path in source.available(self.plan.parts):
+            used = {k: v for k, v in self._values.items() if f"{{{k[0]}}}" in path}
+            names = list(chain(*used))
+            for chosen in product(*used.values()):
+                paths.append(path.format(**dict(zip(names, chain(*chosen), strict=True))))
+        return paths

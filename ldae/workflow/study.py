@@ -16,10 +16,20 @@ from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
 from ldae.data.kept import KeptCohort
 from ldae.data.manifest import summarise_scans
 from ldae.data.volumes import HELD_BYTES
-from ldae.methods import Methods, Need, Space, Variant, study_networks, study_variants
+from ldae.methods import (
+    Methods,
+    Need,
+    Role,
+    Snapshot,
+    Space,
+    Variant,
+    study_networks,
+    study_variants,
+)
 from ldae.packages import needs_ants
 from ldae.provenance import code
 from ldae.subsets import scored_split
+from ldae.training.checkpoints import WEIGHTS, snapshot_file
 from ldae.workflow.doctor.tried import study_trials
 from ldae.workflow.passes import count_ends, count_passes, minutes_of
 from ldae.workflow.plan import (
@@ -40,6 +50,12 @@ and Snakemake's main process submits it again."""
 
 VIEWED = ("reconstruction", "manipulation", "interpolation")
 """Evaluations whose examples the viewer shows (:data:`ldae.viewer.study.SCENES`)."""
+
+SNAPSHOTS = "curves/"
+"""Folder, below those of the scores and examples, of networks on learning curves."""
+
+NO_WILDCARDS: Mapping[str, str] = {}
+"""Of a job that is of the study's own models."""
 
 Demand = Callable[[Any, int], int]
 """A resource of a job, from its wildcards and the number of the attempt."""
@@ -127,8 +143,15 @@ class Study:
         return f"{self.config['pathvars']['results']}/{path}"
 
     def model(self, network: str, seed: object) -> str:
-        """Weights of a network of one training seed."""
-        return self.results(f"{network}/seed-{seed}/model.safetensors")
+        """Weights of a network of one training seed; of one on a learning curve after its step."""
+        snapshot = self.plan.snapshots.get(network)
+        if snapshot is None or snapshot.step is None:
+            return self.results(f"{network}/seed-{seed}/{WEIGHTS}")
+        return self.results(f"{snapshot.variant.name}/seed-{seed}/{snapshot_file(snapshot.step)}")
+
+    def weights(self, wildcards: Any) -> str:
+        """Weights of the network and training seed that a job's wildcards name."""
+        return self.model(wildcards.network, wildcards.seed)
 
     def bids_dir(self, wildcards: Any) -> str:
         """Folder of the cohort's raw scans."""
@@ -219,9 +242,25 @@ class Study:
 
     # trainings
 
+    @property
+    def followed(self) -> list[str]:
+        """Networks that keep their weights after some steps, for learning curves."""
+        return [name for name in self.config["curves"]["networks"] if name in self.variants]
+
+    @property
+    def not_followed(self) -> list[str]:
+        """Networks that keep their weights at the end of their training alone."""
+        return [name for name in self.variants if name not in self.followed]
+
+    @property
+    def snapshot_files(self) -> list[str]:
+        """Names of the weights that a followed network keeps beside its last ones."""
+        return [snapshot_file(step) for step in sorted(self.config["curves"]["steps"])]
+
     def variant(self, wildcards: Any) -> Variant:
         """What a job's wildcard ``network`` names."""
-        return self.variants[wildcards.network]
+        snapshot = self.plan.snapshots.get(wildcards.network)
+        return snapshot.variant if snapshot else self.variants[wildcards.network]
 
     def training(self, wildcards: Any, input: object = None) -> str:
         """Reference of the function that trains a network, not compared (:func:`not_compared`)."""
@@ -280,43 +319,83 @@ class Study:
     @property
     def encoders(self) -> list[str]:
         """Networks whose semantic codes are computed."""
-        return [m.name for m in self.plan.methods.coded().values() if m.network is not None]
+        coded = [m.name for m in self.plan.methods.coded().values() if m.network is not None]
+        return list(dict.fromkeys([*coded, *self.plan.snapshots]))
 
-    def methods(self, evaluation: str) -> Methods:
-        """Methods of an evaluation."""
-        return self.plan.methods.select(evaluation=evaluation)
+    @property
+    def probed(self) -> list[str]:
+        """Methods, and networks on learning curves, whose codes are probed."""
+        return list(dict.fromkeys([*self.plan.runs, *self.plan.snapshots]))
 
-    def loaders(self, evaluation: str) -> dict[str, str]:
+    @property
+    def measured(self) -> str:
+        """Pattern of what an evaluation is of: nothing for the study's models, or a snapshot."""
+        return f"|{SNAPSHOTS}({one_of(self.plan.snapshots)})/"
+
+    def snapshot(self, wildcards: Any) -> Snapshot | None:
+        """The network on a learning curve that an evaluation is of, if it is of one."""
+        name = wildcards.get("of", "").removeprefix(SNAPSHOTS).rstrip("/")
+        return self.plan.snapshots[name] if name else None
+
+    def methods(self, evaluation: str, wildcards: Any = NO_WILDCARDS) -> Methods:
+        """Methods of an evaluation; of a snapshot it, and what its model cannot pass."""
+        methods = self.plan.methods.select(evaluation=evaluation)
+        snapshot = self.snapshot(wildcards)
+        if snapshot is None:
+            return methods
+        return Methods([snapshot.method, *methods.select(Role.BOUND).values()])
+
+    def loaders(self, evaluation: str, wildcards: Any = NO_WILDCARDS) -> dict[str, str]:
         """Reference of the function that loads the model of each network of an evaluation."""
-        methods = self.plan.methods.models(evaluation).values()
+        methods = self.methods(evaluation, wildcards).models(evaluation).values()
         return {m.network: str(self.networks[m.network].model) for m in methods if m.network}
 
     def model_params(self, evaluation: str) -> dict[str, Any]:
         """Parameters by which a job of an evaluation loads its models."""
         return {
-            "methods": self.methods(evaluation).as_params(looks=False),
-            "loaders": self.loaders(evaluation),
+            "methods": lambda w: self.methods(evaluation, w).as_params(looks=False),
+            "loaders": lambda w: self.loaders(evaluation, w),
             "diffusion": self.config["diffusion"],
             "scored": self.scored,
         }
 
     def models(self, evaluation: str) -> Callable[[Any], dict[str, str]]:
         """Input function: weights of all networks of an evaluation, by name."""
-        names = {m.network for m in self.methods(evaluation).values() if m.network}
-        names |= {below for n in names if (below := self.networks[n].stands_on)}
 
         def files(wildcards: Any) -> dict[str, str]:
             seed = wildcards.get("seed", self.plan.seeds[0])
+            snapshot = self.snapshot(wildcards)
+            if snapshot is not None:
+                return self._weights_of(snapshot, seed)
+            names = {m.network for m in self.methods(evaluation).values() if m.network}
+            names |= {below for n in names if (below := self.networks[n].stands_on)}
             return {name: self.model(name, seed) for name in sorted(names)}
 
         return files
 
+    def _weights_of(self, snapshot: Snapshot, seed: object) -> dict[str, str]:
+        """Weights of a snapshot and of what it stands on, by the names that its loader knows."""
+        variant = snapshot.variant
+        files = {variant.network.name: self.model(snapshot.name, seed)}
+        if variant.network.stands_on and variant.stands_on:
+            files[variant.network.stands_on] = self.model(variant.stands_on, seed)
+        return files
+
     def edited_codes(self, wildcards: Any) -> dict[str, str]:
         """Codes of every network whose code is edited, as ``<network>_codes``."""
-        methods = self.methods("manipulation").values()
+        methods = self.methods("manipulation", wildcards).values()
         names = dict.fromkeys(m.network for m in methods if m.edit is not None)
-        codes = "codes/{}/seed-{}.npy"
-        return {f"{n}_codes": self.results(codes.format(n, wildcards.seed)) for n in names}
+        snapshot, codes = self.snapshot(wildcards), "codes/{}/seed-{}.npy"
+        owner = {n: snapshot.name if snapshot else n for n in names}
+        return {f"{n}_codes": self.results(codes.format(owner[n], wildcards.seed)) for n in names}
+
+    def reconstruction_settings(self, wildcards: Any) -> dict[str, Any]:
+        """Settings of a reconstruction; on a learning curve at the steps that verdicts compare."""
+        settings: dict[str, Any] = self.config["evaluation"]["reconstruction"]
+        if self.snapshot(wildcards) is None:
+            return settings
+        steps = [self.config["verdicts"]["n_steps"]]
+        return settings | {"steps": steps, "voxel_steps": steps}
 
     @property
     def probe_params(self) -> dict[str, Any]:
@@ -328,15 +407,20 @@ class Study:
         """Folds of the probes' cross-validation; None for codes that were learned from labels.
 
         Probes that predict training participants would learn from codes that saw their labels.
+        Codes on the way of a learning curve are for validation participants alone.
         """
-        return None if self._saw_labels(wildcards) else self.config["probes"]["outer_folds"]
+        known = wildcards.method in self.plan.methods
+        without = not known or self._saw_labels(wildcards)
+        return None if without else self.config["probes"]["outer_folds"]
 
     def label_counts(self, wildcards: Any) -> list[int]:
         """Numbers of labels that codes are probed with; none for codes learned from labels.
 
-        Harmonised codes have none either: ComBat is fitted on labelled participants.
+        Harmonised codes have none either: ComBat is fitted on labelled participants. Nor have codes
+        on the way of a learning curve.
         """
-        without = self._saw_labels(wildcards) or self.harmonised(wildcards)
+        known = wildcards.method in self.plan.methods
+        without = not known or self._saw_labels(wildcards) or self.harmonised(wildcards)
         return [] if without else self.config["probes"]["label_counts"]
 
     def _saw_labels(self, wildcards: Any) -> bool:
@@ -350,11 +434,12 @@ class Study:
 
     def harmonised(self, wildcards: Any) -> bool:
         """Whether the effects of sites are taken out of them."""
-        return self.plan.methods[wildcards.method].harmonises is not None
+        return self._origin(wildcards) != str(wildcards.method)
 
     def _origin(self, wildcards: Any) -> str:
         """The method whose codes they are."""
-        return self.plan.methods[wildcards.method].harmonises or str(wildcards.method)
+        method = self.plan.methods.get(wildcards.method)
+        return (method and method.harmonises) or str(wildcards.method)
 
     # tables, figures and the report
 
@@ -409,9 +494,14 @@ class Study:
 
     def evaluation_code(self, script: str, evaluation: str) -> Callable[[Any], str]:
         """Parameter: digest of an evaluation's code, its models' and their samplers' included."""
-        methods = self.plan.methods.models(evaluation).values()
-        samplers = dict.fromkeys(m.sampler for m in methods if m.sampler)
-        return self.code(script, *self.loaders(evaluation).values(), *samplers)
+
+        def digest(wildcards: Any) -> str:
+            methods = self.methods(evaluation, wildcards).models(evaluation).values()
+            samplers = dict.fromkeys(m.sampler for m in methods if m.sampler)
+            loaders = self.loaders(evaluation, wildcards).values()
+            return self.code(script, *loaders, *samplers)(wildcards)
+
+        return digest
 
     def memory(
         self, base: float, scans: float = 0.0, latents: float = 0.0, most_held: float = math.inf
@@ -480,15 +570,20 @@ class Study:
 
     def evaluation_minutes(self, evaluation: str, base: float, per_scan: float = 0.0) -> Demand:
         """Time that an evaluation asks for, minutes, by what it computes; as :meth:`minutes`."""
-        passes = count_passes(
-            evaluation,
-            self.config["evaluation"][evaluation],
-            self.methods(evaluation),
-            n_scans=self.plan.n_tested,
-            n_triples=self.plan.n_triples,
-            n_tasks=len(self.plan.tasks),
-        )
-        return self.minutes(base + minutes_of(passes, self.config["grid"]["shape"]), per_scan)
+
+        def demand(wildcards: Any, attempt: int) -> int:
+            passes = count_passes(
+                evaluation,
+                self.config["evaluation"][evaluation],
+                self.methods(evaluation, wildcards),
+                n_scans=self.plan.n_tested,
+                n_triples=self.plan.n_triples,
+                n_tasks=len(self.plan.tasks),
+            )
+            needed = base + minutes_of(passes, self.config["grid"]["shape"])
+            return self.minutes(needed, per_scan)(wildcards, attempt)
+
+        return demand
 
     def training_minutes(self, wildcards: Any, attempt: int) -> int:
         """Time that a piece of a training asks for, minutes."""

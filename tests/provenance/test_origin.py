@@ -42,12 +42,14 @@ def test_masks_of_the_cohort_are_not_counted_as_scans(tmp_path):
 
 def test_figures_of_trainings_name_their_networks(tmp_path):
     study = TinyStudy(tmp_path, public=True)
-    weights = {"prior/seed-7/model.safetensors": "weights", "prior/seed-7/metrics.csv": "step\n"}
+    names = {"model.safetensors": "weights", "step-30.safetensors": "some", "metrics.csv": "step\n"}
+    weights = {f"prior/seed-7/{name}": text for name, text in names.items()}
     study.job("train_network", study.scans, weights, {"network": "prior", "seed": "7"})
     figure = {"figures/losses.tsv": "a\n"}
     study.job("plot_figure", [study.path("prior/seed-7/metrics.csv")], figure, {"figure": "losses"})
     text = describe_origin(load_history(study.results), study.results / "figures/losses.tsv")
     assert "networks prior/seed-7 " in text, "it reads the log alone, not the weights"
+    assert ", prior/seed-7/step-30 " in text, "weights of the same training after fewer steps"
 
 
 def test_files_that_differ_from_their_records_are_an_error(public_study, tmp_path):

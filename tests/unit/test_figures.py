@@ -24,6 +24,7 @@ from ldae.figures import theme
 from ldae.figures.captions import intervals
 from ldae.figures.cohort import plot_cohort, plot_volumes
 from ldae.figures.comparisons import plot_comparisons
+from ldae.figures.curves import plot_curves
 from ldae.figures.edit_maps import plot_edit_maps
 from ldae.figures.fidelity import plot_edit_fidelity
 from ldae.figures.interpolation import plot_interpolation_gap, plot_interpolation_sequence
@@ -241,6 +242,21 @@ def labels() -> Drawn:
     return figure, data
 
 
+def curves() -> Drawn:
+    rows: list[dict[str, object]] = [
+        {"claim": "reconstruction", "method": method, "metric": "ssim", "value": step / 1000,
+         "training_steps": step, "window": 11}
+        for method in ("ldae", "ldae_short_code")
+        for step in (10, 100, 400)
+    ]  # fmt: skip
+    bound: dict[str, object] = {"method": "autoencoder", "metric": "ssim", "value": 0.5}
+    gain = rows[-1] | {"metric": "ssim_gain", "since_steps": 100}
+    rows += [gain, bound | {"claim": "reconstruction", "window": 11}]
+    figure, data = plot_curves(numbers("curves", rows), STUDY)
+    assert len(data) == len(rows) and len(figure.legends[0].get_texts()) == 3
+    return figure, data
+
+
 def verdicts() -> Drawn:
     rows: list[dict[str, object]] = []
     code = {"claim": "the code", "metric": "measured"}
@@ -305,7 +321,7 @@ def throughput() -> Drawn:
 DRAWN: list[Callable[[], Drawn]] = [
     cohort, training, reconstruction, reconstruction_steps, stochastic, roc, age, manipulation,
     dose_response, edit_fidelity, edit_maps, interpolation_sequence, interpolation_gap, throughput,
-    comparisons, labels, verdicts, volumes,
+    comparisons, curves, labels, verdicts, volumes,
 ]  # fmt: skip
 
 

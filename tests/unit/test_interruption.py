@@ -113,6 +113,33 @@ def test_checkpoints_are_written_at_regular_intervals(
     assert not checkpoints(folder, straight(folder, stage)), "it was too short for one"
 
 
+@pytest.mark.parametrize("stage", ["prior", "ldae_anatomical"])
+def test_weights_of_some_steps_are_kept_through_interruptions(
+    folder: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt starts without the outputs of the last one, as Snakemake removes them."""
+    kept, tag, whole = (1, 3), f"{stage}-resumed", f"{stage}-whole"
+    train(folder, stage, whole, kept=kept)
+    assert same(folder, straight(folder, stage), whole), "keeping weights changes no training"
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(time.time()))
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            train(folder, stage, tag, kept=kept)
+        assert not list(folder.glob(f"{tag}*.safetensors"))
+    monkeypatch.delenv("SLURM_JOB_END_TIME")
+    train(folder, stage, tag, kept=kept)
+    for name in [*(f"-{step}" for step in kept), ""]:
+        files = [folder / f"{run}{name}.safetensors" for run in (whole, tag)]
+        assert files[0].read_bytes() == files[1].read_bytes(), name
+    assert files[0].read_bytes() != (folder / f"{whole}-3.safetensors").read_bytes()
+
+
+def test_weights_after_the_end_of_a_training_are_refused_before_it(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"curves.steps: step 6 is not before the last .*, 6"):
+        train(folder, "prior", "late", kept=(2, 6))
+    assert not list(folder.glob("late*"))
+
+
 def test_lost_result_of_a_finished_training_is_restored_without_a_step(folder: Path) -> None:
     """The job was killed after its last step and before Snakemake had seen its result."""
     train(folder, "prior", "lost", checkpoint_minutes=1e-9)

@@ -22,7 +22,12 @@ from ldae.data.volumes import VolumeStore
 from ldae.errors import InputError
 from ldae.figures.training import plot_training
 from ldae.models.latents import encode_latents, measure_latent_scale
-from ldae.networks.autoencoder import Autoencoder, load_autoencoder, space_to_depth
+from ldae.networks.autoencoder import (
+    Autoencoder,
+    load_autoencoder,
+    save_autoencoder,
+    space_to_depth,
+)
 from ldae.networks.encoders import load_encoder
 from ldae.networks.residual import Visits, average_visits, load_residual
 from ldae.networks.weights import read_weights
@@ -521,4 +526,4 @@ def test_unfinished_training_is_an_error(store: VolumeStore, tmp_path: Path) -> 
         StepBatches(module.make_batch, module.train_rows, 4, 0, 0, 2, 0, 1), batch_size=None
     )
     with pytest.raises(RuntimeError, match="stopped at step 2"):
-        fit(module, "short", training_job(tmp_path, "short"), "id")
+        fit(module, "short", training_job(tmp_path, "short"), "id", save_autoencoder)

@@ -111,7 +111,7 @@ def sections_of(stage: str, **changes: Any) -> dict[str, dict[str, Any]]:
 
 
 def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
-    """Train one stage; the LDAE needs the prior of tag ``prior``."""
+    """Train one stage; the LDAE needs the prior of tag ``prior``. Steps in `kept` are kept."""
     data = TrainingData(
         *(folder / name for name in ("v.npy", "m.npy", "i.tsv", "mu.npy", "sigma.npy")),
         scale=folder / "scale.json",
@@ -124,6 +124,7 @@ def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
         work_dir=folder / f"{tag}-work",
         checkpoint_minutes=changes.pop("checkpoint_minutes", 60),
         code="toy",
+        kept={step: folder / f"{tag}-{step}.safetensors" for step in changes.pop("kept", ())},
     )
     training = resolve(TRAININGS[stage])
     training(data, sections_of(stage, **changes), job)

@@ -67,7 +67,8 @@ def test_default_study(plan_folder):
     jobs = planned(done.stdout)
     assert done.returncode == 0, done.stderr
     assert jobs["fit_probe"] == len(CODED) and jobs["render_true_effects"] == 1
-    assert jobs["plot_figure"] == len(drawn(done.stdout)) == len(FIGURES)
+    unasked = sum(figure.asked_by != "" for figure in FIGURES)
+    assert jobs["plot_figure"] == len(drawn(done.stdout)) == len(FIGURES) - unasked
     assert {"manipulation_age", "manipulation_ad_vs_cn", "roc", "age"} <= drawn(done.stdout)
     assert tabulated(done.stdout) == ALL_TABLES
     assert "Left out" not in done.stdout
@@ -112,6 +113,44 @@ def test_an_ablation_changes_only_its_own_trainings(plan_folder):
     jobs = planned(done.stdout)
     assert jobs["train_network"] == 2
     assert "Training prior_of_ldae_plain_prior, seed 1" in done.stdout
+
+
+CURVES = """
+training_seeds: [0, 1]
+ablations:
+  ldae_plain_prior: {network: ldae, change: {prior: {v_prediction: false}}}
+curves: {networks: [ldae, ldae_plain_prior, ldae_anatomical], steps: [30, 10]}
+"""
+
+
+def test_a_learning_curve_takes_one_training_and_a_job_for_each_step(plan_folder):
+    (plan_folder / "curves.yaml").write_text(CURVES)
+    done = run_snakemake(plan_folder, "-n", "-p", "--configfile", "curves.yaml")
+    assert done.returncode == 0, done.stderr
+    jobs = planned(done.stdout)
+    networks, on_the_way = 3, 3 * 2
+    assert jobs["train_followed"] == 2 * networks
+    # all other networks, and the changed prior
+    assert jobs["train_network"] == 2 * (len(TRAINED) - 2 + 1)
+    assert jobs["encode_semantics"] == 2 * (len(ENCODERS) + 1 + on_the_way)
+    seeded, shared = (len(CODED.coded(codes)) for codes in (Codes.SEEDED, Codes.SHARED))
+    assert jobs["fit_probe"] == 2 * (seeded + 1 + on_the_way) + shared
+    for rule in ("evaluate_reconstruction", "manipulate_attribute", "interpolate_gaps"):
+        assert jobs[rule] == 2 * (1 + networks + on_the_way), rule
+    assert jobs["vary_stochastic"] == 2 and jobs["measure_throughput"] == 1
+    assert "curves" in tabulated(done.stdout) and "curves" in drawn(done.stdout)
+    assert "results/ldae_plain_prior/seed-1/step-30.safetensors" in done.stdout
+
+
+def test_test_participants_have_no_learning_curves(plan_folder):
+    """The same networks are trained, so that nothing is trained again for the final numbers."""
+    (plan_folder / "curves.yaml").write_text(CURVES)
+    done = run_snakemake(plan_folder, "-n", "--configfile", "curves.yaml", "--config", "final=true")
+    assert done.returncode == 0, done.stderr
+    jobs = planned(done.stdout)
+    assert jobs["train_followed"] == 2 * 3 and jobs["interpolate_gaps"] == 2
+    assert not {"curves"} & (tabulated(done.stdout) | drawn(done.stdout))
+    assert "Left out: table curves, because learning curves are of validation" in done.stdout
 
 
 @pytest.mark.parametrize("study", ["adni", "ixi"])

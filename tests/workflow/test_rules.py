@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_OUTPUT = {"audit", "doctor"}
 # Settings that decide the plan or the places, read where the workflow is read.
 PLAN_KEYS = {
-    "ablations", "variants", "bids_folder", "final", "pathvars/results", "plugins",
+    "ablations", "curves", "variants", "bids_folder", "final", "pathvars/results", "plugins",
     "training_seeds", "cohort/source", "cohort/public", "gpu", "site", "preprocessing/batch_size",
     "evaluation/reference_volumes", "probes/harmonise",
 }  # fmt: skip
@@ -33,11 +33,20 @@ REPORT_KEYS = {"title"}
 
 
 def rules() -> dict[str, str]:
-    """Text of every rule by name."""
+    """Text of every rule by name; of one that uses another, with what it takes from that."""
     found = {}
     for path in (ROOT / "rules").glob("*.smk"):
-        for text in re.split(r"^(?=rule )", path.read_text(), flags=re.M)[1:]:
-            found[text.split()[1].rstrip(":")] = text
+        for text in re.split(r"^(?=rule |use rule )", path.read_text(), flags=re.M)[1:]:
+            used = re.match(r"use rule (\w+) as (\w+) with:", text)
+            if used is None:
+                found[text.split()[1].rstrip(":")] = text
+                continue
+            found[used[2]] = found[used[1]]
+            for block in re.findall(r"^    \w+:\n(?:        .*\n)+", text, re.M):
+                own = re.escape(block.partition("\n")[0])
+                found[used[2]] = re.sub(
+                    rf"^{own}\n(?:        .*\n)+", lambda _, b=block: b, found[used[2]], flags=re.M
+                )
     return found
 
 
@@ -122,6 +131,8 @@ def test_every_setting_reaches_a_rule_and_is_read():
             looked_up.setdefault(path, set()).add(name)
     # by way of the study: folds are not for every method, the grids for two rules
     looked_up["probes/outer_folds"] = looked_up["probes/label_counts"] = {"fit_probe"}
+    # on a learning curve with fewer steps
+    looked_up["evaluation/reconstruction"] = {"evaluate_reconstruction"}
     for key in SHARED["study.probe_params"]:
         looked_up[f"probes/{key}"] = {"fit_probe", "manipulate_attribute"}
     looked_up["split"] = {"split_subjects"}

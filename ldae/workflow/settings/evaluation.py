@@ -1,4 +1,4 @@
-"""Settings of what is measured: probes, evaluations, verdicts and ablations."""
+"""Settings of what is measured: probes, evaluations, verdicts, ablations and curves."""
 
 from __future__ import annotations
 
@@ -213,6 +213,19 @@ class Ablation(Section):
     )
 
 
+class Curves(Section):
+    """Learning curves: networks that are also measured in the course of their training."""
+
+    networks: list[Words] = setting(
+        [], "Networks and ablations that are followed. Each has a semantic code and diffuses. "
+        "Curves are of validation participants, and a study has none with final=true.",
+    )  # fmt: skip
+    steps: Distinct = setting(
+        [10, 30, 100], "Steps after which they are measured, beside the last. All are before the "
+        "last step of each of these trainings.",
+    )  # fmt: skip
+
+
 class EvaluationSections(Section):
     """The sections of what trained networks are asked."""
 
@@ -223,3 +236,4 @@ class EvaluationSections(Section):
         {}, "Further trainings by name, each with some changed settings. Each gets codes, probes "
         "and rows in the tables of probes, comparisons and ablations; see studies/ablation.yaml.",
     )  # fmt: skip
+    curves: Curves = Field(default_factory=Curves)
