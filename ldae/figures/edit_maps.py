@@ -20,6 +20,7 @@ from ldae.figures.slices import (
     show_slice,
 )
 from ldae.figures.theme import TASK_COLORS, TASK_LABELS, new_figure, theme
+from ldae.methods import Methods
 
 SHOWN_PLANES = ("coronal", "axial")
 
@@ -79,8 +80,8 @@ def plot_edit_maps(examples: Examples) -> tuple[Figure, pd.DataFrame]:
     Returns
     -------
     tuple
-        Figure, and one row per map: scan, task, map, amount, color_limit, training_seed,
-        correlation_with_edit.
+        Figure, and one row per map: scan, method, task, map, amount, color_limit,
+        training_seed, correlation_with_edit.
     """
     maps = {task: _Maps.of(examples, task) for task in TASK_COLORS if task in examples}
     amount = next(iter(maps.values())).amount
@@ -96,7 +97,8 @@ def plot_edit_maps(examples: Examples) -> tuple[Figure, pd.DataFrame]:
             axis.set_axis_off()
         for line, (task, of_task) in zip(axes, maps.items(), strict=True):
             found = _draw_maps(line, of_task, list(titles))
-            rows += [{"scan": str(examples["scan"]), "task": task} | row for row in found]
+            whose = {"scan": str(examples["scan"]), "method": str(examples["method"])}
+            rows += [whose | {"task": task} | row for row in found]
             line[0].set_ylabel(TASK_LABELS[task])
         for k, title in enumerate(["original scan", *titles.values()]):
             axes[0, len(SHOWN_PLANES) * k].set_title(title, loc="left", fontsize=7.5)
@@ -127,7 +129,7 @@ def _draw_maps(line: np.ndarray, maps: _Maps, names: list[str]) -> list[dict[str
     return rows
 
 
-def describe_edit_maps(data: pd.DataFrame) -> str:
+def describe_edit_maps(data: pd.DataFrame, methods: Methods) -> str:
     """Caption of :func:`plot_edit_maps`."""
     row = data.iloc[0]
     parts = [
@@ -136,8 +138,9 @@ def describe_edit_maps(data: pd.DataFrame) -> str:
         for _, r in data[data["map"] != "edit"].iterrows()
     ]
     return (
-        f"Scan {row['scan']}: what editing it by a = {row['amount']:g} changes, beside the "
-        "difference in training participants and, for a simulated participant, the true effect. "
+        f"Scan {row['scan']}: what an edit by a = {row['amount']:g} of the "
+        f"{methods.label(row['method'])} changes, beside the difference in training participants "
+        "and, for a simulated participant, the true effect. "
         "Each map has its own symmetric scale. Correlation of the edit inside the mask, "
         f"{'; '.join(parts)}. {captions.shown_seed(data)} {CONVENTION}"
     )

@@ -63,8 +63,8 @@ def plot_manipulation(
     Returns
     -------
     tuple
-        Figure, and one row per amount: scan, task, training_seed, amount, mean_difference_in_mask,
-        mean_abs_difference_in_mask, color_limit.
+        Figure, and one row per amount: scan, method, task, training_seed, amount,
+        mean_difference_in_mask, mean_abs_difference_in_mask, color_limit.
     """
     amounts = np.asarray(examples["amounts"], float)
     zero = int(np.argmin(np.abs(amounts)))
@@ -92,6 +92,7 @@ def plot_manipulation(
     data = pd.DataFrame(
         {
             "scan": str(examples["scan"]),
+            "method": str(examples["method"]),
             "task": task,
             "training_seed": int(examples["training_seed"]),
             "amount": amounts,
@@ -103,14 +104,14 @@ def plot_manipulation(
     return figure, data
 
 
-def describe_manipulation(data: pd.DataFrame) -> str:
+def describe_manipulation(data: pd.DataFrame, methods: Methods) -> str:
     """Caption of :func:`plot_manipulation`."""
     row = data.iloc[0]
     return (
-        f"Scan {row['scan']}: its code was moved by a along the direction of "
-        f"{TASK_LABELS[row['task']]} and decoded from the scan's own stochastic code; differences "
-        f"to a = 0 inside the mask (±{row['color_limit']:.2f}). {captions.shown_seed(data)} "
-        f"{CONVENTION}"
+        f"Scan {row['scan']}: its code by the {methods.label(row['method'])} was moved by a along "
+        f"the direction of {TASK_LABELS[row['task']]} and decoded from the scan's own stochastic "
+        f"code; differences to a = 0 inside the mask (±{row['color_limit']:.2f}). "
+        f"{captions.shown_seed(data)} {CONVENTION}"
     )
 
 

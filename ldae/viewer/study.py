@@ -250,8 +250,8 @@ def _manipulation(
                 key=f"edit-{task}",
                 title=f"Edit, {TASK_LABELS[task]}",
                 text=(
-                    f"{_kind(config)} scan {scan}: {methods.main.look.label} moves its code by the "
-                    f"amount a along the direction of {TASK_LABELS[task]} (positive is "
+                    f"{_kind(config)} scan {scan}: {methods.label(str(found['method']))} moves its "
+                    f"code by the amount a along the direction of {TASK_LABELS[task]} (positive is "
                     f"{more[task]}) and decodes it with the scan's own stochastic code. Each stop "
                     "of the slider is one edit of the study. Differences are counted from the "
                     "decoding that was not edited (a = 0), so that they show the edit and not the "

@@ -149,7 +149,8 @@ def age() -> Drawn:
 
 
 def manipulation() -> Drawn:
-    example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK} | SEED
+    example = {"scan": np.array("sub-1"), "method": np.array("ldae"), "mask": MASK} | SEED
+    example["amounts"] = np.array([-1.0, 0, 1])
     edited = np.stack([0.9 * HEAD, HEAD, BIG])
     return plot_manipulation(example | {"original": HEAD, "age": edited}, "age", DIAGNOSES)
 
@@ -200,7 +201,8 @@ def edit_fidelity() -> Drawn:
 
 
 def edit_maps() -> Drawn:
-    example = {"scan": np.array("sub-1"), "amounts": np.array([-1.0, 0, 1]), "mask": MASK} | SEED
+    example = {"scan": np.array("sub-1"), "method": np.array("ldae"), "mask": MASK} | SEED
+    example["amounts"] = np.array([-1.0, 0, 1])
     example |= {"original": HEAD, "age": np.stack([0.9 * HEAD, HEAD, BIG])}
     figure, data = plot_edit_maps(example | {"age_group": BIG - HEAD, "age_truth": HEAD - BIG})
     value = data.set_index("map")["correlation_with_edit"]

@@ -201,8 +201,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "autoencoder": volumes(2),
         },
         "manipulation": {
-            "scan": "sub-1", "amounts": np.array([-0.5, 0.0, 0.5]), "original": volumes(),
-            "mask": volumes() > 0, "age": volumes(3), "ad_vs_cn": volumes(3),
+            "scan": "sub-1", "method": "ldae", "amounts": np.array([-0.5, 0.0, 0.5]),
+            "original": volumes(), "mask": volumes() > 0, "age": volumes(3), "ad_vs_cn": volumes(3),
         },
         "interpolation": {
             "subject": "sub-2", "months": np.array([0.0, 12, 24]), "visit_a": volumes(),

@@ -151,9 +151,9 @@ def manipulate_attribute(
     -------
     tuple
         Scores (:mod:`ldae.statistics.scores`) for every task the data allow, and arrays for the
-        figures, of one scan and the first model: ``amounts`` (k,), ``scan``, ``original`` and
-        ``mask`` (H, W, D), ``<task>`` (k, H, W, D), ``<task>_group`` and, if known,
-        ``<task>_truth`` (H, W, D).
+        figures, of one scan and the recommended model, or the first one where the study has not
+        trained it: ``amounts`` (k,), ``scan``, ``method``, ``original`` and ``mask`` (H, W, D),
+        ``<task>`` (k, H, W, D), ``<task>_group`` and, if known, ``<task>_truth`` (H, W, D).
 
     Raises
     ------
@@ -192,7 +192,8 @@ def manipulate_attribute(
             store, rows, model, directions, panel, atlas, fidelity, settings, pieces
         )
         parts.append(_complete(pd.concat([*slopes, *edits], ignore_index=True), panel))
-        shown = shown or examples
+        if not shown or edits_of[0].network == methods.recommended.network:
+            shown = examples | {"method": np.array(edits_of[0].name)}
     edited = pd.concat(parts, ignore_index=True).assign(steps=settings.n_steps)
     trivial = _score_trivial_edit(store, rows, fidelity, settings.batch_size)
     return pd.concat([edited, *trivial], ignore_index=True), shown
