@@ -156,6 +156,9 @@ class Summary:
         Number of all statements by verdict.
     basis
         Which participants the numbers are of.
+    recommended
+        Label of the recommended model, and number of its statements by verdict; None where the
+        study has none beside the paper's.
     """
 
     cohort: tuple[str, ...]
@@ -163,6 +166,7 @@ class Summary:
     answers: tuple[Answer, ...]
     tally: Mapping[str, int]
     basis: str
+    recommended: tuple[str, Mapping[str, int]] | None = None
 
 
 def _value(row: pd.Series, digits: str, unit: str = "", *, flip: bool = False) -> str:
@@ -269,7 +273,9 @@ class _Headline:
         return next(s for s in STATEMENTS if s.metric == self.metric)
 
     def facts(self, row: pd.Series, criteria: Criteria) -> str:
-        """Number of participants, and the bound."""
+        """Number of participants, and the bound; speed is measured on scans, whosever they are."""
+        if self.metric.startswith("speed"):
+            return f"({counted(int(row['n_scans']), 'scan')} at a time)"
         bound = f"{abs(self.statement().limit(criteria)):g}"
         required = f"; required: {self.required.format(bound=bound)}" if self.required else ""
         return f"({counted(int(row['n_subjects']), 'participant')}{required})"
@@ -357,8 +363,17 @@ def summarise(
         Answer(name, question, *_answer(claim, headlines, verdicts, methods, criteria))
         for name, question, claim, headlines in _CLAIMS
     )
+    recommended = None
+    own = verdicts[verdicts["method"] == methods.recommended.name]
+    if len(own) and methods.recommended != methods.main:
+        recommended = methods.recommended.look.label, _tally(own)
     return Summary(
-        cohort.sentences(), cohort.simulated, answers, _tally(verdicts), _basis(verdicts)
+        cohort.sentences(),
+        cohort.simulated,
+        answers,
+        _tally(verdicts),
+        _basis(verdicts),
+        recommended,
     )
 
 

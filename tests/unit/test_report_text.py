@@ -106,9 +106,9 @@ NAN = float("nan")
             "participants; required: less than 0.2).",
         ),
         (
-            gain(4, 3.9, 4.04, "holds", **SPEEDUP, task=NAN, against=NAN, n_subjects=2),
+            gain(4, 3.9, 4.04, "holds", **SPEEDUP, task=NAN, against=NAN, n_scans=2),
             "Reconstruction is 4.0 times [3.9, 4.0] as fast as with the voxel DAE "
-            "(2 participants).",
+            "(2 scans at a time).",
         ),
     ],
 )  # fmt: skip
@@ -135,7 +135,17 @@ def test_every_claim_has_a_sentence_with_number_interval_and_participants() -> N
     for answer in answers:
         assert answer.lead is not None and answer.lead.label == "LDAE"
         (finding,) = answer.lead.findings
-        assert re.search(r"\d.* \[.+, .+\].* \(80 participants", finding.text), finding.text
+        whose = "151 scans at a time" if answer.claim == "Speed" else "80 participants"
+        assert re.search(rf"\d.* \[.+, .+\].* \({whose}", finding.text), finding.text
+
+
+def test_the_recommended_model_is_named_beside_the_papers() -> None:
+    rows = verdict_rows(
+        gain(0.9, 0.2, 1.6, "holds"), gain(0.1, -0.2, 0.4, "open", method="ldae_anatomical")
+    )
+    label, tally = toy_summary(rows).recommended or ("", {})
+    assert label == "anatomical LDAE" and tally == {"holds": 0, "open": 1, "fails": 0}
+    assert toy_summary(verdict_rows(gain(0.9, 0.2, 1.6, "holds"))).recommended is None
 
 
 @pytest.mark.parametrize(
