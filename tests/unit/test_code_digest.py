@@ -717,7 +717,7 @@ CHANGES = {
     "default": (
         ("ldae/figures/slices.py", "bounding_box(mask: np.ndarray, margin: int = 1)",
          "bounding_box(mask: np.ndarray, margin: int = 2)"),
-        SLICED,
+        SLICED | {"build_report"},
     ),
     "constant of one figure among others": (
         ("ldae/figures/training.py", "SMOOTHING_SHARE = 0.02", "SMOOTHING_SHARE = 0.03"),

@@ -74,7 +74,7 @@ def requests(attempt: int = 1, **settings) -> dict[str, int]:
     evaluations = ("reconstruction", "stochastic", "manipulation", "interpolation")
     asked = {one: study.evaluation_minutes(one, 60) for one in evaluations}
     asked |= {"minutes": minutes, "memory": memory, "training": study.training_minutes}
-    return {name: demand(None, attempt) for name, demand in asked.items()}
+    return {name: demand({}, attempt) for name, demand in asked.items()}
 
 
 def test_evaluations_ask_for_what_they_compute():

@@ -67,6 +67,9 @@ INDIRECT = {
     "torchvision",
 }
 
+# In the environment of the preprocessing alone (ldae/packages.py).
+OF_A_STAGE = {"ants"}
+
 
 def test_what_is_imported_is_required_and_nothing_else() -> None:
     asked = set(requirements(PROJECT["dependencies"], EXTRAS["workflow"], EXTRAS["gpu"]))
@@ -77,7 +80,7 @@ def test_what_is_imported_is_required_and_nothing_else() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
-            for module in {name.partition(".")[0] for name in names} - {"ldae"}:
+            for module in {name.partition(".")[0] for name in names} - {"ldae"} - OF_A_STAGE:
                 if module not in sys.stdlib_module_names:
                     packages = set(map(canonicalize_name, providers.get(module, [module])))
                     assert packages & asked, f"{path.name} imports {module}"

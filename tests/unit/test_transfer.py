@@ -200,8 +200,9 @@ def recommended(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_fine_tuning_is_measured_beside_the_frozen_model(recommended: Path, tmp_path: Path) -> None:
-    output = tmp_path / "transfer.tsv"
-    words = ["transfer", str(recommended), "--target", str(recommended), "-o", str(output)]
+    output, target = tmp_path / "transfer.tsv", tmp_path / "target"
+    shutil.copytree(recommended, target)
+    words = ["transfer", str(recommended), "--target", str(target), "-o", str(output)]
     assert main([*words, "--scans", "1", "--labelled", "2", "--fine-tune", "3"]) == 0
     table = read_table(output)
     tuned = table[table["adaptation"] == "fine-tuned"]

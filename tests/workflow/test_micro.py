@@ -95,7 +95,7 @@ def test_the_ledger_has_one_line_for_the_run(study):
     assert scored == set(index["subject"][index["split"] == "test"])
     assert ledger["n_subjects"].tolist() == [len(scored)]
     assert ledger["times_before"].tolist() == [0]
-    assert "scored 1 time in this folder" in (results(study) / "report.html").read_text()
+    assert "scored once in this folder" in (results(study) / "report.html").read_text()
 
 
 def test_locking_the_test_participants_repeats_no_training(study):
