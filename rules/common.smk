@@ -29,12 +29,13 @@ with launch.one_line_errors(config):
 
 plan = study.plan
 results, code_digest = study.results, study.code
-memory, minutes = study.memory, study.minutes
+demands = study.demands
+memory, minutes = demands.memory, demands.minutes
 
 # Resources of rules that use a GPU.
 ON_GPU = launch.gpu_resources(workflow, config["gpu"])
 IN_PIECES = {**ON_GPU, "micro_batch": config["evaluation"]["micro_batch"]}
-TRAINING = {**ON_GPU, "runtime": study.training_minutes, "checkpoint_minutes": 10}
+TRAINING = {**ON_GPU, "runtime": demands.training_minutes, "checkpoint_minutes": 10}
 TRAINING["local_copy"] = int(config["site"]["local_copy"])
 
 

@@ -51,7 +51,7 @@ rule evaluate_reconstruction:
     resources:
         **IN_PIECES,
         mem_mb=memory(32000),
-        runtime=study.evaluation_minutes("reconstruction", 60),
+        runtime=demands.evaluation_minutes("reconstruction", 60),
     params:
         **study.model_params("reconstruction"),
         settings=study.reconstruction_settings,
@@ -80,7 +80,7 @@ rule vary_stochastic:
     resources:
         **IN_PIECES,
         mem_mb=memory(32000),
-        runtime=study.evaluation_minutes("stochastic", 60),
+        runtime=demands.evaluation_minutes("stochastic", 60),
     params:
         **study.model_params("stochastic"),
         settings=lookup(within=config, dpath="evaluation/stochastic"),
@@ -167,7 +167,7 @@ rule manipulate_attribute:
     resources:
         **IN_PIECES,
         mem_mb=memory(32000, scans=0.3, most_held=2.5),
-        runtime=study.evaluation_minutes("manipulation", 60, per_scan=0.005),
+        runtime=demands.evaluation_minutes("manipulation", 60, per_scan=0.005),
     params:
         **study.probe_params,
         **study.model_params("manipulation"),
@@ -200,8 +200,8 @@ rule interpolate_gaps:
     threads: TRAINING_THREADS
     resources:
         **IN_PIECES,
-        mem_mb=study.interpolation_memory,
-        runtime=study.evaluation_minutes("interpolation", 60),
+        mem_mb=demands.interpolation_memory,
+        runtime=demands.evaluation_minutes("interpolation", 60),
     params:
         **study.model_params("interpolation"),
         grid=lookup(within=config, dpath="grid"),

@@ -27,7 +27,7 @@ rule train_network:
     threads: TRAINING_THREADS
     resources:
         **TRAINING,
-        mem_mb=study.training_memory,
+        mem_mb=demands.training_memory,
     params:
         train=study.training,
         sections=study.sections,

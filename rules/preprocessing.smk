@@ -16,7 +16,7 @@ rule preprocess_scan:
     threads: BATCH_THREADS
     resources:
         mem_mb=memory(12000),
-        runtime=minutes(30, study.minutes_per_scan, n_scans=plan.scans_per_batch),
+        runtime=minutes(30, demands.minutes_per_scan, n_scans=plan.scans_per_batch),
     params:
         bids_dir=study.bids_dir,
         reading=study.reading,

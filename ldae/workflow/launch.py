@@ -300,7 +300,9 @@ def _prepare_cluster(workflow: Workflow, study: Study, logger: logging.Logger) -
             logger.info("There is no Apptainer on this machine: a plan only, without containers.")
             workflow.deployment_settings.deployment_method = frozenset()
     if is_submitted(workflow):
-        study.longest = min(study.longest, slurm.longest_minutes(_partitions(workflow, study)))
+        study.demands.longest = min(
+            study.demands.longest, slurm.longest_minutes(_partitions(workflow, study))
+        )
         # profiles/default gives this machine's cores to every run; other machines have more
         workflow.global_resources["_cores"] = Resource("_cores", sys.maxsize)
         if not planned_only:

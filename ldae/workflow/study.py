@@ -1,11 +1,12 @@
-"""What the rules ask about a study: its plan, its files, and what its jobs need.
+"""What the rules ask about a study: its plan, its files, and the parameters of its jobs.
+
+What memory and time they ask for is in :mod:`ldae.workflow.demands`.
 
 Methods that take ``wildcards`` are input functions or parameters of rules.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
@@ -15,23 +16,20 @@ from typing import Any
 from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
 from ldae.data.kept import KeptCohort
 from ldae.data.manifest import summarise_scans
-from ldae.data.volumes import HELD_BYTES
 from ldae.methods import (
     Methods,
     Need,
     Role,
     Snapshot,
-    Space,
     Variant,
     study_networks,
     study_variants,
 )
-from ldae.packages import needs_ants
 from ldae.provenance import code
 from ldae.subsets import scored_split
 from ldae.training.checkpoints import WEIGHTS, snapshot_file
+from ldae.workflow.demands import Demands
 from ldae.workflow.doctor.tried import study_trials
-from ldae.workflow.passes import count_ends, count_passes, minutes_of
 from ldae.workflow.plan import (
     batch_fingerprint,
     cohort_fingerprint,
@@ -44,10 +42,6 @@ from ldae.workflow.plan import (
 )
 from ldae.workflow.products import Products
 
-TRAINING_MINUTES = 1440
-"""What most clusters allow for a job. A training writes a checkpoint and exits before its limit,
-and Snakemake's main process submits it again."""
-
 VIEWED = ("reconstruction", "manipulation", "interpolation")
 """Evaluations whose examples the viewer shows (:data:`ldae.viewer.study.SCENES`)."""
 
@@ -56,9 +50,6 @@ SNAPSHOTS = "curves/"
 
 NO_WILDCARDS: Mapping[str, str] = {}
 """Of a job that is of the study's own models."""
-
-Demand = Callable[[Any, int], int]
-"""A resource of a job, from its wildcards and the number of the attempt."""
 
 
 class Study:
@@ -86,8 +77,8 @@ class Study:
         The networks that these are variants of.
     products
         What is made of each table and figure.
-    longest
-        Minutes that no job may exceed.
+    demands
+        Memory and time of its jobs.
     """
 
     def __init__(
@@ -103,7 +94,7 @@ class Study:
         self.variants: dict[str, Variant] = {name: known[name] for name in self.plan.networks}
         self.networks = study_networks(config)
         self.products = Products(self.plan, self.networks, self.config)
-        self.longest: float = self.config["site"]["max_minutes"] or math.inf
+        self.demands = Demands(self)
 
     # how the cohort is read
 
@@ -502,92 +493,6 @@ class Study:
             return self.code(script, *loaders, *samplers)(wildcards)
 
         return digest
-
-    def memory(
-        self, base: float, scans: float = 0.0, latents: float = 0.0, most_held: float = math.inf
-    ) -> Demand:
-        """Memory that a rule asks for, MB; half as much again with the second and third attempt.
-
-        Later attempts are those of trainings that continue in pieces, and need no more.
-
-        Parameters
-        ----------
-        base
-            What any study needs, MB.
-        scans, latents
-            Copies of all scans, and of their latents (float32), held at a time.
-        most_held
-            Most that is held of these, in ``HELD_BYTES``, where more is gone through in pieces.
-        """
-        held = scans * self.plan.scan_bytes + latents * self.plan.latent_bytes
-        needed = base + min(held * self.cohort.n_scans, most_held * HELD_BYTES) / 1e6
-        limit = self.config["site"]["max_memory_mb"] or math.inf
-
-        def demand(wildcards: Any, attempt: int) -> int:
-            return round(min(needed * (1 + 0.5 * min(attempt - 1, 2)), limit))
-
-        return demand
-
-    def training_memory(self, wildcards: Any, attempt: int) -> int:
-        """Memory that a training asks for, MB."""
-        network = self.variant(wildcards).network
-        latents = 3.0 if network.in_latents else 0.0  # some standardise those of the training split
-        return self.memory(network.memory_mb, latents=latents)(wildcards, attempt)
-
-    def interpolation_memory(self, wildcards: Any, attempt: int) -> int:
-        """Memory of the interpolation, MB: it holds two codes of each model of both end visits."""
-        ends = count_ends(
-            self.config["evaluation"]["interpolation"],
-            n_scans=self.plan.n_tested,
-            n_triples=self.plan.n_triples,
-        )
-        sizes = {Space.LATENT: self.plan.latent_bytes, Space.VOXEL: self.plan.scan_bytes}
-        models = self.plan.methods.models("interpolation").values()
-        held = sum(2 * sizes[one.space] for one in models if one.space is not None)
-        return self.memory(32000 + ends * held / 1e6)(wildcards, attempt)
-
-    def minutes(self, base: float, per_scan: float = 0.0, n_scans: int | None = None) -> Demand:
-        """Time that a rule asks for, minutes; as much again with every further attempt.
-
-        Never more than the site allows.
-
-        Parameters
-        ----------
-        base
-            What any study needs, minutes.
-        per_scan
-            Minutes for each of `n_scans`.
-        n_scans
-            By default all scans of the cohort.
-        """
-        needed = base + per_scan * (self.cohort.n_scans if n_scans is None else n_scans)
-        return lambda wildcards, attempt: math.ceil(min(needed * attempt, self.longest))
-
-    @property
-    def minutes_per_scan(self) -> float:
-        """Minutes in which a scan is preprocessed."""
-        return 3.0 if needs_ants(self.config["preprocessing"]) else 0.5
-
-    def evaluation_minutes(self, evaluation: str, base: float, per_scan: float = 0.0) -> Demand:
-        """Time that an evaluation asks for, minutes, by what it computes; as :meth:`minutes`."""
-
-        def demand(wildcards: Any, attempt: int) -> int:
-            passes = count_passes(
-                evaluation,
-                self.config["evaluation"][evaluation],
-                self.methods(evaluation, wildcards),
-                n_scans=self.plan.n_tested,
-                n_triples=self.plan.n_triples,
-                n_tasks=len(self.plan.tasks),
-            )
-            needed = base + minutes_of(passes, self.config["grid"]["shape"])
-            return self.minutes(needed, per_scan)(wildcards, attempt)
-
-        return demand
-
-    def training_minutes(self, wildcards: Any, attempt: int) -> int:
-        """Time that a piece of a training asks for, minutes."""
-        return math.ceil(min(TRAINING_MINUTES, self.longest))
 
 
 def existing(name: object) -> str | list[str]:

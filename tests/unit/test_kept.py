@@ -69,11 +69,12 @@ def test_the_size_of_a_large_folder_is_estimated_from_some_entries(tmp_path):
 
 def requests(attempt: int = 1, **settings) -> dict[str, int]:
     """What some jobs of a simulated study ask for."""
-    study = Study(complete_config(settings), WORKFLOW / "scripts")
-    minutes, memory = study.minutes(30, per_scan=0.01), study.memory(8000, scans=0.5, most_held=1.5)
+    demands = Study(complete_config(settings), WORKFLOW / "scripts").demands
+    minutes = demands.minutes(30, per_scan=0.01)
+    memory = demands.memory(8000, scans=0.5, most_held=1.5)
     evaluations = ("reconstruction", "stochastic", "manipulation", "interpolation")
-    asked = {one: study.evaluation_minutes(one, 60) for one in evaluations}
-    asked |= {"minutes": minutes, "memory": memory, "training": study.training_minutes}
+    asked = {one: demands.evaluation_minutes(one, 60) for one in evaluations}
+    asked |= {"minutes": minutes, "memory": memory, "training": demands.training_minutes}
     return {name: demand({}, attempt) for name, demand in asked.items()}
 
 
