@@ -40,7 +40,7 @@ rule fit_histogram_pca:
         mem_mb=memory(8000, scans=0.005),
         runtime=minutes(30, per_scan=0.02),
     params:
-        settings=lookup(within=config, dpath="ldae_anatomical"),
+        settings=study.histograms,
         spacing_mm=lookup(within=config, dpath="grid/spacing_mm"),
         n_components=lookup(within=config, dpath="probes/pca_components"),
         seed=lookup(within=config, dpath="seed"),

@@ -45,6 +45,9 @@ from ldae.workflow.products import Products
 VIEWED = ("reconstruction", "manipulation", "interpolation")
 """Evaluations whose examples the viewer shows (:data:`ldae.viewer.study.SCENES`)."""
 
+HISTOGRAMS = ("window_mm", "stride_mm", "n_bins")
+"""Settings of :func:`ldae.training.histograms.histogram_layer`."""
+
 SNAPSHOTS = "curves/"
 """Folder, below those of the scores and examples, of networks on learning curves."""
 
@@ -387,6 +390,11 @@ class Study:
             return settings
         steps = [self.config["verdicts"]["n_steps"]]
         return settings | {"steps": steps, "voxel_steps": steps}
+
+    @property
+    def histograms(self) -> dict[str, Any]:
+        """Windows and bins of the local histograms: all that baseline and model have in common."""
+        return {name: self.config["ldae_anatomical"][name] for name in HISTOGRAMS}
 
     @property
     def probe_params(self) -> dict[str, Any]:

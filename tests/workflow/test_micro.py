@@ -253,6 +253,12 @@ def test_a_changed_setting_runs_what_uses_it(study):
     assert not {rule for rule in rules if rule.startswith(("train_", "evaluate_", "encode_"))}
 
 
+def test_histograms_are_not_fitted_again_for_a_setting_of_the_network(study):
+    with changed(study, ("micro.yaml", "fill_in_channels: 8", "fill_in_channels: 9")):
+        rules = rerun_rules(study)
+    assert "train_network" in rules and "fit_histogram_pca" not in rules
+
+
 NEW_FIGURE = '''
 from ldae.figures.theme import new_figure
 
