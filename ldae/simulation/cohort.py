@@ -84,10 +84,13 @@ def simulate_cohort(
     _write_json(truth_dir / "maps" / "tissues.json", {"volumes": list(TISSUES), "one": 255})
     groups = [group for _, group in population.groupby("subject", sort=True)]
     if n_workers <= 1:
-        parts = [_simulate_visits(group, template, seed, bids_dir, truth_dir) for group in groups]
+        parts = [
+            _simulate_visits(group, template, checked, seed, bids_dir, truth_dir)
+            for group in groups
+        ]
     else:
         parts = Parallel(n_jobs=n_workers, batch_size=4)(
-            delayed(_simulate_visits)(group, template, seed, bids_dir, truth_dir)
+            delayed(_simulate_visits)(group, template, checked, seed, bids_dir, truth_dir)
             for group in groups
         )
     truth = pd.concat(parts, ignore_index=True)
@@ -96,7 +99,12 @@ def simulate_cohort(
 
 
 def _simulate_visits(
-    visits: pd.DataFrame, template: HeadTemplate, seed: int, bids_dir: Path, truth_dir: Path
+    visits: pd.DataFrame,
+    template: HeadTemplate,
+    settings: SimulationSettings,
+    seed: int,
+    bids_dir: Path,
+    truth_dir: Path,
 ) -> pd.DataFrame:
     """Write the scans and maps of one participant; return the rows of ``volumes.tsv``."""
     first = visits.iloc[0]
@@ -105,7 +113,7 @@ def _simulate_visits(
     anatomy = draw_anatomy(template, float(first.icv_ml), rng)
     sculptor = Sculptor(template, anatomy)
     site_number = int(str(first.site).removeprefix("site-")) - 1
-    site = draw_site(seed, site_number, template.spacing_mm)
+    site = draw_site(settings, seed, site_number)
     rows = []
     for visit in visits.to_dict("records"):
         state, volumes = sculptor.sculpt(

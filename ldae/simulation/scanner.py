@@ -19,6 +19,7 @@ from ldae.simulation.sampling import (
     sample_linear,
     settle,
 )
+from ldae.simulation.settings import SimulationSettings
 from ldae.simulation.template import HEAD_MAPS, HeadTemplate
 
 # Field of view, mm (x, y, z), as in an adult head scan that includes part of the neck.
@@ -31,8 +32,7 @@ SIGNAL = {
     "ventricles": 0.20, "fluid": 0.22, "white": 0.92, "grey": 0.64, "hippocampus": 0.60,
     "cortex": 0.60, "muscle": 0.46, "fat": 1.05, "humour": 0.16,
 }  # fmt: skip
-SIGNAL_LOG_SD = 0.015  # tissue signals vary by about 1.5 % between sites
-SCAN_SIGNAL_LOG_SD = 0.01  # and by about 1 % between scans of a site
+SCAN_SIGNAL_LOG_SD = 0.01  # tissue signals vary by about 1 % between scans of a site
 GAIN_RANGE = (150.0, 1500.0)  # signal of white matter, arbitrary units
 NOISE_RANGE = (0.018, 0.028)  # SD, relative to white matter
 BIAS_LOG_SD = (0.04, 0.08)  # SD of the log of the coil shading's coefficients
@@ -72,11 +72,12 @@ class Site:
     orientation: str
 
 
-def draw_site(seed: int, number: int, spacing_mm: float) -> Site:
-    """Scanner of one site; depends only on the seed and the site's number."""
+def draw_site(settings: SimulationSettings, seed: int, number: int) -> Site:
+    """Scanner of one site; depends only on settings, seed and the site's number."""
+    spacing_mm = settings.spacing_mm
     rng = random_stream(seed, STREAM_SITE, number)
     gain = np.exp(rng.uniform(*np.log(GAIN_RANGE)))
-    signal = np.array(list(SIGNAL.values())) * np.exp(SIGNAL_LOG_SD * rng.standard_normal(9))
+    signal = np.array(list(SIGNAL.values())) * np.exp(settings.contrast_sd * rng.standard_normal(9))
     ratio = VOXEL_RATIOS[number % len(VOXEL_RATIOS)]
     return Site(
         signal=settle(gain * signal),

@@ -14,6 +14,7 @@ SECTION = "cohort.simulated"
 MAX_MONTHS = 120
 SPACING_RANGE_MM = (1.0, 8.0)
 AGE_RANGE = (40.0, 95.0)
+LARGEST_CONTRAST_SD = 0.2  # beyond it, tissues change their order of brightness
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class SimulationSettings:
         Lowest and highest age at the first visit, years, within [40, 95].
     n_sites
         Number of sites, each with its own scanner; at least 1.
+    contrast_sd
+        SD of the log of each tissue's signal between sites, within [0, 0.2].
     spacing_mm
         Voxel size of the raw heads in mm, within [1, 8].
     """
@@ -47,6 +50,7 @@ class SimulationSettings:
     shares: dict[str, float]
     age_years: tuple[float, float]
     n_sites: int
+    contrast_sd: float
     spacing_mm: float
 
     @classmethod
@@ -72,6 +76,7 @@ class SimulationSettings:
             shares=_shares(settings),
             age_years=_ages(settings),
             n_sites=_whole(settings, "n_sites", 1),
+            contrast_sd=_contrast(settings),
             spacing_mm=_spacing(settings),
         )
 
@@ -151,6 +156,14 @@ def _ages(settings: Mapping[str, Any]) -> tuple[float, float]:
             f"Give two ascending ages within {list(AGE_RANGE)}",
         )
     return float(ages[0]), float(ages[1])
+
+
+def _contrast(settings: Mapping[str, Any]) -> float:
+    deviation = _number(settings, "contrast_sd")
+    if not 0 <= deviation <= LARGEST_CONTRAST_SD:
+        problem = f"{deviation} is not in [0, {LARGEST_CONTRAST_SD}]"
+        raise _fault("contrast_sd", problem, "Give for example 0.015")
+    return deviation
 
 
 def _spacing(settings: Mapping[str, Any]) -> float:

@@ -34,6 +34,7 @@ SETTINGS = {
     "shares": {"CN": 0.5, "MCI": 0.0, "AD": 0.5},
     "age_years": [55, 90],
     "n_sites": 3,
+    "contrast_sd": 0.015,
     "spacing_mm": 6.0,
 }
 
@@ -255,7 +256,7 @@ def test_rates_are_the_published_ones() -> None:
         ("follow_up_share", 1.5), ("missing_visit_rate", 1.0), ("missing_visit_rate", "x"),
         ("shares", {"CN": 0.5}),
         ("shares", {"CN": 0.5, "FTD": 0.5}), ("age_years", [90, 55]), ("age_years", [55]),
-        ("n_sites", 0), ("spacing_mm", 0.5),
+        ("n_sites", 0), ("spacing_mm", 0.5), ("contrast_sd", 0.5),
     ],
 )  # fmt: skip
 def test_wrong_setting_is_named(key: str, value: object, tmp_path: Path) -> None:

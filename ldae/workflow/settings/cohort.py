@@ -6,7 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from ldae.simulation.settings import AGE_RANGE, MAX_MONTHS, SPACING_RANGE_MM
+from ldae.simulation.settings import (
+    AGE_RANGE,
+    LARGEST_CONTRAST_SD,
+    MAX_MONTHS,
+    SPACING_RANGE_MM,
+)
 from ldae.workflow.settings.types import (
     Cell,
     Count,
@@ -62,6 +67,10 @@ class SimulatedCohort(Section):
     n_sites: Count = setting(
         3, "Number of scanners, each with its own contrast, bias field and noise."
     )
+    contrast_sd: float = setting(
+        0.015, "How much their contrast differs: SD of the log of each tissue's signal.",
+        ge=0, le=LARGEST_CONTRAST_SD,
+    )  # fmt: skip
     spacing_mm: float = setting(
         4.0, "Voxel edge of the raw heads.", unit="mm",
         ge=SPACING_RANGE_MM[0], le=SPACING_RANGE_MM[1],
