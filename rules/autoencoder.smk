@@ -5,6 +5,7 @@ rule train_autoencoder:
     input:
         **SCANS,
         starting_weights=study.perceptual,
+        pretrained=study.pretrained_autoencoder,
     output:
         model="<results>/autoencoder/model.safetensors",
         metrics="<results>/autoencoder/metrics.csv",
@@ -63,6 +64,7 @@ rule measure_latent_scale:
     input:
         mu=rules.encode_latents.output.mu,
         index=rules.pack_volumes.output.index,
+        kept=study.kept_scale,
     output:
         scale="<results>/latents/scale.json",
     log:

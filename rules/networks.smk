@@ -5,7 +5,8 @@
 rule train_network:
     input:
         **SCANS,
-        starting_weights=study.pretrained,
+        starting_weights=study.imagenet,
+        pretrained=study.pretrained,
         mu=branch(study.in_latents, then=rules.encode_latents.output.mu, otherwise=[]),
         sigma=branch(study.in_latents, then=rules.encode_latents.output.sigma, otherwise=[]),
         scale=branch(study.in_latents, then=rules.measure_latent_scale.output.scale, otherwise=[]),

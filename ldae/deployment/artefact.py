@@ -13,6 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from ldae.data.exported import (
+    AUTOENCODER,
+    MANIFEST,
+    SCALE,
+    check_files,
+    exported_files,
+    file_digest,
+    read_manifest,
+)
 from ldae.errors import InputError
 from ldae.methods import Method, Network, Variant, study_methods, study_variants
 
@@ -21,24 +30,8 @@ if TYPE_CHECKING:
     from ldae.evaluation.editing.directions import Direction
     from ldae.evaluation.probes.fitting import Probe
 
-MANIFEST = "model.json"
-"""File that makes a folder an exported model."""
-
-FORMAT = 1
-"""Version of the layout of an exported folder."""
-
-CHECKSUMS = "SHA256SUMS"
-"""Checksums of an exported folder, as ``sha256sum --check`` reads them."""
-
 WEIGHTS = "models"
 """Folder of the weights in an exported folder, as MONAI has it."""
-
-SCALE = "scale"
-"""Name of the latent scale among a model's files; the networks have their own names."""
-
-AUTOENCODER = "autoencoder"
-
-CHUNK = 1 << 22  # bytes read at a time
 
 
 @dataclass(frozen=True)
@@ -190,22 +183,18 @@ def _read_settings(folder: Path) -> dict[str, Any]:
 
 def _read_exported(folder: Path, name: str | None, seed: int | None) -> Artefact:
     """The model of an exported folder."""
-    path = folder / MANIFEST
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    if manifest["format"] != FORMAT:
-        problem = f"it has format {manifest['format']}, this version of ldae reads {FORMAT}"
-        raise InputError(path, problem, f"Use ldae {manifest['ldae']}")
+    manifest = read_manifest(folder)
     for given, kept in ((name, manifest["method"]), (seed, manifest["seed"])):
         if given is not None and given != kept:
             problem = f"it is {manifest['method']} of training seed {manifest['seed']}, not {given}"
             raise InputError(folder, problem, "Leave method and seed out, or export another model")
     check_files(folder)
     config = _read_settings(folder)
-    _check_grid(path, manifest, config)
+    _check_grid(folder / MANIFEST, manifest, config)
     method, coded = _choose_method(folder, config, manifest["method"])
     variant = study_variants(config)[str(method.network)]
-    files = {key: folder / address for key, address in manifest["files"].items()}
-    return Artefact(folder, method, coded, variant, manifest["seed"], files, config, manifest)
+    seed, files = manifest["seed"], exported_files(folder)
+    return Artefact(folder, method, coded, variant, seed, files, config, manifest)
 
 
 def _check_grid(path: Path, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -217,37 +206,3 @@ def _check_grid(path: Path, manifest: Mapping[str, Any], config: Mapping[str, An
     if not np.allclose(now, manifest["grid"]["affine"], rtol=0, atol=1e-6):
         problem = "the template of the installed nilearn is not that of the model"
         raise InputError(path, problem, f"Install nilearn {manifest['versions']['nilearn']}")
-
-
-def check_files(folder: Path) -> None:
-    """Check every file of an exported folder against its checksum.
-
-    Raises
-    ------
-    InputError
-        If a file is missing or was changed.
-    """
-    remedy = "Copy the exported folder again"
-    listed = folder / CHECKSUMS
-    if not listed.is_file():
-        raise InputError(listed, "there is no such file", remedy)
-    for line in listed.read_text(encoding="utf-8").splitlines():
-        digest, _, address = line.partition("  ")
-        if not (folder / address).is_file():
-            raise InputError(folder / address, "the file is missing", remedy)
-        if file_digest(folder / address) != digest:
-            raise InputError(folder / address, "the file is not the one that was exported", remedy)
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file.
-
-    Raises
-    ------
-    InputError
-        If there is no such file.
-    """
-    if not path.is_file():
-        raise InputError(path, "there is no such file", "Run the study to its end")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

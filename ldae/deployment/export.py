@@ -20,16 +20,8 @@ from typing import Any
 import yaml
 
 import ldae
-from ldae.deployment.artefact import (
-    CHECKSUMS,
-    FORMAT,
-    MANIFEST,
-    SCALE,
-    WEIGHTS,
-    Artefact,
-    file_digest,
-    read_artefact,
-)
+from ldae.data.exported import CHECKSUMS, FORMAT, MANIFEST, SCALE, file_digest
+from ldae.deployment.artefact import WEIGHTS, Artefact, read_artefact
 from ldae.deployment.bundle import write_configs
 from ldae.deployment.card import model_card
 from ldae.deployment.files import installed_versions
@@ -41,7 +33,7 @@ from ldae.paths import IS_CLONE, SOURCE
 LOCAL = (
     "bids_folder", "cohort.table", "split.file", "preprocessing.mask_pattern",
     "quality.reference_masks", "evaluation.reference_volumes", "encoder.pretrained",
-    "autoencoder.perceptual_weights_file",
+    "autoencoder.perceptual_weights_file", "pretrained",
 )  # fmt: skip
 """Settings that may name files of the machine, and that inference does not need."""
 

@@ -19,8 +19,8 @@ import nibabel as nib
 
 import ldae
 from ldae.data.addresses import TEMPLATE
+from ldae.data.exported import file_digest
 from ldae.deployment.answers import Decoded, Prediction
-from ldae.deployment.artefact import file_digest
 from ldae.deployment.model import Model
 from ldae.deployment.scans import stem_of
 from ldae.errors import InputError

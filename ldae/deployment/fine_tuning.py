@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ldae.data.exported import AUTOENCODER, SCALE
 from ldae.data.volumes import VolumeStore
-from ldae.deployment.artefact import AUTOENCODER, SCALE
 from ldae.deployment.model import Model
 from ldae.errors import InputError
 
@@ -67,7 +67,7 @@ def fine_tune(
     """
     from ldae.models.latents import encode_latents
     from ldae.networks.autoencoder import load_autoencoder
-    from ldae.training.fine_tuning import fine_tune_anatomical
+    from ldae.training.anatomical import train_ldae_anatomical
     from ldae.training.job import TrainingData, TrainingJob
 
     begun = time.perf_counter()
@@ -77,11 +77,11 @@ def fine_tune(
     size = int(settings["evaluation"]["micro_batch"])
     encode_latents(autoencoder, store, size, source.device, latents["mu"], latents["sigma"])
     sections = artefact.variant.settings(source.config)
-    sections[NETWORK] |= {"n_steps": n_steps, "n_epochs": None}
+    sections[NETWORK] |= {"n_steps": n_steps, "n_epochs": None, "start": "pretrained"}
     weights = folder / "model.safetensors"
-    fine_tune_anatomical(
+    train_ldae_anatomical(
         TrainingData(
-            **files, **latents, scale=artefact.files[SCALE], stands_on=artefact.files[NETWORK]
+            **files, **latents, scale=artefact.files[SCALE], pretrained=artefact.files[NETWORK]
         ),
         sections,
         TrainingJob(

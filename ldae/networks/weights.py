@@ -55,8 +55,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
 
 
-def load_network(path: Path, build: Callable[..., Network], device: torch.device) -> Network:
-    """Trained network, frozen, in eval mode, on `device`.
+def read_network(path: Path, build: Callable[..., Network]) -> Network:
+    """Trained network on the CPU, in training mode, as a further training needs it.
 
     Parameters
     ----------
@@ -64,14 +64,48 @@ def load_network(path: Path, build: Callable[..., Network], device: torch.device
         File of :func:`save_weights`.
     build
         The network of the arguments in its architecture; usually its class.
-    device
-        Where it computes.
     """
     state, architecture = read_weights(path)
     network = build(**architecture)
     network.load_state_dict(state)
+    return network
+
+
+def load_network(path: Path, build: Callable[..., Network], device: torch.device) -> Network:
+    """Trained network, frozen, in eval mode, on `device`.
+
+    Parameters
+    ----------
+    path, build
+        As for :func:`read_network`.
+    device
+        Where it computes.
+    """
+    network = read_network(path, build)
     freeze(network)
     return network.to(device)
+
+
+def adopt_weights(network: nn.Module, path: Path) -> None:
+    """Give a new network the weights of a trained one, and all that was measured for it, in place.
+
+    Parameters
+    ----------
+    network
+        With the `architecture` that its file keeps.
+    path
+        File of :func:`save_weights`.
+
+    Raises
+    ------
+    InputError
+        If the network of the file has other sizes.
+    """
+    state, architecture = read_weights(path)
+    if json.loads(json.dumps(network.architecture)) != architecture:
+        problem = f"its sizes are {architecture}; those of the settings, {network.architecture}"
+        raise InputError(path, problem, "Take the sizes of the model's config.yaml")
+    network.load_state_dict(state)
 
 
 def freeze(module: nn.Module) -> nn.Module:

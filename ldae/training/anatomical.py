@@ -20,6 +20,7 @@ from ldae.networks.anatomical import AnatomicalNetwork, save_anatomical_network
 from ldae.networks.histograms import LocalHistograms
 from ldae.networks.residual import VisitResidual, Visits, average_visits
 from ldae.networks.standard import CohortStandard
+from ldae.networks.weights import read_network
 from ldae.training.batches import Batch
 from ldae.training.fill_in_start import start_fill_in
 from ldae.training.fit import fit
@@ -213,6 +214,10 @@ def started_network(
 def train_ldae_anatomical(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
     """Train the recommended model and save its averaged weights.
 
+    From trained weights it keeps what was measured for them: standardisations, and the places and
+    bins of the histograms. It then has order scores and a fill-in head even where no participant
+    has the visits to learn them from.
+
     Parameters
     ----------
     data
@@ -222,8 +227,13 @@ def train_ldae_anatomical(data: TrainingData, sections: Sections, job: TrainingJ
     job
         Seed and output files of the training.
     """
-    made = prepare_histograms("ldae_anatomical", data, sections, job)
-    network = started_network(data, made.layer, made.histograms, sections, job.seed)
+    if data.pretrained is None:
+        made = prepare_histograms("ldae_anatomical", data, sections, job)
+        network = started_network(data, made.layer, made.histograms, sections, job.seed)
+    else:
+        network = read_network(data.pretrained, AnatomicalNetwork)
+        layer = network.encoder.histograms
+        made = prepare_histograms("ldae_anatomical", data, sections, job, layer)
     module = AnatomicalTraining(
         network,
         data.store,

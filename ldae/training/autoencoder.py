@@ -17,6 +17,7 @@ from ldae.data.volumes import VolumeStore
 from ldae.errors import InputError
 from ldae.leakage import note_fitted
 from ldae.networks.autoencoder import Autoencoder, kl_divergence, save_autoencoder, space_to_depth
+from ldae.networks.weights import adopt_weights
 from ldae.training.batches import Batch
 from ldae.training.fit import file_identity, fingerprint, fit, resolve_steps
 from ldae.training.job import Sections, TrainingData, TrainingJob
@@ -215,8 +216,6 @@ def train_autoencoder(data: TrainingData, sections: Sections, job: TrainingJob) 
         standard_shape=store.shape if settings["z_score_input"] else None,
         pca_initialisation=settings["pca_initialisation"],
     )
-    if autoencoder.standard is not None:
-        adopt_standard(autoencoder, measure_standard(store))
     if any(size % autoencoder.downsampling for size in store.shape):
         raise InputError(
             "grid.shape",
@@ -224,10 +223,21 @@ def train_autoencoder(data: TrainingData, sections: Sections, job: TrainingJob) 
             "factor of the autoencoder",
             "Change grid.shape, autoencoder.patch_size or autoencoder.channels.",
         )
-    if autoencoder.pca_initialisation:
-        initialise_by_pca(autoencoder, store, job.seed)
+    if data.pretrained is not None:
+        adopt_weights(autoencoder, data.pretrained)
+    else:
+        _start(autoencoder, store, job.seed)
     settings = resolve_steps(settings, len(store.rows("train")))
     module = AutoencoderTraining(autoencoder, store, settings, job.seed)
     perceptual = settings["perceptual_weights_file"] if settings["perceptual_weight"] else None
-    identity = fingerprint(job, settings, file_identity(perceptual), store.digest())
+    files = file_identity(perceptual), file_identity(data.pretrained)
+    identity = fingerprint(job, settings, *files, store.digest())
     fit(module, "train_autoencoder", job, identity, save_autoencoder)
+
+
+def _start(autoencoder: Autoencoder, store: VolumeStore, seed: int) -> None:
+    """Statistics of the training scans and principal components of their patches, in place."""
+    if autoencoder.standard is not None:
+        adopt_standard(autoencoder, measure_standard(store))
+    if autoencoder.pca_initialisation:
+        initialise_by_pca(autoencoder, store, seed)

@@ -26,6 +26,7 @@ from ldae.networks.assembly import (
 )
 from ldae.networks.encoders import encoder_architecture
 from ldae.networks.unet import NoiseUNet
+from ldae.networks.weights import adopt_weights
 from ldae.training.batches import Batch
 from ldae.training.encoder_start import prepare_encoder
 from ldae.training.fit import file_identity, fingerprint, fit, resolve_steps
@@ -234,8 +235,11 @@ def train_prior(data: TrainingData, sections: Sections, job: TrainingJob) -> Non
     latents, diffusion = data.latents, sections["diffusion"]
     settings = resolve_steps(sections["prior"], len(latents.rows("train")))
     prior = NoiseUNet(in_channels=latents.shape[0], **unet_settings(settings, diffusion))
+    if data.pretrained is not None:
+        adopt_weights(prior, data.pretrained)
     module = PriorTraining(prior, latents, settings, job.seed, NoiseSchedule(**diffusion))
-    identity = fingerprint(job, settings, diffusion, latents.digest())
+    weights = file_identity(data.pretrained)
+    identity = fingerprint(job, settings, diffusion, weights, latents.digest())
     fit(module, "train_prior", job, identity, save_prior)
 
 
@@ -265,9 +269,12 @@ def train_ldae(data: TrainingData, sections: Sections, job: TrainingJob) -> None
     prior = load_prior_network(data.stands_on, torch.device("cpu"))
     pair = SemanticPair(encoder_architecture(encoder, store.shape), prior)
     prepare_encoder(pair.encoder, encoder, store)
+    if data.pretrained is not None:
+        adopt_weights(pair, data.pretrained)
     schedule = NoiseSchedule(**diffusion)
     module = LdaeTraining(pair, prior, store, latents, settings, job.seed, schedule)
-    weights = file_identity(data.stands_on), file_identity(encoder["pretrained"])
+    files = data.stands_on, data.pretrained, encoder["pretrained"]
+    weights = [file_identity(file) for file in files]
     identity = fingerprint(
         job, settings, encoder, diffusion, *weights, store.digest(), latents.digest()
     )
@@ -295,7 +302,9 @@ def train_voxel_dae(data: TrainingData, sections: Sections, job: TrainingJob) ->
         int(settings["patch_size"]),
     )
     prepare_encoder(network.encoder, encoder, store)
+    if data.pretrained is not None:
+        adopt_weights(network, data.pretrained)
     module = VoxelDaeTraining(network, store, settings, job.seed, NoiseSchedule(**diffusion))
-    weights = file_identity(encoder["pretrained"])
-    identity = fingerprint(job, settings, encoder, weights, diffusion, store.digest())
+    weights = file_identity(data.pretrained), file_identity(encoder["pretrained"])
+    identity = fingerprint(job, settings, encoder, *weights, diffusion, store.digest())
     fit(module, "train_voxel_dae", job, identity, save_conditional_unet)

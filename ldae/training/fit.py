@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import shutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,9 @@ from ldae.training.module import StepTraining
 from ldae.training.status import StatusLines
 
 CHECKPOINT = "last.ckpt"
+
+FROZEN = "frozen"
+"""Setting ``start`` of a network that keeps the weights of a trained one."""
 
 logger = logging.getLogger(__name__)
 # the record of the job contains everything that Lightning logs about devices
@@ -97,6 +101,8 @@ def fit(
 ) -> None:
     """Train `module` to its last step and save it; resume from an earlier attempt's checkpoint.
 
+    A network with the setting ``start: frozen`` is saved as it is.
+
     Checkpoints (weights, average, optimizers, step, metrics) are replaced atomically. They are kept
     after the training, see :func:`ldae.training.checkpoints.remove_checkpoints`. So are the weights
     that ``job.kept`` asks for, until the training ends: what an interrupted job has written of its
@@ -127,6 +133,10 @@ def fit(
         If the training stopped before its last step, because of the time limit or on request, or
         if another attempt has begun.
     """
+    if module.settings.get("start") == FROZEN:
+        if fit_nothing(job):
+            save(job.model_path, module.validated_network)
+        return
     n_processes = slurm.process_count()
     if int(module.settings["batch_size"]) % n_processes:
         raise InputError(
@@ -137,14 +147,7 @@ def fit(
     _check_kept(name, job.kept, int(module.settings["n_steps"]))
     folder = job.work_dir / identity
     last = folder / CHECKPOINT
-    with warnings.catch_warnings():
-        # batches are read from memory: worker processes would only add a copy
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
-        # a deprecation that concerns only Lightning and torch
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        # Snakemake starts a job with one task as a job step
-        warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
+    with _without_idle_warnings():
         whole = WholeCheckpoints()
         snapshots = Snapshots(folder, job.kept, save, whole)
         trainer = _trainer(name, job, folder, n_processes, whole, snapshots)
@@ -167,6 +170,20 @@ def fit(
         save(job.model_path, module.validated_network)
         for step, path in job.kept.items():
             shutil.copyfile(snapshots.path(step), path)
+
+
+@contextlib.contextmanager
+def _without_idle_warnings() -> Iterator[None]:
+    """Silence what Lightning warns of and is meant so here."""
+    with warnings.catch_warnings():
+        # batches are read from memory: worker processes would only add a copy
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        # a deprecation that concerns only Lightning and torch
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        # Snakemake starts a job with one task as a job step
+        warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
+        yield
 
 
 def _check_kept(name: str, kept: Mapping[int, Path], n_steps: int) -> None:

@@ -29,6 +29,8 @@ class TrainingData:
         Table of scans with labels; None for a network that learns without them.
     stands_on
         Weights of the network on which this one is built, such as a prior; None if there is none.
+    pretrained
+        Weights from which this network starts; None if it starts from scratch.
     """
 
     volumes: Path
@@ -39,6 +41,7 @@ class TrainingData:
     scale: Path | None = None
     scans: Path | None = None
     stands_on: Path | None = None
+    pretrained: Path | None = None
 
     @classmethod
     def of_files(cls, files: Mapping[str, Any]) -> TrainingData:

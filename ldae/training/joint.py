@@ -19,7 +19,7 @@ from ldae.networks.histograms import LocalHistograms
 from ldae.networks.joint import JointNetwork, save_joint_network
 from ldae.training.batches import Batch
 from ldae.training.diffusion import DiffusionTraining, unet_settings
-from ldae.training.fit import fingerprint, fit, resolve_steps
+from ldae.training.fit import file_identity, fingerprint, fit, resolve_steps
 from ldae.training.histograms import histogram_layer, histograms_of
 from ldae.training.job import Sections, TrainingData, TrainingJob
 from ldae.training.joint_start import fit_joint_start, set_measured, visit_pairs
@@ -148,7 +148,11 @@ class HistogramJob:
 
 
 def prepare_histograms(
-    section: str, data: TrainingData, sections: Sections, job: TrainingJob
+    section: str,
+    data: TrainingData,
+    sections: Sections,
+    job: TrainingJob,
+    layer: LocalHistograms | None = None,
 ) -> HistogramJob:
     """Local histograms of all scans, and the settings of a training on them; seeds torch.
 
@@ -162,19 +166,22 @@ def prepare_histograms(
         The network's section, ``diffusion`` and ``grid``.
     job
         Seed and output files of the training.
+    layer
+        Histogram layer of a trained network; by default one for these scans.
     """
     torch.manual_seed(job.seed)
     store, latents = data.store, data.latents
     diffusion, spacing_mm = sections["diffusion"], sections["grid"]["spacing_mm"]
     settings = resolve_steps(sections[section], len(latents.rows("train")))
-    layer = histogram_layer(store, settings, spacing_mm)
+    layer = layer or histogram_layer(store, settings, spacing_mm)
+    weights = file_identity(data.pretrained)
     return HistogramJob(
         settings=settings,
         layer=layer,
         histograms=histograms_of(layer, store, store.rows()),
         schedule=NoiseSchedule(**diffusion),
         identity=fingerprint(
-            job, settings, spacing_mm, diffusion, store.digest(), latents.digest()
+            job, settings, spacing_mm, diffusion, weights, store.digest(), latents.digest()
         ),
     )
 

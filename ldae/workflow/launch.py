@@ -25,6 +25,7 @@ from ldae.workflow import containers, gpu, slurm_states
 from ldae.workflow.attempts import Attempts
 from ldae.workflow.locks import release_left_locks
 from ldae.workflow.plan import check_disk_space, check_references, check_weights, disk_bytes
+from ldae.workflow.pretrained import check_pretrained
 from ldae.workflow.progress import (
     PlanHandler,
     ProgressHandler,
@@ -261,6 +262,7 @@ def _check_machine(workflow: Workflow, study: Study, logger: logging.Logger) -> 
     """Stop when named files are missing or the disk is too small; a plan is shown all the same."""
     try:
         check_weights(study.config)
+        check_pretrained(study.config, study.variants.values())
         check_packages(workflow, study.config)
         check_references(study.config, study.cohort)
         check_disk_space(Path(study.results("")), disk_bytes(study.config, study.cohort))

@@ -40,6 +40,7 @@ from ldae.workflow.plan import (
     split_settings,
     summarize_cohort,
 )
+from ldae.workflow.pretrained import kept_scale, weights_of_autoencoder, weights_of_network
 from ldae.workflow.products import Products
 
 VIEWED = ("reconstruction", "manipulation", "interpolation")
@@ -173,7 +174,7 @@ class Study:
         named = [self.config["bids_folder"], self.config["split"]["file"]]
         named += [self.config["cohort"]["table"], self.config["cohort"]["tables"]]
         named += [*self.config["quality"]["decisions"], self.config["encoder"]["pretrained"]]
-        named.append(self.config["autoencoder"]["perceptual_weights_file"])
+        named += [self.config["autoencoder"]["perceptual_weights_file"], self.config["pretrained"]]
         # a table of scans may be named by its place below the cohort's folder
         paths = [path for path in map(Path, filter(None, named)) if path.exists()]
         return [path if path.is_dir() else path.parent for path in paths]
@@ -281,9 +282,21 @@ class Study:
         below = self.variant(wildcards).stands_on
         return self.model(below, wildcards.seed) if below else []
 
-    def pretrained(self, wildcards: Any) -> str | list[str]:
-        """Weights that a network's encoder starts from, if any."""
+    def imagenet(self, wildcards: Any) -> str | list[str]:
+        """ImageNet weights that a network's encoder starts from, if any."""
         return existing(self.sections(wildcards).get("encoder", {}).get("pretrained"))
+
+    def pretrained(self, wildcards: Any) -> str | list[str]:
+        """Weights of a trained model that a network starts from, if any."""
+        return weights_of_network(self.config, self.variant(wildcards))
+
+    def pretrained_autoencoder(self, wildcards: Any) -> str | list[str]:
+        """Weights of a trained model that the autoencoder starts from, if any."""
+        return weights_of_autoencoder(self.config)
+
+    def kept_scale(self, wildcards: Any) -> str | list[str]:
+        """Scale of the latents of a trained model whose autoencoder is trained on, if any."""
+        return kept_scale(self.config)
 
     def perceptual(self, wildcards: Any) -> str | list[str]:
         """Weights of the perceptual loss, if there is one."""

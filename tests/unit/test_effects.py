@@ -21,8 +21,8 @@ from ldae.workflow.settings.study import StudySettings
 SHAPE, SPACING_MM = (32, 40, 32), 5.0
 COHORT = {
     "n_subjects": 6, "months": [0], "follow_up_share": 1.0, "missing_visit_rate": 0.0,
-    "n_sites": 1, "contrast_sd": 0.015, "spacing_mm": 5.0, "shares": {"CN": 0.5, "MCI": 0.0, "AD": 0.5},
-    "age_years": [60, 80],
+    "n_sites": 1, "contrast_sd": 0.015, "spacing_mm": 5.0,
+    "shares": {"CN": 0.5, "MCI": 0.0, "AD": 0.5}, "age_years": [60, 80],
 }  # fmt: skip
 PREPROCESSING = StudySettings().preprocessing.model_dump() | {"brain_extraction": "template"}
 

@@ -111,11 +111,16 @@ def sections_of(stage: str, **changes: Any) -> dict[str, dict[str, Any]]:
 
 
 def train(folder: Path, stage: str, tag: str, **changes: Any) -> None:
-    """Train one stage; the LDAE needs the prior of tag ``prior``. Steps in `kept` are kept."""
+    """Train one stage; the LDAE needs the prior of tag ``prior``. Steps in `kept` are kept.
+
+    With ``pretrained`` the training starts from the weights of that tag.
+    """
+    weights = changes.pop("pretrained", None)
     data = TrainingData(
         *(folder / name for name in ("v.npy", "m.npy", "i.tsv", "mu.npy", "sigma.npy")),
         scale=folder / "scale.json",
         stands_on=folder / "prior.safetensors" if stage == "ldae" else None,
+        pretrained=folder / f"{weights}.safetensors" if weights else None,
     )
     job = TrainingJob(
         seed=0,

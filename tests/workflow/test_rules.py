@@ -26,7 +26,7 @@ WITHOUT_OUTPUT = {"audit", "doctor"}
 PLAN_KEYS = {
     "ablations", "curves", "variants", "bids_folder", "final", "pathvars/results", "plugins",
     "training_seeds", "cohort/source", "cohort/public", "gpu", "site", "preprocessing/batch_size",
-    "evaluation/reference_volumes", "probes/harmonise",
+    "evaluation/reference_volumes", "pretrained", "probes/harmonise",
 }  # fmt: skip
 # Shown by the report, which reads the settings as they were written down.
 REPORT_KEYS = {"title"}

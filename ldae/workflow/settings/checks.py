@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ldae.paths import PACKAGE, WORKFLOW
 from ldae.workflow.settings.files import Key, spell
-from ldae.workflow.settings.networks import Training, UNet
+from ldae.workflow.settings.networks import Continued, Training, UNet
 from ldae.workflow.settings.study import StudySettings
 
 SOURCES = (
@@ -159,6 +159,16 @@ def _trainings(study: StudySettings) -> Iterator[Fault]:
             )
 
 
+def _starts(study: StudySettings) -> Iterator[Fault]:
+    """Networks that shall keep weights which no setting names."""
+    for name in TRAININGS:
+        section = getattr(study, name)
+        frozen = isinstance(section, Continued) and section.start == "frozen"
+        if frozen and study.pretrained is None:
+            problem = "there are no weights to keep: pretrained is null"
+            yield Fault((name, "start"), problem, "Name an exported model in pretrained")
+
+
 def _schedule(study: StudySettings) -> Iterator[Fault]:
     """A noise schedule that falls, and samplers that take more steps than there are timesteps."""
     diffusion = study.diffusion
@@ -283,7 +293,7 @@ def _verdicts(study: StudySettings) -> Iterator[Fault]:
 
 
 CHECKS: tuple[Callable[[StudySettings], Iterator[Fault]], ...] = (
-    _sums, _split, _folders, _diagnoses, _masks, _trainings, _schedule, _grid, _divided, _levels,
-    _volume_encoder, _verdicts,
+    _sums, _split, _folders, _diagnoses, _masks, _trainings, _starts, _schedule, _grid, _divided,
+    _levels, _volume_encoder, _verdicts,
 )  # fmt: skip
 """Checks of settings against each other."""

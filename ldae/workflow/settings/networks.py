@@ -65,6 +65,13 @@ Epochs = Annotated[
     Count | None,
     Field(description="Length of the training in epochs. Null where n_steps is given."),
 ]
+Start = Annotated[
+    Literal["pretrained", "frozen", "scratch"],
+    Field(
+        description="How the weights of the model in `pretrained` are used. `pretrained` trains "
+        "on from them, `frozen` keeps them as they are, `scratch` starts without them."
+    ),
+]
 Validations = Annotated[
     Count,
     Field(
@@ -112,6 +119,12 @@ class Training(Section):
         return 1
 
 
+class Continued(Section):
+    """A training that can start from the weights of a trained model."""
+
+    start: Start = "pretrained"
+
+
 class AveragedTraining(Training):
     """A training whose result is the average of its weights."""
 
@@ -140,7 +153,7 @@ class LatentDiffusion(AveragedTraining, UNet):
         return latent * self.halvings()
 
 
-class Autoencoder(Training):
+class Autoencoder(Continued, Training):
     """Autoencoder that compresses a scan to a latent."""
 
     patch_size: PatchSize = 4
@@ -183,7 +196,7 @@ class Autoencoder(Training):
         return self.patch_size * _halvings(self.channels)
 
 
-class Prior(LatentDiffusion):
+class Prior(Continued, LatentDiffusion):
     """Unconditional diffusion prior in the latent space."""
 
     channels: Widths = [16, 32]
@@ -231,7 +244,7 @@ class Encoder(Section):
     )  # fmt: skip
 
 
-class Ldae(AveragedTraining):
+class Ldae(Continued, AveragedTraining):
     """Training of the LDAE: semantic encoder and gradient estimator on the prior."""
 
     learning_rate: LearningRate = 1e-3
@@ -270,7 +283,7 @@ class LdaeJoint(LatentDiffusion):
     ema_decay: EmaDecay = 0.98
 
 
-class LdaeAnatomical(AveragedTraining):
+class LdaeAnatomical(Continued, AveragedTraining):
     """The recommended LDAE: code, denoiser and fill-in head, trained as one network."""
 
     window_mm: Positive = setting(
@@ -320,7 +333,7 @@ class LdaeAnatomical(AveragedTraining):
         return math.lcm(latent * self.patch_size, self.fill_in_patch_size)
 
 
-class VoxelDae(AveragedTraining, UNet):
+class VoxelDae(Continued, AveragedTraining, UNet):
     """Diffusion autoencoder in voxel space, with the LDAE's encoder."""
 
     patch_size: PatchSize = 2

@@ -88,6 +88,11 @@ class General(Section):
         [], "Earlier variants to train as well: ldae_joint, residual. One that an ablation "
         "changes is always among them.",
     )  # fmt: skip
+    pretrained: Place | None = setting(
+        None, "Folder of an exported model from whose weights trainings start. They are those of "
+        "the autoencoder and of every other network of the model (`ldae export`), among prior, "
+        "ldae, ldae_anatomical and voxel_dae; see `start` in their sections. Null is from scratch.",
+    )  # fmt: skip
     gpu: Gpu = Field(default_factory=Gpu)
     site: Site = Field(default_factory=Site)
 
