@@ -493,6 +493,9 @@ def check_weights(config: dict[str, Any]) -> None:
         Naming the setting and the file.
     """
     wanted = {"encoder.pretrained": config["encoder"]["pretrained"]}
+    for name, ablation in config["ablations"].items():
+        key = f"ablations.{name}.change.encoder.pretrained"
+        wanted[key] = ablation["change"].get("encoder", {}).get("pretrained")
     if config["autoencoder"]["perceptual_weight"]:
         key = "perceptual_weights_file"
         wanted[f"autoencoder.{key}"] = config["autoencoder"][key] or "nowhere"

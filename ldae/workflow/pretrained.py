@@ -30,7 +30,9 @@ Settings = Mapping[str, Any]
 
 
 def weights_of_network(config: Settings, variant: Variant) -> str | list[str]:
-    """Weights that a network starts from; none if it starts from scratch or the model has no such network.
+    """Weights that a network starts from; none if it starts from scratch.
+
+    That is so, too, where the model has no such network.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ def weights_of_autoencoder(config: Settings) -> str | list[str]:
 
 
 def kept_scale(config: Settings) -> str | list[str]:
-    """Scale of the latents of the model whose autoencoder is trained on; none if it starts from scratch.
+    """Scale of the latents of the model whose autoencoder this one starts from, if it does.
 
     Networks in its latents were trained at this scale.
     """

@@ -331,6 +331,17 @@ def test_missing_weights_stop_a_run_and_not_a_plan(plan_folder, tmp_path):
     assert "encoder.pretrained: there are no weights at resources/weights/" in done.stderr
 
 
+def test_missing_weights_of_an_ablation_are_missed():
+    from ldae.errors import InputError
+    from ldae.workflow.config import complete_config
+    from ldae.workflow.plan import check_weights
+
+    change = {"encoder": {"pretrained": "nowhere.safetensors"}}
+    config = complete_config({"ablations": {"imagenet": {"network": "ldae", "change": change}}})
+    with pytest.raises(InputError, match=r"ablations\.imagenet\.change\.encoder\.pretrained"):
+        check_weights(config)
+
+
 def test_a_corrected_diagnosis_is_noticed(tmp_path):
     from ldae.workflow.plan import cohort_fingerprint
 
