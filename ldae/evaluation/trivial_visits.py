@@ -80,7 +80,8 @@ class TrivialAnswers:
                 region: min(errors, key=lambda name: errors[name])
                 for region, errors in self._errors(triples, batch_size).items()
             }
-            logger.info("smoothing: %g voxels; best in training: %s", self.width, self.best)
+            best = ", ".join(f"{name} ({region})" for region, name in self.best.items())
+            logger.info("smoothing: %g voxels; best in training: %s", self.width, best)
 
     def __call__(self, triples: Sequence[Triple]) -> dict[str, Tensor]:
         """Every answer to the middle visits of B triples, (B, 1, H, W, D) by name."""
