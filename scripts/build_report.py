@@ -77,14 +77,14 @@ with rule_entry(snakemake) as run:
     text = write_methods(
         config, cohort, methods, trained_networks(history), tables, software_of(history), now()
     )
+    verdicts, edits = (
+        read_table(tables[name]) if name in tables else None
+        for name in ("verdicts", "manipulation")
+    )
     build_report(
         Contents(
             summary=summarise(
-                read_table(tables["verdicts"]) if "verdicts" in tables else None,
-                methods,
-                config["verdicts"],
-                cohort,
-                snakemake.params.left_out,
+                verdicts, methods, config["verdicts"], cohort, snakemake.params.left_out, edits
             ),
             figures={
                 name: Picture(

@@ -290,7 +290,8 @@ def _judge(
         verdict(low, high, limit, statement.above)
         for low, high in zip(rows["ci_low"], rows["ci_high"], strict=True)
     ]
-    rows = rows.assign(verdict=verdicts, note=rows["value"].isna().map({True: UNKNOWN, False: ""}))
+    why = rows["note"].where(rows["note"] != "", UNKNOWN)
+    rows = rows.assign(verdict=verdicts, note=why.where(rows["value"].isna(), ""))
     earned = [
         statement.part(row, tables, methods) if row["verdict"] == HOLDS else ""
         for _, row in rows.iterrows()

@@ -25,6 +25,7 @@ from ldae.conclusions.verdicts import (
     RECONSTRUCTION,
     SPEED,
     STATEMENTS,
+    UNKNOWN,
     Statement,
 )
 from ldae.evaluation.probes.fitting import CROSS_VALIDATED
@@ -73,6 +74,10 @@ JUDGES = {
     "volumes": "regional volumes",
 }  # fmt: skip
 """What a judge of edits predicts the attribute from."""
+
+
+SLOPE = "response_slope"
+"""Metric of table ``manipulation``: mean response of a judge per unit of an edit's amount."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,10 @@ class Answer:
     def lead(self) -> ModelAnswer | None:
         """The first model with a finding: the paper's where it was evaluated."""
         return next((model for model in self.models if model.findings), None)
+
+    def briefly(self, recommended: str) -> list[ModelAnswer]:
+        """What the first screen shows: the first model, and the one of this label."""
+        return [m for m in self.models if m is self.lead or (m.label == recommended and m.findings)]
 
 
 @dataclass(frozen=True)
@@ -223,6 +232,24 @@ def _side_effect(row: pd.Series, methods: Methods) -> str:
     )
 
 
+def _slopes(row: pd.Series, edits: pd.DataFrame) -> str:
+    """Both slopes of a side effect of which there is no ratio; empty if they were not measured."""
+    same = edits["metric"] == SLOPE
+    for column in ("method", "split", "task", "judge"):
+        same &= edits[column] == row[column]
+    slopes = edits[same].drop_duplicates("attribute").set_index("attribute")
+    if not {row["task"], row["attribute"]} <= set(slopes.index):
+        return ""
+    edited, other = (_value(slopes.loc[row[name]], ".3f", " SD") for name in ("task", "attribute"))
+    task, judge = _task(row["task"]), JUDGES.get(row["judge"], row["judge"])
+    n = counted(int(row["n_subjects"]), "participant")
+    return (
+        f"Per unit of their amount, edits of {task} move predicted {task} by {edited} and "
+        f"predicted {_task(row['attribute'])} by {other}, both judged from {judge} ({n}). No "
+        "verdict: a side effect counts as a share of the former, whose interval is not above zero."
+    )
+
+
 def _skill(row: pd.Series, methods: Methods) -> str:
     # skill is 1 − error / error of the best baseline
     percent = -100 * row[["value", "ci_low", "ci_high"]].astype(float)
@@ -261,6 +288,8 @@ class _Headline:
         Which row among several.
     required
         The bound in words, where it is not that of no difference.
+    unjudged
+        What to say of a row without a number, from table ``manipulation``.
     """
 
     metric: str
@@ -268,6 +297,7 @@ class _Headline:
     words: _Wording
     where: Mapping[str, object]
     required: str = ""
+    unjudged: Callable[[pd.Series, pd.DataFrame], str] | None = None
 
     def statement(self) -> Statement:
         return next(s for s in STATEMENTS if s.metric == self.metric)
@@ -317,6 +347,7 @@ _CLAIMS: tuple[tuple[str, str, str, tuple[_Headline, ...]], ...] = (
             _Headline(
                 "off_target_ratio", "Side effects of edits", _side_effect,
                 {"task": AD_VS_CN, "judge": "volumes"}, required="less than {bound}",
+                unjudged=_slopes,
             ),
         ),
     ),
@@ -339,6 +370,7 @@ def summarise(
     criteria: Criteria,
     cohort: Cohort,
     left_out: Mapping[str, str],
+    edits: pd.DataFrame | None = None,
 ) -> Summary:
     """The first screen of a study.
 
@@ -354,13 +386,15 @@ def summarise(
         Who was studied.
     left_out
         What the plan left out, and why.
+    edits
+        Table ``manipulation``, which says what was measured where there is no verdict on edits.
     """
     if verdicts is None:
         reason = left_out.get("table verdicts", "the study has no table of verdicts")
         basis = f"No claim was judged: {reason}."
         return Summary(cohort.sentences(), cohort.simulated, (), {}, basis)
     answers = tuple(
-        Answer(name, question, *_answer(claim, headlines, verdicts, methods, criteria))
+        Answer(name, question, *_answer(claim, headlines, verdicts, methods, criteria, edits))
         for name, question, claim, headlines in _CLAIMS
     )
     recommended = None
@@ -409,6 +443,7 @@ def _answer(
     verdicts: pd.DataFrame,
     methods: Methods,
     criteria: Criteria,
+    edits: pd.DataFrame | None,
 ) -> tuple[tuple[ModelAnswer, ...], int]:
     """What a claim's numbers say of each model, and the number of models that are not named."""
     rows = verdicts[verdicts["claim"] == claim]
@@ -418,10 +453,11 @@ def _answer(
     answers = tuple(
         ModelAnswer(
             model.look.label,
-            tuple(_findings(headlines, rows[rows["method"] == model.name], methods, criteria)),
-            _tally(rows[rows["method"] == model.name]),
+            tuple(_findings(headlines, of_model, methods, criteria, edits)),
+            _tally(of_model),
         )
         for model in shown
+        for of_model in [rows[rows["method"] == model.name]]
     )
     if not answers:
         note = next((str(n) for n in rows["note"] if n), "no model was evaluated")
@@ -431,7 +467,11 @@ def _answer(
 
 
 def _findings(
-    headlines: tuple[_Headline, ...], rows: pd.DataFrame, methods: Methods, criteria: Criteria
+    headlines: tuple[_Headline, ...],
+    rows: pd.DataFrame,
+    methods: Methods,
+    criteria: Criteria,
+    edits: pd.DataFrame | None,
 ) -> Iterator[Finding]:
     """A sentence for each of a claim's main numbers of one model."""
     unjudged: list[str] = []
@@ -441,10 +481,12 @@ def _findings(
         if row is None:
             continue
         if pd.isna(row["value"]):
-            note = str(row["note"]) or "the number could not be computed"
-            if note not in unjudged:
+            note, measured = str(row["note"]) or UNKNOWN, ""
+            if edits is not None and headline.unjudged:
+                measured = headline.unjudged(row, edits)
+            if measured or note not in unjudged:
                 unjudged.append(note)
-                yield Finding(OPEN, f"{headline.topic}: not judged, because {note}.")
+                yield Finding(OPEN, measured or f"{headline.topic}: not judged, because {note}.")
             continue
         text = f"{headline.words(row, methods)} {headline.facts(row, criteria)}."
         part = "" if pd.isna(row["earned_by"]) else str(row["earned_by"])

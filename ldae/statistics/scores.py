@@ -49,6 +49,10 @@ SLOPES = {
 slope is per amount of the edit, or per unit of the attribute between real participants."""
 
 
+NO_RATIO = "the interval of the edited attribute's slope is not above zero, so there is no ratio"
+"""Note of an empty ratio of slopes."""
+
+
 def score_columns(table: str) -> list[str]:
     """Columns of a file of scores; `table` is one of ``SCORED_TABLES``."""
     extra = EXTRA_COLUMNS.get(table, ())
@@ -155,7 +159,8 @@ def tabulate_scores(
         best here, chosen again in every replicate. For manipulation it also has means over all
         amounts (without an amount), and ``off_target_ratio``: the slope of an off-target attribute
         divided by that of the on-target attribute, each in SDs of the judge's score between
-        participants. The ratio is empty if the interval of the on-target slope includes 0.
+        participants. The ratio is empty unless the whole interval of the on-target slope
+        is above 0.
     """
     if table == "interpolation":
         trivial = list(methods.select(Role.TRIVIAL, evaluation=table))
@@ -259,7 +264,7 @@ def _off_target(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFra
             on_target = wide[task].to_numpy(float)
             _, low, _ = subject_bootstrap(on_target, subjects, n=n_bootstrap, seed=seed, runs=runs)
             # the interval of a ratio is meaningless if the denominator may be zero
-            rises = low > 0
+            has_ratio = low > 0
             for attribute in [a for a in wide.columns if a != task]:
                 result = subject_bootstrap(
                     wide[[attribute, task]].to_numpy(float),
@@ -270,9 +275,9 @@ def _off_target(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFra
                     runs,
                 )
                 note = _note_of(cell, attribute)
-                if not rises:
+                if not has_ratio:
                     result = (np.nan, np.nan, np.nan)
-                    note = f"none: the on-target response does not surely rise; {note}"
+                    note = f"{NO_RATIO}; {note}"
                 rows.append(
                     dict(zip(keys, names, strict=True))
                     | {"attribute": attribute, "metric": metric, "region": "", "note": note}

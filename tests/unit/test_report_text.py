@@ -44,8 +44,10 @@ from ldae.report.scans import (
     show_scans,
     tabulate_measures,
 )
-from ldae.report.summary import ModelAnswer, summarise
+from ldae.report.summary import SLOPE, ModelAnswer, summarise
 from ldae.report.writeup import write_methods
+from ldae.statistics.scores import NO_RATIO
+from ldae.statistics.tables import tidy
 from ldae.wording import counted, listed, ranged
 
 NAN = float("nan")
@@ -143,7 +145,10 @@ def test_the_recommended_model_is_named_beside_the_papers() -> None:
     rows = verdict_rows(
         gain(0.9, 0.2, 1.6, "holds"), gain(0.1, -0.2, 0.4, "open", method="ldae_anatomical")
     )
-    label, tally = toy_summary(rows).recommended or ("", {})
+    summary = toy_summary(rows)
+    label, tally = summary.recommended or ("", {})
+    assert [m.label for m in summary.answers[0].briefly(label)] == ["LDAE", label]
+    assert [m.label for m in summary.answers[0].briefly("")] == ["LDAE"]
     assert label == "anatomical LDAE" and tally == {"holds": 0, "open": 1, "fails": 0}
     assert toy_summary(verdict_rows(gain(0.9, 0.2, 1.6, "holds"))).recommended is None
 
@@ -185,6 +190,36 @@ def test_wording() -> None:
     assert [counted(n, "scan") for n in (0, 1, 1200)] == ["0 scans", "1 scan", "1,200 scans"]
     assert (ranged(1, 1, "scan"), ranged(1, 3, "scan")) == ("1 scan", "1 to 3 scans")
     assert (listed(["a"]), listed(["a", "b", "c"])) == ("a", "a, b and c")
+
+
+def test_side_effects_without_a_ratio_say_what_was_measured() -> None:
+    slope = {"method": "ldae", "task": "ad_vs_cn", "judge": "volumes", "metric": SLOPE}
+    numbers = [
+        slope | {"attribute": attribute, "value": value, "ci_low": low, "ci_high": high}
+        for attribute, value, low, high in (
+            ("ad_vs_cn", -0.0046, -0.0068, -0.0021), ("age", 0.0102, 0.0072, 0.0131),
+        )
+    ]  # fmt: skip
+    edits = tidy(numbers, "manipulation", cohort="toy", seeds={"ldae": [0]}, split="test")
+    verdicts = verdict_rows(gain(NAN, NAN, NAN, "open", **SIDE_EFFECT, against=NAN, note=NO_RATIO))
+
+    def said(edits: pd.DataFrame | None) -> str:
+        summary = summarise(verdicts, STUDY, CONFIG["verdicts"], toy_cohort(), {}, edits)
+        (finding,) = summary.answers[2].models[0].findings
+        assert finding.verdict == "open"
+        return finding.text
+
+    assert said(edits) == (
+        "Per unit of their amount, edits of Alzheimer's disease move predicted Alzheimer's disease "
+        "by −0.005 SD [−0.007, −0.002] and predicted age by 0.010 SD [0.007, 0.013], both judged "
+        "from regional volumes (80 participants). No verdict: a side effect counts as a share of "
+        "the former, whose interval is not above zero."
+    )
+    assert (
+        said(edits.iloc[:1])
+        == said(None)
+        == f"Side effects of edits: not judged, because {NO_RATIO}."
+    )
 
 
 def test_a_claim_that_could_not_be_judged_says_why() -> None:
