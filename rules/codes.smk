@@ -126,7 +126,7 @@ rule compare_volumes:
         seed=lookup(within=config, dpath="seed"),
         code=code_digest("compare_volumes"),
     message:
-        "Holding measured volumes to reference volumes"
+        "Comparing measured volumes with reference volumes"
     script:
         "../scripts/compare_volumes.py"
 

@@ -1,5 +1,5 @@
 # Networks that are trained once per training seed, and the code of every scan from their encoders.
-# Which there are, and what each is trained with, stands in ldae/methods.py.
+# Which there are, and what each is trained with, is in ldae/methods/registry.py.
 
 
 rule train_network:

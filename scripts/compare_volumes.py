@@ -1,4 +1,4 @@
-"""Rule entry point: hold measured volumes to the true ones, or to a reference of a real cohort."""
+"""Rule entry point: compare measured volumes with the true ones, or with a real cohort's reference."""
 
 from pathlib import Path
 

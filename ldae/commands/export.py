@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="FOLDER", help="folder to write"
     )
     parser.add_argument(
-        "--method", metavar="NAME", help="method of the study; default: its first one under test"
+        "--method", metavar="NAME", help="method of the study (default: the recommended one)"
     )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="training seed; default: the study's first"

@@ -23,7 +23,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder that ldae export has written, or results of a study (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--method", metavar="NAME", help="method of the study; default: its first one under test"
+        "--method", metavar="NAME", help="method of the study (default: the recommended one)"
     )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="training seed; default: the study's first"

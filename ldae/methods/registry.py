@@ -187,4 +187,4 @@ METHODS = (
 
 
 RECOMMENDED = "ldae_anatomical"
-"""The model that keeps every claim (docs/tried/recommended-model.md)."""
+"""The model for use on scans, and what it was chosen by: docs/tried/recommended-model.md."""
