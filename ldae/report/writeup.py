@@ -196,7 +196,9 @@ def _facts_of(methods: Methods) -> dict[str, Any]:
         "methods": methods,
         "models": list(methods.select(Role.MODEL).values()),
         "multistep": [
-            m.look.label for m in methods.values() if m.sampler and m.sampler.endswith(SECOND_ORDER)
+            m.look.label
+            for m in methods.values()
+            if m.sampler and m.sampler.endswith(SECOND_ORDER) and m.part_of is None
         ],
         "fills_in": [m.look.label for m in interpolating if m.fills_in],
         "baselines": [m.look.label for m in methods.select(Role.BASELINE).coded().values()],
