@@ -39,8 +39,8 @@ from ldae.training.job import TrainingJob
 from ldae.workflow.config import Config, read_study
 from ldae.workflow.doctor.findings import describe
 from ldae.workflow.doctor.node import examine_node, title
+from ldae.workflow.doctor.trial_arguments import study_trials
 from ldae.workflow.doctor.trials import TASKS, trial_data, try_trainings
-from ldae.workflow.doctor.tried import study_trials
 
 LIMIT_SECONDS = 720.0
 NEEDED = {"steps": 30.0, "resume": 20.0, "processes": 30.0, "curves": 240.0}

@@ -24,7 +24,6 @@ IS_CLONE = not CARRIED.is_dir()
 WORKFLOW = SOURCE if IS_CLONE else CARRIED
 """Folder of Snakefile, config.yaml, rules, scripts, studies, envs and profiles."""
 
-SCHEMAS = WORKFLOW / "schemas"
 RESOURCES = WORKFLOW / "resources"
 
 

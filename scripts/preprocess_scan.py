@@ -5,7 +5,7 @@ from pathlib import Path
 from ldae.data.addresses import mask_paths
 from ldae.data.bids import list_scans
 from ldae.data.intake.settings import Intake
-from ldae.data.kept import read_kept
+from ldae.data.kept_cohort import read_kept
 from ldae.data.partition import belongs, clear_batch
 from ldae.preprocessing import preprocess_batch
 from ldae.workflow.entry import rule_entry

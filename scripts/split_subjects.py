@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ldae.data.bids import read_cohort
 from ldae.data.intake.settings import Intake
-from ldae.data.kept import read_kept
+from ldae.data.kept_cohort import read_kept
 from ldae.data.manifest import read_scans, write_visits
 from ldae.data.splits import make_split, note_places, places_key, read_places
 from ldae.workflow.entry import rule_entry

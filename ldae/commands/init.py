@@ -93,7 +93,7 @@ def _look(recognised: Recognised, output: Path, table: Path, check: bool) -> Fir
     from ldae.data.intake.spreadsheets import write_rows
     from ldae.data.pseudonyms import make_key
     from ldae.workflow.first_look import describe, look_at
-    from ldae.workflow.overlay import write_overlay
+    from ldae.workflow.study_file import study_file_text
 
     name = _study_name(output, recognised)
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +111,7 @@ def _look(recognised: Recognised, output: Path, table: Path, check: bool) -> Fir
         look.cohort["table"] = str(table)
     if not look.cohort["public"] and ("table" in look.cohort or "tables" in look.cohort):
         make_key(recognised.folder)
-    output.write_text(write_overlay(look, str(output)), encoding="utf-8")
+    output.write_text(study_file_text(look, str(output)), encoding="utf-8")
     return look
 
 

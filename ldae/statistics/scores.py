@@ -20,9 +20,6 @@ from ldae.statistics.bootstrap import subject_bootstrap, summarise_scores, weigh
 from ldae.statistics.tables import SCORE_CONDITIONS, tidy
 from ldae.subsets import TEST
 
-SCORED_TABLES = ("reconstruction", "stochastic", "manipulation", "interpolation")
-"""Tables that are computed from scores."""
-
 SCAN_COLUMNS = ("seed", "split", "method", "subject", "scan")
 NOTHING = 0
 """Value of `steps` and `window` if they do not apply; written to the file as an empty cell."""
@@ -54,7 +51,7 @@ NO_RATIO = "the interval of the edited attribute's slope is not above zero, so t
 
 
 def score_columns(table: str) -> list[str]:
-    """Columns of a file of scores; `table` is one of ``SCORED_TABLES``."""
+    """Columns of a file of scores; `table` is a key of ``SCORE_CONDITIONS``."""
     extra = EXTRA_COLUMNS.get(table, ())
     return [*SCAN_COLUMNS, *SCORE_CONDITIONS[table], *extra, "metric", "value", "note"]
 
@@ -68,7 +65,7 @@ def write_scores(scores: pd.DataFrame, table: str, seed: int, split: str, path: 
         Columns method, subject, scan, metric, value and the conditions of the table; missing
         columns are written as empty cells.
     table
-        One of ``SCORED_TABLES``.
+        Key of ``SCORE_CONDITIONS``.
     seed
         Seed of the training that was evaluated.
     split
@@ -142,7 +139,7 @@ def tabulate_scores(
     scores
         From :func:`read_scores`.
     table
-        One of ``SCORED_TABLES``.
+        Key of ``SCORE_CONDITIONS``.
     methods
         Methods of the study: which are trivial interpolations, and which have training seeds.
     cohort

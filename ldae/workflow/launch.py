@@ -16,7 +16,7 @@ from snakemake.settings.types import DeploymentMethod
 from snakemake.shell import shell
 
 from ldae import paths, slurm
-from ldae.data.kept import KeptCohort, read_kept
+from ldae.data.kept_cohort import KeptCohort, read_kept
 from ldae.data.pseudonyms import keep_key
 from ldae.errors import CohortError, InputError
 from ldae.packages import check_ants

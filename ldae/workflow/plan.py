@@ -45,9 +45,9 @@ from ldae.methods import (
 )
 from ldae.statistics.predictions import SHARED
 from ldae.subsets import SPLITS, scored_split
-from ldae.workflow.divided import Divided
 from ldae.workflow.products import choose_products
 from ldae.workflow.settings.networks import Autoencoder
+from ldae.workflow.split_cohort import SplitCohort
 
 # Bytes per voxel of a preprocessed scan: float32 image, two masks and their packed copies,
 # with latents, compressed less than two to one.
@@ -288,12 +288,15 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         )
     left_out: dict[str, str] = {}
     scored = scored_split(final=config["final"])
-    divided = Divided(cohort.scans, plan_split(config, cohort), scored)
-    tasks = _plan_tasks(cohort, divided, Diagnoses(**config["cohort"]["diagnoses"]), left_out)
-    lacking = _lacking(config, divided, tasks)
-    _plan_controls(config, divided, left_out)
+    split_cohort = SplitCohort(cohort.scans, plan_split(config, cohort), scored)
+    tasks = _plan_tasks(cohort, split_cohort, Diagnoses(**config["cohort"]["diagnoses"]), left_out)
+    lacking = _lacking(config, split_cohort, tasks)
+    _plan_controls(config, split_cohort, left_out)
     methods = _plan_methods(config, lacking, left_out)
-    parts = [*_plan_evaluations(config, divided, tasks, left_out), *(f"task {t}" for t in tasks)]
+    parts = [
+        *_plan_evaluations(config, split_cohort, tasks, left_out),
+        *(f"task {t}" for t in tasks),
+    ]
     snapshots = _plan_snapshots(config, lacking, left_out)
     parts += ["curves"] if snapshots else []
     chosen = choose_products(config, parts, tasks, left_out)
@@ -304,8 +307,8 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
         scans_per_batch=max(sum(cohort.visits[s] for s in group) for group in batches.values()),
         scan_bytes=4 * math.prod(config["grid"]["shape"]),
         latent_bytes=latent_bytes(config),
-        n_tested=divided.n_scans(scored),
-        n_triples=divided.n_triples(scored),
+        n_tested=split_cohort.n_scans(scored),
+        n_triples=split_cohort.n_triples(scored),
         seeds=tuple(config["training_seeds"]),
         methods=methods,
         networks=tuple(v.name for v in variants if v.network.needs not in lacking),
@@ -358,19 +361,19 @@ def split_digest(config: Mapping[str, Any], cohort: CohortSummary) -> str:
 
 
 def _plan_tasks(
-    cohort: CohortSummary, divided: Divided, diagnoses: Diagnoses, left_out: dict[str, str]
+    cohort: CohortSummary, split_cohort: SplitCohort, diagnoses: Diagnoses, left_out: dict[str, str]
 ) -> list[str]:
     """What probes can predict of these participants; adds to `left_out` what they cannot."""
     tasks = []
     missing = diagnoses.missing(pd.Series(cohort.diagnoses))
     if not missing:
-        reason = divided.why_no_groups(diagnoses)
+        reason = split_cohort.why_no_groups(diagnoses)
         tasks += [] if reason else ["ad_vs_cn"]
         left_out |= {"task ad_vs_cn": reason} if reason else {}
     else:
         left_out["task ad_vs_cn"] = _without_group(cohort, diagnoses, missing)
     if cohort.has_age:
-        reason = divided.why_no_ages()
+        reason = split_cohort.why_no_ages()
         tasks += [] if reason else ["age"]
         left_out |= {"task age": reason} if reason else {}
     else:
@@ -392,14 +395,16 @@ def _without_group(cohort: CohortSummary, diagnoses: Diagnoses, missing: list[st
     return f"{reason}. If some of these words mean the same, say so in the settings: {example}"
 
 
-def _lacking(config: dict[str, Any], divided: Divided, tasks: list[str]) -> dict[Need | None, str]:
+def _lacking(
+    config: dict[str, Any], split_cohort: SplitCohort, tasks: list[str]
+) -> dict[Need | None, str]:
     """What the cohort does not have, and why that is so."""
     lacking: dict[Need | None, str] = {}
     if not tasks:
         lacking[Need.LABELS] = NO_TASK
     if config["cohort"]["source"] != "simulated":
         lacking[Need.TRUTH] = "true volumes are known of simulated participants only"
-    if reason := divided.why_no_residual():
+    if reason := split_cohort.why_no_residual():
         lacking[Need.TRIPLES] = reason
     return lacking
 
@@ -431,20 +436,22 @@ def _plan_snapshots(
     return {name: one for name, one in found.items() if one.variant.network.needs not in lacking}
 
 
-def _plan_controls(config: dict[str, Any], divided: Divided, left_out: dict[str, str]) -> None:
+def _plan_controls(
+    config: dict[str, Any], split_cohort: SplitCohort, left_out: dict[str, str]
+) -> None:
     """Add to `left_out` what probes cannot predict beside the tasks, and of which sites.
 
     Names of sites are shown where participants are shown under their own labels.
     """
     diagnoses = Diagnoses(**config["cohort"]["diagnoses"])
-    if reason := divided.why_no_conversion(diagnoses):
+    if reason := split_cohort.why_no_conversion(diagnoses):
         left_out["task conversion"] = reason
     harmonised = config["probes"]["harmonise"]
-    if reason := divided.why_no_sites():
+    if reason := split_cohort.why_no_sites():
         left_out |= {"task site": reason} | ({"harmonised codes": reason} if harmonised else {})
         return
     named = config["cohort"]["source"] == "simulated" or config["cohort"]["public"]
-    sites = divided.other_sites()
+    sites = split_cohort.other_sites()
     if sites:
         names = ", ".join(f"{s} ({n})" for s, n in sites.items()) if named else str(len(sites))
         what = f"sites with fewer than {LEAST_OF_SITE} training participants: {names}"
@@ -454,7 +461,7 @@ def _plan_controls(config: dict[str, Any], divided: Divided, left_out: dict[str,
 
 
 def _plan_evaluations(
-    config: dict[str, Any], divided: Divided, tasks: list[str], left_out: dict[str, str]
+    config: dict[str, Any], split_cohort: SplitCohort, tasks: list[str], left_out: dict[str, str]
 ) -> list[str]:
     """What is measured of methods and scans; adds to `left_out` what cannot be."""
     evaluations = ["reconstruction", "stochastic", "throughput"]
@@ -462,7 +469,7 @@ def _plan_evaluations(
         evaluations += ["probes", "manipulation"]
     else:
         left_out |= {"probes": NO_TASK, "manipulation": NO_TASK}
-    if reason := divided.why_no_interpolation():
+    if reason := split_cohort.why_no_interpolation():
         left_out["interpolation"] = reason
     else:
         evaluations.append("interpolation")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
-from ldae.data.kept import KeptCohort
+from ldae.data.kept_cohort import KeptCohort
 from ldae.data.manifest import summarise_scans
 from ldae.methods import (
     Methods,
@@ -29,7 +29,7 @@ from ldae.provenance import code
 from ldae.subsets import scored_split
 from ldae.training.checkpoints import WEIGHTS, snapshot_file
 from ldae.workflow.demands import Demands
-from ldae.workflow.doctor.tried import study_trials
+from ldae.workflow.doctor.trial_arguments import study_trials
 from ldae.workflow.plan import (
     batch_fingerprint,
     cohort_fingerprint,

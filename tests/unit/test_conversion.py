@@ -13,7 +13,7 @@ from ldae.data.manifest import write_scans
 from ldae.evaluation.probes.fitting import fit_probes, with_conversion
 from ldae.evaluation.probes.tables import tabulate_probes
 from ldae.statistics.measures import CONVERSION
-from ldae.workflow.divided import Divided
+from ldae.workflow.split_cohort import SplitCohort
 
 DIAGNOSES = Diagnoses("AD", "CN")
 C, S, N = 1.0, 0.0, np.nan
@@ -79,7 +79,7 @@ def followed(n_converters: int, n_stable: int) -> pd.DataFrame:
 def test_it_takes_ten_of_each(n_converters: int, n_stable: int, reason: str) -> None:
     scans = followed(n_converters, n_stable) if n_converters else followed(0, 1)
     split = scans[["subject", "split"]].drop_duplicates()
-    found = Divided(scans.drop(columns="split"), split, "test").why_no_conversion(DIAGNOSES)
+    found = SplitCohort(scans.drop(columns="split"), split, "test").why_no_conversion(DIAGNOSES)
     assert found.startswith(reason) and bool(found) == bool(reason)
 
 

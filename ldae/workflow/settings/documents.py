@@ -162,7 +162,7 @@ def reference_page() -> str:
         "Every setting with its default in `config.yaml`. How to change them:",
         "[Change settings](../how-to/change-settings.md).",
         "",
-        "YAML reads a number with an exponent only if it has a point: write `1.0e-4`, not `1e-4`.",
+        "A number may have an exponent, `1e-4` or `1.0e-4`.",
     ]
     for path, section in _sections(root, root, ()):
         title = f"`{spell(path)}`" if path else "At the top"

@@ -23,8 +23,8 @@ SamplerSteps = Annotated[Count, Field(description="Sampler steps, each way.")]
 ScansMeasured = Annotated[
     Count | None,
     Field(
-        description="Test scans that are measured. They are taken from as many participants as "
-        "possible; null is all of them."
+        description="Scans of the scored split that are measured. They are taken from as many "
+        "participants as possible; null is all of them."
     ),
 ]
 SsimWindows = Annotated[

@@ -12,13 +12,13 @@ from test_splits import FRACTIONS, visited
 
 from ldae.data.diagnoses import Diagnoses
 from ldae.data.splits import split_subjects
-from ldae.workflow.divided import TEST_IS_ENOUGH, Divided
+from ldae.workflow.split_cohort import TEST_IS_ENOUGH, SplitCohort
 
 WORDS = Diagnoses("AD", "CN")
 
 
-def divided(scans: pd.DataFrame, **options: object) -> Divided:
-    return Divided(scans, split_subjects(scans, FRACTIONS, 0, **options), "test")  # type: ignore[arg-type]
+def split_cohort(scans: pd.DataFrame, **options: object) -> SplitCohort:
+    return SplitCohort(scans, split_subjects(scans, FRACTIONS, 0, **options), "test")  # type: ignore[arg-type]
 
 
 def with_patients(n: int, n_patients: int) -> pd.DataFrame:
@@ -37,7 +37,7 @@ def with_patients(n: int, n_patients: int) -> pd.DataFrame:
     ],
 )
 def test_groups(n: int, n_patients: int, reason: str) -> None:
-    found = divided(with_patients(n, n_patients)).why_no_groups(WORDS)
+    found = split_cohort(with_patients(n, n_patients)).why_no_groups(WORDS)
     assert (reason in found) if reason else not found
 
 
@@ -46,7 +46,7 @@ def test_a_group_that_the_test_split_lacks_is_named() -> None:
     split = split_subjects(scans, FRACTIONS, 0)
     patients = set(scans["subject"][scans["diagnosis"] == "AD"])
     split.loc[split["subject"].isin(patients), "split"] = "train"
-    assert Divided(scans, split, "test").why_no_groups(WORDS) == (
+    assert SplitCohort(scans, split, "test").why_no_groups(WORDS) == (
         "it takes one participant diagnosed AD in the test split, which has 0 of the cohort's 10"
     )
 
@@ -62,7 +62,7 @@ def test_a_group_that_the_test_split_lacks_is_named() -> None:
 )
 def test_ages(ages: list[float], reason: str) -> None:
     scans = make_scans(12, visits=1).assign(age=ages, diagnosis="CN", sex="F")
-    found = divided(scans).why_no_ages()
+    found = split_cohort(scans).why_no_ages()
     assert (reason in found) if reason else not found
 
 
@@ -75,7 +75,7 @@ def test_ages(ages: list[float], reason: str) -> None:
     ],
 )
 def test_visits(longitudinal: int, interpolation: str, residual: str) -> None:
-    found = divided(visited(20, longitudinal), strata=["visits"])
+    found = split_cohort(visited(20, longitudinal), strata=["visits"])
     for given, wanted in (
         (found.why_no_interpolation(), interpolation), (found.why_no_residual(), residual),
     ):  # fmt: skip
@@ -87,7 +87,7 @@ def test_a_split_without_visits_to_test_on_is_reported() -> None:
     split = split_subjects(scans, FRACTIONS, 0)
     able = scans["subject"][scans["months"] > 0].unique()
     split.loc[split["subject"].isin(able), "split"] = "train"
-    found = Divided(scans, split, "test")
+    found = SplitCohort(scans, split, "test")
     assert "no participant of the test split has 3 visits, and 3" in found.why_no_interpolation()
     assert found.why_no_residual() == "no participant of the test split has 3 visits"
 
@@ -98,8 +98,8 @@ def test_what_is_scored_decides_what_is_missing() -> None:
     patients = set(scans["subject"][scans["diagnosis"] == "AD"])
     moved = split["subject"].isin(patients) & (split["split"] == "val")
     split.loc[moved, "split"] = "train"
-    assert not Divided(scans, split, "test").why_no_groups(WORDS)
-    assert "in the validation split, which has 0" in Divided(scans, split, "val").why_no_groups(
+    assert not SplitCohort(scans, split, "test").why_no_groups(WORDS)
+    assert "in the validation split, which has 0" in SplitCohort(scans, split, "val").why_no_groups(
         WORDS
     )
 
@@ -119,14 +119,14 @@ def test_what_is_scored_decides_what_is_missing() -> None:
     ],
 )
 def test_sites(sites: list[str], reason: str, other: dict[str, int]) -> None:
-    found = divided(make_scans(20, visits=1).assign(site=sites))
+    found = split_cohort(make_scans(20, visits=1).assign(site=sites))
     assert found.why_no_sites() == reason
     assert not other or found.other_sites() == other
 
 
 def test_a_held_out_site_is_not_known() -> None:
     scans = make_scans(30, visits=1).assign(site=["A", "B", "C"] * 10)
-    found = divided(scans, test_sites=["B"])
+    found = split_cohort(scans, test_sites=["B"])
     assert not found.why_no_sites() and found.other_sites() == {"B": 10}
 
 
@@ -151,7 +151,7 @@ def test_a_reason_says_where_the_test_split_would_do(
     split.loc[within, "split"] = moved_to
     words = (WORDS,) if question == "groups" else ()
     reasons = {
-        scored: getattr(Divided(scans, split, scored), f"why_no_{question}")(*words)
+        scored: getattr(SplitCohort(scans, split, scored), f"why_no_{question}")(*words)
         for scored in ("val", "test")
     }
     assert "validation split" in reasons["val"]

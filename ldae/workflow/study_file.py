@@ -12,7 +12,7 @@ from ldae.workflow.first_look import FirstLook
 # With fewer test participants, predicting everybody once says more (docs/reference/settings.md).
 FEW_TEST_PARTICIPANTS = 50
 OUTER_FOLDS = 5
-# studies/ixi.yaml is for about a hundred scans; the default study has 700.
+# studies/ixi.yaml is for about a hundred scans; the default study has 660.
 FEW_SCANS = 250
 MOST_SITES_BALANCED = 10
 
@@ -29,7 +29,7 @@ PURPOSE = {
 """Why a key of the section ``cohort`` is there."""
 
 
-def write_overlay(look: FirstLook, file: str) -> str:
+def study_file_text(look: FirstLook, file: str) -> str:
     """Text of the file of settings.
 
     Parameters

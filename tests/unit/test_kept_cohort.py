@@ -11,7 +11,7 @@ import pytest
 from cohorts import clinica_oasis3
 
 from ldae.data.bids import read_cohort
-from ldae.data.kept import read_kept
+from ldae.data.kept_cohort import read_kept
 from ldae.paths import WORKFLOW
 from ldae.slurm import longest_minutes
 from ldae.workflow.config import complete_config

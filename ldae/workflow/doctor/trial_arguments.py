@@ -1,4 +1,4 @@
-"""What is tried of a study's trainings; only the standard library is imported."""
+"""Arguments of the trials of a study's trainings; only the standard library is imported."""
 
 from __future__ import annotations
 

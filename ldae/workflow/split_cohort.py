@@ -26,14 +26,14 @@ TEST_IS_ENOUGH = (
 )
 
 Question = ParamSpec("Question")
-Ask = Callable[Concatenate["Divided", Question], str]
+Ask = Callable[Concatenate["SplitCohort", Question], str]
 
 
 def _hint_at_test(ask: Ask[Question]) -> Ask[Question]:
     """Add to a reason that it is one of the validation split alone, where it is."""
 
     @functools.wraps(ask)
-    def asked(self: Divided, /, *args: Question.args, **kwargs: Question.kwargs) -> str:
+    def asked(self: SplitCohort, /, *args: Question.args, **kwargs: Question.kwargs) -> str:
         reason = ask(self, *args, **kwargs)
         if not reason or self._scored == TEST:
             return reason
@@ -44,7 +44,7 @@ def _hint_at_test(ask: Ask[Question]) -> Ask[Question]:
     return asked
 
 
-class Divided:
+class SplitCohort:
     """A cohort with its split.
 
     Methods that begin with ``why_no`` give the reason why something cannot be computed, or nothing
