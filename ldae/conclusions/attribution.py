@@ -1,9 +1,9 @@
-"""Which part of a model earns a verdict.
+"""Which part of a model a verdict is due to.
 
-A model is a code, a diffusion, a sampler and sometimes more, and what holds of it may be owed to
+A model is a code, a diffusion, a sampler and sometimes more, and what holds of it may be due to
 one of these alone. Whether a code owes it to its training is measured: it does where the code
-predicts surely better than the code that it started from. What else a claim can be owed to follows
-from how the model computes its answer.
+predicts better than the code that it started from, its whole interval above zero. What else a
+claim can be due to follows from how the model computes its answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ldae.methods import Methods
 from ldae.statistics.measures import MAIN_MEASURE
 
 TRAINING = "training of the code"
-UNTRAINED = "the code's start ({}), no sure gain by training it"
+UNTRAINED = "the code's start ({}), no clear gain from training"
 INVERSION = "inversion of the sampler: needs no code"
 HEAD = "fill-in head: no code, no diffusion"
 DIFFUSION = "code and diffusion"
@@ -25,29 +25,29 @@ SPACE_AND_SAMPLER = "latent space and sampler"
 
 SENTENCES = {
     TRAINING: "Training the code added a clear gain in prediction over its start.",
-    INVERSION: "The sampler's inversion alone earns this, without a semantic code.",
-    HEAD: "The fill-in head alone earns this, without code or diffusion.",
-    DIFFUSION: "Code and diffusion earn this together.",
-    LATENT_SPACE: "The latent space earns this.",
-    SPACE_AND_SAMPLER: "Latent space and sampler earn this.",
+    INVERSION: "This is due to the inversion of the sampler alone: it needs no semantic code.",
+    HEAD: "This is due to the fill-in head alone: it uses neither code nor diffusion.",
+    DIFFUSION: "This is due to code and diffusion together.",
+    LATENT_SPACE: "This is due to the latent space.",
+    SPACE_AND_SAMPLER: "This is due to latent space and sampler together.",
 }
 """The parts in sentences."""
 
 Part = Callable[[pd.Series, Mapping[str, pd.DataFrame], Methods], str]
-"""Words for the part that a verdict is owed to; empty if the study cannot tell."""
+"""Words for the part that a verdict is due to; empty if the study cannot tell."""
 
 
 def describe_part(part: str) -> str:
     """A part of a verdict as a sentence; one of the code's start names it in brackets.
 
-    >>> describe_part("the code's start (untrained), no sure gain by training it")
+    >>> describe_part("the code's start (untrained), no clear gain from training")
     'Training the code added no clear gain in prediction over its start (untrained).'
     """
     before, after = UNTRAINED.split("{}")
     if part.startswith(before) and part.endswith(after):
         start = part.removeprefix(before).removesuffix(after)
         return f"Training the code added no clear gain in prediction over its start ({start})."
-    return SENTENCES.get(part, f"{part[:1].upper()}{part[1:]} earns this.")
+    return SENTENCES.get(part, f"This is due to {part}.")
 
 
 def of_code(row: pd.Series, tables: Mapping[str, pd.DataFrame], methods: Methods) -> str:

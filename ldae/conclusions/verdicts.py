@@ -71,7 +71,7 @@ class Statement:
     evaluation
         The evaluation that gives the number; None for the probes of codes.
     part
-        The part of a model that it is owed to where it holds (:mod:`ldae.conclusions.attribution`).
+        The part of a model that it is due to where it holds (:mod:`ldae.conclusions.attribution`).
     needs
         What a plan may leave out (:attr:`ldae.workflow.plan.StudyPlan.left_out`) and the statement
         cannot be judged without.
@@ -218,7 +218,7 @@ def judge_claims(
     -------
     pandas.DataFrame
         Table ``verdicts``: claim, statement, the conditions of the number, the number,
-        ``holds``, ``fails`` or ``open``, and which part of the model earns what holds. A model of
+        ``holds``, ``fails`` or ``open``, and which part of the model it is due to. A model of
         which a statement cannot be judged has one row, ``open``, with the reason in the note; so
         has a statement about no model.
     """

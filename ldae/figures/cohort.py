@@ -187,4 +187,10 @@ def describe_volumes(data: pd.DataFrame) -> str:
 
 def describe_quality() -> str:
     """Caption of the overview that quality control draws."""
-    return "Quality control: preprocessed scans with their brain masks."
+    return (
+        "Quality control. For each scan, the upper row is the raw head with the outline of its "
+        "brain mask, the lower row the scan on the study's grid. Titles: brain volume, correlation "
+        "r with the template, overlap (Dice) of the mask with the template's brain, and why the "
+        "scan is shown or, in red, excluded. The most suspicious scans come first, then scans "
+        "chosen at random; qc/qc.html has all."
+    )

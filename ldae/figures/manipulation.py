@@ -108,9 +108,10 @@ def describe_manipulation(data: pd.DataFrame, methods: Methods) -> str:
     """Caption of :func:`plot_manipulation`."""
     row = data.iloc[0]
     return (
-        f"Scan {row['scan']}: its code by the {methods.label(row['method'])} was moved by a along "
-        f"the direction of {TASK_LABELS[row['task']]} and decoded from the scan's own stochastic "
-        f"code; differences to a = 0 inside the mask (±{row['color_limit']:.2f}). "
+        f"Scan {row['scan']}: its code by the {methods.label(row['method'])} was moved by an "
+        f"amount a along the direction of {TASK_LABELS[row['task']]} (at a = 1 its entries move by "
+        "one standard deviation in root mean square) and decoded from the scan's own stochastic "
+        f"code. Lower rows: difference to a = 0 inside the mask (±{row['color_limit']:.2f}). "
         f"{captions.shown_seed(data)} {CONVENTION}"
     )
 

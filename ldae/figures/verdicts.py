@@ -171,6 +171,7 @@ def describe_verdicts(data: pd.DataFrame) -> str:
         "What holds of the claims: for every statement and model the measured number, on the "
         "colour of the verdict. A statement holds where the whole 95 % interval lies on its side "
         "of the bound, fails where the whole interval lies on the other side, and is open where "
-        "the interval includes the bound. Against another method the number is the model's gain "
+        "the interval includes the bound; a dash means that there is no number, for the reason "
+        "below the table of the claim. Against another method the number is the model's gain "
         f"on the same participants. {captions.facts(data)}"
     )

@@ -150,10 +150,10 @@ SPELLED = {
 """Words of column names that are spelled otherwise."""
 
 HEADINGS = {
-    "mae": "MAE (years)", "mae_gain": "MAE gain (years)", "psnr": "PSNR (dB)",
-    "rmse": "RMSE (years)",
+    "earned_by": "due to", "mae": "MAE (years)", "mae_gain": "MAE gain (years)",
+    "psnr": "PSNR (dB)", "rmse": "RMSE (years)",
 }  # fmt: skip
-"""Columns whose unit is not in their name: age is all that a table predicts in years."""
+"""Columns that are called otherwise, or whose unit is not in their name: years are those of age."""
 
 HYPHEN_FOR_MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 

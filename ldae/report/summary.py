@@ -87,7 +87,7 @@ class Finding:
     verdict: str
     text: str
     owed: str = ""
-    """Which part of the model earns what holds, as a sentence."""
+    """Which part of the model is responsible for what holds, as a sentence."""
 
 
 @dataclass(frozen=True)

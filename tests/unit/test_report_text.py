@@ -162,10 +162,10 @@ def test_the_recommended_model_is_named_beside_the_papers() -> None:
             "Training the code added no clear gain in prediction over its start (PCA of local "
             "histograms).",
         ),
-        ("something else", "Something else earns this."),
+        ("something else", "This is due to something else."),
     ],
 )
-def test_a_finding_says_what_earns_it(part: str, sentence: str) -> None:
+def test_a_finding_says_what_it_is_due_to(part: str, sentence: str) -> None:
     rows = verdict_rows(gain(1, 0.5, 2, "holds", earned_by=part))
     (finding,) = toy_summary(rows).answers[0].models[0].findings
     assert finding.owed == sentence and finding.text.endswith("(80 participants).")
@@ -306,6 +306,9 @@ def test_methods_text_follows_the_settings() -> None:
     text = write_methods(config, real, STUDY, networks, tables, {}, MADE).markdown
     assert "The anatomical LDAE is a variant of this workflow" in text and "a head that" in text
     assert "(weight 10⁻⁸)" in text and "ldae_anatomical" not in text
+    assert "[@lu2022; @zhao2023] (LDAE, multistep sampler; anatomical LDAE; " in text
+    everything = write_methods(config, real, STUDY, CONFIG, tables, {}, MADE).markdown
+    assert not re.search(r"\.[A-Z]", everything), "a space between sentences"
 
 
 def test_literature_is_complete() -> None:

@@ -84,8 +84,8 @@ def test_models_are_judged_against_what_is_no_model_and_no_yardstick() -> None:
     ("over_start", "expected"),
     [
         (0.2, "training of the code"),
-        (0.005, "the code's start (PCA of local histograms), no sure gain by training it"),
-        (-0.3, "the code's start (PCA of local histograms), no sure gain by training it"),
+        (0.005, "the code's start (PCA of local histograms), no clear gain from training"),
+        (-0.3, "the code's start (PCA of local histograms), no clear gain from training"),
         (None, ""),
     ],
 )
