@@ -1,4 +1,4 @@
-"""Rule entry point: compare measured volumes with the true ones, or with a real cohort's reference."""
+"""Rule entry point: compare measured volumes with true or, in a real cohort, reference volumes."""
 
 from pathlib import Path
 
