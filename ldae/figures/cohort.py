@@ -178,7 +178,8 @@ def describe_volumes(data: pd.DataFrame) -> str:
     """Caption of :func:`plot_volumes`."""
     return (
         "Volumes measured on the preprocessed scans without a segmentation network, in the "
-        "participant's head, against the reference; the dotted line is equality. Cohort "
+        "participant's head, against the reference, one point per scan; the dotted line is "
+        "equality. Titles: Pearson's correlation r and mean absolute error. Cohort "
         f"{data['cohort'].iloc[0]}, all splits, "
         f"{counted(int(data['n_subjects'].iloc[0]), 'participant')}, "
         f"{counted(int(data['n_scans'].iloc[0]), 'scan')}."
@@ -188,9 +189,9 @@ def describe_volumes(data: pd.DataFrame) -> str:
 def describe_quality() -> str:
     """Caption of the overview that quality control draws."""
     return (
-        "Quality control. For each scan, the upper row is the raw head with the outline of its "
-        "brain mask, the lower row the scan on the study's grid. Titles: brain volume, correlation "
-        "r with the template, overlap (Dice) of the mask with the template's brain, and why the "
-        "scan is shown or, in red, excluded. The most suspicious scans come first, then scans "
-        "chosen at random; qc/qc.html has all."
+        "Quality control. For each scan, the upper row is the raw head and the lower row the scan "
+        "on the study's grid, each with the outline of its brain mask. Titles: volume of the "
+        "mask, correlation r with the template, overlap (Dice) of the mask with the template's "
+        "brain, and why the scan is shown or, in red, excluded. The most suspicious scans come "
+        "first, then scans chosen at random; qc/qc.html has all."
     )

@@ -148,10 +148,10 @@ class AnatomicalTraining(JointTraining):
 def _fill_in(
     head: VisitResidual, standard: CohortStandard, batch: Batch, whole_share: float
 ) -> Tensor:
-    """1 - skill against the average of the two visits, which every triple shares alike.
+    """Squared error of the answer over that of the average of the two visits, mean over triples.
 
-    It is the mean of two: inside the brain mask, and with weight `whole_share` over the whole
-    volume, where what the answer puts outside the brain counts as well.
+    It is a weighted mean of the ratio inside the brain mask and, with weight `whole_share`, of that
+    over the whole volume, where what the answer puts outside the brain counts as well.
     """
     a, b = (Visits(batch[f"x_{v}"], standard(batch[f"z_{v}"])) for v in ("a", "b"))
     real, mask = batch["real"], batch["mask"]
