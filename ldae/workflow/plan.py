@@ -72,7 +72,7 @@ class StudyPlan:
     scan_bytes, latent_bytes
         Size of one preprocessed scan, and of its latent, as float32.
     n_tested, n_triples
-        Scans of the test split, and triples of visits in it.
+        Scans of the scored split, and triples of visits in it.
     seeds
         Training seeds: each network is trained once for every one.
     methods
@@ -129,7 +129,7 @@ class StudyPlan:
         return {m: of_seeds if coded[m].codes is Codes.SEEDED else (SHARED,) for m in coded}
 
 
-def summarize_cohort(config: dict[str, Any]) -> CohortSummary:
+def summarise_cohort(config: dict[str, Any]) -> CohortSummary:
     """First look at the study's cohort, without reading an image.
 
     Raises
@@ -179,8 +179,8 @@ def simulated_summary(settings: Mapping[str, Any], seed: int = 0) -> CohortSumma
 def cohort_fingerprint(config: dict[str, Any]) -> str:
     """Digest of a real cohort's tables, and of names, sizes and times of its images.
 
-    Of nothing for a simulated one. A parameter of the rule that reads the cohort, so that a scan
-    added or replaced or a corrected diagnosis is noticed: the rule names no file of the folder.
+    The digest of an empty text for a simulated cohort. Passed to `read_bids` as a parameter, so
+    that changed tables or scans trigger a re-run: the rule itself declares no input files.
     """
     digest = hashlib.sha256()
     if config["cohort"]["source"] == "bids":
@@ -210,9 +210,9 @@ def batch_fingerprint(config: dict[str, Any], batch: str) -> str:
     """Digest of what a batch of a real cohort is preprocessed from.
 
     These are its scans' names, and names, sizes and times of their images and of masks that take
-    the place of brain extraction. A parameter of the rule that preprocesses: a scan that is added
-    or replaced concerns its own batch, and a corrected age or diagnosis none. Digest of nothing for
-    a simulated cohort.
+    the place of brain extraction. Passed to `preprocess_scan` as a parameter, so that a scan that
+    is added or replaced re-runs its own batch, and a corrected age or diagnosis none. The digest of
+    an empty text for a simulated cohort.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def batch_fingerprint(config: dict[str, Any], batch: str) -> str:
 def mask_fingerprint(config: dict[str, Any], pattern: str | None) -> str:
     """Digest of names, sizes and times of the masks that lie in a real cohort's folder.
 
-    A parameter of the rules that read them, which name no file of the folder either.
+    Passed as a parameter to the rules that read them, which declare no such input either.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ from ldae.workflow.plan import (
     read_notices,
     split_digest,
     split_settings,
-    summarize_cohort,
+    summarise_cohort,
 )
 from ldae.workflow.pretrained import kept_scale, weights_of_autoencoder, weights_of_network
 from ldae.workflow.products import Products
@@ -91,7 +91,7 @@ class Study:
         self.config = dict(config)
         self.scripts = scripts
         self._kept = kept
-        self.cohort = summarise_scans(kept.scans) if kept else summarize_cohort(self.config)
+        self.cohort = summarise_scans(kept.scans) if kept else summarise_cohort(self.config)
         self.notices = [] if kept else read_notices(self.config)
         self.plan = plan_study(self.config, self.cohort)
         known = study_variants(config)

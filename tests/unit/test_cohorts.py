@@ -22,7 +22,7 @@ from ldae.data.manifest import read_scans, write_scans
 from ldae.data.pseudonyms import make_key
 from ldae.errors import InputError
 from ldae.workflow.config import complete_config
-from ldae.workflow.plan import cohort_fingerprint, plan_study, summarize_cohort
+from ldae.workflow.plan import cohort_fingerprint, plan_study, summarise_cohort
 
 WAVES = {"session_months": {"wave1": 0, "wave2": 48}}
 
@@ -206,7 +206,7 @@ def test_a_cohort_is_read_as_it_is(
         assert [f"{v:g}" if isinstance(v, float) else v or "-" for v in found] == expected.split()
     texts = "\n".join(notice.text for notice in cohort.notices)
     assert [text for text in outcome.notices if text not in texts] == []
-    reasons = "\n".join(plan_study(config, summarize_cohort(config)).left_out.values())
+    reasons = "\n".join(plan_study(config, summarise_cohort(config)).left_out.values())
     assert [text for text in outcome.left_out if text not in reasons] == []
     assert ("is diagnosed" in reasons) == bool(outcome.left_out)
     write_scans(cohort.scans, tmp_path / "scans.tsv")
@@ -249,7 +249,7 @@ def test_the_settings_of_a_refusal_can_be_pasted(folders: dict[str, Path]) -> No
 @pytest.mark.parametrize("name", ["clinica_oasis3", "lifespan"])
 def test_the_settings_of_a_notice_can_be_pasted(folders: dict[str, Path], name: str) -> None:
     cohort, config = read(folders[name], {})
-    left_out = plan_study(config, summarize_cohort(config)).left_out.values()
+    left_out = plan_study(config, summarise_cohort(config)).left_out.values()
     settings = pasted(" ".join([*summarise_notices(cohort.notices), *left_out]))
     again = read(folders[name], settings)[0].scans
     assert len(again) == {"clinica_oasis3": 12, "lifespan": 8}[name]

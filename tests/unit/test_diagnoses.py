@@ -13,7 +13,7 @@ from ldae.data.diagnoses import Diagnoses
 from ldae.evaluation.probes.fitting import fit_probes, probe_tasks
 from ldae.statistics.measures import AD_VS_CN
 from ldae.workflow.config import complete_config
-from ldae.workflow.plan import plan_study, summarize_cohort
+from ldae.workflow.plan import plan_study, summarise_cohort
 
 WORDS = Diagnoses("dementia", "healthy")
 
@@ -65,7 +65,7 @@ def test_a_plan_finds_the_groups_by_a_map_and_says_which_words_there_are(
     given = {"cohort": {"source": "bids"}, "bids_folder": str(cohort), "final": True}
     given["pathvars"] = {"results": str(cohort.parent / "results")}
     config = complete_config(given)
-    plan = plan_study(config, summarize_cohort(config))
+    plan = plan_study(config, summarise_cohort(config))
     assert plan.tasks == ("age",)
     reason = str(plan.left_out["task ad_vs_cn"])
     assert "diagnosed AD or CN; its tables have, with numbers of scans, Dementia 6, NL 6" in reason
@@ -73,4 +73,4 @@ def test_a_plan_finds_the_groups_by_a_map_and_says_which_words_there_are(
     words = {"values": {"diagnosis": {"Dementia": "AD", "NL": "CN"}}}
     assert proposal == {"cohort": words}
     config = complete_config({**given, "cohort": {"source": "bids", **words}})
-    assert plan_study(config, summarize_cohort(config)).tasks == (AD_VS_CN, "age")
+    assert plan_study(config, summarise_cohort(config)).tasks == (AD_VS_CN, "age")

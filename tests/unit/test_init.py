@@ -27,7 +27,7 @@ from ldae.data.intake.settings import Intake
 from ldae.data.intake.tables import read_table
 from ldae.errors import InputError
 from ldae.workflow.config import complete_config, merged
-from ldae.workflow.plan import cohort_fingerprint, plan_study, summarize_cohort
+from ldae.workflow.plan import cohort_fingerprint, plan_study, summarise_cohort
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
@@ -188,7 +188,7 @@ def test_a_cohort_is_described_and_its_settings_are_written(
     if expected.status == 0:
         assert "Wrote study.yaml. Next: ldae run --study study.yaml -n" in shown
         config = overlay(Path("study.yaml"))
-        assert plan_study(config, summarize_cohort(config)).batches
+        assert plan_study(config, summarise_cohort(config)).batches
 
 
 @pytest.mark.parametrize("name", REFUSALS)
@@ -216,7 +216,7 @@ def test_an_uncommented_proposal_makes_a_cohort_usable(
     for key in ("values", "ignore_leading_zeros"):
         text = text.replace(f"  # {key}:", f"  {key}:")
     Path("study.yaml").write_text(text, encoding="utf-8")
-    assert summarize_cohort(overlay(Path("study.yaml"))).words == {"CN": 3, "AD": 3}
+    assert summarise_cohort(overlay(Path("study.yaml"))).words == {"CN": 3, "AD": 3}
 
 
 def test_files_are_not_overwritten(
@@ -260,7 +260,7 @@ def test_ixi_goes_from_its_download_to_a_plan(
         assert line in shown
     config = overlay(Path("mine.yaml"))
     assert config["study"] == "mine" and config["cohort"]["table"] == "mine_scans.tsv"
-    scans = summarize_cohort(config).scans
+    scans = summarise_cohort(config).scans
     assert scans["subject"].iloc[0] == "sub-IXI001" and scans["sex"].iloc[0] == "F"
     assert set(scans["subject"]).isdisjoint({"sub-IXI003", "sub-IXI005", "sub-IXI099"})
     assert scans["path"].iloc[0].endswith("IXI001-HH-0001-T1.nii.gz")
@@ -310,7 +310,7 @@ def test_a_caps_folder_is_read_with_the_tables_of_its_bids_folder(
     assert "sub-99 has no T1-weighted scan" in shown and "4 participants change" in shown
     config = overlay(Path("study.yaml"))
     assert config["cohort"]["tables"] == str(bids)
-    summary = summarize_cohort(config)
+    summary = summarise_cohort(config)
     assert summary.words == {"CN": 4, "MCI": 4}
     assert all(subject.startswith("sub-p") for subject in summary.visits), "pseudonyms"
     path = summary.scans["path"].iloc[0]
@@ -541,7 +541,7 @@ def test_a_cohort_may_have_any_name(tmp_path: Path, working: Path, name: str) ->
     assert main(["init", str(tmp_path / name)]) == 0
     config = overlay(Path("study.yaml"))
     assert config["bids_folder"] == str(tmp_path / name)
-    assert summarize_cohort(config).n_scans == 6
+    assert summarise_cohort(config).n_scans == 6
 
 
 @pytest.mark.parametrize(
@@ -613,7 +613,7 @@ def test_a_cohort_of_clinica_s_converter_allows_everything(tmp_path: Path, worki
     clinica(tmp_path / "adni")
     assert main(["init", str(tmp_path / "adni")]) == 0
     config = overlay(Path("study.yaml"))
-    summary = summarize_cohort(config)
+    summary = summarise_cohort(config)
     plan = plan_study(config, summary)
     assert plan.tasks == ("ad_vs_cn", "age")
     assert {"interpolation", "manipulation", "probes"} <= plan.parts

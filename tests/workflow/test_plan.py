@@ -306,12 +306,12 @@ def test_a_mask_concerns_the_batch_of_its_scan_where_it_is_used(tmp_path, method
 def test_masks_and_volumes_that_are_nowhere_stop_before_the_work(tmp_path, settings, words):
     from ldae.errors import InputError
     from ldae.workflow.config import complete_config
-    from ldae.workflow.plan import check_references, summarize_cohort
+    from ldae.workflow.plan import check_references, summarise_cohort
 
     bids = make_bids(tmp_path / "bids", [""], ["CN"])
     given = {"cohort": {"source": "bids", "public": True}, "bids_folder": str(bids), **settings}
     config = complete_config(given)
-    cohort = summarize_cohort(config)
+    cohort = summarise_cohort(config)
     if words is not None:
         with pytest.raises(InputError, match=words):
             check_references(config, cohort)

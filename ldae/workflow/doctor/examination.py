@@ -16,7 +16,7 @@ from ldae.workflow.doctor.node import title
 from ldae.workflow.doctor.requests import plan_checks
 from ldae.workflow.doctor.scheduler import has_slurm, partitions, scheduler_checks
 from ldae.workflow.doctor.trials import describe_trials
-from ldae.workflow.plan import check_disk_space, disk_bytes, summarize_cohort
+from ldae.workflow.plan import check_disk_space, disk_bytes, summarise_cohort
 from ldae.workflow.study import Study
 
 __all__ = ["examine_machine", "title"]
@@ -76,7 +76,7 @@ def examine_machine(
 
 
 def _check_disk(results: Path, config: Config) -> None:
-    check_disk_space(results, disk_bytes(config, summarize_cohort(config)))
+    check_disk_space(results, disk_bytes(config, summarise_cohort(config)))
 
 
 def plan_command(
