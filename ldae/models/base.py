@@ -46,7 +46,7 @@ class DiffusionAutoencoder(ABC):
 
     @abstractmethod
     def semantic_code(self, x: Tensor) -> Tensor | None:
-        """Y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1]; None for an unconditional model."""
+        """Code y (B, dim_y) of scans x (B, 1, H, W, D) in [0, 1]; None if there is no code."""
 
     @abstractmethod
     def to_latent(self, x: Tensor) -> Tensor:

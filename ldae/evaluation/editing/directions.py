@@ -62,7 +62,7 @@ class Direction:
 
 
 def manipulated_code(y: Tensor, direction: Direction, amount: float) -> Tensor:
-    """Y' = std ⊙ ((y - mean)/std + a·√dim·δ/‖δ‖) + mean, shape of `y` (B, dim).
+    """Code y' = std ⊙ ((y - mean)/std + a·√dim·δ/‖δ‖) + mean, shape of `y` (B, dim).
 
     Parameters
     ----------

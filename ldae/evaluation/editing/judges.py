@@ -180,9 +180,9 @@ class Halves:
     def participant_slopes(self, task: str, panel: Panel) -> pd.DataFrame:
         """Each participant's part in the slope of the judges' scores on the target; first half.
 
-        The mean of the parts is the least-squares slope (of a 0/1 target: the difference of the
-        group means): what an edit would show that changes a participant as the
-        attribute changes participants.
+        The mean of the parts is the least-squares slope; of a 0/1 target it is the difference of
+        the group means. It is the slope that an ideal edit would produce: one that changes a
+        participant exactly as the attribute differs between participants.
         """
         target = self.target[task][self.first]
         known = np.isfinite(target)

@@ -3,7 +3,7 @@
 The protocol keeps apart what gives the direction (:mod:`ldae.evaluation.editing.directions`) and
 what judges the edit: the direction comes from one half of the training participants, the
 judges from the other half, and one kind of judge never sees a code
-(:mod:`ldae.evaluation.editing.judges`). What is measured of an edit stands in
+(:mod:`ldae.evaluation.editing.judges`). What is measured of an edit is in
 :mod:`ldae.evaluation.editing.fidelity`.
 """
 
