@@ -15,6 +15,9 @@ from ldae.diffusion.sampler import DDIM, Sampler
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.methods import plugins
 from ldae.references import resolve
+from ldae.simulation.population import draw_population
+from ldae.simulation.settings import SimulationSettings
+from ldae.workflow.config import complete_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
@@ -160,6 +163,15 @@ def test_code_names_pages_that_exist() -> None:
     assert code
     named = {page for path in code for page in re.findall(r"docs/[\w/-]+\.md", path.read_text())}
     assert {page for page in named if not (REPOSITORY / page).is_file()} == set()
+
+
+def test_named_scans_are_in_the_default_cohort() -> None:
+    config = complete_config({})
+    settings = SimulationSettings.from_mapping(config["cohort"]["simulated"])
+    scans = set(draw_population(settings, config["seed"])["scan"])
+    texts = " ".join(page.read_text() for page in PAGES)
+    named = set(re.findall(r"\bsub-\d{4}_ses-M\d{3}(?!\d)", texts))
+    assert named and named <= scans
 
 
 def test_named_make_targets_exist() -> None:
