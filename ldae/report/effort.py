@@ -74,17 +74,28 @@ class Effort:
         memory = max((rule.memory_gib for rule in self.rules), default=0.0)
         retries = "none failed" if not self.problems else f"{len(self.problems)} failed"
         return (
-            f"The study ran {counted(jobs, 'job')} in {counted(attempts, 'attempt')}, of which "
-            f"{retries}. They took {describe_seconds(seconds)} of computing in all"
+            f"Before this page, {counted(jobs, 'job')} ran in {counted(attempts, 'attempt')}, of "
+            f"which {retries}. They took {describe_seconds(seconds)} of computing in all"
             f"{f', {gpu:.1f} GPU hours' if gpu else ', without a GPU'}, and at most "
             f"{memory:.1f} GiB of memory in one job."
         )
 
 
-def describe_effort(history: History) -> Effort:
-    """Sum up a study's jobs."""
+def describe_effort(history: History, running: str = "") -> Effort:
+    """Sum up a study's jobs.
+
+    Parameters
+    ----------
+    history
+        History of the study.
+    running
+        Case of the job that asks. Its last attempt, which has not ended yet, is left out.
+    """
+    unended = [j for j in history.jobs if j.case == running and j.status is Status.UNENDED]
+    own = max(unended, key=lambda job: job.start, default=None)
+    attempts = [job for job in history.jobs if job is not own]
     jobs: dict[str, list[Job]] = defaultdict(list)
-    for job in history.jobs:
+    for job in attempts:
         jobs[job.rule].append(job)
     rules = sorted((_rule(name, of) for name, of in jobs.items()), key=lambda rule: -rule.seconds)
     done = {job.case: job for job in history.current}
@@ -95,7 +106,7 @@ def describe_effort(history: History) -> Effort:
             _reason(job),
             job.case in done and done[job.case].start > job.start,
         )
-        for job in history.jobs
+        for job in attempts
         if job.status is not Status.COMPLETED
     ]
     return Effort(tuple(rules), tuple(problems))

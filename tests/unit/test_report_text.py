@@ -346,8 +346,17 @@ def test_effort_counts_attempts_time_and_failures() -> None:
     assert (train.memory_gib, train.gpu_gib, plot.attempts) == (2.0, 1.0, 1)
     assert [(p.case, p.repeated) for p in effort.problems] == [("train/a", True), ("plot/x", False)]
     assert effort.problems[0].reason == "disk full"
-    assert "2 jobs in 3 attempts, of which 2 failed" in effort.sentence
+    assert "2 jobs ran in 3 attempts, of which 2 failed" in effort.sentence
     assert "2.0 GPU hours" in effort.sentence
+
+
+def test_the_report_does_not_count_its_own_attempt_as_failed() -> None:
+    killed, own = (job("build_report", n, Status.UNENDED) for n in (1, 2))
+    done = job("plot/x", 0, Status.COMPLETED)
+    effort = describe_effort(History(Path(), (done, own)), "build_report")
+    assert effort.problems == () and "1 job ran in 1 attempt, of which none" in effort.sentence
+    effort = describe_effort(History(Path(), (done, killed, own)), "build_report")
+    assert [(p.case, p.when) for p in effort.problems] == [("build_report", "2026-11-28 00:01")]
 
 
 def quality(n: int) -> pd.DataFrame:
