@@ -92,7 +92,7 @@ def draw_strip(scene: Scene) -> tuple[bytes, float]:
 
 def describe_strip(scene: Scene, limit: float) -> str:
     """Caption of :func:`draw_strip`."""
-    bases = dict.fromkeys(_named(one.base) for one in scene.stops if one.base is not None)
+    bases = dict.fromkeys(one.base.label for one in scene.stops if one.base is not None)
     first = f"First column: {scene.reference.label}. " if scene.reference else ""
     others = f"{scene.control[:1].lower()}{scene.control[1:]}"
     others += "" if scene.slider else " the method named above"

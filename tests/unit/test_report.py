@@ -72,7 +72,7 @@ def test_one_file_with_everything(page: str) -> None:
         "age &lt;89+&gt; is", "4.500", "years &lt;b&gt;", "Edits.", "Quality control",
         "From 7 scans.", "From 9.", "12 files", "sha256 &lt;5678&gt;", "no &lt;space&gt; left",
         "Table 1. Linear probes of every code: age (3 rows)", '<th scope="col">MAE (years)</th>',
-        "<td>LDAE</td>", "2 jobs in 3 attempts, of which 1 failed", "sub-1_ses-1",
+        "<td>LDAE</td>", "2 jobs ran in 3 attempts, of which 1 failed", "sub-1_ses-1",
     ]  # fmt: skip
     for text in texts:
         assert text in page, text

@@ -274,7 +274,7 @@ def test_what_was_kept_is_drawn_by_scan(results: Path) -> None:
     assert (scan, edit.title, edit.scene) == ("sub-1", "Edit, age", "edit-age")
     assert edit.caption.startswith(
         "Axial slices. First column: original scan sub-1. Other columns: amount a (SD per entry of "
-        "the code). Below: the difference from “0”, ±"
+        "the code). Below: the difference from “not edited, a = 0”, ±"
     )
     assert edit.picture.startswith(b"\x89PNG")
     assert draw_strip(first)[0] == edit.picture
