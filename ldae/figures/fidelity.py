@@ -233,9 +233,10 @@ def describe_edit_fidelity(
     return (
         "(a) Response to attributes that an edit should leave alone, over the response to its own; "
         "open circles show how much the attributes go together in participants, the dashed "
-        f"line is the bound of {bounds['off_target_ratio']:g}. (b) Correlation of the edits' "
-        f"difference maps with {against}, inside the mask; positive where the change goes the "
-        "right way. (c) Share of edited scans whose nearest other scan is the same participant's; "
-        f"the dashed line is the bound of {bounds['identity_kept']:g}. {which} "
+        f"line is the bound of {bounds['off_target_ratio']:g}. Ratios above {WIDEST_RATIO:g}, and "
+        "those of edits whose own response may be zero, are not drawn. (b) Correlation of the "
+        f"edits' difference maps with {against}, inside the mask; positive where the change goes "
+        "the right way. (c) Share of edited scans whose nearest other scan is the same "
+        f"participant's; the dashed line is the bound of {bounds['identity_kept']:g}. {which} "
         f"{captions.intervals(data)} {captions.facts(data)}"
     )
