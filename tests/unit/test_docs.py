@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 import yaml
 
+from ldae.commands.parser import build_parser
 from ldae.diffusion.sampler import DDIM, Sampler
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.methods import plugins
@@ -41,6 +43,7 @@ FOLDERS = (
 REPOSITORY_PATH = re.compile(rf"(?:{FOLDERS})/[\w./+*-]*")
 MADE_LATER = re.compile(r"containers/(digests\.tsv|\*\.sif)")
 DOTTED_NAME = re.compile(r"ldae(?:\.\w+)+")
+COMMAND = r"^(?:#| {4}) *(?:\.venv/bin/python -m )?ldae ([a-z]+ .*|[a-z]+)$"
 SETTING = re.compile(r"[a-z_]+(?:\.[a-z_]+)+")
 
 # The words of the field are participants, standard deviation, timestep, z-score, fix, baseline, …
@@ -163,6 +166,24 @@ def test_code_names_pages_that_exist() -> None:
     assert code
     named = {page for path in code for page in re.findall(r"docs/[\w/-]+\.md", path.read_text())}
     assert {page for page in named if not (REPOSITORY / page).is_file()} == set()
+
+
+def test_shown_commands_can_be_parsed() -> None:
+    """Each command that stands on a line of its own, in a page or at the top of a study."""
+    parser, _ = build_parser()
+    texts = [page.read_text() for page in [*PAGES, *(REPOSITORY / "studies").glob("*.yaml")]]
+    shown = re.findall(COMMAND, "\n".join(texts).replace("\\\n", " "), flags=re.MULTILINE)
+    assert len(shown) > 50
+    for line in shown:
+        words = shlex.split(line, comments=True)
+        own = words[: words.index("--")] if "--" in words else words
+        try:
+            options, unknown = parser.parse_known_args(own)
+        except SystemExit as error:
+            if error.code:
+                pytest.fail(f"ldae {line}")
+            continue
+        assert options.command == "run" or not unknown, f"ldae {line}"
 
 
 def test_named_scans_are_in_the_default_cohort() -> None:
