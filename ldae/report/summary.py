@@ -76,8 +76,9 @@ JUDGES = {
 """What a judge of edits predicts the attribute from."""
 
 
-SLOPE = "response_slope"
-"""Metric of table ``manipulation``: mean response of a judge per unit of an edit's amount."""
+SLOPE, SIZE = "response_slope", "ventricle_change_ml"
+"""Metrics of table ``manipulation``: mean response of a judge per unit of an edit's amount, and
+change of the ventricles' volume."""
 
 
 @dataclass(frozen=True)
@@ -232,12 +233,27 @@ def _side_effect(row: pd.Series, methods: Methods) -> str:
     )
 
 
+def _measured(row: pd.Series, edits: pd.DataFrame, metric: str, *columns: str) -> pd.DataFrame:
+    """Rows of a metric of the edits that a verdict is about, alike in these further columns."""
+    same = edits["metric"] == metric
+    for column in ("method", "split", "task", *columns):
+        same &= edits[column] == row[column]
+    return edits[same]
+
+
+def _size(row: pd.Series, edits: pd.DataFrame) -> str:
+    """By how much the largest edit changes the ventricles: a rank says nothing about size."""
+    rows = _measured(row, edits, SIZE).dropna(subset=["amount", "value"])
+    if rows.empty:
+        return ""
+    largest = rows.loc[rows["amount"].idxmax()]
+    return f"At the amount {largest['amount']:g} they change by {_value(largest, '.1f', ' ml')}."
+
+
 def _slopes(row: pd.Series, edits: pd.DataFrame) -> str:
     """Both slopes of a side effect of which there is no ratio; empty if they were not measured."""
-    same = edits["metric"] == SLOPE
-    for column in ("method", "split", "task", "judge"):
-        same &= edits[column] == row[column]
-    slopes = edits[same].drop_duplicates("attribute").set_index("attribute")
+    slopes = _measured(row, edits, SLOPE, "judge").drop_duplicates("attribute")
+    slopes = slopes.set_index("attribute")
     if not {row["task"], row["attribute"]} <= set(slopes.index):
         return ""
     edited, other = (_value(slopes.loc[row[name]], ".3f", " SD") for name in ("task", "attribute"))
@@ -290,6 +306,8 @@ class _Headline:
         The bound in words, where it is not that of no difference.
     unjudged
         What to say of a row without a number, from table ``manipulation``.
+    more
+        What to add to a row with one, from the same table.
     """
 
     metric: str
@@ -298,6 +316,7 @@ class _Headline:
     where: Mapping[str, object]
     required: str = ""
     unjudged: Callable[[pd.Series, pd.DataFrame], str] | None = None
+    more: Callable[[pd.Series, pd.DataFrame], str] | None = None
 
     def statement(self) -> Statement:
         return next(s for s in STATEMENTS if s.metric == self.metric)
@@ -342,7 +361,7 @@ _CLAIMS: tuple[tuple[str, str, str, tuple[_Headline, ...]], ...] = (
         (
             _Headline(
                 "ventricle_change_spearman", "Edits of Alzheimer's disease", _growth,
-                {"task": AD_VS_CN}, required="at least {bound}",
+                {"task": AD_VS_CN}, required="at least {bound}", more=_size,
             ),
             _Headline(
                 "off_target_ratio", "Side effects of edits", _side_effect,
@@ -387,7 +406,8 @@ def summarise(
     left_out
         What the plan left out, and why.
     edits
-        Table ``manipulation``, which says what was measured where there is no verdict on edits.
+        Table ``manipulation``, which says how large the effect of edits is, and what was measured
+        where there is no verdict on them.
     """
     if verdicts is None:
         reason = left_out.get("table verdicts", "the study has no table of verdicts")
@@ -489,6 +509,8 @@ def _findings(
                 yield Finding(OPEN, measured or f"{headline.topic}: not judged, because {note}.")
             continue
         text = f"{headline.words(row, methods)} {headline.facts(row, criteria)}."
+        if edits is not None and headline.more:
+            text = f"{text} {headline.more(row, edits)}".rstrip()
         part = "" if pd.isna(row["earned_by"]) else str(row["earned_by"])
         owed = with_labels(describe_part(part), methods) if part else ""
         yield Finding(str(row["verdict"]), f"{text[:1].upper()}{text[1:]}", owed)

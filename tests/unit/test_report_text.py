@@ -44,7 +44,7 @@ from ldae.report.scans import (
     show_scans,
     tabulate_measures,
 )
-from ldae.report.summary import SLOPE, ModelAnswer, summarise
+from ldae.report.summary import SIZE, SLOPE, ModelAnswer, summarise
 from ldae.report.writeup import write_methods
 from ldae.statistics.scores import NO_RATIO
 from ldae.statistics.tables import tidy
@@ -219,6 +219,22 @@ def test_side_effects_without_a_ratio_say_what_was_measured() -> None:
         said(edits.iloc[:1])
         == said(None)
         == f"Side effects of edits: not judged, because {NO_RATIO}."
+    )
+
+
+def test_growth_with_an_edit_says_how_large_it_is() -> None:
+    change = {"method": "ldae", "task": "ad_vs_cn", "metric": SIZE}
+    numbers = [
+        change | {"amount": amount, "value": value, "ci_low": value - 0.04, "ci_high": value + 0.04}
+        for amount, value in ((-0.6, -0.05), (0.0, 0.0), (0.6, 0.01))
+    ]
+    edits = tidy(numbers, "manipulation", cohort="toy", seeds={"ldae": [0]}, split="test")
+    verdicts = verdict_rows(gain(1, 1, 1, "holds", **GROWTH, against=NAN))
+    summary = summarise(verdicts, STUDY, CONFIG["verdicts"], toy_cohort(), {}, edits)
+    (finding,) = summary.answers[2].models[0].findings
+    assert finding.text.endswith(
+        "Spearman's ρ is 1.00 [1.00, 1.00] (80 participants; required: at least 0.95). At the "
+        "amount 0.6 they change by 0.0 ml [0.0, 0.1]."
     )
 
 
