@@ -26,22 +26,28 @@ from ldae.viewer.study import SHOWN_BY, find_examples
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
-    results, params = run.places.results, snakemake.params
+    results = run.places.results
     seal_records(results)
     history = load_history(results)
     scorings = read_scorings(history)
     config = yaml.safe_load(Path(snakemake.input.config).read_text(encoding="utf-8"))
-    methods = Methods.from_params(params.methods)
+    methods = Methods.from_params(snakemake.params.methods)
     pictures, data, tables = (
         {Path(path).stem: Path(path) for path in paths}
         for paths in (snakemake.input.pictures, snakemake.input.data, snakemake.input.tables)
     )
     notices, scans, quality, index = map(Path, snakemake.input.cohort)
     figures = describe_figures(
-        history, params.figures, pictures, data, params.captions, params.arguments, SHOWN_BY,
+        history,
+        snakemake.params.figures,
+        pictures,
+        data,
+        snakemake.params.captions,
+        snakemake.params.arguments,
+        SHOWN_BY,
         methods=methods,
-        networks={name: Look(**look) for name, look in params.networks.items()},
-    )  # fmt: skip
+        networks={name: Look(**look) for name, look in snakemake.params.networks.items()},
+    )
     kept = find_examples(map(Path, snakemake.input.examples))
     shown = [figure.path for figure in figures.values()]
     require_recorded(history, [*shown, *data.values(), *tables.values(), *kept.values()])
@@ -64,15 +70,17 @@ with rule_entry(snakemake) as run:
         for name in ("verdicts", "manipulation")
     )
     contents = Contents(
-        summary=summarise(verdicts, methods, config["verdicts"], cohort, params.left_out, edits),
+        summary=summarise(
+            verdicts, methods, config["verdicts"], cohort, snakemake.params.left_out, edits
+        ),
         figures=figures,
-        tables=describe_tables(history, tables, params.tables),
+        tables=describe_tables(history, tables, snakemake.params.tables),
         methods=methods,
         text=text,
         scans=of_scans.cards,
         measures=of_scans.measures,
         effort=describe_effort(history, snakemake.rule),
-        left_out=params.left_out,
+        left_out=snakemake.params.left_out,
         notices=read_notices(notices),
         config=config,
         provenance=describe_run(config["study"]) | {"seal": f"sha256 {PLACEHOLDER}"},
