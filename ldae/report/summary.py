@@ -246,7 +246,7 @@ def _size(row: pd.Series, edits: pd.DataFrame) -> str:
     rows = _measured(row, edits, SIZE).dropna(subset=["amount", "value"])
     if rows.empty:
         return ""
-    largest = rows.loc[rows["amount"].idxmax()]
+    largest = rows.sort_values("amount").iloc[-1]
     return f"At the amount {largest['amount']:g} they change by {_value(largest, '.1f', ' ml')}."
 
 

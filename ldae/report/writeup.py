@@ -168,6 +168,7 @@ def write_methods(
         "cohort": cohort,
         **_facts_of(methods),
         "power": _power,
+        "starts": _starts(config),
         "networks": set(networks),
         "evaluations": set(evaluations),
         "software": [
@@ -204,6 +205,22 @@ def _facts_of(methods: Methods) -> dict[str, Any]:
         "baselines": [m.look.label for m in methods.select(Role.BASELINE).coded().values()],
         "harmonised": {m.name.rpartition("_")[2] for m in methods.select(Role.HARMONISED).values()},
     }
+
+
+def _starts(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Sections of networks by what became of the weights of another study's model.
+
+    Empty for a study that starts from no model.
+    """
+    if not config.get("pretrained"):
+        return {}
+    starts = {
+        name: section["start"]
+        for name, section in config.items()
+        if isinstance(section, Mapping) and "start" in section
+    }
+    hows = ("pretrained", "frozen", "scratch")
+    return {how: [name for name, start in starts.items() if start == how] for how in hows}
 
 
 def _power(value: float) -> str:

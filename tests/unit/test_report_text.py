@@ -327,6 +327,20 @@ def test_methods_text_follows_the_settings() -> None:
     assert not re.search(r"\.[A-Z]", everything), "a space between sentences"
 
 
+def test_methods_text_says_what_started_from_a_trained_model() -> None:
+    def models(config: dict[str, object]) -> str:
+        return write_methods(config, toy_cohort(), STUDY, [], [], {}, MADE).markdown
+
+    assert "a model of another study" not in models(CONFIG)
+    started = CONFIG | {"pretrained": "/data/model"}
+    assert "another study also has started from its weights." in models(started)
+    started["autoencoder"] = CONFIG["autoencoder"] | {"start": "frozen"}
+    started["prior"] = CONFIG["prior"] | {"start": "scratch"}
+    text = models(started)
+    assert "weights, except prior; those of autoencoder were kept unchanged" in text
+    assert "/data/model" not in text
+
+
 def test_literature_is_complete() -> None:
     works = read_literature()
     for key, work in works.items():
