@@ -23,7 +23,7 @@ from ldae.networks.standard import CohortStandard
 from ldae.networks.weights import read_network
 from ldae.training.batches import Batch
 from ldae.training.fill_in_start import start_fill_in
-from ldae.training.fit import fit
+from ldae.training.fit import FROZEN, fit
 from ldae.training.job import Sections, TrainingData, TrainingJob
 from ldae.training.joint import JointTraining, prepare_histograms
 from ldae.training.joint_start import (
@@ -34,7 +34,7 @@ from ldae.training.joint_start import (
     visit_pairs,
 )
 from ldae.training.residual import batch_of_triples, masked_mse
-from ldae.training.standard import measure_standard
+from ldae.training.standard import measure_latent_standard, measure_standard
 
 
 class AnatomicalTraining(JointTraining):
@@ -211,12 +211,33 @@ def started_network(
     return network
 
 
+def adapt_to_latents(network: AnatomicalNetwork, data: TrainingData, histograms: Tensor) -> None:
+    """Measure for a trained network how the latents of a new cohort vary and follow its code.
+
+    Latents of another cohort, or of another autoencoder, have another mean and SD. The encoder,
+    with the standardisation, places and bins of its histograms, stays as it was trained.
+
+    Parameters
+    ----------
+    network
+        Trained network; changed in place.
+    data
+        Scans and their latents; only rows of the training split are read.
+    histograms
+        Local histograms of all scans by the network's layer, (N, n_places, n_bins).
+    """
+    rows = data.latents.rows("train")
+    note_fitted("anatomical start", data.latents.index["subject"].iloc[rows])
+    network.standard.load_state_dict(measure_latent_standard(data.latents).state_dict())
+    start_guess(network, data.latents, network.encoder.standard(histograms[rows]))
+
+
 def train_ldae_anatomical(data: TrainingData, sections: Sections, job: TrainingJob) -> None:
     """Train the recommended model and save its averaged weights.
 
-    From trained weights it keeps what was measured for them: standardisations, and the places and
-    bins of the histograms. It then has order scores and a fill-in head even where no participant
-    has the visits to learn them from.
+    With trained weights it has order scores and a fill-in head even where no participant has the
+    visits to learn them from; what it knows of latents is measured again
+    (:func:`adapt_to_latents`), unless it is frozen.
 
     Parameters
     ----------
@@ -234,6 +255,8 @@ def train_ldae_anatomical(data: TrainingData, sections: Sections, job: TrainingJ
         network = read_network(data.pretrained, AnatomicalNetwork)
         layer = network.encoder.histograms
         made = prepare_histograms("ldae_anatomical", data, sections, job, layer)
+        if made.settings.get("start") != FROZEN:
+            adapt_to_latents(network, data, made.histograms)
     module = AnatomicalTraining(
         network,
         data.store,
