@@ -324,9 +324,10 @@ def test_masks_and_volumes_that_are_nowhere_stop_before_the_work(tmp_path, setti
 def test_missing_weights_stop_a_run_and_not_a_plan(plan_folder, tmp_path):
     bids = make_bids(tmp_path, [""], ["CN"])
     study = ("--configfile", "studies/adni.yaml", "--config", f"bids_folder={bids}")
-    plan = run_snakemake(plan_folder, "-n", *study)
+    target = "results/adni/ldae/seed-0/model.safetensors"
+    plan = run_snakemake(plan_folder, "-n", *study, "--", target)
     assert plan.returncode == 0 and "This plan cannot be run here: encoder" in plan.stdout
-    done = run_snakemake(plan_folder, "--cores", "1", *study)
+    done = run_snakemake(plan_folder, "--cores", "1", *study, "--", target)
     assert done.returncode != 0 and "train" not in done.stdout
     assert "encoder.pretrained: there are no weights at resources/weights/" in done.stderr
 
@@ -415,7 +416,8 @@ def test_slurm_profile_shows_the_plan_with_resources_on_any_machine(plan_folder,
     ],
 )  # fmt: skip
 def test_a_training_asks_for_its_gpu(plan_folder, bare_path, arguments, asked):
-    done = run_snakemake(plan_folder, "-n", "--profile", "slurm", *arguments)
+    target = "results/scores/reconstruction/seed-0.tsv.gz"
+    done = run_snakemake(plan_folder, "-n", "--profile", "slurm", *arguments, "--", target)
     assert done.returncode == 0, done.stderr
     lines = dict(re.findall(r"^(\w+): (threads=.*)$", done.stdout, re.M))
     assert asked <= set(lines["train_network"].split(", ")), lines["train_network"]
@@ -434,7 +436,8 @@ def test_memory_grows_with_the_number_of_scans(plan_folder, tmp_path, bare_path)
     for n in (12, 48):
         bids = make_bids(tmp_path / str(n), ["ses-M000", "ses-M012"], ["CN", "AD"], n)
         study = ("--configfile", "studies/adni.yaml", "--config", f"bids_folder={bids}")
-        done = run_snakemake(plan_folder, "-n", "--profile", "slurm", *study)
+        target = "results/adni/codes/voxel_pca/shared.npy"
+        done = run_snakemake(plan_folder, "-n", "--profile", "slurm", *study, "--", target)
         assert done.returncode == 0, done.stdout + done.stderr
         found.append(re.search(r"^fit_voxel_pca: .*mem_mb=(\d+)", done.stdout, re.M))
     scan = 4 * 128 * 160 * 128 / 1e6
