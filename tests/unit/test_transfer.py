@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ def cohort(ages: tuple[int, int], shift: float, seed: int) -> tuple[np.ndarray, 
     return codes + shift, index
 
 
+@cache
 def source_probe() -> Probe:
     codes, index = cohort(SOURCE_AGES, 0, 0)
     probes, _ = fit_probes(
@@ -63,7 +65,8 @@ def errors(
     codes: np.ndarray, index: pd.DataFrame, *, final: bool = True
 ) -> dict[tuple[str, int | None], float]:
     """Mean absolute errors by adaptation and number of labelled participants."""
-    config = complete_config({"evaluation": {"n_bootstrap": 10}, "final": final})
+    few = {"evaluation": {"n_bootstrap": 10}, "probes": {"alpha_grid": [1.0, 10.0], "n_folds": 3}}
+    config = complete_config(few | {"final": final})
     target = Target(config, Store(index), {})  # type: ignore[arg-type]
     rows = _of_task(codes, source_probe(), target, [10, 40, 10_000])
     return {(str(r["adaptation"]), r["n_labelled"]): float(r["value"]) for r in rows}  # type: ignore[arg-type, misc]
