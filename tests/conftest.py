@@ -1,11 +1,15 @@
 """Helpers for tests that run the workflow."""
 
+import gc
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +17,7 @@ from tempfile import TemporaryDirectory
 import pytest
 import yaml
 from filelock import FileLock
+from python_server import CLIENT
 from tiny_study import TinyStudy
 
 from ldae.methods import NETWORKS
@@ -33,7 +38,8 @@ BUILT = ("__pycache__", "*.sif", "*.log", "digests.tsv")
 FIRST_FILES = ("test_micro.py", "test_interruption.py", "test_plan.py", "test_batches.py",
                "test_code_digest.py", "test_file_cases.py", "test_preprocessing_pipeline.py",
                "test_commands.py", "test_manipulation.py", "test_effects.py", "test_training.py",
-               "test_audit.py", "test_replay.py")  # fmt: skip
+               "test_transfer.py", "test_interpolation.py", "test_stand_ins.py", "test_audit.py",
+               "test_replay.py")  # fmt: skip
 
 # Training of networks that the micro study does not name.
 BRIEF = {"batch_size": 4, "n_steps": 4, "n_validations": 2}
@@ -46,6 +52,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.option.markexpr != "hpc":
         os.environ["SLURM_CONF"] = os.devnull
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep Python from looking for garbage among modules and tests, which stay to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -85,14 +102,32 @@ def _snakemake_server() -> subprocess.Popen[str]:
     )
 
 
-def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `snakemake` in a copy of the workflow, on two cores."""
+@contextmanager
+def _prepared_python() -> Iterator[Path]:
+    """An interpreter whose programs find their libraries imported."""
+    with TemporaryDirectory() as place, socket.socket(socket.AF_UNIX) as listener:
+        address, client = Path(place) / "socket", Path(place) / "python"
+        client.write_text(CLIENT.format(python=sys.executable, address=str(address)))
+        client.chmod(0o700)
+        listener.bind(str(address))
+        listener.listen()
+        command = [sys.executable, str(ROOT / "tests" / "python_server.py"), str(listener.fileno())]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()]):
+            listener.close()  # if the server fails, its clients are to fail too
+            yield client
+
+
+def run_snakemake(
+    folder: Path, *arguments: str, python: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `snakemake` in a copy of the workflow, on two cores, its scripts with `python`."""
     command = ["--cores", "2", *arguments]
     server = _snakemake_server()
     with TemporaryDirectory() as place:
         shown = {name: str(Path(place) / name) for name in ("stdout", "stderr")}
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
         request = {"folder": str(folder), "arguments": command, "environment": environment}
+        request["python"] = str(python or sys.executable)
         assert server.stdin is not None and server.stdout is not None
         print(json.dumps(request | shown), file=server.stdin, flush=True)
         status = int(server.stdout.readline())
@@ -130,7 +165,8 @@ def untouched_study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) ->
             assert not folder.exists(), "the micro study failed in another process"
             folder.mkdir()
             commit_workflow(copy_workflow(folder))
-            done = run_snakemake(folder, *MICRO)
+            with _prepared_python() as python:
+                done = run_snakemake(folder, *MICRO, python=python)
             assert done.returncode == 0, done.stderr[-4000:]
             notes.write_text(done.stderr)
     return folder

@@ -4,10 +4,12 @@ Most plans take less time than importing Snakemake. This program imports it once
 every request: nothing that one run does is seen by the next. Of ``ldae`` it imports nothing, as
 each copy of the workflow has its own.
 
-A request is a line of JSON on standard input, with ``folder``, ``arguments``, ``environment``, and
-the files ``stdout`` and ``stderr``. The answer is the exit status, a line on standard output.
+A request is a line of JSON on standard input, with ``folder``, ``arguments``, ``environment``, the
+``python`` that runs scripts, and the files ``stdout`` and ``stderr``. The answer is the exit
+status, a line on standard output.
 """
 
+import gc
 import json
 import os
 import sys
@@ -26,8 +28,10 @@ def become(request: dict[str, Any]) -> None:
     os.environ.update(request["environment"])
     sys.path[0] = request["folder"]
     sys.argv = ["snakemake", *request["arguments"]]
+    sys.executable = request["python"]
 
 
+gc.disable()  # looking for garbage takes a fifth of a plan, and no run lasts long enough to need it
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
