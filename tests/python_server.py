@@ -9,6 +9,7 @@ Requests come from :data:`CLIENT`, a program that takes the place of the interpr
 socket whose descriptor is the first argument. The server ends with the end of its standard input.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -17,7 +18,10 @@ import runpy
 import select
 import socket
 import sys
-from typing import Any
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 # What most jobs import, and what takes longest.
 LIBRARIES = (
@@ -56,6 +60,32 @@ def become(request: dict[str, Any], descriptors: list[int]) -> None:
     sys.path[0] = os.path.dirname(sys.argv[0])
 
 
+def run(program: Callable[[], int | None]) -> NoReturn:
+    """Run a program, and end this process without taking apart what it has imported.
+
+    That would take as long as many a program. Otherwise it ends as an interpreter does.
+    """
+    try:
+        sys.exit(program())
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
+    except BaseException:  # noqa: BLE001  reported as an interpreter reports it
+        traceback.print_exc()
+        status = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def run_script() -> None:
+    """Run the file that the arguments name as the main program."""
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
 def answer(connection: socket.socket) -> None:
     """Run the program of one request, and send its exit status."""
     _, descriptors, _, _ = socket.recv_fds(connection, 1, 3)
@@ -65,8 +95,7 @@ def answer(connection: socket.socket) -> None:
     if program == 0:
         connection.close()
         become(request, descriptors)
-        runpy.run_path(sys.argv[0], run_name="__main__")
-        sys.exit()
+        run(run_script)
     _, status = os.waitpid(program, 0)
     connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
     os._exit(0)

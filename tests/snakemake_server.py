@@ -15,6 +15,7 @@ import os
 import sys
 from typing import Any
 
+from python_server import run
 from snakemake.cli import main
 
 
@@ -36,7 +37,7 @@ for line in sys.stdin:
     child = os.fork()
     if child == 0:
         become(json.loads(line))
-        sys.exit(main())
+        run(main)
     _, status = os.waitpid(child, 0)
     sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
     sys.stdout.flush()
