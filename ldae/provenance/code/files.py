@@ -44,20 +44,21 @@ def code_files(script: Path, *references: str, root: Path = REPOSITORY) -> list[
         As of :func:`ldae.provenance.code.code_digest`. Of references only files and modules of this
         package are followed.
     """
+    root = root.resolve()  # once: it asks for every folder on the way
     seen: set[Path] = set()
     todo = [script.resolve()]
     for place in (reference.partition(":")[0] for reference in references):
         if place.endswith(".py"):
             todo.extend([p.resolve() for p in (Path(place), root / place) if p.is_file()][:1])
         else:
-            todo.extend(_module_files(place, root.resolve()))
+            todo.extend(_module_files(place, root))
     while todo:
         path = todo.pop()
         if path in seen:
             continue
         seen.add(path)
         if path.suffix == ".py":
-            todo.extend(_dependencies(path.read_bytes(), path, root.resolve()))
+            todo.extend(_dependencies(path.read_bytes(), path, root))
     return sorted(seen)
 
 
