@@ -98,8 +98,9 @@ def check_images() -> None:
         raise InputError(
             "Apptainer",
             "it cannot be found on this machine",
-            "Install or load it (module load apptainer), or use conda: "
-            "--software-deployment-method conda.",
+            "Install or load it (module load apptainer), or do without: "
+            "--software-deployment-method env-modules (jobs run in the environment of this "
+            "command) or conda",
         )
     known = read_digests()
     for stage in STAGES:
