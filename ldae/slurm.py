@@ -97,8 +97,9 @@ def longest_minutes(partitions: Sequence[str]) -> float:
     Parameters
     ----------
     partitions
-        Their names; without any, the default partition counts.
+        Their names; an empty one stands for the default partition, as no name at all does.
     """
+    wanted = set(partitions) or {""}
     try:
         listed = subprocess.run(
             ["sinfo", "--noheader", "--format=%P|%l"],
@@ -109,7 +110,7 @@ def longest_minutes(partitions: Sequence[str]) -> float:
     limits = []
     for line in listed.splitlines():
         name, _, limit = line.partition("|")
-        if name.rstrip("*") in partitions if partitions else name.endswith("*"):
+        if name.rstrip("*") in wanted or (name.endswith("*") and "" in wanted):
             limits.append(minutes_of(limit))
     return min(limits, default=math.inf)
 

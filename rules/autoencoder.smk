@@ -76,7 +76,7 @@ rule measure_latent_scale:
         "../envs/torch.yaml"
     resources:
         mem_mb=memory(4000, latents=4),
-        runtime=minutes(10),
+        runtime=minutes(10, per_scan=0.0005),
     params:
         code=code_digest("measure_latent_scale"),
     message:

@@ -64,7 +64,7 @@ rule pool_latents:
         "../envs/analysis.yaml"
     resources:
         mem_mb=memory(4000, latents=2),
-        runtime=minutes(10),
+        runtime=minutes(10, per_scan=0.0005),
     params:
         code=code_digest("pool_latents"),
     message:

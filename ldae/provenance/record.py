@@ -142,9 +142,10 @@ def git_state(repository: Path = WORKFLOW) -> Record:
         return unknown
     try:
         commit = git("rev-parse", "--verify", "HEAD", repository=repository)
-        status = ("status", "--porcelain")
-        changed = git(*status, "--untracked-files=no", repository=repository)
-        added = git(*status, "--untracked-files=all", "--", *CODE_FOLDERS, repository=repository)
+        changed = git("status", "--porcelain", "--untracked-files=no", repository=repository)
+        # git status with them would ask the file system for every tracked file once more
+        others = ("ls-files", "--others", "--exclude-standard")
+        added = git(*others, "--", *CODE_FOLDERS, repository=repository)
         hidden = _hidden_files(repository)
     except (OSError, subprocess.SubprocessError):
         return unknown

@@ -40,9 +40,10 @@ def use_images(workflow: Any) -> None:
     workflow
         Snakemake's. A rule of another workflow, whose environment is no stage's, is left as it is.
     """
+    paths = {stage: image_path(stage) for stage in STAGES}
     for rule in workflow.rules:
-        if rule.conda_env is not None and (stage := Path(rule.conda_env).stem) in STAGES:
-            rule.container_img = image_path(stage)
+        if rule.conda_env is not None and (path := paths.get(Path(rule.conda_env).stem)):
+            rule.container_img = path
 
 
 def container_environment(
@@ -98,8 +99,9 @@ def check_images() -> None:
         raise InputError(
             "Apptainer",
             "it cannot be found on this machine",
-            "Install or load it (module load apptainer), or use conda: "
-            "--software-deployment-method conda.",
+            "Install or load it (module load apptainer), or do without: "
+            "--software-deployment-method env-modules (jobs run in the environment of this "
+            "command) or conda",
         )
     known = read_digests()
     for stage in STAGES:

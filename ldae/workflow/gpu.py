@@ -33,7 +33,7 @@ FIRST_DRIVER = {"11": 450, "12": 525, "13": 580}
 
 
 CUDA12 = (
-    "take the build for CUDA 12: make containers TORCH=cuda12, or rm -rf .venv && make figures "
+    "take the build for CUDA 12: make containers TORCH=cuda12, or rm -rf .venv && make .venv/ready "
     "TORCH=cuda12"
 )
 """What to do where the driver runs CUDA 12 and not 13."""

@@ -47,6 +47,9 @@ KEPT_COHORT = "LDAE_KEPT_COHORT"
 KEPT_FOLDER = Path(".snakemake") / "ldae"
 """Folder of that file, in the working folder."""
 
+DERIVED_RULES = {"train_followed": "train_network"}
+"""Rules made by ``use rule``, and of which rule: what a profile gives that one holds for them."""
+
 FAULTS = "cohort_faults.tsv"
 """File in the results folder with the faults of a cohort that cannot be used."""
 
@@ -107,6 +110,7 @@ def prepare(workflow: Workflow, study: Study, repository: Path, logger: logging.
     InputError
         If the study cannot be run on this machine.
     """
+    share_requests(workflow)
     if workflow.is_main_process:
         if not workflow.output_settings.dryrun and release_left_locks(Path.cwd()):
             logger.info("An earlier run was killed: its lock of this folder is removed.")
@@ -162,6 +166,29 @@ def _list_faults(error: CohortError, path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def share_requests(workflow: Workflow) -> None:
+    """Let what a profile or the command line gives a rule hold for the rules made of it, too.
+
+    A line of their own comes first. Snakemake reads these settings when it meets a rule, so that
+    this is called before the first one.
+
+    Parameters
+    ----------
+    workflow
+        Snakemake's.
+    """
+    settings = workflow.resource_settings
+    resources, threads = dict(settings.overwrite_resources), dict(settings.overwrite_threads)
+    for name, of in DERIVED_RULES.items():
+        if of in resources:
+            own = resources.get(name, {})
+            resources[name] = resources[of].copy()
+            resources[name].update(own)
+        if of in threads:
+            threads.setdefault(name, threads[of])
+    settings.overwrite_resources, settings.overwrite_threads = resources, threads
 
 
 def check_profile(workflow: Workflow, gpus: Mapping[str, Any]) -> None:
@@ -313,10 +340,11 @@ def _prepare_cluster(workflow: Workflow, study: Study, logger: logging.Logger) -
 
 
 def _partitions(workflow: Workflow, study: Study) -> list[str]:
-    """Partitions that jobs are submitted to, as far as profile and settings name them."""
+    """Partitions that jobs are submitted to; the default one, where none is named, is empty."""
     defaults = workflow.resource_settings.default_resources or {}
     default = getattr(defaults.get("slurm_partition"), "raw", None)  # an unevaluated expression
-    return [str(name) for name in (default, study.config["gpu"]["partition"]) if name]
+    of_gpus = study.config["gpu"]["partition"]
+    return [str(default or ""), *([str(of_gpus)] if of_gpus else [])]
 
 
 def _prepare_job(workflow: Workflow, repository: Path) -> None:

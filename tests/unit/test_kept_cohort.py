@@ -102,6 +102,8 @@ def test_no_job_asks_for_more_than_the_site_allows(attempt):
         ("short|30:00\nbatch*|12:00:00\n", [], 720),
         ("short|30:00\nbatch*|12:00:00\n", ["short", "batch"], 30),
         ("long|7-00:00:00\nbatch*|infinite\n", ["long"], 7 * 1440),
+        ("gpu|2-00:00:00\nbatch*|04:00:00\n", ["", "gpu"], 240),
+        ("gpu|2-00:00:00\nbatch*|04:00:00\n", ["gpu"], 2 * 1440),
         ("batch*|infinite\n", [], math.inf),
         ("batch*|12:00:00\n", ["other"], math.inf),
         (None, [], math.inf),

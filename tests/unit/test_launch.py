@@ -7,11 +7,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from snakemake.settings.types import DeploymentMethod
+from snakemake.resources import Resources
+from snakemake.settings.types import DeploymentMethod, ResourceSettings
 
 from ldae.errors import CohortError, InputError
 from ldae.packages import NEEDS_ANTS
-from ldae.workflow.launch import FAULTS, check_packages, check_scheduler, one_line_errors
+from ldae.workflow.launch import (
+    FAULTS,
+    check_packages,
+    check_scheduler,
+    one_line_errors,
+    share_requests,
+)
 
 
 def test_all_faults_of_a_cohort_are_written(tmp_path: Path) -> None:
@@ -59,6 +66,29 @@ def test_commands_of_slurm_are_asked_of_slurm_only(
         return
     with pytest.raises(InputError, match="sbatch and squeue and scancel cannot be found"):
         check_scheduler(workflow, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ({}, {}),
+        ({"train_network": ["runtime=240"]}, {"runtime": 240}),
+        ({"train_network": ["runtime=240", "gpu=4"], "train_followed": ["runtime=60"]},
+         {"runtime": 60, "gpu": 4}),
+        ({"train_followed": ["runtime=60"], "fit_probe": ["gpu=4"]}, {"runtime": 60}),
+    ],
+)  # fmt: skip
+def test_a_line_for_a_training_holds_for_those_with_a_learning_curve(
+    given: dict[str, list[str]], asked: dict[str, int]
+) -> None:
+    parsed = {name: Resources.parse(texts, allow_expressions=True) for name, texts in given.items()}
+    threads = dict.fromkeys(given, 8)
+    settings = ResourceSettings(overwrite_resources=parsed, overwrite_threads=threads)
+    share_requests(SimpleNamespace(resource_settings=settings))
+    found = settings._parsed_overwrite_resources.get("train_followed", {})
+    assert {name: resource.value for name, resource in found.items()} == asked
+    assert ("train_followed" in settings._parsed_overwrite_threads) is bool(asked)
+    assert set(given) <= set(settings.overwrite_resources)
 
 
 @pytest.mark.parametrize(("key", "value"), NEEDS_ANTS.items())

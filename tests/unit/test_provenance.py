@@ -255,6 +255,15 @@ def test_edited_code_is_noticed_though_git_is_asked_to_ignore_it(clone, mark):
     assert provenance.git_state(clone)["dirty"] is True
 
 
+@pytest.mark.parametrize(
+    ("name", "counts"), [("ldae/new.py", True), ("notes.txt", False), ("ldae/__pycache__/d", False)]
+)
+def test_files_that_git_does_not_know_count_among_code(clone, name, counts):
+    (clone / name).parent.mkdir(exist_ok=True)
+    (clone / name).touch()
+    assert provenance.git_state(clone)["dirty"] is counts
+
+
 def test_git_is_asked_without_variables_of_the_environment(clone, monkeypatch):
     monkeypatch.setenv("GIT_DIR", "/nowhere")
     monkeypatch.setenv("GIT_WORK_TREE", "/nowhere")

@@ -19,6 +19,7 @@ from ldae.methods import METHODS, NETWORKS
 from ldae.provenance.code import code_files
 from ldae.references import resolve
 from ldae.workflow.config import leaves
+from ldae.workflow.launch import DERIVED_RULES
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_OUTPUT = {"audit", "doctor"}
@@ -169,6 +170,12 @@ def test_profiles_name_rules_that_exist():
         profile = yaml.safe_load(path.read_text())
         for key in ("set-resources", "set-threads"):
             assert set(profile.get(key, {})) <= set(RULES), path
+
+
+def test_rules_made_of_others_share_their_lines_of_a_profile():
+    text = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    made = re.findall(r"^use rule (\w+) as (\w+) with:", text, re.M)
+    assert {name: of for of, name in made} == DERIVED_RULES
 
 
 def test_expected_seconds_name_rules_that_exist():

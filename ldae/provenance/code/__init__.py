@@ -91,10 +91,10 @@ def raw_digest(script: Path, *references: str, root: Path = REPOSITORY) -> str:
     str
         The first 16 digits of a SHA-256 over names and contents, in sorted order.
     """
+    root = root.resolve()  # once: it asks for every folder on the way
     digest = hashlib.sha256()
     for path in code_files(script, *references, root=root):
-        inside = path.is_relative_to(root.resolve())
-        name = path.relative_to(root.resolve()).as_posix() if inside else path.name
+        name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
         digest.update(name.encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:DIGEST_LENGTH]

@@ -44,20 +44,21 @@ def code_files(script: Path, *references: str, root: Path = REPOSITORY) -> list[
         As of :func:`ldae.provenance.code.code_digest`. Of references only files and modules of this
         package are followed.
     """
+    root = root.resolve()  # once: it asks for every folder on the way
     seen: set[Path] = set()
     todo = [script.resolve()]
     for place in (reference.partition(":")[0] for reference in references):
         if place.endswith(".py"):
             todo.extend([p.resolve() for p in (Path(place), root / place) if p.is_file()][:1])
         else:
-            todo.extend(_module_files(place, root.resolve()))
+            todo.extend(_module_files([place], root))
     while todo:
         path = todo.pop()
         if path in seen:
             continue
         seen.add(path)
         if path.suffix == ".py":
-            todo.extend(_dependencies(path.read_bytes(), path, root.resolve()))
+            todo.extend(_dependencies(path.read_bytes(), path, root))
     return sorted(seen)
 
 
@@ -65,19 +66,17 @@ def code_files(script: Path, *references: str, root: Path = REPOSITORY) -> list[
 def _dependencies(content: bytes, path: Path, root: Path) -> tuple[Path, ...]:
     """Files of the repository that one module imports or names, not followed further."""
     tree = parse(content)
+    names: list[str] = []
     found: list[Path] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                found.extend(_module_files(alias.name, root))
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = _absolute_name(node, path, root)
-            found.extend(_module_files(base, root))
-            for alias in node.names:
-                found.extend(_module_files(f"{base}.{alias.name}", root))
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             found.extend(_named_files(node.value, path, root))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys([*found, *_module_files(names, root)]))
 
 
 def _absolute_name(node: ast.ImportFrom, path: Path, root: Path) -> str:
@@ -90,17 +89,23 @@ def _absolute_name(node: ast.ImportFrom, path: Path, root: Path) -> str:
     return ".".join([*parents, *(node.module.split(".") if node.module else [])])
 
 
-def _module_files(name: str, root: Path) -> Iterator[Path]:
-    """Source files that importing the dotted `name` executes, if it lies in the package."""
-    parts = name.split(".")
-    if parts[0] != PACKAGE:
-        return
-    folder = root
-    for part in parts:
-        folder = folder / part
-        for candidate in (folder / "__init__.py", folder.with_suffix(".py")):
-            if candidate.is_file():
-                yield candidate
+def _module_files(names: Iterable[str], root: Path) -> Iterator[Path]:
+    """Source files that importing dotted `names` executes, of those that lie in the package.
+
+    Each file is asked for once, and none inside of a module: every job does so for all its code.
+    """
+    open_places: dict[Path, bool] = {}  # whether modules may lie inside
+    for parts in (name.split(".") for name in names):
+        folder = root
+        for part in parts if parts[0] == PACKAGE else ():
+            folder = folder / part
+            if folder not in open_places:
+                candidates = (folder / "__init__.py", folder.with_suffix(".py"))
+                file = next(filter(Path.is_file, candidates), None)
+                open_places[folder] = file != candidates[1]
+                yield from () if file is None else (file,)
+            if not open_places[folder]:
+                break
 
 
 def _named_files(text: str, path: Path, root: Path) -> Iterator[Path]:

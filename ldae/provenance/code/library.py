@@ -170,6 +170,9 @@ class Library:
     def _read(self, name: str) -> Module | None:
         """A module from its file, or from its folder where that has no ``__init__`` file."""
         top, *below = name.split(".")
+        above = self.module(name.rpartition(".")[0]) if below else None
+        if above is not None and above.path is not None and above.path.name != "__init__.py":
+            return None  # a module has none inside: the file system is not asked for each name
         for folder in self._folders.get(top, ()):
             place = folder.joinpath(*below)
             for path in (place / "__init__.py", place.with_suffix(".py")):
