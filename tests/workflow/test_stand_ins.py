@@ -18,7 +18,11 @@ from ldae.slurm import study_tag
 
 pytestmark = pytest.mark.workflow
 
-PROFILE = ("--profile", "slurm", "--software-deployment-method", "env-modules")
+# the plugin waits 40 s before it asks for the first time, and before it ends
+PROFILE = (
+    "--profile", "slurm", "--software-deployment-method", "env-modules",
+    "--slurm-init-seconds-before-status-checks", "1",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -36,6 +40,8 @@ def start(folder: Path, study: str, target: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*command, "--", f"results/{study}/{target}"], cwd=folder, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        # a shell's background jobs ignore SIGINT, and so would all that tests start
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
 
 
