@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from ldae.data.digests import sha256_of
 from ldae.errors import InputError
 
 MANIFEST = "model.json"
@@ -22,6 +22,9 @@ SCALE = "scale"
 """Name of the latent scale among a model's files; the networks have their own names."""
 
 AUTOENCODER = "autoencoder"
+
+FROZEN, SCRATCH = "frozen", "scratch"
+"""Settings ``start`` of a network that keeps the weights of an exported model, or goes without."""
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -84,5 +87,4 @@ def file_digest(path: Path) -> str:
     """
     if not path.is_file():
         raise InputError(path, "there is no such file", "Run the study to its end")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)

@@ -86,7 +86,7 @@ def load_network(path: Path, build: Callable[..., Network], device: torch.device
     return network.to(device)
 
 
-def adopt_weights(network: nn.Module, path: Path) -> None:
+def adopt_weights(network: nn.Module, path: Path | None) -> None:
     """Give a new network the weights of a trained one, and all that was measured for it, in place.
 
     Parameters
@@ -94,13 +94,15 @@ def adopt_weights(network: nn.Module, path: Path) -> None:
     network
         With the `architecture` that its file keeps.
     path
-        File of :func:`save_weights`.
+        File of :func:`save_weights`; None leaves the network as it is.
 
     Raises
     ------
     InputError
         If the network of the file has other sizes.
     """
+    if path is None:
+        return
     state, architecture = read_weights(path)
     if json.loads(json.dumps(network.architecture)) != architecture:
         problem = f"its sizes are {architecture}; those of the settings, {network.architecture}"

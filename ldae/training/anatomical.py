@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from ldae.data.exported import FROZEN
 from ldae.data.latents import LatentStore
 from ldae.data.triples import find_triples
 from ldae.data.volumes import VolumeStore
@@ -23,7 +24,7 @@ from ldae.networks.standard import CohortStandard
 from ldae.networks.weights import read_network
 from ldae.training.batches import Batch
 from ldae.training.fill_in_start import start_fill_in
-from ldae.training.fit import FROZEN, fit
+from ldae.training.fit import fit
 from ldae.training.job import Sections, TrainingData, TrainingJob
 from ldae.training.joint import JointTraining, prepare_histograms
 from ldae.training.joint_start import (

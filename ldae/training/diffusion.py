@@ -235,8 +235,7 @@ def train_prior(data: TrainingData, sections: Sections, job: TrainingJob) -> Non
     latents, diffusion = data.latents, sections["diffusion"]
     settings = resolve_steps(sections["prior"], len(latents.rows("train")))
     prior = NoiseUNet(in_channels=latents.shape[0], **unet_settings(settings, diffusion))
-    if data.pretrained is not None:
-        adopt_weights(prior, data.pretrained)
+    adopt_weights(prior, data.pretrained)
     module = PriorTraining(prior, latents, settings, job.seed, NoiseSchedule(**diffusion))
     weights = file_identity(data.pretrained)
     identity = fingerprint(job, settings, diffusion, weights, latents.digest())
@@ -269,8 +268,7 @@ def train_ldae(data: TrainingData, sections: Sections, job: TrainingJob) -> None
     prior = load_prior_network(data.stands_on, torch.device("cpu"))
     pair = SemanticPair(encoder_architecture(encoder, store.shape), prior)
     prepare_encoder(pair.encoder, encoder, store)
-    if data.pretrained is not None:
-        adopt_weights(pair, data.pretrained)
+    adopt_weights(pair, data.pretrained)
     schedule = NoiseSchedule(**diffusion)
     module = LdaeTraining(pair, prior, store, latents, settings, job.seed, schedule)
     files = data.stands_on, data.pretrained, encoder["pretrained"]
@@ -302,8 +300,7 @@ def train_voxel_dae(data: TrainingData, sections: Sections, job: TrainingJob) ->
         int(settings["patch_size"]),
     )
     prepare_encoder(network.encoder, encoder, store)
-    if data.pretrained is not None:
-        adopt_weights(network, data.pretrained)
+    adopt_weights(network, data.pretrained)
     module = VoxelDaeTraining(network, store, settings, job.seed, NoiseSchedule(**diffusion))
     weights = file_identity(data.pretrained), file_identity(encoder["pretrained"])
     identity = fingerprint(job, settings, encoder, *weights, diffusion, store.digest())

@@ -21,6 +21,7 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from ldae import slurm
 from ldae.data.digests import trusted_digest
+from ldae.data.exported import FROZEN
 from ldae.errors import InputError
 from ldae.training.checkpoints import CURVES
 from ldae.training.interruption import (
@@ -34,9 +35,6 @@ from ldae.training.module import StepTraining
 from ldae.training.status import StatusLines
 
 CHECKPOINT = "last.ckpt"
-
-FROZEN = "frozen"
-"""Setting ``start`` of a network that keeps the weights of a trained one."""
 
 logger = logging.getLogger(__name__)
 # the record of the job contains everything that Lightning logs about devices

@@ -8,12 +8,10 @@ from typing import Any
 
 import yaml
 
-from ldae.data.exported import AUTOENCODER, SCALE, check_files, exported_files
+from ldae.data.exported import AUTOENCODER, FROZEN, SCALE, SCRATCH, check_files, exported_files
 from ldae.errors import InputError
 from ldae.methods import Variant
 from ldae.workflow.settings.networks import AveragedTraining, Continued
-
-SCRATCH = "scratch"
 
 FREE = frozenset(AveragedTraining.model_fields) | frozenset(Continued.model_fields) | {
     "adversarial_start", "adversarial_weight", "anatomy_weight", "component_learning_rate",
@@ -99,7 +97,7 @@ def check_pretrained(config: Settings, variants: Iterable[Variant]) -> None:
     wanted += [(v.name, v.network.name, v.settings(config)) for v in variants]
     for name, network, sections in wanted:
         start = sections.get(network, {}).get("start", SCRATCH)
-        if start == "frozen" and network not in files:
+        if start == FROZEN and network not in files:
             problem = f"the model in {folder} has no weights of {network}"
             raise InputError(f"{name}.start", problem, "Set it to scratch, or take another model")
         if start == SCRATCH or network not in files:

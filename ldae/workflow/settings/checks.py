@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ldae.data.exported import FROZEN
 from ldae.paths import PACKAGE, WORKFLOW
 from ldae.workflow.settings.files import Key, spell
 from ldae.workflow.settings.networks import Continued, Training, UNet
@@ -163,7 +164,7 @@ def _starts(study: StudySettings) -> Iterator[Fault]:
     """Networks that shall keep weights which no setting names."""
     for name in TRAININGS:
         section = getattr(study, name)
-        frozen = isinstance(section, Continued) and section.start == "frozen"
+        frozen = isinstance(section, Continued) and section.start == FROZEN
         if frozen and study.pretrained is None:
             problem = "there are no weights to keep: pretrained is null"
             yield Fault((name, "start"), problem, "Name an exported model in pretrained")
