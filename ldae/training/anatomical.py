@@ -37,6 +37,10 @@ from ldae.training.joint_start import (
 from ldae.training.residual import batch_of_triples, masked_mse
 from ldae.training.standard import measure_latent_standard, measure_standard
 
+LEAST_MSE = 1e-6
+"""Least squared error of an average of two visits that the fill-in's is divided by. Visits of one
+scan under several names have none; real ones differ by their noise, a thousand times as much."""
+
 
 class AnatomicalTraining(JointTraining):
     """Diffusion, histograms, order of visits and fill-in, each averaged over the batch.
@@ -159,7 +163,10 @@ def _fill_in(
     answer = head(a, b, batch["alpha"], batch["gap"])
     average = average_visits(a.x, b.x, batch["alpha"])
     inside, whole = (
-        (masked_mse(answer, real, region) / masked_mse(average, real, region)).mean()
+        (
+            masked_mse(answer, real, region)
+            / masked_mse(average, real, region).clamp_min(LEAST_MSE)
+        ).mean()
         for region in (mask, torch.ones_like(mask))
     )
     return torch.lerp(inside, whole, whole_share)

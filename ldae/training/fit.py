@@ -27,6 +27,7 @@ from ldae.training.checkpoints import CURVES
 from ldae.training.interruption import (
     RegularCheckpoints,
     Snapshots,
+    StopAtNaN,
     StopInTime,
     WholeCheckpoints,
 )
@@ -126,7 +127,7 @@ def fit(
     ------
     InputError
         If the global batch cannot be divided evenly, weights are asked for that the training does
-        not have, or a piece exceeds the memory of the GPU.
+        not have, a piece exceeds the memory of the GPU, or a loss is not a finite number.
     Interrupted
         If the training stopped before its last step, because of the time limit or on request, or
         if another attempt has begun.
@@ -206,6 +207,7 @@ def _trainer(
     """Lightning's trainer with our callbacks; `whole` writes checkpoints to `folder`."""
     cuda = torch.cuda.is_available()
     callbacks = [
+        StopAtNaN(name),  # first: what follows writes metrics, weights and checkpoints
         StatusLines(name, job.metrics_path),
         snapshots,  # before the checkpoints: after one, all weights of earlier steps are there
         StopInTime(folder / CHECKPOINT, slurm.end_time(), whole),

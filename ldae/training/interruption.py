@@ -1,8 +1,12 @@
-"""Interruption of trainings: atomic checkpoints and snapshots, and a stop before the time limit."""
+"""Interruption of trainings: atomic checkpoints and snapshots, and stops.
+
+A training stops before its time limit, and when a loss is not a finite number.
+"""
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 import signal
@@ -18,7 +22,7 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from typing_extensions import override
 
-from ldae.errors import Interrupted
+from ldae.errors import InputError, Interrupted
 from ldae.training.checkpoints import snapshot_file
 from ldae.training.module import StepTraining
 
@@ -99,6 +103,54 @@ class WholeCheckpoints(TorchCheckpointIO):
         self.check_writer()
         partial.replace(target)
         self.seconds = max(self.seconds, time.monotonic() - start)
+
+
+class StopAtNaN(pl.Callback):
+    """Callback that stops a training whose loss or weights are not finite numbers.
+
+    It comes before the callbacks that write: no file then has such weights, and the last checkpoint
+    is from before.
+
+    Parameters
+    ----------
+    name
+        Name of the training in messages.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @override
+    def on_train_batch_end(  # type: ignore[override]
+        self,
+        trainer: pl.Trainer,
+        pl_module: StepTraining,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        lost = [name for name, value in pl_module.latest.items() if not math.isfinite(value)]
+        anywhere = bool(lost)
+        if trainer.world_size > 1:  # all processes stop after the same step
+            anywhere = trainer.strategy.reduce_boolean_decision(anywhere, all=False)
+        if anywhere:
+            what = f"loss {', '.join(lost)}" if lost else "the loss of another process"
+            raise self._error(f"{what} is not a finite number after step {int(pl_module.step)}")
+
+    @override
+    def on_train_end(self, trainer: pl.Trainer, pl_module: StepTraining) -> None:  # type: ignore[override]
+        # gradients may overflow in the last step, which no further loss shows
+        weights = pl_module.validated_network.state_dict().values()
+        if not all(bool(value.isfinite().all()) for value in weights):
+            raise self._error("weights are not finite numbers after the last step")
+
+    def _error(self, problem: str) -> InputError:
+        return InputError(
+            self.name,
+            problem,
+            "Lower learning_rate in the network's section; if that does not help, look for scans "
+            "of an unusual intensity in qc/qc.html",
+        )
 
 
 class Snapshots(pl.Callback):

@@ -151,6 +151,17 @@ def test_every_part_learns_and_the_code_stays_alive(toy: Path) -> None:
     assert log["code_rank"].iloc[-1] == pytest.approx(effective_rank(y[:9]), rel=1e-4)
 
 
+def test_one_scan_under_the_names_of_three_visits_can_be_trained_on(tmp_path: Path) -> None:
+    """Their average makes no error that the fill-in's could be divided by."""
+    write_data(tmp_path)
+    for name in ("v.npy", "mu.npy", "sigma.npy"):
+        values = np.load(tmp_path / name)
+        np.save(tmp_path / name, values[np.arange(14) // 3 * 3])
+    train(tmp_path, "ldae_anatomical", "linked", n_steps=2)
+    log = pd.read_csv(tmp_path / "linked.csv")
+    assert np.isfinite(log[["train_fill_in", "val_fill_in"]]).all(axis=None)
+
+
 def test_order_scores_learn_the_years_between_visits(
     ageing: tuple[LatentStore, Tensor], tmp_path: Path
 ) -> None:

@@ -255,6 +255,22 @@ def test_piece_that_exceeds_the_gpu_memory_is_an_error(
         train(folder, "prior", "large", micro_batch=4)
 
 
+@pytest.mark.parametrize(
+    ("n_steps", "problem"),
+    [
+        (6, "loss loss is not a finite number after step 2"),
+        (1, "weights are not finite numbers after the last step"),
+    ],
+)
+def test_loss_that_is_no_number_ends_a_training(folder: Path, n_steps: int, problem: str) -> None:
+    """Whether there is a further step that shows it or not; nothing is written."""
+    tag = f"diverging-{n_steps}"
+    with pytest.raises(InputError, match=f"train_prior: {problem}. Lower learning_rate"):
+        train(folder, "prior", tag, learning_rate=float("inf"), n_steps=n_steps, n_validations=1)
+    assert not (folder / f"{tag}.safetensors").exists()
+    assert not checkpoints(folder, tag)
+
+
 def test_two_processes_give_the_result_of_one(folder: Path) -> None:
     """With the environment variables of SLURM; tests/hpc does the same with srun.
 
