@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from browser import accessibility_faults, needs_browser
 from PIL import Image
 
 from ldae.data.addresses import Derivative, derivative_address
@@ -147,6 +148,12 @@ def test_the_page_shows_decisions_and_agreement(tmp_path: Path) -> None:
         in page
     )
     assert "@" not in page.partition("<script>")[0].replace("@media", "")
+
+
+@needs_browser
+def test_the_page_is_accessible(tmp_path: Path) -> None:
+    write_quality_page(table(a="pass", b="excluded"), tmp_path, tmp_path / "qc.html")
+    assert accessibility_faults(tmp_path / "qc.html") == []
 
 
 @pytest.mark.parametrize("more", [0, 1])

@@ -12,7 +12,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from browser import chromium, needs_browser
+from browser import accessibility_faults, chromium, needs_browser
 from report_toy import toy_contents
 
 from ldae.report.page import build_report
@@ -82,6 +82,21 @@ def test_tables_sort_by_number_and_filter(found: dict[str, object]) -> None:
 def test_page_is_no_wider_than_a_phone(found: dict[str, object]) -> None:
     width = found["width"]
     assert isinstance(width, int) and 300 < width <= 360 and found["overflow"] == 0
+
+
+@pytest.mark.parametrize("scheme", ["1", "0"], ids=["light", "dark"])
+def test_page_is_accessible(folder: Path, scheme: str) -> None:
+    setting = f"--blink-settings=preferredColorScheme={scheme}"
+    assert accessibility_faults(folder / "report.html", setting) == []
+
+
+def test_faults_of_accessibility_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(
+        "<!DOCTYPE html><html><head><title>A</title></head>"
+        "<body><main><h1>A</h1><p style='color: #ccc'>Pale</p></main></body></html>"
+    )
+    assert {f["id"] for f in accessibility_faults(page)} == {"color-contrast", "html-has-lang"}
 
 
 def test_print_is_short(folder: Path) -> None:

@@ -10,10 +10,11 @@ import json
 import re
 from dataclasses import replace
 from html import unescape
+from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import chromium, needs_browser
+from browser import accessibility_faults, chromium, needs_browser
 
 from ldae.viewer.page import Scene, Shown, Volume, build_page
 
@@ -58,16 +59,22 @@ addEventListener("DOMContentLoaded", () => {
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """What a script has seen on the page."""
+def viewer() -> str:
+    """The page with two scenes."""
     real = Shown("real", Volume(BRAIN, AFFINE))
     brighter = Shown("brighter", Volume(BRAIN + 0.1, AFFINE), base=real)
     scenes = [
         Scene("first", "First", "One.", "Amount", [real, brighter], slider=True, reference=real),
         Scene("second", "Second", "Two.", "Amount", [real, replace(brighter, name="named")]),
     ]
+    return build_page("Toy", "", scenes)
+
+
+@pytest.fixture(scope="module")
+def found(viewer: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """What a script has seen on the page."""
     path = tmp_path_factory.mktemp("viewer") / "page.html"
-    path.write_text(build_page("Toy", "", scenes).replace("<style>", f"{PROBE}<style>", 1))
+    path.write_text(viewer.replace("<style>", f"{PROBE}<style>", 1))
     page = chromium(*WEBGL, "--virtual-time-budget=20000", "--dump-dom", f"file://{path}")
     (text,) = re.findall(r'<body[^>]* data-found="([^"]*)"', page)
     return dict(json.loads(unescape(text)))
@@ -98,3 +105,8 @@ def test_the_crosshair_reads_both_volumes_at_one_place(found: dict[str, object])
     assert "brighter" not in places["right"] and "brighter" in places["next"]
     assert "Difference" not in places["next"] and "Difference" in places["difference"]
     assert "real" not in places["second"]
+
+
+def test_the_page_is_accessible(viewer: str, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(viewer, encoding="utf-8")
+    assert accessibility_faults(tmp_path / "page.html", *WEBGL) == []
