@@ -223,6 +223,9 @@ def _skill(
         common |= {"metric": "skill", "n_subjects": len(set(subjects))}
         common["n_scans"] = len(wide.index.unique("scan"))
         best = min(candidates, key=lambda method: wide[method].mean())
+        note = f"best trivial answer: {best}"
+        if not wide[best].mean() > 0:
+            note = f"the trivial answer {best} makes no error: are visits the same scan?"
         for method in [m for m in wide.columns if m not in trivial]:
             values = wide[[method, *candidates]].to_numpy(float)
             value, low, high = subject_bootstrap(
@@ -232,15 +235,19 @@ def _skill(
                 common
                 | {"method": method, "steps": steps[method]}
                 | {"value": value, "ci_low": low, "ci_high": high}
-                | {"note": f"best trivial answer: {best}"}
+                | {"note": note}
             )
     return pd.DataFrame(rows)
 
 
 def skill_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Skill (R,) from squared errors (N, 1 + candidates); the first column is the model's."""
+    """Skill (R,) from squared errors (N, 1 + candidates); the first column is the model's.
+
+    NaN where a trivial answer makes no error, as between two visits that are the same scan.
+    """
     means = np.stack([weighted_mean(column, weights) for column in values.T])
-    return np.asarray(1 - means[0] / means[1:].min(0))
+    least = means[1:].min(0)
+    return np.asarray(1 - means[0] / np.where(least > 0, least, np.nan))
 
 
 def _off_target(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFrame:

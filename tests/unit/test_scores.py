@@ -107,6 +107,19 @@ def test_skill_is_held_to_the_answer_that_was_best_in_training(tmp_path: Path) -
     assert row["note"] == "best trivial answer: latent_average"
 
 
+def test_there_is_no_skill_where_copying_makes_no_error(tmp_path: Path) -> None:
+    """Three visits that are one scan: no answer can be better, and none is judged."""
+    scores = interpolation_scores()
+    scores.loc[scores["method"] == "nearest_visit", "value"] = 0.0
+    read = read_scores([written(tmp_path, scores)], "interpolation")
+    table = tabulate_scores(read, "interpolation", STUDY, cohort="toy", n_bootstrap=20, seed=0)
+    skill = table[(table["metric"] == "skill") & (table["method"] == "ldae")]
+    assert len(skill) and skill[["value", "ci_low", "ci_high"]].isna().all(axis=None)
+    assert set(skill["note"]) == {
+        "the trivial answer nearest_visit makes no error: are visits the same scan?"
+    }
+
+
 def predictions() -> dict[str, pd.DataFrame]:
     """Probes of 60 participants: one method right, one at chance, one a little right."""
     rng = np.random.default_rng(0)
