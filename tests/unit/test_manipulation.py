@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -36,10 +37,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> VolumeStore:
     return make_store(tmp_path_factory.mktemp("study"), n_subjects=60)
 
 
-def probe(weights: Sequence[float], task: str = "age") -> Probe:
-    """Mean 1, 2, … and standard deviation 2, 4, … of the entries of the code."""
+def probe(weights: Sequence[float], task: str = "age", cv_score: float | None = None) -> Probe:
+    """Mean 1, 2, … and standard deviation 2, 4, … of the entries of the code.
+
+    Without a score the probe reads its attribute perfectly.
+    """
     entries = np.arange(1.0, len(weights) + 1)
-    return Probe(task, entries, 2 * entries, np.array(weights), 0, 1, 2, 2, 0)
+    perfect = 0.0 if task == "age" else 1.0
+    score = perfect if cv_score is None else cv_score
+    return Probe(task, entries, 2 * entries, np.array(weights), 0, 1, 2, 2, score)
 
 
 def test_code_is_shifted_as_the_method_says() -> None:
@@ -135,6 +141,30 @@ def test_what_reads_like_the_edited_attribute_is_not_held(
     change = {t: (p.score(moved) - p.score(codes)).mean() for t, p in probes.items()}
     assert change["age"] == pytest.approx(0, abs=1e-9)
     assert change["sex"] == pytest.approx(2 * change["ad_vs_cn"]) and abs(change["sex"]) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("task", "score", "held"),
+    [
+        ("sex", 0.5, False),
+        # 200 participants of both sexes, about half as often with both: 0.5 + 2.33 · 0.036
+        ("sex", 0.57, False),
+        ("sex", 0.60, True),
+        ("sex", -math.inf, False),  # no fold had both
+        ("age", -90.0, False),  # mean squared error, years²; the variance of age is about 52
+        ("age", -51.0, False),
+        ("age", -45.0, True),
+    ],
+)
+def test_only_what_a_probe_reads_is_held(task: str, score: float, *, held: bool) -> None:
+    """Weights of a probe at chance are noise, which would take a part of the effect away."""
+    codes, subjects, targets, effects = draw(400, 6)
+    weights = np.random.default_rng(1).normal(size=6)
+    probes = {"ad_vs_cn": probe(effects[0], "ad_vs_cn"), task: probe(weights, task, score)}
+    disease = targeted_directions(codes, subjects, targets, probes)["ad_vs_cn"]
+    moved = manipulated_code(torch.as_tensor(codes), disease, 1.0).numpy()
+    change = (probes[task].score(moved) - probes[task].score(codes)).mean()
+    assert (change == pytest.approx(0, abs=1e-9)) == held
 
 
 def test_codes_and_probes_that_give_no_targeted_edit_are_reported() -> None:

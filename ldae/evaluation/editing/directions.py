@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.stats import norm
 from torch import Tensor
 
-from ldae.evaluation.probes.fitting import Probe
+from ldae.evaluation.probes.fitting import Probe, is_classification
 from ldae.evaluation.probes.groups import subject_weights
 from ldae.leakage import note_fitted
 
@@ -26,6 +27,10 @@ logger = logging.getLogger(__name__)
 PROBE, TARGETED = "probe", "targeted"
 """Kinds of edits (:attr:`ldae.methods.Method.edit`): along the weights of the attribute's probe, as
 in the paper, or along its effect while the probes of the other attributes stay where they are."""
+
+CHANCE = 0.01
+"""Probability with which a score without any information is above that of chance. A probe passes
+more often: its score is the best of its grid."""
 
 LEAST_APART = 0.01
 """Least eigenvalue of the correlations between probes' readings. Two probes that correlate above
@@ -90,6 +95,10 @@ def targeted_directions(
 ) -> dict[str, Direction]:
     """What each attribute does to codes, without what the probes of the others would read.
 
+    Only probes that read their attribute are held: whose cross-validated score is above chance.
+    The weights of one that does not are noise, and leaving them where they are takes a random part
+    of the effect away (docs/tried/edits.md).
+
     The effect β_k of an attribute on the standardised code comes from the regression of codes on
     all attributes. Its direction is the move δ_k that is nearest to β_k, in the covariance Σ of
     the standardised codes (shrunk; Ledoit & Wolf 2004, J. Multivar. Anal. 88:365-411), among those
@@ -114,8 +123,8 @@ def targeted_directions(
     Returns
     -------
     dict
-        Direction by attribute. An attribute whose probe reads the same as that of the edited one,
-        or of others that are held, is not held; a warning tells.
+        Direction by attribute. An attribute whose probe reads nothing, or the same as that of the
+        edited one or of others that are held, is not held; the log says so.
 
     Raises
     ------
@@ -137,10 +146,14 @@ def targeted_directions(
         if not w @ covariance @ w > 0:
             raise ValueError(f"the probe of {task} reads nothing: it is the same for every code")
     effects = _effects(standard, {task: targets[task] for task in probes}, subjects)
+    read = {task for task, probe in probes.items() if _reads(probe, targets[task], subjects)}
+    for task in probes.keys() - read:
+        logger.info("edits do not hold %s: its probe is not above chance", task)
     directions = {}
     for task, effect in effects.items():
         delta = effect
-        held = _attributes_apart(task, weights, covariance)[1:]
+        of_read = {name: w for name, w in weights.items() if name == task or name in read}
+        held = _attributes_apart(task, of_read, covariance)[1:]
         if held:
             w = np.stack([weights[name] for name in held], axis=1)
             pattern = covariance @ w
@@ -149,6 +162,26 @@ def targeted_directions(
             logger.warning("the targeted edit of %s does not raise its own probe", task)
         directions[task] = Direction(task, delta, mean, std)
     return directions
+
+
+def _reads(probe: Probe, target: np.ndarray, subjects: np.ndarray) -> bool:
+    """Whether a probe's cross-validated score is above chance for so many participants.
+
+    The limit of an AUC is the upper 1 % (`CHANCE`) of that of a score without any information,
+    whose SD is that of the Mann-Whitney statistic; the limit of the explained variance is the
+    square of the upper 1 % of a correlation of nothing.
+    """
+    known = np.isfinite(target)
+    target, subjects = target[known], subjects[known]
+    z = float(norm.isf(CHANCE))
+    if is_classification(probe.task):
+        n = [len(np.unique(subjects[target == label])) for label in (0.0, 1.0)]
+        deviation = np.sqrt((sum(n) + 1) / (12 * n[0] * n[1]))
+        return bool(probe.cv_score > 0.5 + z * deviation)
+    weights = subject_weights(subjects)
+    mean = np.average(target, weights=weights)
+    explained = 1 + probe.cv_score / np.average((target - mean) ** 2, weights=weights)
+    return bool(explained > z**2 / len(np.unique(subjects)))
 
 
 def _effects(
