@@ -20,6 +20,7 @@ from ldae.data.addresses import Derivative, derivative_address, find_derivative,
 from ldae.data.partition import OK
 from ldae.errors import InputError
 from ldae.preprocessing.grid import dice
+from ldae.preprocessing.likeness import note_likeness
 from ldae.preprocessing.measures import MEASURES
 
 QC_COLUMNS = ("scan", "status", "reason", *MEASURES, "notes")
@@ -96,6 +97,10 @@ def quality_control(
         decision = {"status": "excluded" if reasons else "pass", "reason": "; ".join(reasons)}
         numbers = {key: measures.get(key) for key in MEASURES}
         rows.append({"scan": scan} | decision | numbers | {"notes": "; ".join(notes)})
+    passed = [row["scan"] for row in rows if row["status"] == "pass"]
+    for scan, note in note_likeness(passed, preprocessed).items():
+        row = next(row for row in rows if row["scan"] == scan)
+        row["notes"] = "; ".join(filter(None, [row["notes"], note]))
     qc = pd.DataFrame(rows, columns=list(QC_COLUMNS))
     if limits["reference_masks"] is not None:
         if bids_dir is None:
