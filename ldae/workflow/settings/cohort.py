@@ -167,9 +167,10 @@ class Cohort(Section):
         "count before columns, dates and labels; visits of unknown time are left out, but for a "
         "participant's first.",
     )  # fmt: skip
-    diagnosis_of: Literal["visit", "baseline", "last"] = setting(
+    diagnosis_of: Literal["visit", "baseline", "last", "stable"] = setting(
         "visit", "Which of a participant's diagnoses a scan has. That of its visit, the first or "
-        "the last one, where the tables give one for each visit.",
+        "the last one, where the tables give one for each visit. With `stable`, participants whose "
+        "diagnosis changes have none.",
     )  # fmt: skip
     repeats: Literal["first", "last"] = setting(
         "first", "Which of a session's repeated scans is taken. By the number of the run; a scan "
