@@ -286,7 +286,7 @@ def preprocess_scan(row: pd.Series, task: Task) -> Outcome:
                 _write_images(scan, done, task)
                 _write_transform(scan, done.brain, task)
                 _write_sidecar(scan, done.brain, done.measures, task)
-            digest = _digest_files(scan, task.out_dir)
+            digest = digest_files(scan, task.out_dir)
     except InputError as error:
         return _failure(row, error, task, seconds)
     except MachineError:
@@ -348,8 +348,8 @@ def _remove_files(scan: str, out_dir: Path) -> None:
         (out_dir / derivative_address(scan, kind)).unlink(missing_ok=True)
 
 
-def _digest_files(scan: str, out_dir: Path) -> str:
-    """SHA-256 of a scan's files, one after another."""
+def digest_files(scan: str, out_dir: Path) -> str:
+    """SHA-256 of a scan's files in the order of `Derivative`, one after another."""
     digest = hashlib.sha256()
     for kind in Derivative:
         path = out_dir / derivative_address(scan, kind)
