@@ -52,7 +52,8 @@ from ldae.preprocessing.workers import Killed, work_in_processes
 
 log = logging.getLogger(__name__)
 
-REGISTRATIONS = ("affine", *DEFORMABLE)
+NO_REGISTRATION = "none"  # scans stay where they lie
+REGISTRATIONS = (NO_REGISTRATION, "affine", *DEFORMABLE)
 SKULL_STRIPPED = "skull-stripped before"  # brain extraction of a scan that needs none
 IN_TEMPLATE_SPACE = "in template space before"  # registration of a scan that needs none
 # As Clinica's t1-linear names its scans; the three samplings of this template share one space.
@@ -398,7 +399,7 @@ def _find_brain(row: pd.Series, path: Path, task: Task, seconds: dict[str, float
     with _timed(seconds, "register"):
         if TEMPLATE_SPACE.search(Path(row["path"]).name):
             registration = IN_TEMPLATE_SPACE
-        else:
+        elif registration != NO_REGISTRATION:
             to_scan, _ = register_brain(corrected, mask, start)
         if settings["registration"] in DEFORMABLE:
             kind = settings["registration"]

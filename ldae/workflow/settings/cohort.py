@@ -254,9 +254,10 @@ class Preprocessing(Section):
         None, "Path of precomputed masks below the BIDS folder. {subject} stands for sub-01, "
         "{session} for ses-M012, {scan} for the image's name up to _T1w.",
     )  # fmt: skip
-    registration: Literal["affine", "demons", "syn"] = setting(
+    registration: Literal["none", "affine", "demons", "syn"] = setting(
         "affine", "Transform to the template. `demons` and `syn` add a deformation to the affine; "
-        "`syn` needs ANTs, which is in the environment of the preprocessing alone.",
+        "`syn` needs ANTs, which is in the environment of the preprocessing alone. `none` leaves "
+        "scans where they lie: they are in one space already.",
     )  # fmt: skip
     intensity_percentiles: Annotated[
         list[Annotated[float, Field(ge=0, le=100)]], *Limits.__metadata__
