@@ -185,8 +185,9 @@ def dice_against_reference(
 def rank_suspects(qc: pd.DataFrame) -> pd.DataFrame:
     """Table with a column ``suspicion``, most suspicious first: excluded, then outliers.
 
-    Suspicion is the largest distance of a scan's mask overlap, correlation, volume or contrast from
-    the cohort's median, in robust SDs.
+    Suspicion is the largest distance of a scan's mask overlap, correlation, volume, contrast or
+    signal-to-noise ratio from the cohort's median, in robust SDs. A blurred scan has several times
+    the ratio of the others.
     """
     distance = np.zeros(len(qc))
     for measure in (
@@ -194,6 +195,7 @@ def rank_suspects(qc: pd.DataFrame) -> pd.DataFrame:
         "correlation_to_template",
         "brain_volume_ml",
         "tissue_contrast",
+        "signal_to_noise",
     ):
         values = pd.to_numeric(qc[measure])
         middle = values.median()

@@ -424,6 +424,8 @@ def test_quality_control(done: Done, tmp_path: Path) -> None:
     assert (strict["status"] == "excluded").all()
     assert "brain_volume_ml" in strict.loc[0, "reason"]
     assert rank_suspects(qc).iloc[0]["scan"] == "sub-02"
+    blurred = qc.assign(signal_to_noise=[20.0, 21.0, np.nan, 100.0])
+    assert rank_suspects(blurred)["scan"].tolist()[:2] == ["sub-02", "sub-03"]
 
     for k in range(3):
         _, brain, _ = make_head(k)
