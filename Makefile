@@ -73,7 +73,7 @@ crate: $(READY) $(CHECK)/ready  ## write and check the crate of the study
 	@$(CHECK)/bin/python envs/check_crate.py $(RESULTS)/crate
 
 containers: $(READY)  ## build the container images of all stages with Apptainer
-	@$(BIN)/python containers/build.py $(if $(TORCH),--torch $(TORCH)) $(if $(BASE),--base $(BASE)) $(if $(MIRROR),--mirror $(MIRROR))
+	@$(BIN)/python containers/build.py $(if $(TORCH),--torch $(TORCH)) $(if $(BASE),--base $(BASE)) $(if $(MIRROR),--mirror $(MIRROR)) $(if $(PROGRAMS),--programs)
 
 gpu-test: $(READY)  ## measure what only a GPU can show, in at most 12 minutes
 	@$(BIN)/python -m benchmarks.gpu_test

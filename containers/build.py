@@ -2,6 +2,7 @@
 
     make containers
     .venv/bin/python containers/build.py torch --torch cuda
+    .venv/bin/python containers/build.py preprocess --programs
 
 An image is named containers/<stage>-<first digits of its SHA-256>.sif. A rebuilt image therefore
 has a new name, and Snakemake re-runs the jobs that used the old one. containers/digests.tsv lists
@@ -43,6 +44,8 @@ from ldae.provenance.images import (  # noqa: E402
 )
 
 BASE_DEFINITION = IMAGES / "base.def"
+# HD-BET and SynthStrip, on top of the image of this stage
+PROGRAMS, PROGRAMS_STAGE = IMAGES / "programs.def", "preprocess"
 # The torch stage is meant for GPUs; the others use the CPU build if pip finds it.
 DEFAULT_TORCH = {"preprocess": "auto", "torch": "cuda", "analysis": "auto"}
 # Takes a quarter of the time of gzip at the same size.
@@ -67,6 +70,8 @@ def main() -> None:
     parser.add_argument("--torch", choices=("auto", "cpu", "cuda", "cuda12"), help="build of torch")
     parser.add_argument("--base", help="docker://NAME@sha256:DIGEST, or debootstrap")
     parser.add_argument("--mirror", help="archive of Debian packages for --base debootstrap")
+    what = f"add HD-BET and SynthStrip to the image of {PROGRAMS_STAGE}"
+    parser.add_argument("--programs", action="store_true", help=what)
     options = parser.parse_args()
     unknown = set(options.stages) - set(STAGES)
     if unknown:
@@ -80,7 +85,9 @@ def main() -> None:
             options_of_pip = pip_options(Path(scratch))
 
             def build_one(stage: str) -> None:
-                build_stage(stage, options.torch or DEFAULT_TORCH[stage], base, options_of_pip)
+                torch = options.torch or DEFAULT_TORCH[stage]
+                layer = PROGRAMS if options.programs and stage == PROGRAMS_STAGE else None
+                build_stage(stage, torch, base, options_of_pip, layer)
 
             # most of a build runs on a single thread
             with ThreadPoolExecutor(min(N_BUILDS, os.cpu_count() or 1)) as pool:
@@ -139,11 +146,17 @@ class Base:
         return {"BOOTSTRAP": "localimage", "FROM": str(folder)}
 
 
-def build_stage(stage: str, torch: str, base: Base, more: list[str]) -> None:
-    """Build the image of one stage, unless the current image has the same recipe."""
+def build_stage(
+    stage: str, torch: str, base: Base, more: list[str], layer: Path | None = None
+) -> None:
+    """Build the image of one stage, unless the current image has the same recipe.
+
+    `layer` is the definition of what is built on top of it.
+    """
     lock = ROOT / "envs" / f"{stage}.lock"
     definition = IMAGES / f"{stage}.def"
-    recipe = recipe_digest([definition, IMAGES / "install.sh", lock], torch, base.recipe())
+    files = [definition, IMAGES / "install.sh", lock, *([layer] if layer else [])]
+    recipe = recipe_digest(files, torch, base.recipe())
     present = read_digests().get(stage)
     if present and present.recipe == recipe and present.path.is_file():
         logger.info("%s: %s is up to date", stage, present.path.name)
@@ -155,6 +168,10 @@ def build_stage(stage: str, torch: str, base: Base, more: list[str]) -> None:
     arguments |= {"TORCH": torch, "COMMIT": image.commit, "LOCK": image.lock}
     partial = IMAGES / f".{stage}.partial.sif"
     build(partial, definition, arguments, more)
+    if layer:
+        whole = IMAGES / f".{stage}.whole.sif"
+        build(whole, layer, {"FROM": str(partial)}, more)
+        whole.replace(partial)
     image = replace(image, sha256=file_digest(partial))
     partial.rename(image.path)
     with LOCK:

@@ -6,8 +6,9 @@ from ldae.data.addresses import mask_paths
 from ldae.data.bids import list_scans
 from ldae.data.intake.settings import Intake
 from ldae.data.kept_cohort import read_kept
-from ldae.data.partition import belongs, clear_batch
+from ldae.data.partition import belongs, clear_batch, share_participants
 from ldae.preprocessing import preprocess_batch
+from ldae.preprocessing.unchanged import READING, decisive, unchanged_scans
 from ldae.workflow.entry import rule_entry
 
 with rule_entry(snakemake) as run:
@@ -23,7 +24,11 @@ with rule_entry(snakemake) as run:
         run.add_inputs(mask_paths(settings["mask_pattern"], scans, bids_dir))
     run.add_outputs(preprocessed / subject for subject in scans["subject"].unique())
     if not run.pieces.begun:
-        clear_batch(preprocessed, batch)
+        earlier = run.earlier_jobs(share_participants, decisive, READING)
+        unchanged = unchanged_scans(scans, bids_dir, preprocessed, settings, earlier)
+        clear_batch(preprocessed, batch, kept=[one["scan"] for one in unchanged])
+        for one in unchanged:
+            run.pieces.put(one["scan"], one)
     table = preprocess_batch(
         scans=scans,
         bids_dir=bids_dir,

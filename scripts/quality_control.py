@@ -16,7 +16,7 @@ with rule_entry(snakemake) as run:
     preprocessed = Path(snakemake.params.preprocessed)
     reference_masks = snakemake.params.limits["reference_masks"]
     scans = (read_scans if reference_masks else read_visits)(Path(snakemake.input.scans))
-    kinds = [Derivative.SIDECAR, Derivative.PREVIEW]
+    kinds = [Derivative.VOLUME, Derivative.SIDECAR, Derivative.PREVIEW]
     kinds += [Derivative.NATIVE_MASK] if reference_masks else []
     run.add_inputs(derivative_paths(preprocessed, scans["scan"], *kinds))
     run.add_inputs(mask_paths(reference_masks, scans, bids_dir))

@@ -37,13 +37,21 @@ from ldae.data.intake.participants import (
     nobody,
     read_participants,
 )
-from ldae.data.intake.settings import VISIT, Intake
+from ldae.data.intake.settings import BASELINE, LAST, STABLE, VISIT, Intake
 from ldae.data.intake.visits import Session, SessionReader, Source, Visits
 from ldae.data.manifest import REPEATS, SCAN_COLUMNS, CohortSummary, summarise_scans
 from ldae.data.pseudonyms import KEY_FILE, Pseudonyms, cohort_key, cohort_pseudonyms, key_file
 from ldae.errors import InputError
 
 logger = logging.getLogger(__name__)
+
+DIAGNOSIS_RULES = {
+    VISIT: "each visit has its own diagnosis",
+    BASELINE: "each visit has the baseline diagnosis of its participant",
+    LAST: "each visit has the last diagnosis of its participant",
+    STABLE: "they count as participants without a diagnosis",
+}
+"""What `Intake.diagnosis_of` means for participants whose diagnosis changes."""
 
 AS_IT_COMES = Intake()
 """Names that are known beforehand, and the rules of the default settings."""
@@ -339,12 +347,10 @@ def _note_choices(visits: Iterable[Visits], intake: Intake, findings: Findings) 
         )
     changes = [change for one in visits if (change := one.note_conversion())]
     if changes:
-        rule = "its own diagnosis" if intake.diagnosis_of == VISIT else f"the {intake.diagnosis_of}"
-        rule += "" if intake.diagnosis_of == VISIT else " diagnosis of its participant"
         findings.note(
             Kind.DIAGNOSIS,
             f"{len(changes)} participants change their diagnosis, and {sum(changes)} visits differ "
-            f"from the first; each visit has {rule} (cohort.diagnosis_of)",
+            f"from the first; {DIAGNOSIS_RULES[intake.diagnosis_of]} (cohort.diagnosis_of)",
         )
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
+from ldae.data.addresses import Derivative, derivative_paths
 from ldae.errors import InputError
 
 # Table of a batch, one row per scan: its result, why it failed, and a digest of its files.
@@ -69,7 +70,12 @@ def _begin_with(bits: str, subjects: Iterable[str]) -> list[str]:
     return sorted(subject for subject in subjects if belongs(subject, bits))
 
 
-def clear_batch(preprocessed: Path, batch: str) -> None:
+def share_participants(batch: str, other: str) -> bool:
+    """Whether participants of a batch may have been in another one, which was larger or smaller."""
+    return batch.startswith(other) or other.startswith(batch)
+
+
+def clear_batch(preprocessed: Path, batch: str, kept: Iterable[str] = ()) -> None:
     """Remove the preprocessed scans of a batch, those of participants who have left the cohort too.
 
     Parameters
@@ -78,10 +84,25 @@ def clear_batch(preprocessed: Path, batch: str) -> None:
         Data set of the preprocessed scans; it need not exist yet.
     batch
         Name of the batch.
+    kept
+        Scans that stay.
     """
+    stay = set(derivative_paths(preprocessed, kept, *Derivative))
+    holding = {folder for path in stay for folder in path.parents}
     for folder in preprocessed.glob("sub-*"):
         if belongs(folder.name, batch):
-            shutil.rmtree(folder)
+            _remove(folder, stay, holding)
+
+
+def _remove(place: Path, stay: Collection[Path], holding: Collection[Path]) -> None:
+    """Remove a file or a folder, but for some files and the folders that hold them."""
+    if place in holding:
+        for inside in list(place.iterdir()):
+            _remove(inside, stay, holding)
+    elif place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    elif place not in stay:
+        place.unlink()
 
 
 def read_batches(paths: Iterable[Path]) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tempfile
 from functools import lru_cache
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ldae.errors import InputError
+from ldae.packages import PROGRAMS, check_program
 from ldae.preprocessing.blame import is_short_of_memory, killed_by_scan, machine_error, name_end
 from ldae.preprocessing.grid import Image, resample_affine
 from ldae.preprocessing.masks import one_body
@@ -36,13 +36,6 @@ METHODS = ("template", "deepbet", "precomputed", "synthstrip", "hdbet")
 DEEPBET_SIZE = (192, 192, 192)
 DEEPBET_THRESHOLD = 0.5  # deepbet's default
 
-COMMANDS = {"synthstrip": "mri_synthstrip", "hdbet": "hd-bet"}
-INSTALL = {
-    "synthstrip": "Install FreeSurfer 7.3 or later and put mri_synthstrip on the PATH, "
-    "or choose another preprocessing.brain_extraction.",
-    "hdbet": "Install it with 'pip install hd-bet' and put hd-bet on the PATH, "
-    "or choose another preprocessing.brain_extraction.",
-}
 # Positions in the headers of a scan and of its mask may differ by rounding (mm).
 AFFINE_TOLERANCE_MM = 0.01
 
@@ -62,8 +55,7 @@ def check_method(method: str) -> None:
         raise InputError(
             key, "the package deepbet is not installed", "Install it with 'pip install deepbet'."
         )
-    if method in COMMANDS and shutil.which(COMMANDS[method]) is None:
-        raise InputError(key, f"the command {COMMANDS[method]} is not on the PATH", INSTALL[method])
+    check_program(method)
 
 
 def extract_brain(
@@ -185,7 +177,7 @@ def external_mask(scan: Scan, method: str) -> Mask:
     MachineError
         If it ran out of memory or was killed.
     """
-    command = COMMANDS[method]
+    command = PROGRAMS[method]
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "head.nii.gz", Path(folder) / "brain.nii.gz"
         nib.save(scan.native, source)

@@ -52,7 +52,8 @@ from ldae.preprocessing.workers import Killed, work_in_processes
 
 log = logging.getLogger(__name__)
 
-REGISTRATIONS = ("affine", *DEFORMABLE)
+NO_REGISTRATION = "none"  # scans stay where they lie
+REGISTRATIONS = (NO_REGISTRATION, "affine", *DEFORMABLE)
 SKULL_STRIPPED = "skull-stripped before"  # brain extraction of a scan that needs none
 IN_TEMPLATE_SPACE = "in template space before"  # registration of a scan that needs none
 # As Clinica's t1-linear names its scans; the three samplings of this template share one space.
@@ -286,7 +287,7 @@ def preprocess_scan(row: pd.Series, task: Task) -> Outcome:
                 _write_images(scan, done, task)
                 _write_transform(scan, done.brain, task)
                 _write_sidecar(scan, done.brain, done.measures, task)
-            digest = _digest_files(scan, task.out_dir)
+            digest = digest_files(scan, task.out_dir)
     except InputError as error:
         return _failure(row, error, task, seconds)
     except MachineError:
@@ -348,8 +349,8 @@ def _remove_files(scan: str, out_dir: Path) -> None:
         (out_dir / derivative_address(scan, kind)).unlink(missing_ok=True)
 
 
-def _digest_files(scan: str, out_dir: Path) -> str:
-    """SHA-256 of a scan's files, one after another."""
+def digest_files(scan: str, out_dir: Path) -> str:
+    """SHA-256 of a scan's files in the order of `Derivative`, one after another."""
     digest = hashlib.sha256()
     for kind in Derivative:
         path = out_dir / derivative_address(scan, kind)
@@ -398,7 +399,7 @@ def _find_brain(row: pd.Series, path: Path, task: Task, seconds: dict[str, float
     with _timed(seconds, "register"):
         if TEMPLATE_SPACE.search(Path(row["path"]).name):
             registration = IN_TEMPLATE_SPACE
-        else:
+        elif registration != NO_REGISTRATION:
             to_scan, _ = register_brain(corrected, mask, start)
         if settings["registration"] in DEFORMABLE:
             kind = settings["registration"]

@@ -20,6 +20,7 @@ from ldae.data.addresses import Derivative, derivative_address, find_derivative,
 from ldae.data.partition import OK
 from ldae.errors import InputError
 from ldae.preprocessing.grid import dice
+from ldae.preprocessing.likeness import note_likeness
 from ldae.preprocessing.measures import MEASURES
 
 QC_COLUMNS = ("scan", "status", "reason", *MEASURES, "notes")
@@ -96,6 +97,10 @@ def quality_control(
         decision = {"status": "excluded" if reasons else "pass", "reason": "; ".join(reasons)}
         numbers = {key: measures.get(key) for key in MEASURES}
         rows.append({"scan": scan} | decision | numbers | {"notes": "; ".join(notes)})
+    passed = [row["scan"] for row in rows if row["status"] == "pass"]
+    for scan, note in note_likeness(passed, preprocessed).items():
+        row = next(row for row in rows if row["scan"] == scan)
+        row["notes"] = "; ".join(filter(None, [row["notes"], note]))
     qc = pd.DataFrame(rows, columns=list(QC_COLUMNS))
     if limits["reference_masks"] is not None:
         if bids_dir is None:
@@ -180,8 +185,9 @@ def dice_against_reference(
 def rank_suspects(qc: pd.DataFrame) -> pd.DataFrame:
     """Table with a column ``suspicion``, most suspicious first: excluded, then outliers.
 
-    Suspicion is the largest distance of a scan's mask overlap, correlation, volume or contrast from
-    the cohort's median, in robust SDs.
+    Suspicion is the largest distance of a scan's mask overlap, correlation, volume, contrast or
+    signal-to-noise ratio from the cohort's median, in robust SDs. A blurred scan has several times
+    the ratio of the others.
     """
     distance = np.zeros(len(qc))
     for measure in (
@@ -189,6 +195,7 @@ def rank_suspects(qc: pd.DataFrame) -> pd.DataFrame:
         "correlation_to_template",
         "brain_volume_ml",
         "tissue_contrast",
+        "signal_to_noise",
     ):
         values = pd.to_numeric(qc[measure])
         middle = values.median()

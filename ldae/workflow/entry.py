@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -24,6 +24,7 @@ from ldae.leakage import contents, fitted_on, require_unseen, scored_participant
 from ldae.paths import WORKFLOW
 from ldae.provenance import record as provenance
 from ldae.provenance.code import CodeError, code_digest, raw_digest, references_in
+from ldae.provenance.earlier import EarlierJob, earlier_jobs
 from ldae.provenance.environment import container, locks
 from ldae.provenance.kernels import kernels
 from ldae.provenance.places import Places, study_places
@@ -73,6 +74,39 @@ class RuleRun:
         self.pieces = pieces or Pieces()
         self._inputs: list[Path] = []
         self._outputs: list[Path] = []
+        self._record: provenance.Record | None = None
+        self._records = Path()
+
+    def begin(self, record: provenance.Record, records: Path, pieces: Path) -> None:
+        """Note the record of the job so far, where its records are, and where its parts.
+
+        For :func:`rule_entry`.
+        """
+        self._record, self._records = record, records
+        self.pieces = Pieces(pieces / _identity(record))
+
+    def earlier_jobs(
+        self,
+        related: Callable[[str, str], bool],
+        decisive: Callable[[Mapping[str, Any]], object],
+        ignored: Collection[str],
+    ) -> list[EarlierJob]:
+        """Completed jobs of this rule whose results may hold for this one.
+
+        Parameters
+        ----------
+        related
+            Whether a job, by the name of its log, may have to do with this one, whose name is
+            given first.
+        decisive, ignored
+            As for :func:`ldae.provenance.earlier.earlier_jobs`.
+        """
+        if self._record is None or not self._records.parent.is_dir():
+            return []
+        cases = [one for one in self._records.parent.iterdir() if one.is_dir()]
+        own = self._records.name
+        folders = sorted(folder for folder in cases if related(own, folder.name))
+        return earlier_jobs(folders, self._record, decisive, self.places, ignored)
 
     def torch_device(self) -> torch.device:
         """The GPU when there is one, else the processor."""
@@ -137,7 +171,7 @@ def rule_entry(snakemake: Any, *, needs_gpu: bool = True) -> Iterator[RuleRun]:
         if needs_gpu:
             gpu.require_gpu(snakemake.rule, snakemake.resources, snakemake.config)
         record["input"] = provenance.describe_files(snakemake.input, places)
-        run.pieces = Pieces(pieces_folder(log_path) / _identity(record))
+        run.begin(record, folder, pieces_folder(log_path))
         yield run
         require_unseen(results_folder(log_path) / "split" / "split.tsv")
     except BaseException as error:  # noqa: BLE001  recorded, and the job fails below

@@ -19,7 +19,7 @@ from ldae import paths, slurm
 from ldae.data.kept_cohort import KeptCohort, read_kept
 from ldae.data.pseudonyms import keep_key
 from ldae.errors import CohortError, InputError
-from ldae.packages import check_ants
+from ldae.packages import PROGRAMS, check_ants, check_program
 from ldae.provenance.seal import seal_records
 from ldae.workflow import containers, gpu, slurm_states
 from ldae.workflow.attempts import Attempts
@@ -273,16 +273,22 @@ def _uses_containers(workflow: Workflow) -> bool:
 def check_packages(workflow: Workflow, config: Mapping[str, Any]) -> None:
     """Stop when the environment that all rules share lacks what a setting needs.
 
-    An environment of a stage of its own, by conda or in a container, has it.
+    An environment of a stage of its own, by conda or in a container, has the packages. Programs are
+    looked for where jobs run: in a container and on another machine by the job itself.
 
     Raises
     ------
     InputError
-        If a package is missing.
+        If a package or a program is missing.
     """
+    settings, methods = config["preprocessing"], workflow.deployment_settings.deployment_method
     own = {DeploymentMethod.APPTAINER, DeploymentMethod.CONDA}
-    if not own & set(workflow.deployment_settings.deployment_method):
-        check_ants(config["preprocessing"])
+    if not own & set(methods):
+        check_ants(settings)
+    extraction = settings["brain_extraction"]
+    here = DeploymentMethod.APPTAINER not in methods and extraction in PROGRAMS
+    if here and not is_submitted(workflow):
+        check_program(extraction)
 
 
 def _check_machine(workflow: Workflow, study: Study, logger: logging.Logger) -> None:

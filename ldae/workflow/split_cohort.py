@@ -138,8 +138,8 @@ class SplitCohort:
         if not self._n_longitudinal(self._scored):
             return (
                 f"no participant of the {WORDS[self._scored]} split has "
-                f"{VISITS_FOR_INTERPOLATION} visits, and {n_cohort} of the cohort have; set "
-                "split.strata to [visits], or correct split.file"
+                f"{VISITS_FOR_INTERPOLATION} visits, and {n_cohort} of the cohort have; "
+                "split.strata: [visits], a larger share or another split.file may change that"
             )
         return ""
 

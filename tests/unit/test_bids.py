@@ -328,7 +328,12 @@ def test_a_rule_of_the_settings_chooses_among_repeats(
 
 @pytest.mark.parametrize(
     ("rule", "expected"),
-    [("visit", ["CN", "", "AD"]), ("baseline", ["CN"] * 3), ("last", ["AD"] * 3)],
+    [
+        ("visit", ["CN", "", "AD"]),
+        ("baseline", ["CN"] * 3),
+        ("last", ["AD"] * 3),
+        ("stable", [""] * 3),
+    ],
 )
 def test_a_diagnosis_belongs_to_a_visit_where_the_tables_say_so(
     cohort: Path, rule: str, expected: list[str]

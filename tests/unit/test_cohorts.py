@@ -71,6 +71,13 @@ OUTCOMES = [
         (),
     ),
     Outcome(
+        "clinica_adni",
+        {"diagnosis_of": "stable"},
+        {"diagnosis": "- - - - - - AD AD AD CN CN CN MCI MCI MCI AD AD"},
+        ("visits differ from the first; they count as participants without a diagnosis",),
+        (),
+    ),
+    Outcome(
         "clinica_oasis3",
         {},
         {"months": "0 36 0 36 0 36 0 36 0 36 0 36"},
@@ -328,6 +335,72 @@ def test_a_damaged_table_is_read_or_refused_and_never_ends_in_a_trace(
             assert (
                 set(scans["sex"]) <= {"F", "M", ""} and scans["age"].dropna().between(0, 120).all()
             )
+
+
+ODD_AGES = (
+    "70",
+    "70.5",
+    "70,5",
+    " 71 ",
+    "n/a",
+    "",
+    "89+",
+    "60-65",
+    "-1",
+    "1e3",
+    "old",
+    "٧٠",
+    "inf",
+)
+ODD_SEXES = ("F", "m", "Female", "n/a", "", "other", "0", "1", "2", "?", "F\u00a0", "=M")
+ODD_WORDS = ("CN", "AD", "Dementia", "n/a", "", "1", "0.5", "<b>", "#REF!", 'a "b"', "Zürich")
+HEADERS = (
+    ("age", "Age (years)", "age_bl", "alter"),
+    ("sex", "GENDER", "M/F"),
+    ("dx1", "group", "cdr"),
+)
+
+
+def odd_table(rng: np.random.Generator, labels: list[str]) -> str:
+    """A table with odd cells, of some of these participants and of another one."""
+    names = ["participant_id", *(str(rng.choice(one)) for one in HEADERS)]
+    chosen = [*rng.permutation(labels)[: rng.integers(3, len(labels) + 1)], "sub-90"]
+    chosen += [chosen[0]] * int(rng.integers(0, 2))
+    # mostly what a table has, so that some can be read
+    pools = [
+        pool[: rng.choice([2, 2, 2, 5, len(pool)])] for pool in (ODD_AGES, ODD_SEXES, ODD_WORDS)
+    ]
+    rows = [
+        [label.removeprefix("sub-") if rng.random() < 0.2 else label]
+        + [str(rng.choice(pool)) for pool in pools]
+        for label in chosen
+    ]
+    kept = [0, *(i for i in (1, 2, 3) if rng.random() < 0.8)]
+    delimiter, end = rng.choice(["\t", ";"]), rng.choice(["\n", "\r\n", "\n\n"])
+    return "".join(delimiter.join(row[i] for i in kept) + end for row in [names, *rows])
+
+
+def test_of_no_table_is_anybody_lost(tmp_path: Path) -> None:
+    """Whoever has a folder or a row is among the scans or named; a refusal is one line."""
+    COHORTS["shadows"](tmp_path)
+    labels, n_read = [f"sub-{i:02d}" for i in range(6)], 0
+    for seed in range(60):
+        text = odd_table(np.random.default_rng(seed), labels)
+        encoding = ("utf-8", "utf-8-sig", "utf-16")[seed % 3]
+        (tmp_path / "participants.tsv").write_text(text, encoding=encoding)
+        try:
+            cohort = read_cohort(tmp_path, True)
+        except InputError as error:
+            assert "\n" not in str(error) and str(tmp_path) in str(error)
+            continue
+        n_read += 1
+        scans, notices = cohort.scans, "\n".join(notice.text for notice in cohort.notices)
+        for label in [*labels, "sub-90"]:
+            assert label in set(scans["subject"]) or label in notices, (seed, text)
+        assert all((tmp_path / path).is_file() for path in scans["path"])
+        assert set(scans["sex"]) <= {"F", "M", ""}
+        assert scans["age"].dropna().between(0, 120).all()
+    assert 10 < n_read < 50, "both happen"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from cases_page import page_cases, quoted
 from scipy import ndimage
 from test_preprocessing_pipeline import GRID, LIMITS, SETTINGS, make_head
 
@@ -39,6 +40,7 @@ from ldae.provenance.record import describe_files
 HEAD, BRAIN, TRUTH = make_head(0)
 INTEGERS = np.round(HEAD.data).astype(np.int16)
 AFFINE = np.asarray(HEAD.affine)
+EXCLUDED, TAKEN_AS_THEY_ARE = "Files that are excluded", "Files that are taken"
 NOBODY = 65534
 Case = Callable[[Path], object]
 """Writes a file at this path, or near it, and returns where if it is another one."""
@@ -187,6 +189,13 @@ FAULTS: dict[str, tuple[Case, str]] = {
 }
 
 
+def test_the_page_lists_these_cases() -> None:
+    assert set(page_cases(EXCLUDED)) == set(FAULTS)
+    assert set(page_cases(TAKEN_AS_THEY_ARE)) == set(TAKEN)
+    assert set(page_cases("Skull-stripped files")) == set(CUT_OUT)
+    assert set(ERRORS_OF_MACHINES) <= set(page_cases("Failures of the machine"))
+
+
 def written(case: Case, folder: Path, name: str = "sub-01_T1w.nii.gz") -> Path:
     """The file of a case."""
     path = folder / name
@@ -263,6 +272,7 @@ def test_fault_is_named(tmp_path: Path, name: str) -> None:
         read_scan(path)
     message = str(caught.value)
     assert reason in message
+    assert quoted(EXCLUDED, name) and all(part in message for part in quoted(EXCLUDED, name))
     assert message.startswith(f"{path}: ") and message.endswith(".") and "\n" not in message
 
 
@@ -368,7 +378,9 @@ def test_file_is_taken(tmp_path: Path, name: str) -> None:
     """Values are those of the head as it came from the scanner, up to their scale."""
     case, expected, note = TAKEN[name]
     scan = read_scan(written(case, tmp_path))
-    assert note in " ".join(scan.notes) and bool(note) == bool(scan.notes)
+    notes, on_page = " ".join(scan.notes), quoted(TAKEN_AS_THEY_ARE, name)
+    assert note in notes and bool(note) == bool(scan.notes) == bool(on_page)
+    assert all(part in notes for part in on_page)
     assert scan.brain is None, "a head is no skull-stripped brain"
     np.testing.assert_allclose(scan.image.spacing, 4.0, rtol=0.006)
     found = scan.image.data

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pytest
 import yaml
+from cases_page import page_cases, quoted
 from cohorts import COHORTS, write_image, write_table
 
 from ldae.__main__ import main
@@ -149,6 +150,16 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, make in COHORTS.items():
         make(root / name)
     return {name: root / name for name in COHORTS}
+
+
+@pytest.mark.parametrize("name", COHORTS)
+def test_the_page_of_cases_says_what_is_printed_of_a_cohort(name: str) -> None:
+    shown = SCREENS[name].lines if name in SCREENS else REFUSALS[name]
+    assert quoted("Cohorts", name), "a part of what is printed"
+    for part in quoted("Cohorts", name):
+        assert any(part in line for line in shown)
+    refused = name == "strangers" or (name in SCREENS and SCREENS[name].status != 0)
+    assert refused is ("| refused" in page_cases("Cohorts")[name])
 
 
 @pytest.fixture

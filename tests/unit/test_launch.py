@@ -11,7 +11,7 @@ from snakemake.resources import Resources
 from snakemake.settings.types import DeploymentMethod, ResourceSettings
 
 from ldae.errors import CohortError, InputError
-from ldae.packages import NEEDS_ANTS
+from ldae.packages import NEEDS_ANTS, PROGRAMS
 from ldae.workflow.launch import (
     FAULTS,
     check_packages,
@@ -106,7 +106,7 @@ def test_ants_is_missed_before_the_first_job_unless_stages_have_environments(
 ) -> None:
     methods = frozenset({method} if method else ())
     workflow = SimpleNamespace(deployment_settings=SimpleNamespace(deployment_method=methods))
-    usual = {"registration": "affine", "bias_correction": True}
+    usual = {"registration": "affine", "bias_correction": True, "brain_extraction": "deepbet"}
     check_packages(workflow, {"preprocessing": usual})
     config = {"preprocessing": usual | {key: value}}
     if not refused:
@@ -114,6 +114,34 @@ def test_ants_is_missed_before_the_first_job_unless_stages_have_environments(
         return
     with pytest.raises(InputError, match=f"{key}: {value}: .*ANTs.*--software-deployment-method"):
         check_packages(workflow, config)
+
+
+@pytest.mark.parametrize(("extraction", "command"), PROGRAMS.items())
+@pytest.mark.parametrize(
+    ("method", "nodes", "refused"),
+    [
+        (None, None, True),
+        (DeploymentMethod.CONDA, None, True),
+        (DeploymentMethod.APPTAINER, None, False),
+        (None, 4, False),
+    ],
+)
+def test_a_program_is_missed_before_the_first_job_where_jobs_run_here(
+    monkeypatch: pytest.MonkeyPatch, method: DeploymentMethod | None, nodes: int | None,
+    refused: bool, extraction: str, command: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("PATH", "/nowhere")
+    workflow = SimpleNamespace(
+        deployment_settings=SimpleNamespace(deployment_method={method} if method else set()),
+        resource_settings=SimpleNamespace(nodes=nodes),
+        remote_exec=False,
+    )
+    settings = {"registration": "affine", "bias_correction": True, "brain_extraction": extraction}
+    if not refused:
+        check_packages(workflow, {"preprocessing": settings})
+        return
+    with pytest.raises(InputError, match=f"{command} is not on the PATH.*make containers PROGRAMS"):
+        check_packages(workflow, {"preprocessing": settings})
 
 
 @pytest.fixture

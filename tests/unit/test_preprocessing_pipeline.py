@@ -248,6 +248,43 @@ def test_a_scan_in_template_space_is_not_registered_again(tmp_path: Path) -> Non
     assert quality_control(table[["scan"]], table, out, LIMITS).loc[0, "status"] == "pass"
 
 
+def test_volumes_that_are_no_brains_are_preprocessed_by_settings_alone(tmp_path: Path) -> None:
+    """Fruits with a stone, where they lie, in masks of their own."""
+    settings = SETTINGS | {
+        "bias_correction": False,
+        "brain_extraction": "precomputed",
+        "mask_pattern": "{scan}_mask.nii.gz",
+        "registration": "none",
+    }
+    limits = LIMITS | {
+        "brain_volume_ml": [1.0, 5000.0], "min_mask_dice": 0.0, "min_correlation": -1.0,
+        "min_tissue_contrast": -100.0, "max_bright_outside": 1.0,
+    }  # fmt: skip
+    affine = grid_affine(GRID["spacing_mm"], tuple(GRID["shape"]))
+    points = apply_affine(affine, np.argwhere(np.ones(GRID["shape"])))
+    rows, masks = [], []
+    for radius in (45.0, 50.0, 55.0):
+        scan = f"sub-{radius:.0f}"
+        distance = np.linalg.norm(points - [0, -18, 8], axis=1).reshape(GRID["shape"])
+        masks.append(distance < radius)
+        fruit = np.where(distance < 10, 30.0, 100.0 - distance) * masks[-1]
+        fruit += np.random.default_rng(0).uniform(0, 1, fruit.shape)
+        for name, values in (("T1w", fruit), ("mask", masks[-1])):
+            image = nib.Nifti1Image(values.astype(np.float32), affine)
+            nib.save(image, tmp_path / f"{scan}_{name}.nii.gz")
+        row = {"scan": scan, "subject": scan, "session": "", "path": f"{scan}_T1w.nii.gz"}
+        rows.append(row)
+    scans, out = pd.DataFrame(rows), tmp_path / "out"
+    table = preprocess_batch(scans, tmp_path, out, settings, GRID, n_workers=0)
+    assert table["reason"].tolist() == [""] * 3
+    for scan, mask in zip(scans["scan"], masks, strict=True):
+        found = nib.load(made(out, scan, Derivative.MASK)).get_fdata() > 0
+        assert np.array_equal(found, mask), "nothing was moved"
+        assert json.loads(made(out, scan, Derivative.SIDECAR).read_text())["registration"] == "none"
+    qc = quality_control(scans, table, out, limits)
+    assert qc["status"].tolist() == ["pass"] * 3, qc["reason"].tolist()
+
+
 def test_same_bits_again(done: Done, tmp_path: Path) -> None:
     """Whatever the order of the scans, the company they are in and the number of processes."""
     scans, bids, out, before = done
@@ -387,6 +424,8 @@ def test_quality_control(done: Done, tmp_path: Path) -> None:
     assert (strict["status"] == "excluded").all()
     assert "brain_volume_ml" in strict.loc[0, "reason"]
     assert rank_suspects(qc).iloc[0]["scan"] == "sub-02"
+    blurred = qc.assign(signal_to_noise=[20.0, 21.0, np.nan, 100.0])
+    assert rank_suspects(blurred)["scan"].tolist()[:2] == ["sub-02", "sub-03"]
 
     for k in range(3):
         _, brain, _ = make_head(k)

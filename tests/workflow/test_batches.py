@@ -1,6 +1,7 @@
 """What is preprocessed again when a real cohort changes.
 
-The images are empty files: preprocessing them takes no time, fails, and is done with all the same.
+The images but one are empty files: preprocessing them takes no time, fails, and is done with all
+the same.
 """
 
 import os
@@ -8,11 +9,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import copy_workflow, run_snakemake
+from head_toy import make_head
 from test_plan import make_bids, planned
 
+from ldae.data.addresses import Derivative, derivative_address
 from ldae.data.partition import belongs, divide_subjects
 from ldae.data.pseudonyms import KEY_FILE, cohort_key, pseudonym
 from ldae.methods import NETWORKS, Need
@@ -24,7 +29,7 @@ SETTINGS = f"""
 study: growing
 pathvars: {{results: results/growing}}
 cohort: {{source: bids}}
-preprocessing: {{batch_size: {SIZE}}}
+preprocessing: {{batch_size: {SIZE}, brain_extraction: template, bias_correction: false}}
 """
 QC = ("results/growing/qc/qc.tsv", "results/growing/manifest/scans.tsv")
 
@@ -66,6 +71,18 @@ class Growing:
         subjects = [self.shown(path.name) for path in self.bids.glob("sub-*")]
         return divide_subjects(dict.fromkeys(subjects, 2), SIZE)
 
+    def home(self) -> str:
+        """A batch with room for two scans more."""
+        return next(name for name, group in self.batches().items() if 2 * len(group) + 2 <= SIZE)
+
+    def member_of(self, batch: str) -> str:
+        """A participant of a batch, by the cohort's own label."""
+        subjects = sorted(path.name for path in self.bids.glob("sub-*"))
+        return next(subject for subject in subjects if belongs(self.shown(subject), batch))
+
+    def image(self, subject: str) -> Path:
+        return self.bids / subject / "ses-M000/anat" / f"{subject}_ses-M000_T1w.nii.gz"
+
     def tables(self) -> dict[str, list[str]]:
         """Batches that there are, by their tables."""
         found = {}
@@ -91,6 +108,9 @@ class Growing:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Growing:
     growing = Growing(tmp_path_factory.mktemp("growing"))
+    head, _, _ = make_head(0)
+    image = nib.Nifti1Image(head.data.astype(np.int16), head.affine)
+    nib.save(image, growing.image(growing.member_of(growing.home())))
     growing.run()
     return growing
 
@@ -137,8 +157,12 @@ def test_another_key_gives_everybody_another_name(study: Growing) -> None:
 
 
 def test_one_more_participant_preprocesses_one_batch(study: Growing) -> None:
-    batches = study.batches()
-    home = next(name for name, group in batches.items() if 2 * len(group) + 2 <= SIZE)
+    """And of this batch only what was added or had failed."""
+    batches, home = study.batches(), study.home()
+    results = study.folder / "results/growing"
+    scan = f"{study.shown(study.member_of(home))}_ses-M000"
+    volume = results / "preprocessed" / derivative_address(scan, Derivative.VOLUME)
+    made = volume.stat().st_mtime_ns
     labels = (f"sub-{number:03d}" for number in range(100, 999))
     new = next(label for label in labels if belongs(study.shown(label), home))
     study.add(new)
@@ -146,6 +170,12 @@ def test_one_more_participant_preprocesses_one_batch(study: Growing) -> None:
     study.run()
     assert study.tables() == batches | {home: sorted([*batches[home], study.shown(new)])}
     assert study.plan() == {}
+    assert volume.stat().st_mtime_ns == made
+    log = (results / f"logs/preprocess_scan/batch-{home}.log").read_text()
+    n_scans = 2 * len(batches[home]) + 2
+    assert f"1 of {n_scans} scans are unchanged: their results are kept" in log
+    table = pd.read_csv(results / f"manifest/batches/batch-{home}.tsv", sep="\t")
+    assert table.loc[table["status"] == "ok", "scan"].tolist() == [scan]
 
 
 WITH_LABELS = {

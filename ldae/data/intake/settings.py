@@ -9,7 +9,7 @@ from typing import Any
 
 from ldae.data.intake.names import UNKNOWN
 
-VISIT, BASELINE, LAST = "visit", "baseline", "last"
+VISIT, BASELINE, LAST, STABLE = "visit", "baseline", "last", "stable"
 FIRST = "first"
 
 
@@ -57,7 +57,7 @@ class Intake:
         Months since the first visit by session, without ``ses-``.
     diagnosis_of
         Which diagnosis a scan has: its ``visit``'s, the participant's at ``baseline`` or the
-        ``last`` one.
+        ``last`` one, or that of a participant with a ``stable`` one and none of the others.
     repeats
         Whether the ``first`` or the ``last`` of repeated scans is taken.
     prefer

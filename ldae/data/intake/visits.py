@@ -28,7 +28,7 @@ from ldae.data.intake.images import Folder, Image, natural
 from ldae.data.intake.names import DEMENTIA_RATING, SESSION_COLUMNS, Field
 from ldae.data.intake.notices import Findings, Kind, paste
 from ldae.data.intake.participants import Participant, with_prefix
-from ldae.data.intake.settings import BASELINE, VISIT, Intake
+from ldae.data.intake.settings import BASELINE, STABLE, VISIT, Intake
 from ldae.data.intake.tables import Table, missing_column, read_table
 
 # Two times of one visit that differ by more are reported.
@@ -346,4 +346,6 @@ class Visits:
                 self.sessions[image.session].diagnosis or ("" if months else own)
                 for months, image in self.images
             ]
+        if self.intake.diagnosis_of == STABLE and len({word for _, word in known}) > 1:
+            return [""] * len(self.images)
         return [known[0 if self.intake.diagnosis_of == BASELINE else -1][1]] * len(self.images)

@@ -167,9 +167,10 @@ class Cohort(Section):
         "count before columns, dates and labels; visits of unknown time are left out, but for a "
         "participant's first.",
     )  # fmt: skip
-    diagnosis_of: Literal["visit", "baseline", "last"] = setting(
+    diagnosis_of: Literal["visit", "baseline", "last", "stable"] = setting(
         "visit", "Which of a participant's diagnoses a scan has. That of its visit, the first or "
-        "the last one, where the tables give one for each visit.",
+        "the last one, where the tables give one for each visit. With `stable`, participants whose "
+        "diagnosis changes have none.",
     )  # fmt: skip
     repeats: Literal["first", "last"] = setting(
         "first", "Which of a session's repeated scans is taken. By the number of the run; a scan "
@@ -253,9 +254,10 @@ class Preprocessing(Section):
         None, "Path of precomputed masks below the BIDS folder. {subject} stands for sub-01, "
         "{session} for ses-M012, {scan} for the image's name up to _T1w.",
     )  # fmt: skip
-    registration: Literal["affine", "demons", "syn"] = setting(
+    registration: Literal["none", "affine", "demons", "syn"] = setting(
         "affine", "Transform to the template. `demons` and `syn` add a deformation to the affine; "
-        "`syn` needs ANTs, which is in the environment of the preprocessing alone.",
+        "`syn` needs ANTs, which is in the environment of the preprocessing alone. `none` leaves "
+        "scans where they lie: they are in one space already.",
     )  # fmt: skip
     intensity_percentiles: Annotated[
         list[Annotated[float, Field(ge=0, le=100)]], *Limits.__metadata__
