@@ -40,8 +40,10 @@ JOBS = {
     "write_config": "",
     "tabulate": "table=probes",
     "preprocess_scan": "batch={batch}",
+    "train_network": "network=ldae,seed=0",
+    "evaluate_reconstruction": "of=,seed=0",
 }
-"""Jobs whose calls are counted: one that reads nothing, a table, and a batch of scans."""
+"""Jobs whose calls are counted: without inputs, a table, a batch, a training, an evaluation."""
 
 MONTHS = (0, 6, 12, 18, 24, 36)
 DIAGNOSES = ("CN", "MCI", "AD")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,8 +32,10 @@ def leave_python_path() -> None:
     """Let this process and those that it starts import nothing from PYTHONPATH but this package.
 
     Cluster modules put packages there that would take the place of the environment's. The package
-    itself stays: Snakemake puts the workflow's folder behind ``site-packages`` on the path of a
-    script, so that a script of a clone would run the code of an installed package.
+    itself stays where another one is installed: Snakemake puts the workflow's folder behind
+    ``site-packages`` on the path of a script, so that a script of a clone would run the code of the
+    installed one. Elsewhere it is left out, as is the folder that Python puts first by itself:
+    Python asks the file system for every folder on its path at every import.
     """
     entries = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     own = [SOURCE, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()]
@@ -40,10 +43,18 @@ def leave_python_path() -> None:
     sys.path[:] = [
         entry for entry in sys.path if not entry or os.path.abspath(entry) not in foreign
     ]
-    if IS_CLONE or any(Path(entry).resolve() == SOURCE for entry in entries):
+    given = any(Path(entry).resolve() == SOURCE for entry in entries)
+    if given or (IS_CLONE and _another_is_installed()):
         os.environ["PYTHONPATH"] = str(SOURCE)
     else:
         os.environ.pop("PYTHONPATH", None)
+    os.environ["PYTHONSAFEPATH"] = "1"
+
+
+def _another_is_installed() -> bool:
+    """Whether the environment holds a package of this one's name."""
+    places = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    return any((Path(place) / PACKAGE.name).is_dir() for place in places)
 
 
 def _lies_in(entry: str, folders: Iterable[Path]) -> bool:

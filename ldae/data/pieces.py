@@ -23,6 +23,7 @@ class Pieces:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
+        self._made = False
 
     @property
     def begun(self) -> bool:
@@ -49,16 +50,20 @@ class Pieces:
     def get(self, name: object) -> tuple[Any] | None:
         """Result of an earlier attempt, as the one value of a tuple; None without one."""
         path = self._path(name)
-        if path is None or not path.is_file():
+        try:
+            content = None if path is None else path.read_bytes()
+        except FileNotFoundError:
             return None
         # only this job writes here, and each file is complete: it is moved to its place
-        return (pickle.loads(path.read_bytes()),)  # noqa: S301
+        return None if content is None else (pickle.loads(content),)  # noqa: S301
 
     def put(self, name: object, result: object) -> None:
         """Keep a result."""
         path = self._path(name)
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._made:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._made = True
             partial = path.with_suffix(".partial")
             partial.write_bytes(pickle.dumps(result))
             partial.replace(path)

@@ -284,6 +284,8 @@ def preprocess_scan(row: pd.Series, task: Task) -> Outcome:
             _remove_files(scan, task.out_dir)
             done = _process(row, path, task, seconds)
             with _timed(seconds, "write"):
+                for folder in _folders(scan, task.out_dir):
+                    folder.mkdir(parents=True, exist_ok=True)
                 _write_images(scan, done, task)
                 _write_transform(scan, done.brain, task)
                 _write_sidecar(scan, done.brain, done.measures, task)
@@ -344,18 +346,26 @@ def _columns(seconds: dict[str, float]) -> dict[str, float]:
     return {f"seconds_{step}": round(value, 3) for step, value in seconds.items()}
 
 
+def _folders(scan: str, out_dir: Path) -> set[Path]:
+    """Folders of a scan's files."""
+    return {(out_dir / derivative_address(scan, kind)).parent for kind in Derivative}
+
+
 def _remove_files(scan: str, out_dir: Path) -> None:
-    for kind in Derivative:
-        (out_dir / derivative_address(scan, kind)).unlink(missing_ok=True)
+    """Remove the files of a scan, which an earlier attempt may have left."""
+    paths = {out_dir / derivative_address(scan, kind) for kind in Derivative}
+    for folder in _folders(scan, out_dir):
+        with suppress(FileNotFoundError):  # a list of each folder: a call for each name costs more
+            for path in paths.intersection(list(folder.iterdir())):
+                path.unlink()
 
 
 def digest_files(scan: str, out_dir: Path) -> str:
     """SHA-256 of a scan's files in the order of `Derivative`, one after another."""
     digest = hashlib.sha256()
     for kind in Derivative:
-        path = out_dir / derivative_address(scan, kind)
-        if path.is_file():
-            digest.update(path.read_bytes())
+        with suppress(FileNotFoundError):
+            digest.update((out_dir / derivative_address(scan, kind)).read_bytes())
     return digest.hexdigest()
 
 
@@ -408,10 +418,8 @@ def _find_brain(row: pd.Series, path: Path, task: Task, seconds: dict[str, float
 
 
 def _new_file(scan: str, kind: Derivative, task: Task) -> Path:
-    """File of a preprocessed scan, its folder made."""
-    path = task.out_dir / derivative_address(scan, kind)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+    """File of a preprocessed scan, whose folder is there."""
+    return task.out_dir / derivative_address(scan, kind)
 
 
 def _write_images(scan: str, done: Preprocessed, task: Task) -> None:

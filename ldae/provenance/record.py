@@ -8,26 +8,25 @@ are described in ``schemas/record.schema.yaml``.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import platform
 import resource
+import stat
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
-from ldae.data.digests import trusted_digest
+from ldae.data.digests import LEAST_BYTES, sha256_of, trusted_digest
 from ldae.paths import WORKFLOW
 from ldae.provenance.places import Places
-from ldae.provenance.reading import digest_of
 
 Record = dict[str, Any]
 
@@ -111,24 +110,36 @@ def describe_files(paths: Iterable[str | Path], places: Places) -> list[Record]:
 
     Files that are missing or must not be read are left out: nothing was made of them.
     """
-    files: set[Path] = set()
-    for path in map(Path, paths):
-        with contextlib.suppress(PermissionError):
-            if path.is_dir():
-                files.update(p for p in path.rglob("*") if p.is_file() and p.name != TIMESTAMP_FILE)
-            elif path.is_file():
-                files.add(path)
+    files = {file for path in map(Path, paths) for file in _files_in(path)}
     with ThreadPoolExecutor(HASH_THREADS) as pool:
         found = pool.map(lambda path: _describe_file(path, places), files)
         return sorted(filter(None, found), key=lambda file: str(file["path"]))
 
 
+def _files_in(path: Path) -> Iterator[Path]:
+    """All files in a folder and in the folders below it; the path itself where it is no folder."""
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _files_in(path / entry.name)
+                elif entry.is_file() and entry.name != TIMESTAMP_FILE:
+                    yield path / entry.name
+    except NotADirectoryError:
+        yield path
+    except (FileNotFoundError, PermissionError):
+        return
+
+
 def _describe_file(path: Path, places: Places) -> Record | None:
     try:
-        digest = trusted_digest(path, digest_of)
-    except PermissionError:
+        state = path.stat()  # once: each question is a call to a shared file system
+        if not stat.S_ISREG(state.st_mode):
+            return None
+        digest = sha256_of(path) if state.st_size < LEAST_BYTES else trusted_digest(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
-    return {"path": places.name(path), "size": path.stat().st_size, "sha256": digest}
+    return {"path": places.name(path), "size": state.st_size, "sha256": digest}
 
 
 def git_state(repository: Path = WORKFLOW) -> Record:

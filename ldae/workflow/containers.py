@@ -18,7 +18,9 @@ from ldae.provenance import images
 from ldae.provenance.images import STAGES, file_digest, read_digests
 
 # Prefixes of the environment variables that are passed into a container; all others are not.
-PASSED_VARIABLES = ("SLURM_", "CUDA_VISIBLE_DEVICES", "NCCL_", "GLOO_", "MASTER_")
+PASSED_VARIABLES = (
+    "SLURM_", "CUDA_VISIBLE_DEVICES", "NCCL_", "GLOO_", "MASTER_", "PYTHONSAFEPATH",
+)  # fmt: skip
 # If any of these is set, SLURM has allocated a GPU to the job.
 GPU_VARIABLES = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "CUDA_VISIBLE_DEVICES")
 

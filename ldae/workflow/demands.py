@@ -58,7 +58,8 @@ class Demands:
         """
         held = scans * self.study.plan.scan_bytes + latents * self.study.plan.latent_bytes
         needed = base + min(held * self.study.cohort.n_scans, most_held * HELD_BYTES) / 1e6
-        limit = self.study.config["site"]["max_memory_mb"] or math.inf
+        most = self.study.config["site"]["max_memory_mb"]
+        limit = math.inf if most is None else most  # 0 asks for none
 
         def demand(wildcards: Any, attempt: int) -> int:
             return round(min(needed * (1 + 0.5 * min(attempt - 1, 2)), limit))

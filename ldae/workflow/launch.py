@@ -250,6 +250,7 @@ def check_scheduler(workflow: Workflow, results: Path) -> None:
         executor = workflow.scheduler._executor  # made already; no job is submitted yet
         executor.run_uuid = f"{slurm.study_tag(results)}_{executor.run_uuid}"
         slurm_states.settle()
+        slurm_states.ask_steadily(executor)
 
 
 def seal(results: Path, logger: logging.Logger) -> None:

@@ -26,6 +26,9 @@ PACE_FROM_SHARE = 0.05
 ERROR_MARK = " ERROR ldae.problem"
 _MARKED = re.compile(re.escape(ERROR_MARK) + r"\.(permanent|passing): (.*)")
 
+# How the executor plugin for SLURM says in which state a job ended.
+SLURM_STATE = re.compile(r"SLURM status is: '(\w+)")
+
 # Messages of Snakemake that the lines of this module replace.
 REPLACED_EVENTS = frozenset(
     {"run_info", "job_info", "job_started", "job_finished", "progress", "resources_info"}
@@ -160,6 +163,15 @@ def _marked(log: Path) -> tuple[str, str]:
     return (found[1], found[2]) if found else ("", "")
 
 
+def scheduler_state(record: logging.LogRecord) -> str:
+    """How SLURM says that a job ended, of the event of its failure; empty if it says nothing.
+
+    A job that reached its time limit or took too much memory may be killed before it writes why.
+    """
+    found = SLURM_STATE.search(str(getattr(record, "rule_msg", None) or ""))
+    return f"SLURM reports {found[1]}." if found else ""
+
+
 class ProgressHandler(logging.Handler):
     """Logging handler that prints lines like ``[12/61 jobs, 4 min 10 s, about 9 min left] …``.
 
@@ -250,7 +262,8 @@ class ProgressHandler(logging.Handler):
         rule, _, since = self._running.pop(number, (str(record.rule_name), "", 0.0))  # type: ignore[attr-defined]
         since_epoch = time.time() - (time.monotonic() - since)
         problem = last_error(Path(logs[0]), since_epoch) if logs else ""
-        text = f"{rule} failed. {problem or 'There is no message.'} Log: {', '.join(logs)}"
+        problem = problem or scheduler_state(record) or "There is no message."
+        text = f"{rule} failed. {problem} Log: {', '.join(logs)}"
         self._failed[number] = text
         self._say(text)
 

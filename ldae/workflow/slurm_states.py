@@ -3,7 +3,7 @@
 The plugin (2.8) waits for ever for a job that SLURM has preempted without starting it again
 (PreemptMode=CANCEL), that failed with its node and is not requeued, or that a user has cancelled
 where sacct answers "CANCELLED by 1000". It takes a job in state UNKNOWN for a success. Here the
-answer of its query is put right before it reads it.
+answer of its query is put right before it reads it, and it is kept from asking ever less often.
 """
 
 from __future__ import annotations
@@ -92,3 +92,24 @@ def settle() -> None:
         return answer, seconds
 
     plugin.query_job_status = settled_query
+
+
+def ask_steadily(executor: Any) -> None:
+    """Let the plugin ask for its jobs at steady intervals, those with which it begins.
+
+    It waits ten seconds longer each time that no job has ended, up to three minutes: beside one
+    long job, each of many short ones would be noticed as late as that.
+
+    Parameters
+    ----------
+    executor
+        The plugin's. Its interval is a property, which the plugin sets after each query.
+    """
+    kind = type(executor)
+    interval = kind.next_seconds_between_status_checks
+    longest = executor.workflow.executor_settings.init_seconds_before_status_checks
+
+    def keep(self: Any, seconds: float) -> None:
+        interval.fset(self, min(seconds, longest))
+
+    kind.next_seconds_between_status_checks = property(interval.fget, keep)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jsonschema
 import pandas as pd
@@ -244,29 +244,52 @@ def test_a_training_of_two_tasks_gives_the_result_of_one(
 # --- failures -------------------------------------------------------------------------------------
 
 # The steps of the long training take longer than the time limit of one attempt on any machine, so
-# it is interrupted at least once. SLURM accepts limits in whole minutes only.
+# it is interrupted at least once. SLURM accepts limits in whole minutes only. The short one lasts
+# long enough to be interrupted at its first checkpoint.
 TRIAL_STEPS = 100
 STEPS_PER_LIMIT = 1.25
+SHORT_SECONDS = 30
 # An attempt reaches its first step within one minute if Snakemake and Python start in this time.
 BEGINNING_SECONDS = 40
 PRIOR = "results/micro/prior/seed-0/model.safetensors"
 
 
 class Training:
-    """A long training of the prior on the cluster, in a copy of the finished micro study."""
+    """A training of the prior on the cluster, in a copy of the finished micro study.
 
-    def __init__(self, study: Study) -> None:
+    Run once on this machine without interruption, as a reference.
+
+    Parameters
+    ----------
+    study
+        The copy.
+    name
+        Of the training; it names its settings.
+    n_steps
+        Of the training.
+    limit
+        Time limit of one attempt, minutes.
+    """
+
+    begun: ClassVar[subprocess.Popen[str] | None] = None  # all trainings share one folder
+
+    def __init__(self, study: Study, name: str, n_steps: int, limit: int = 10) -> None:
         self.study = study
-        self.arguments = ("micro.yaml", "long.yaml", "--rerun-triggers", "params",
+        self.limit = limit
+        self.straight = study.folder / f"straight-{name}"
+        (study.folder / f"{name}.yaml").write_text(f"prior: {{n_steps: {n_steps}}}\n{NO_GPU}")
+        self.arguments = ("micro.yaml", f"{name}.yaml", "--rerun-triggers", "params",
                           "--allowed-rules", "train_network")  # fmt: skip
-        self.limit = 1  # time limit of one attempt in the test of time limits, minutes
-        self.begun: subprocess.Popen[str] | None = None
+        start = time.monotonic()
+        study.run(*self.arguments, "--", PRIOR, cluster=False)
+        self.seconds = time.monotonic() - start
+        (study.results / "prior/seed-0").rename(self.straight)
 
     def begin(self, *resources: str, retries: int = 3) -> subprocess.Popen[str]:
         """Start it from scratch, and remove everything that a failed test has left."""
-        if self.begun and self.begun.poll() is None:
-            os.killpg(self.begun.pid, signal.SIGKILL)
-            self.begun.communicate()
+        if Training.begun and Training.begun.poll() is None:
+            os.killpg(Training.begun.pid, signal.SIGKILL)
+            Training.begun.communicate()
         while jobs := left_jobs(self.study.results, self.study.folder):
             run("scancel", *[job.number for job in jobs], check=False)
             time.sleep(1)
@@ -280,8 +303,8 @@ class Training:
         """Continue it from its current state."""
         asked = [f"train_network:{text}" for text in ("mem_mb=500", *resources)]
         more = ("--set-resources", *asked, "--retries", str(retries), "--", PRIOR)
-        self.begun = self.study.start(*self.arguments, *more)
-        return self.begun
+        Training.begun = self.study.start(*self.arguments, *more)
+        return Training.begun
 
     def checkpoint(self) -> Path | None:
         """Its checkpoint, if there is one."""
@@ -322,45 +345,51 @@ class Training:
 
 
 @pytest.fixture(scope="module")
-def training(place: Path, local: Study, images: Path, cluster: Cluster) -> Training:
-    """The training, run once on this machine without interruption as a reference.
-
-    The number of steps follows from the time per step, which a short training measures.
-    """
+def trial(place: Path, local: Study, images: Path, cluster: Cluster) -> Training:
+    """A training that measures the time per step, from which those of the others follow."""
     study = Study(place / "faults", images)
     shutil.copytree(local.results, study.results)
     shutil.copytree(local.folder / ".snakemake", study.folder / ".snakemake")
-    long = study.folder / "long.yaml"
-    long.write_text(f"prior: {{n_steps: {TRIAL_STEPS}}}\n{NO_GPU}")
     rules, often = study.folder / "rules/common.smk", '"checkpoint_minutes": 0.05'
     assert '"checkpoint_minutes": 10' in rules.read_text()
     rules.write_text(rules.read_text().replace('"checkpoint_minutes": 10', often))
-    training = Training(study)
-    start = time.monotonic()
-    study.run(*training.arguments, "--", PRIOR, cluster=False)
-    trial = time.monotonic() - start
-    rows = pd.read_csv(study.results / "prior/seed-0/metrics.csv")  # the first holds slow steps
-    per_step = float(rows["seconds"].diff().iloc[-1] / rows["step"].diff().iloc[-1])
-    training.limit = 1 + int((trial - TRIAL_STEPS * per_step) / BEGINNING_SECONDS)
-    n_steps = math.ceil(STEPS_PER_LIMIT * training.limit * 60 / per_step)
-    long.write_text(f"prior: {{n_steps: {n_steps}}}\n{NO_GPU}")
-    study.run(*training.arguments, "--", PRIOR, cluster=False)
-    (study.results / "prior/seed-0").rename(study.folder / "straight")
-    return training
+    return Training(study, "trial", TRIAL_STEPS)
+
+
+def seconds_per_step(trial: Training) -> float:
+    rows = pd.read_csv(trial.straight / "metrics.csv")  # the first holds slow steps
+    return float(rows["seconds"].diff().iloc[-1] / rows["step"].diff().iloc[-1])
+
+
+@pytest.fixture(scope="module")
+def training(trial: Training) -> Training:
+    """A short training, to be interrupted by hand."""
+    n_steps = math.ceil(SHORT_SECONDS / seconds_per_step(trial))
+    return Training(trial.study, "short", n_steps)
+
+
+@pytest.fixture(scope="module")
+def long_training(trial: Training) -> Training:
+    """A training that takes longer than the time limit of one attempt."""
+    per_step = seconds_per_step(trial)
+    limit = 1 + int((trial.seconds - TRIAL_STEPS * per_step) / BEGINNING_SECONDS)
+    n_steps = math.ceil(STEPS_PER_LIMIT * limit * 60 / per_step)
+    return Training(trial.study, "long", n_steps, limit)
 
 
 def same_result(training: Training) -> bool:
     """Whether the result equals that of the uninterrupted training, bit for bit."""
     tables = []
-    for folder in (training.study.folder / "straight", training.study.results / "prior/seed-0"):
+    for folder in (training.straight, training.study.results / "prior/seed-0"):
         tables.append(pd.read_csv(folder / "metrics.csv").drop(columns="seconds"))
     pd.testing.assert_frame_equal(*tables)
-    straight = training.study.folder / "straight/model.safetensors"
+    straight = training.straight / "model.safetensors"
     return straight.read_bytes() == (training.study.folder / PRIOR).read_bytes()
 
 
-def test_time_limit(training: Training) -> None:
+def test_time_limit(long_training: Training) -> None:
     """Every attempt saves a checkpoint and ends before the limit; the next job resumes from it."""
+    training = long_training
     limit = f"runtime={training.limit}"
     said = training.study.end(training.begin(limit, retries=8), 1500)
     attempts = records(training.study, "train_network/prior")
@@ -446,8 +475,9 @@ def last_error(training: Training) -> str:
     return str(found[-1]["error"]) if found else ""
 
 
-def test_killed_snakemake(training: Training) -> None:
+def test_killed_snakemake(long_training: Training) -> None:
     """The next run lists the remaining jobs and how to end them; after that it resumes."""
+    training = long_training
     process = training.begin()
     training.wait_for_checkpoint()
     job = training.job()

@@ -67,6 +67,7 @@ def verdicts(found: list[Finding]) -> dict[str, Verdict]:
     [
         ([], NOTE, "Only for jobs on a cluster or in containers: "),
         ([Path("slurm")], PROBLEM, "slurm-status-command"),
+        ([Path("slurm"), Path("site")], OK, ""),
     ],
 )
 def test_only_what_a_study_uses_stops_it(
@@ -76,6 +77,10 @@ def test_only_what_a_study_uses_stops_it(
     stand_in = StandIn(tmp_path / "bin", SINFO, NO_DATABASE, ())
     monkeypatch.setenv("PATH", str(stand_in.folder))
     monkeypatch.setattr(examination, "plan_checks", lambda command, found: {})
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "profile.v9+.yaml").write_text("slurm-status-command: squeue\n")
+    profiles = [site if profile == Path("site") else profile for profile in profiles]
     found = examination.examine_machine([], [], profiles, steps=False)
     (status,) = [f for f in found["Scheduler"] if f.name == "job status"]
     assert status.verdict is verdict and remedy in status.remedy

@@ -94,6 +94,7 @@ def test_no_job_asks_for_more_than_the_site_allows(attempt):
     assert asked["memory"] <= 9000
     assert max(n for name, n in asked.items() if name != "memory") <= 45
     assert requests(attempt)["training"] == 1440
+    assert requests(attempt, site={"max_memory_mb": 0})["memory"] == 0
 
 
 @pytest.mark.parametrize(

@@ -142,14 +142,31 @@ def test_packages_of_a_cluster_module_do_not_enter(
     module = tmp_path / "module"
     inside = Path(sys.prefix) / "lib"
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(module), "", str(inside), "."]))
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
     monkeypatch.setattr(sys, "path", [*sys.path, str(module), str(inside), str(Path.cwd())])
     paths.leave_python_path()
     assert os.environ["PYTHONPATH"] == str(paths.SOURCE)
     assert str(module) not in sys.path and str(inside) in sys.path
-    monkeypatch.setattr(paths, "IS_CLONE", False)
-    monkeypatch.setenv("PYTHONPATH", str(module))
+
+
+@pytest.mark.parametrize(
+    ("is_clone", "is_installed", "stays"),
+    [(True, False, False), (True, True, True), (False, True, False)],
+)
+def test_jobs_search_the_clone_first_only_where_another_package_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    is_clone: bool, is_installed: bool, stays: bool,
+) -> None:  # fmt: skip
+    """Each folder in front of the environment's costs a call of the file system per import."""
+    if is_installed:
+        (tmp_path / "ldae").mkdir()
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(paths, "IS_CLONE", is_clone)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "module"))
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
     paths.leave_python_path()
-    assert "PYTHONPATH" not in os.environ
+    assert os.environ.get("PYTHONPATH") == (str(paths.SOURCE) if stays else None)
+    assert os.environ["PYTHONSAFEPATH"] == "1"
 
 
 @pytest.mark.workflow

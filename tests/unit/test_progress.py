@@ -74,9 +74,20 @@ def test_message_of_a_failed_job_is_shown(tmp_path):
     assert last == f"Failed: a failed. scans.tsv: is empty. Fill it. Log: {log}"
 
 
+def test_a_job_that_was_killed_has_the_state_of_the_scheduler():
+    stream = io.StringIO()
+    handler = ProgressHandler({}, stream=stream)
+    # as the executor plugin for SLURM words it
+    message = "SLURM-job '20' failed, SLURM status is: 'TIMEOUT'. Detailed failure reason …"
+    handler.emit(event("job_error", jobid=1, rule_name="a", rule_msg=message, log=["a.log"]))
+    handler.close()
+    last = stream.getvalue().splitlines()[-1]
+    assert last == "Failed: a failed. SLURM reports TIMEOUT. Log: a.log"
+
+
 def test_job_that_succeeded_on_retry_is_not_listed_as_failed():
     stream = io.StringIO()
-    handler = ProgressHandler({}, stream)
+    handler = ProgressHandler({}, stream=stream)
     handler.emit(event("job_error", jobid=1, rule_name="a", log=[]))
     handler.emit(event("job_finished", job_id=1))
     handler.close()

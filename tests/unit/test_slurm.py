@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -143,3 +144,18 @@ def test_the_executor_reads_settled_states(monkeypatch: pytest.MonkeyPatch) -> N
     log = logging.getLogger("test")
     assert asyncio.run(plugin.query_job_status("", log)) == ({"7": "CANCELLED"}, 0.1)
     assert "query_job_status" in plugin.Executor.check_active_jobs.__code__.co_names
+
+
+def test_the_executor_asks_at_steady_intervals() -> None:
+    import snakemake_executor_plugin_slurm as plugin
+
+    class Executor(plugin.Executor):  # the patch stays in this class
+        pass
+
+    executor = object.__new__(Executor)
+    settings = plugin.ExecutorSettings(init_seconds_before_status_checks=7)
+    executor.workflow = SimpleNamespace(executor_settings=settings)
+    slurm_states.ask_steadily(executor)
+    for seconds, kept in ((7, 7), (17, 7), (180, 7), (1, 1)):
+        executor.next_seconds_between_status_checks = seconds
+        assert executor.next_seconds_between_status_checks == kept

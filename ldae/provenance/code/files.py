@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from ldae.provenance.code.library import MAX_FILE_NAME, PACKAGE, REPOSITORY
+from ldae.provenance.code.library import PACKAGE, REPOSITORY, may_name_file
+from ldae.provenance.code.listing import Listing
 from ldae.provenance.code.modules import parse
 
 # ``module:name``, or ``path/to/file.py:name``.
@@ -45,38 +46,41 @@ def code_files(script: Path, *references: str, root: Path = REPOSITORY) -> list[
         package are followed.
     """
     root = root.resolve()  # once: it asks for every folder on the way
+    listing = Listing(root)
     seen: set[Path] = set()
     todo = [script.resolve()]
     for place in (reference.partition(":")[0] for reference in references):
         if place.endswith(".py"):
             todo.extend([p.resolve() for p in (Path(place), root / place) if p.is_file()][:1])
         else:
-            todo.extend(_module_files([place], root))
+            todo.extend(_module_files([place], root, listing))
     while todo:
         path = todo.pop()
         if path in seen:
             continue
         seen.add(path)
         if path.suffix == ".py":
-            todo.extend(_dependencies(path.read_bytes(), path, root))
+            modules, texts = _named_in(path.read_bytes(), path, root)
+            todo.extend(_module_files(modules, root, listing))
+            for text in texts:
+                todo.extend(_named_files(text, path, root, listing))
     return sorted(seen)
 
 
 @cache
-def _dependencies(content: bytes, path: Path, root: Path) -> tuple[Path, ...]:
-    """Files of the repository that one module imports or names, not followed further."""
-    tree = parse(content)
+def _named_in(content: bytes, path: Path, root: Path) -> tuple[Sequence[str], Sequence[str]]:
+    """Dotted names that one module imports, and its strings that may name data files."""
     names: list[str] = []
-    found: list[Path] = []
-    for node in ast.walk(tree):
+    texts: list[str] = []
+    for node in ast.walk(parse(content)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = _absolute_name(node, path, root)
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found.extend(_named_files(node.value, path, root))
-    return tuple(dict.fromkeys([*found, *_module_files(names, root)]))
+            texts += [node.value] if may_name_file(node.value) else []
+    return tuple(dict.fromkeys(names)), tuple(dict.fromkeys(texts))
 
 
 def _absolute_name(node: ast.ImportFrom, path: Path, root: Path) -> str:
@@ -89,10 +93,10 @@ def _absolute_name(node: ast.ImportFrom, path: Path, root: Path) -> str:
     return ".".join([*parents, *(node.module.split(".") if node.module else [])])
 
 
-def _module_files(names: Iterable[str], root: Path) -> Iterator[Path]:
+def _module_files(names: Iterable[str], root: Path, listing: Listing) -> Iterator[Path]:
     """Source files that importing dotted `names` executes, of those that lie in the package.
 
-    Each file is asked for once, and none inside of a module: every job does so for all its code.
+    Each file is looked up once, and none inside of a module: every job does so for all its code.
     """
     open_places: dict[Path, bool] = {}  # whether modules may lie inside
     for parts in (name.split(".") for name in names):
@@ -101,20 +105,18 @@ def _module_files(names: Iterable[str], root: Path) -> Iterator[Path]:
             folder = folder / part
             if folder not in open_places:
                 candidates = (folder / "__init__.py", folder.with_suffix(".py"))
-                file = next(filter(Path.is_file, candidates), None)
+                file = next(filter(listing.has_file, candidates), None)
                 open_places[folder] = file != candidates[1]
                 yield from () if file is None else (file,)
             if not open_places[folder]:
                 break
 
 
-def _named_files(text: str, path: Path, root: Path) -> Iterator[Path]:
+def _named_files(text: str, path: Path, root: Path, listing: Listing) -> Iterator[Path]:
     """Data files of the repository that a string constant names."""
-    if not 0 < len(text) <= MAX_FILE_NAME or "\n" in text or "." not in text:
-        return
     for folder in (path.parent, root):
         candidate = folder / text
-        if not candidate.is_file():  # first: resolving it asks for every folder on the way
+        if not listing.has_file(candidate):  # first: resolving it asks for every folder on the way
             continue
         candidate = candidate.resolve()
         # In a working tree of git's own making .git is a file, and says where the tree lies.

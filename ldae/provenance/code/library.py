@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ldae.paths import SOURCE
+from ldae.provenance.code.listing import Listing
 from ldae.provenance.code.modules import CodeError, Definition, DottedName, Module
 from ldae.provenance.code.plumbing import OPAQUE, STANDS_FOR
 
@@ -59,6 +60,7 @@ class Library:
 
     def __init__(self, root: Path, packages: Iterable[str] = ()) -> None:
         self.root = root.resolve()
+        self._listing = Listing(self.root)
         self._folders = {PACKAGE: [self.root / PACKAGE]}
         self._folders |= {name: _package_folders(name) for name in packages}
         self._modules: dict[str, Module | None] = {}
@@ -144,13 +146,13 @@ class Library:
 
         A path may begin anywhere in a package, beside the module, or in the repository.
         """
-        if not 0 < len(text) <= MAX_FILE_NAME or "\n" in text or "." not in text:
+        if not may_name_file(text):
             return []
         inside = self._package_data.get(text.rpartition("/")[2], ())
         found = {path for path in inside if path.as_posix().endswith(f"/{text}")}
         beside = module.path.parent if module.path else self.root
         for folder in {beside, self.root}:
-            if not (folder / text).is_file():  # first: resolving asks for every folder on the way
+            if not self._listing.has_file(folder / text):  # first: resolving asks for every folder
                 continue
             path = (folder / text).resolve()
             if path.is_relative_to(folder) and path.name not in NO_DATA:
@@ -176,9 +178,9 @@ class Library:
         for folder in self._folders.get(top, ()):
             place = folder.joinpath(*below)
             for path in (place / "__init__.py", place.with_suffix(".py")):
-                if path.is_file():
+                if self._listing.has_file(path):
                     return Module(name, path)
-            if place.is_dir():
+            if self._listing.has_folder(place):
                 return Module(name, None)
         return None
 
@@ -215,6 +217,11 @@ class Library:
         if stands_for and target is None:
             raise CodeError(f"{module.name} stands for {stands_for}, which is not there")
         return [Reference(target, ".".join(rest), module.name)]
+
+
+def may_name_file(text: str) -> bool:
+    """Whether a string constant may be the name of a data file."""
+    return 0 < len(text) <= MAX_FILE_NAME and "\n" not in text and "." in text
 
 
 def _package_folders(name: str) -> list[Path]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import yaml
+from snakemake.cli import get_profile_dir
 
 from ldae.errors import InputError
 from ldae.paths import WORKFLOW
@@ -57,7 +61,7 @@ def examine_machine(
     found["This machine"] = run_checks(
         machine_checks(results, lambda: _check_disk(results, config), submits)
     )
-    found["Scheduler"] = run_checks(scheduler_checks())
+    found["Scheduler"] = run_checks(scheduler_checks(status_command(profiles)))
     found["Containers"] = run_checks(image_checks(submits))
     if not profiles:
         for part in ("Scheduler", "Containers"):
@@ -73,6 +77,18 @@ def examine_machine(
         checks = {"steps": lambda: describe_trials(**trials)}
         found["Steps of every network"] = run_checks(checks)
     return found
+
+
+def status_command(profiles: Sequence[Path]) -> str:
+    """Command by which jobs are followed, of the last profile that names one; else empty."""
+    named = ""
+    for profile in profiles:
+        found, settings = get_profile_dir(str(profile)), None
+        with contextlib.suppress(OSError, yaml.YAMLError):  # the check of the plan reports it
+            settings = yaml.safe_load(found[1].read_text("utf-8")) if found else None
+        if isinstance(settings, Mapping):
+            named = str(settings.get("slurm-status-command", named))
+    return named
 
 
 def _check_disk(results: Path, config: Config) -> None:

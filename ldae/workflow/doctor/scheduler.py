@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from ldae.slurm import minutes_of
 from ldae.workflow.doctor.findings import Check, Finding, listed, note, problem
@@ -61,11 +62,21 @@ class Partition:
         return "gpu" in self.gres
 
 
-def scheduler_checks() -> dict[str, Check]:
-    """Checks of the scheduler of this machine."""
+def scheduler_checks(status_command: str = "") -> dict[str, Check]:
+    """Checks of the scheduler of this machine.
+
+    Parameters
+    ----------
+    status_command
+        ``slurm-status-command`` of the profiles; empty where none names it.
+    """
     if shutil.which("sbatch") is None:
         return {"scheduler": other_schedulers}
-    return {"scheduler": check_slurm, "job status": check_status, "partitions": check_partitions}
+    return {
+        "scheduler": check_slurm,
+        "job status": partial(check_status, status_command),
+        "partitions": check_partitions,
+    }
 
 
 def has_slurm() -> bool:
@@ -100,21 +111,22 @@ def check_slurm() -> Iterator[Finding]:
         yield Finding("scheduler", version)
 
 
-def check_status() -> Iterator[Finding]:
-    """Whether Snakemake learns that jobs have ended."""
+def check_status(command: str) -> Iterator[Finding]:
+    """Whether Snakemake learns that jobs have ended, by sacct or squeue."""
     settings = slurm_settings()
     if not settings:
         return  # the controller does not answer, which is reported already
     accounting = settings.get("AccountingStorageType", "")
     age = int(re.match(r"\d+", settings.get("MinJobAge", "0"))[0])  # type: ignore[index]
-    if shutil.which("sacct") and not accounting.endswith("/none"):
+    by_sacct = command == "sacct" if command else bool(shutil.which("sacct"))
+    if by_sacct and not accounting.endswith("/none"):
         yield Finding("job status", f"by sacct ({accounting or 'accounting is not reported'})")
-    elif shutil.which("sacct"):
+    elif by_sacct:
         text = "sacct is here, but no accounting database answers: Snakemake would wait for ever"
         yield problem("job status", text, "slurm-status-command: squeue in the site's profile")
     else:
         yield Finding("job status", f"by squeue, which lists ended jobs for {age} s")
-    if accounting.endswith("/none") and age < LEAST_JOB_AGE:
+    if not by_sacct and age < LEAST_JOB_AGE:
         remedy = f"Ask for MinJobAge of {LEAST_JOB_AGE} s or more, or for accounting"
         yield problem("job status", f"squeue forgets jobs after {age} s (MinJobAge)", remedy)
     if settings.get("JobRequeue", "1") == "0":

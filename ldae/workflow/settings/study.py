@@ -10,7 +10,7 @@ from pydantic import Field, create_model
 from ldae.workflow.settings.cohort import CohortSections
 from ldae.workflow.settings.evaluation import EvaluationSections
 from ldae.workflow.settings.networks import NetworkSections
-from ldae.workflow.settings.types import Count, Place, Section, Seed, Seeds, Words, setting
+from ldae.workflow.settings.types import Count, Place, Section, Seed, Seeds, Whole, Words, setting
 
 
 class PathVars(Section):
@@ -45,9 +45,10 @@ class Site(Section):
         None, "Longest time that a job may ask for. Trainings continue in pieces. Null is the "
         "limit of the SLURM partition, where sinfo tells it.", unit="minutes",
     )  # fmt: skip
-    max_memory_mb: Count | None = setting(
-        None, "Most memory that a job may ask for. Null is no limit.", unit="MB"
-    )
+    max_memory_mb: Whole | None = setting(
+        None, "Most memory that a job may ask for. Null is no limit. With 0 jobs ask for none: for "
+        "clusters that refuse such requests or give whole nodes.", unit="MB",
+    )  # fmt: skip
     local_copy: bool = setting(
         False, "Whether a training copies its arrays to the node's disk first. This is for file "
         "systems on which reading at random is slow; the folder is TMPDIR.",

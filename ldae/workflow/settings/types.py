@@ -105,6 +105,9 @@ def _in_braces(names: Iterable[str]) -> str:
 Count = Annotated[int, Field(ge=1)]
 """Whole number from 1."""
 
+Whole = Annotated[int, Field(ge=0)]
+"""Whole number from 0."""
+
 Positive = Annotated[float, Field(gt=0)]
 """Number above 0."""
 
