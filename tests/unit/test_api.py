@@ -56,6 +56,13 @@ def test_importing_the_package_is_cheap() -> None:
         ldae.nothing  # noqa: B018
 
 
+def test_encoding_by_the_recommended_network_needs_no_monai() -> None:
+    """Its import takes longer than a hundred scans."""
+    modules = "ldae.commands.encode, ldae.deployment.files, ldae.networks.anatomical"
+    code = f"import sys, {modules}; sys.exit('monai' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_missing_package_is_named_with_the_remedy() -> None:
     code = "import sys; sys.modules['torch'] = None; import ldae; ldae.load('model')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
