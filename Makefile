@@ -23,7 +23,7 @@ CODE := ldae scripts tests envs containers benchmarks
 # STUDY may list several files, which are merged in this order; a later file overrides an earlier one.
 STUDY ?=
 CONFIG ?=
-# Options of the benchmarks: make bench BENCH="--only reconstruction" BASELINE=docs/results/bench/bench.json
+# Options of the benchmarks: make bench BENCH="--only reconstruction" BASELINE=earlier/bench.json
 BENCH ?=
 BASELINE ?=
 # Results folder of the study, read from its settings.

@@ -1,8 +1,9 @@
 """Speed of networks, models and stages: a table, a figure, and JSON to compare with later.
 
     make bench                                      # in build/bench; a quarter of an hour
-    make bench BASELINE=docs/results/bench/bench.json
+    make bench BASELINE=earlier/bench.json
     .venv/bin/python -m benchmarks.bench --only reconstruction growth
+    .venv/bin/python -m benchmarks.bench --only preprocessing --heads ixi/sub-*/anat/*_T1w.nii.gz
 
 Networks have random weights, which cost what trained ones do. Every number is the median of
 repeated runs (torch.utils.benchmark) on otherwise idle cores. Ratios are of runs in one process.
@@ -34,9 +35,11 @@ from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.networks import anatomical_training, models, study_settings, trainings
+from ldae.data.partition import OK
 from ldae.figures.theme import PALETTE, new_figure, panel_letters, theme
 from ldae.models.base import DiffusionAutoencoder
 from ldae.models.inference import reconstruct
+from ldae.preprocessing import preprocess_batch
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +69,11 @@ def peak_operations() -> float:
     return 2 * 2048**3 / seconds(lambda: a @ a)
 
 
-def networks(sizes: list[str]) -> Iterator[Row]:
+def networks(options: argparse.Namespace) -> Iterator[Row]:
     """Forward pass and training step of each network: time, operations, share of the peak."""
     peak = peak_operations()
     yield {"name": "matrix product", "size": "2048", "metric": "GFLOP/s", "value": peak / 1e9}
-    for size in sizes:
+    for size in options.sizes:
         config = study_settings(SIZES[size])
         batch = 1 if size == "paper" else 4
         made = trainings(config, batch)
@@ -109,9 +112,9 @@ def _passes(
         yield row | {"metric": "share of peak", "value": passes * operations / taken / peak}
 
 
-def reconstruction(sizes: list[str]) -> Iterator[Row]:
+def reconstruction(options: argparse.Namespace) -> Iterator[Row]:
     """A scan to its codes and back, five steps each way: latent against voxel space."""
-    for size in sizes:
+    for size in options.sizes:
         if size == "paper":
             continue  # a reconstruction in voxel space takes hours on a processor
         config = study_settings(SIZES[size])
@@ -135,7 +138,7 @@ def _reconstruction_seconds(
     return seconds(lambda: reconstruct(model, x, 5), threads) / len(x)
 
 
-def growth(sizes: list[str]) -> Iterator[Row]:
+def growth(options: argparse.Namespace) -> Iterator[Row]:
     """Seconds of a reconstruction by the recommended model against batch, cores and grid."""
     config = study_settings(None)
     shape = config["grid"]["shape"]
@@ -159,7 +162,7 @@ def _growth(by: str, at: int, value: float) -> Row:
     }  # fmt: skip
 
 
-def scans(sizes: list[str]) -> Iterator[Row]:
+def scans(options: argparse.Namespace) -> Iterator[Row]:
     """Semantic codes of 10 to 10,000 packed scans, read from disk: time per scan, and memory."""
     config = study_settings(None)
     shape = tuple(config["grid"]["shape"])
@@ -188,11 +191,32 @@ def scans(sizes: list[str]) -> Iterator[Row]:
             yield row | {"metric": "MiB at most so far", "value": peak}
 
 
-SECTIONS: dict[str, Callable[[list[str]], Iterator[Row]]] = {
+def preprocessing(options: argparse.Namespace) -> Iterator[Row]:
+    """Steps of preprocessing raw heads with deepbet; the first loads networks and is left out."""
+    if not options.heads:
+        logger.warning("no raw heads (--heads): preprocessing is left out")
+        return
+    config = study_settings("studies/ixi.yaml")
+    folder = Path(os.path.commonpath([head.absolute().parent for head in options.heads]))
+    paths = [str(head.absolute().relative_to(folder)) for head in options.heads]
+    names = [f"sub-{number:04d}" for number in range(len(paths))]
+    heads = pd.DataFrame({"scan": names, "subject": names, "session": "", "path": paths})
+    with tempfile.TemporaryDirectory() as out:
+        settings, grid = config["preprocessing"], config["grid"]
+        done = preprocess_batch(heads, folder, Path(out), settings, grid, n_workers=0)
+    taken = done[done["status"].eq(OK)].filter(like="seconds_").iloc[1:].mean()
+    taken.index = taken.index.str.removeprefix("seconds_")
+    for step, value in [*taken.items(), ("all steps", taken.sum())]:
+        row = {"name": step, "operation": "preprocess", "batch": 1}
+        yield row | {"metric": "seconds per scan", "value": float(value)}
+
+
+SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "networks": networks,
     "reconstruction": reconstruction,
     "growth": growth,
     "scans": scans,
+    "preprocessing": preprocessing,
 }
 KEYS = ["section", "name", "size", "operation", "batch", "at", "metric"]
 
@@ -203,12 +227,13 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("build/bench"))
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["default", "medium"])
+    parser.add_argument("--heads", nargs="+", type=Path, default=[], help="raw T1w heads")
     parser.add_argument("--baseline", type=Path, help="bench.json of an earlier run")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     rows: list[Row] = []
     for section in options.only:
-        for row in SECTIONS[section](options.sizes):
+        for row in SECTIONS[section](options):
             logger.info("%s", {"section": section} | row)
             rows.append({"section": section} | row)
     table = pd.DataFrame(rows).reindex(columns=[*KEYS, "value"])

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.networks.nets import AutoencoderKL
 from torch import Tensor, nn
 
 from ldae.networks.standard import CohortStandard
@@ -75,6 +74,9 @@ class Autoencoder(nn.Module):
         standard_shape: Sequence[int] | None = None,
         pca_initialisation: bool = False,
     ) -> None:
+        # Here: networks that use the functions of this module alone save the seconds that it takes.
+        from monai.networks.nets import AutoencoderKL
+
         super().__init__()
         self.architecture: dict[str, Any] = {
             "patch_size": patch_size,

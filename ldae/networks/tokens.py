@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from monai.networks.nets.diffusion_model_unet import get_timestep_embedding
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -108,6 +107,9 @@ class TokenDenoiser(nn.Module):
 
     def forward(self, z_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
         """ε̂ (B, C, h, w, d) for z_t of that shape, int64 t (B,) and codes y (B, dim_y)."""
+        # Here: who only encodes with the network saves the seconds that MONAI takes.
+        from monai.networks.nets.diffusion_model_unet import get_timestep_embedding
+
         condition = self.time(get_timestep_embedding(t, self.width)) + self.code(y)
         condition = nn.functional.silu(condition)
         h = self.embed(space_to_depth(z_t, self.patch_size).flatten(2).transpose(1, 2)) + self.place

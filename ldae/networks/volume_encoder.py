@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-from monai.networks.nets.regressor import Regressor
 from torch import Tensor, nn
 
 from ldae.networks.histograms import LocalHistograms, window_grid
@@ -50,6 +49,9 @@ class VolumeEncoder(nn.Module):
         channels: Sequence[int],
         dim_y: int,
     ) -> None:
+        # Here: the encoder of slices, in the same registry, saves the seconds that it takes.
+        from monai.networks.nets.regressor import Regressor
+
         super().__init__()
         self.grid = window_grid(shape, window, stride)
         if min(self.grid) < 2 ** (len(channels) - 1):

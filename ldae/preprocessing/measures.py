@@ -51,6 +51,11 @@ MEASURES = {
 }
 
 
+def template_on_grid(shape: tuple[int, ...], affine: Float) -> dict[str, Float]:
+    """The template's maps on the study grid, by name; made once per process."""
+    return _on_grid(shape, np.ascontiguousarray(affine, dtype=float).tobytes())
+
+
 @lru_cache(maxsize=2)
 def _on_grid(shape: tuple[int, ...], affine_bytes: bytes) -> dict[str, Float]:
     affine = np.frombuffer(affine_bytes).reshape(4, 4)
@@ -89,7 +94,7 @@ def measure(
     to_scan
         (4, 4) affine from template to scan, RAS mm.
     """
-    template = _on_grid(volume.shape, np.ascontiguousarray(affine, dtype=float).tobytes())
+    template = template_on_grid(volume.shape, affine)
     inside = template["mask"] > 0.5
     from_scan = np.linalg.inv(to_scan)
     grey = volume[(template["grey"] > PURE_TISSUE) & study_mask]

@@ -42,12 +42,16 @@ from ldae.preprocessing.brain import check_method, extract_brain
 from ldae.preprocessing.grid import (
     Image,
 )
-from ldae.preprocessing.measures import measure
+from ldae.preprocessing.measures import measure, template_on_grid
 from ldae.preprocessing.preview import draw_preview
-from ldae.preprocessing.registration import DEFORMABLE, register_brain, register_deformable
+from ldae.preprocessing.registration import (
+    DEFORMABLE,
+    prepare_template,
+    register_brain,
+    register_deformable,
+)
 from ldae.preprocessing.resampling import grid_affine, scale_intensity, study_image, to_grid
 from ldae.preprocessing.scan import Scan, content_digest, read_scan, to_native
-from ldae.preprocessing.template import load_template
 from ldae.preprocessing.workers import Killed, work_in_processes
 
 log = logging.getLogger(__name__)
@@ -228,11 +232,11 @@ def preprocess_batch(
     """
     task = _make_task(bids_dir, out_dir, settings, grid)
     rows = [row for _, row in scans.iterrows()]
-    # Read once here; forked workers share the pages.
-    load_template()
-
     done = {str(row["scan"]): pieces.get(row["scan"]) for row in rows}
     waiting = [row for row in rows if done[str(row["scan"])] is None]
+    if waiting:  # made once here: forked workers share the pages
+        prepare_template()
+        template_on_grid(task.shape, task.affine)
     outcomes: dict[str, Outcome] = {}
     n_failed, begun, logged = 0, time.monotonic(), time.monotonic()
     for outcome in chain((one[0] for one in done.values() if one), _run(waiting, task, n_workers)):

@@ -113,6 +113,14 @@ def _template_points(kind: str, spacing_mm: float, blur_mm: float) -> Points:
     return Points(positions, blurred[tuple(voxels.T)], centre, spacing_mm, blur_mm)
 
 
+def prepare_template() -> None:
+    """Make what affine registrations need of the template: processes forked later share it."""
+    for kind, blur_mm in (("head", HEAD_BLUR_MM), ("brain", BRAIN_BLUR_MM)):
+        _template_points(kind, START_MM, START_BLUR_MM)
+        _template_points(kind, WORKING_MM, blur_mm)
+    _template_ml()
+
+
 def to_matrix(parameters: Float, centre: Float) -> Float:
     """(4, 4) affine from template to scan, RAS mm, of search parameters."""
     matrix = np.eye(4)

@@ -96,9 +96,14 @@ def _read_map(name: str) -> tuple[Float, Float]:
 
 
 @lru_cache(maxsize=1)
+def _t1() -> tuple[Float, Float]:
+    return _read_map("t1")
+
+
+@lru_cache(maxsize=1)
 def load_template() -> Template:
     """Template at 1 mm; read once per process."""
-    t1, affine = _read_map("t1")
+    t1, affine = _t1()
     return Template(t1, t1 > 0, _read_map("gm")[0], _read_map("wm")[0], affine)
 
 
@@ -143,7 +148,7 @@ def head_template(spacing_mm: float) -> Head:
 @lru_cache(maxsize=1)
 def brain_box_mm() -> Float:
     """Lowest and highest corner of the template's brain, MNI152 RAS mm, shape (2, 3)."""
-    template = load_template()
-    voxels = np.argwhere(template.mask)
-    corners = np.stack([voxels.min(axis=0) - 0.5, voxels.max(axis=0) + 0.5])
-    return corners @ template.affine[:3, :3].T + template.affine[:3, 3]
+    t1, affine = _t1()  # the other maps would take as long each, and are not needed here
+    box = ndimage.find_objects((t1 > 0).astype(np.uint8))[0]
+    corners = np.array([[part.start, part.stop] for part in box]).T - 0.5
+    return corners @ affine[:3, :3].T + affine[:3, 3]

@@ -56,6 +56,13 @@ def test_importing_the_package_is_cheap() -> None:
         ldae.nothing  # noqa: B018
 
 
+def test_encoding_needs_no_monai() -> None:
+    """Its import takes longer than a hundred scans."""
+    networks = "ldae.networks.anatomical, ldae.networks.encoders"
+    code = f"import sys, ldae.deployment.files, {networks}; sys.exit('monai' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_missing_package_is_named_with_the_remedy() -> None:
     code = "import sys; sys.modules['torch'] = None; import ldae; ldae.load('model')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from scipy import ndimage
 
 from ldae.data.addresses import Derivative, derivative_address
 from ldae.errors import InputError, MachineError
-from ldae.preprocessing import grid_affine, preprocess_batch
+from ldae.preprocessing import grid_affine, measures, preprocess_batch, registration
 from ldae.preprocessing.bias import correct_bias
 from ldae.preprocessing.brain import check_method, external_mask, read_mask, template_mask
 from ldae.preprocessing.dataset import describe_dataset, write_description
@@ -44,7 +46,7 @@ from ldae.preprocessing.quality_page import write_quality_page
 from ldae.preprocessing.registration import register_brain, register_deformable
 from ldae.preprocessing.resampling import scale_intensity, to_grid
 from ldae.preprocessing.scan import read_scan
-from ldae.preprocessing.template import brain_box_mm, load_template
+from ldae.preprocessing.template import brain_box_mm, head_template, load_template
 from ldae.workflow.settings.study import StudySettings
 
 SETTINGS: dict[str, Any] = StudySettings().preprocessing.model_dump() | {
@@ -142,6 +144,32 @@ def test_demons_brings_the_scan_closer() -> None:
         return float(np.corrcoef((values * inside).ravel(), target.ravel())[0, 1])
 
     assert likeness(warp) > likeness(None) + 0.02
+
+
+def test_workers_make_nothing_of_the_template(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for made_once in (registration._template_points, registration._template_ml, measures._on_grid):
+        made_once.cache_clear()
+    parent, prepared = os.getpid(), []
+
+    def only_here(work: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*arguments: float) -> object:
+            if os.getpid() != parent:
+                raise ValueError(f"a worker calls {work.__name__}")
+            prepared.append(work.__name__)
+            return work(*arguments)
+
+        return watched
+
+    for module, work in ((registration, head_template), (measures, load_template)):
+        monkeypatch.setattr(module, work.__name__, only_here(work))
+    scans = write_cohort(tmp_path / "bids", 1)
+    table = preprocess_batch(
+        scans, tmp_path / "bids", tmp_path / "out", SETTINGS, GRID, n_workers=1
+    )
+    assert list(table["reason"]) == [""]
+    assert set(prepared) == {"head_template", "load_template"}
 
 
 def test_bias_field_is_found() -> None:
