@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import yaml
 from cohorts import COHORTS
+from examples import EXAMPLES
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
 
 from ldae.data.bids import Cohort, read_bids, read_cohort, tabulate_notices
 from ldae.data.intake.names import MONTH_ZERO_AGES, PARTICIPANT_COLUMNS, SESSION_COLUMNS, Field
@@ -310,31 +312,40 @@ def test_a_scan_behind_a_linked_session_is_noticed_when_it_is_replaced(tmp_path:
     assert cohort_fingerprint(config) != before
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.fixture(scope="module")
+def damaged(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort whose tables are written again and again."""
+    return Path(
+        shutil.copytree(folders["clinica_adni"], tmp_path_factory.mktemp("damaged") / "cohort")
+    )
+
+
+TABLES = ("participants.tsv", "sub-ADNI002S0295/sub-ADNI002S0295_sessions.tsv")
+DAMAGE = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=2)), min_size=1, max_size=6
+)
+"""Places in a file, as shares of its length, and the bytes that replace the one that is there."""
+
+
+@given(damage=st.tuples(DAMAGE, DAMAGE))
+@settings(parent=EXAMPLES, max_examples=100)
 def test_a_damaged_table_is_read_or_refused_and_never_ends_in_a_trace(
-    folders: dict[str, Path], tmp_path: Path, seed: int
+    folders: dict[str, Path], damaged: Path, damage: tuple[list[tuple[float, bytes]], ...]
 ) -> None:
-    """Bytes of both tables are changed, removed and doubled at random."""
-    rng = np.random.default_rng(seed)
-    source = folders["clinica_adni"]
-    names = ["participants.tsv", "sub-ADNI002S0295/sub-ADNI002S0295_sessions.tsv"]
-    shutil.copytree(source, tmp_path / "cohort")
-    for _ in range(60):
-        for name in names:
-            content = bytearray((source / name).read_bytes())
-            for place in rng.integers(0, len(content), rng.integers(1, 6)):
-                kind = rng.integers(3)
-                piece = bytes(rng.integers(0, 256, kind, dtype=np.uint8))
-                content[place : place + 1] = piece
-            (tmp_path / "cohort" / name).write_bytes(content)
-        try:
-            scans = read_cohort(tmp_path / "cohort", True).scans
-        except InputError as error:
-            assert "\n" not in str(error)
-        else:
-            assert (
-                set(scans["sex"]) <= {"F", "M", ""} and scans["age"].dropna().between(0, 120).all()
-            )
+    """Bytes of both tables are changed, removed and doubled."""
+    for name, places in zip(TABLES, damage, strict=True):
+        content = bytearray((folders["clinica_adni"] / name).read_bytes())
+        for share, piece in places:
+            place = int(share * len(content))
+            content[place : place + 1] = piece
+        (damaged / name).write_bytes(content)
+    try:
+        scans = read_cohort(damaged, True).scans
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:
+        assert set(scans["sex"]) <= {"F", "M", ""}
+        assert scans["age"].dropna().between(0, 120).all()
 
 
 ODD_AGES = (
@@ -361,46 +372,56 @@ HEADERS = (
 )
 
 
-def odd_table(rng: np.random.Generator, labels: list[str]) -> str:
+ODD_LABELS = tuple(f"sub-{i:02d}" for i in range(6))
+
+
+@st.composite
+def odd_tables(draw: st.DrawFn) -> str:
     """A table with odd cells, of some of these participants and of another one."""
-    names = ["participant_id", *(str(rng.choice(one)) for one in HEADERS)]
-    chosen = [*rng.permutation(labels)[: rng.integers(3, len(labels) + 1)], "sub-90"]
-    chosen += [chosen[0]] * int(rng.integers(0, 2))
+    names = ["participant_id", *(draw(st.sampled_from(one)) for one in HEADERS)]
+    chosen = draw(st.lists(st.sampled_from(ODD_LABELS), min_size=3, unique=True))
+    chosen += chosen[: draw(st.integers(0, 1))]
     # mostly what a table has, so that some can be read
     pools = [
-        pool[: rng.choice([2, 2, 2, 5, len(pool)])] for pool in (ODD_AGES, ODD_SEXES, ODD_WORDS)
+        pool[: draw(st.sampled_from([2, 2, 2, 5, len(pool)]))]
+        for pool in (ODD_AGES, ODD_SEXES, ODD_WORDS)
     ]
     rows = [
-        [label.removeprefix("sub-") if rng.random() < 0.2 else label]
-        + [str(rng.choice(pool)) for pool in pools]
-        for label in chosen
+        [label.removeprefix("sub-") if draw(st.integers(0, 4)) == 4 else label]
+        + [draw(st.sampled_from(pool)) for pool in pools]
+        for label in [*chosen, "sub-90"]
     ]
-    kept = [0, *(i for i in (1, 2, 3) if rng.random() < 0.8)]
-    delimiter, end = rng.choice(["\t", ";"]), rng.choice(["\n", "\r\n", "\n\n"])
+    kept = [0, *(i for i in (1, 2, 3) if draw(st.integers(0, 4)))]
+    delimiter, end = draw(st.sampled_from("\t;")), draw(st.sampled_from(["\n", "\r\n", "\n\n"]))
     return "".join(delimiter.join(row[i] for i in kept) + end for row in [names, *rows])
 
 
-def test_of_no_table_is_anybody_lost(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort without tables."""
+    folder = tmp_path_factory.mktemp("odd")
+    COHORTS["shadows"](folder)
+    return folder
+
+
+@given(text=odd_tables(), encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+@settings(parent=EXAMPLES, max_examples=100)
+def test_of_no_table_is_anybody_lost(odd: Path, text: str, encoding: str) -> None:
     """Whoever has a folder or a row is among the scans or named; a refusal is one line."""
-    COHORTS["shadows"](tmp_path)
-    labels, n_read = [f"sub-{i:02d}" for i in range(6)], 0
-    for seed in range(60):
-        text = odd_table(np.random.default_rng(seed), labels)
-        encoding = ("utf-8", "utf-8-sig", "utf-16")[seed % 3]
-        (tmp_path / "participants.tsv").write_text(text, encoding=encoding)
-        try:
-            cohort = read_cohort(tmp_path, True)
-        except InputError as error:
-            assert "\n" not in str(error) and str(tmp_path) in str(error)
-            continue
-        n_read += 1
-        scans, notices = cohort.scans, "\n".join(notice.text for notice in cohort.notices)
-        for label in [*labels, "sub-90"]:
-            assert label in set(scans["subject"]) or label in notices, (seed, text)
-        assert all((tmp_path / path).is_file() for path in scans["path"])
-        assert set(scans["sex"]) <= {"F", "M", ""}
-        assert scans["age"].dropna().between(0, 120).all()
-    assert 10 < n_read < 50, "both happen"
+    (odd / "participants.tsv").write_text(text, encoding=encoding)
+    try:
+        cohort = read_cohort(odd, True)
+    except InputError as error:
+        event("refused")
+        assert "\n" not in str(error) and str(odd) in str(error)
+        return
+    event("read")
+    scans, notices = cohort.scans, "\n".join(notice.text for notice in cohort.notices)
+    for label in [*ODD_LABELS, "sub-90"]:
+        assert label in set(scans["subject"]) or label in notices
+    assert all((odd / path).is_file() for path in scans["path"])
+    assert set(scans["sex"]) <= {"F", "M", ""}
+    assert scans["age"].dropna().between(0, 120).all()
 
 
 @pytest.mark.parametrize(
