@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 FOLDER = Path(".snakemake") / "ldae" / "digests"
@@ -30,26 +29,26 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def trusted_digest(path: Path, compute: Callable[[Path], str] = sha256_of) -> str:
+def trusted_digest(path: Path, state: os.stat_result | None = None) -> str:
     """SHA-256 of a file, from its content or from the last job that read all of it.
 
     Parameters
     ----------
     path
         The file.
-    compute
-        Reads it and returns the digest.
+    state
+        What a caller has just asked about it: each question is a call to a shared file system.
     """
-    before = path.stat()
+    before = state or path.stat()
     if before.st_size < LEAST_BYTES or not FOLDER.parent.parent.is_dir():
-        return compute(path)
+        return sha256_of(path)
     try:
         kept = json.loads(_place(path).read_bytes())
         if kept["state"] == _state(before):
             return str(kept["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none yet, or one that a killed job has left
-    digest = compute(path)
+    digest = sha256_of(path)
     after = path.stat()
     if _state(after) == _state(before) and time.time() - after.st_mtime > SETTLED_SECONDS:
         keep_digest(path, digest)

@@ -97,10 +97,9 @@ def quality_control(
         decision = {"status": "excluded" if reasons else "pass", "reason": "; ".join(reasons)}
         numbers = {key: measures.get(key) for key in MEASURES}
         rows.append({"scan": scan} | decision | numbers | {"notes": "; ".join(notes)})
-    passed = [row["scan"] for row in rows if row["status"] == "pass"]
-    for scan, note in note_likeness(passed, preprocessed).items():
-        row = next(row for row in rows if row["scan"] == scan)
-        row["notes"] = "; ".join(filter(None, [row["notes"], note]))
+    passed = {row["scan"]: row for row in rows if row["status"] == "pass"}
+    for scan, note in note_likeness(list(passed), preprocessed).items():
+        passed[scan]["notes"] = "; ".join(filter(None, [passed[scan]["notes"], note]))
     qc = pd.DataFrame(rows, columns=list(QC_COLUMNS))
     if limits["reference_masks"] is not None:
         if bids_dir is None:

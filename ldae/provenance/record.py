@@ -24,7 +24,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
-from ldae.data.digests import LEAST_BYTES, sha256_of, trusted_digest
+from ldae.data.digests import trusted_digest
 from ldae.paths import WORKFLOW
 from ldae.provenance.places import Places
 
@@ -133,10 +133,10 @@ def _files_in(path: Path) -> Iterator[Path]:
 
 def _describe_file(path: Path, places: Places) -> Record | None:
     try:
-        state = path.stat()  # once: each question is a call to a shared file system
+        state = path.stat()
         if not stat.S_ISREG(state.st_mode):
             return None
-        digest = sha256_of(path) if state.st_size < LEAST_BYTES else trusted_digest(path)
+        digest = trusted_digest(path, state)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     return {"path": places.name(path), "size": state.st_size, "sha256": digest}
