@@ -35,6 +35,7 @@ from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.networks import anatomical_training, models, study_settings, trainings
+from benchmarks.training_profile import PER_STEP, draw_profile, profile_trainings
 from ldae.data.partition import OK
 from ldae.figures.theme import PALETTE, new_figure, panel_letters, theme
 from ldae.models.base import DiffusionAutoencoder
@@ -50,6 +51,9 @@ SIZES = {"default": None, "medium": "studies/simulated.yaml", "paper": "studies/
 
 SLOWER = 1.2
 """Ratio to the baseline from which a number is reported as slower."""
+
+TIMES = ("seconds per scan", PER_STEP)
+"""Metrics that are compared with the baseline."""
 
 SECONDS = 1.0
 """Least time for which a measurement is repeated."""
@@ -110,6 +114,12 @@ def _passes(
         row = {"name": name, "size": size, "operation": kind, "batch": batch}
         yield row | {"metric": "seconds per scan", "value": taken}
         yield row | {"metric": "share of peak", "value": passes * operations / taken / peak}
+
+
+def training(options: argparse.Namespace) -> Iterator[Row]:
+    """What a step of every training of the default study takes, and what its time goes to."""
+    for row in profile_trainings(study_settings(None)):
+        yield {"size": "default"} | row
 
 
 def reconstruction(options: argparse.Namespace) -> Iterator[Row]:
@@ -213,6 +223,7 @@ def preprocessing(options: argparse.Namespace) -> Iterator[Row]:
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "networks": networks,
+    "training": training,
     "reconstruction": reconstruction,
     "growth": growth,
     "scans": scans,
@@ -258,12 +269,14 @@ def machine() -> dict[str, object]:
 
 
 def write(table: pd.DataFrame, folder: Path) -> None:
-    """Write bench.json, bench.tsv and bench.png."""
+    """Write bench.json, bench.tsv, bench.png, and training.png where trainings were measured."""
     rows = json.loads(table.to_json(orient="records"))
     document = json.dumps({"machine": machine(), "rows": rows}, indent=1)
     (folder / "bench.json").write_text(document + "\n", encoding="utf-8")
     table.to_csv(folder / "bench.tsv", sep="\t", index=False, float_format="%.4g")
     draw(table, folder / "bench.png")
+    if (trained := table[table["section"] == "training"]).size:
+        draw_profile(trained, folder / "training.png")
 
 
 def compare(table: pd.DataFrame, baseline: Path) -> int:
@@ -273,7 +286,7 @@ def compare(table: pd.DataFrame, baseline: Path) -> int:
         logger.warning("the baseline was measured on another machine: %s", document["machine"])
     earlier = pd.DataFrame(document["rows"])
     both = table.merge(earlier, on=KEYS, suffixes=("", "_before"))
-    both = both[both["metric"].eq("seconds per scan")]
+    both = both[both["metric"].isin(TIMES)]
     ratio = both["value"] / both["value_before"]
     slower = both.assign(ratio=ratio)[ratio > SLOWER].drop(columns=["section", "metric"])
     logger.info("%d of %d numbers compared", len(both), len(table))

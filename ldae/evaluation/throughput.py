@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from ldae.diffusion.ddim import NoisePredictor
 from ldae.evaluation.interpolation import decode_between
 from ldae.methods import Methods, Space
 from ldae.models.inference import encode_stochastic, sample
@@ -91,9 +92,14 @@ class _Counted:
     def __getattr__(self, name: str) -> object:
         return getattr(self._model, name)
 
-    def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
-        self.evaluations += 1
-        return self._model.noise(z_t, t, y)
+    def noise_given(self, y: Tensor | None) -> NoisePredictor:
+        predict = self._model.noise_given(y)
+
+        def counted(z_t: Tensor, t: Tensor) -> Tensor:
+            self.evaluations += 1
+            return predict(z_t, t)
+
+        return counted
 
 
 @torch.inference_mode()

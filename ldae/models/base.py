@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ldae.diffusion.ddim import NoisePredictor
 from ldae.diffusion.sampler import DDIM, Sampler
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.networks.residual import Visits
@@ -59,6 +60,10 @@ class DiffusionAutoencoder(ABC):
     @abstractmethod
     def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
         """ε̂(z_t, y, t) of the shape of z_t, for int64 timesteps t (B,)."""
+
+    def noise_given(self, y: Tensor | None) -> NoisePredictor:
+        """ε̂(z_t, t) for one y; a model may compute once what depends on y alone."""
+        return lambda z_t, t: self.noise(z_t, t, y)
 
     @property
     def fill_in(self) -> VisitFiller | None:

@@ -26,14 +26,14 @@ def encode_stochastic(
         S, number of network evaluations.
     """
     timesteps = model.sampler.timesteps(n_steps, model.schedule.n_timesteps)
-    return model.sampler.move(z_0, lambda z, t: model.noise(z, t, y), timesteps, model.schedule)
+    return model.sampler.move(z_0, model.noise_given(y), timesteps, model.schedule)
 
 
 @torch.inference_mode()
 def sample(model: DiffusionAutoencoder, z_T: Tensor, y: Tensor | None, n_steps: int) -> Tensor:  # noqa: N803
     """z_0 sampled deterministically from z_T given y; arguments as for `encode_stochastic`."""
     timesteps = model.sampler.timesteps(n_steps, model.schedule.n_timesteps)[::-1]
-    return model.sampler.move(z_T, lambda z, t: model.noise(z, t, y), timesteps, model.schedule)
+    return model.sampler.move(z_T, model.noise_given(y), timesteps, model.schedule)
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from ldae.data.latents import read_scale
+from ldae.diffusion.ddim import NoisePredictor
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.models.base import DiffusionAutoencoder
 from ldae.networks.anatomical import AnatomicalNetwork
@@ -66,10 +67,19 @@ class JointDiffusionAutoencoder(DiffusionAutoencoder, Generic[Network]):
     @override
     @torch.inference_mode()
     def noise(self, z_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        return self.noise_given(y)(z_t, t)
+
+    @override
+    def noise_given(self, y: Tensor | None) -> NoisePredictor:
         if y is None:
             raise ValueError("the LDAE needs a semantic code")
-        eps: Tensor = self.network.noise(z_t, t, y, self.schedule.alpha_bar[t])
-        return eps
+        guess = self.network.guessed(y)
+
+        def noise(z_t: Tensor, t: Tensor) -> Tensor:
+            alpha_bar = self.schedule.alpha_bar[t]
+            return self.network.rest_noise(z_t, t, y, alpha_bar, guess)
+
+        return noise
 
 
 def load_joint(

@@ -39,6 +39,16 @@ class GuessedLatent(nn.Module):
 
     def noise(self, z_t: Tensor, t: Tensor, y: Tensor, alpha_bar: Tensor) -> Tensor:
         """ε̂ for standardised z_t (B, C, h, w, d), int64 t (B,), y (B, dim_y) and ᾱ_t (B,)."""
-        guess = self.guess(y).reshape(-1, *self.shape)
+        return self.rest_noise(z_t, t, y, alpha_bar, self.guessed(y))
+
+    def guessed(self, y: Tensor) -> Tensor:
+        """Standardised latent g (B, C, h, w, d) that follows from y (B, dim_y)."""
+        guess: Tensor = self.guess(y).reshape(-1, *self.shape)
+        return guess
+
+    def rest_noise(
+        self, z_t: Tensor, t: Tensor, y: Tensor, alpha_bar: Tensor, guess: Tensor
+    ) -> Tensor:
+        """As :meth:`noise`, for a guess that has been made."""
         eps: Tensor = self.denoiser(z_t - per_sample(alpha_bar.sqrt(), z_t) * guess, t, y)
         return eps

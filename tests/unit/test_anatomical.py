@@ -203,12 +203,32 @@ def test_order_scores_learn_the_years_between_visits(
     assert (scores[28:, 2] > scores[28:, 0]).float().mean() > 0.9  # participants not trained on
 
 
-def test_visits_are_filled_in_by_the_head_or_by_the_codes(toy: Path) -> None:
-    network = load_anatomical_network(toy / "trained.safetensors", CPU)
+def trained_model(folder: Path) -> AnatomicalDiffusionAutoencoder:
+    network = load_anatomical_network(folder / "trained.safetensors", CPU)
     autoencoder = Autoencoder(2, [8], 1, 3, 4).eval()
-    model = AnatomicalDiffusionAutoencoder(
+    return AnatomicalDiffusionAutoencoder(
         autoencoder, network, NoiseSchedule(**SCHEDULE), 1.0, (8, 8, 8), CPU
     )
+
+
+def test_what_depends_on_the_code_alone_is_computed_once(toy: Path) -> None:
+    model, calls = trained_model(toy), []
+    x = read_store(toy).batch([0, 2])
+    y, z_0 = model.semantic_code(x), model.to_latent(x)
+    one_by_one = [model.noise(z_0, torch.full((2,), t), y) for t in (1, 20, 40)]
+    handle = model.network.guess.register_forward_hook(lambda *_: calls.append(1))
+    predict = model.noise_given(y)
+    with torch.inference_mode():
+        at_once = [predict(z_0, torch.full((2,), t)) for t in (1, 20, 40)]
+    handle.remove()
+    assert len(calls) == 1
+    assert all(map(torch.equal, at_once, one_by_one))
+    with pytest.raises(ValueError, match="needs a semantic code"):
+        model.noise_given(None)
+
+
+def test_visits_are_filled_in_by_the_head_or_by_the_codes(toy: Path) -> None:
+    model = trained_model(toy)
     x = read_store(toy).batch([0, 2])
     a, b = (Visits(x[i : i + 1], model.to_latent(x[i : i + 1])) for i in range(2))
     alpha, gap = torch.tensor([0.5]), torch.tensor([12.0])
@@ -217,7 +237,7 @@ def test_visits_are_filled_in_by_the_head_or_by_the_codes(toy: Path) -> None:
     filled = fill_in(a, b, alpha, gap)
     assert filled.shape == (1, 1, 8, 8, 8) and 0 <= filled.min() and filled.max() <= 1
     torch.testing.assert_close(fill_in(b, a, 1 - alpha, gap), filled)
-    network.fill_in = None
+    model.network.fill_in = None
     assert model.fill_in is None
 
 
