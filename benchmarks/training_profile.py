@@ -34,7 +34,7 @@ from ldae.training.batches import Ahead
 from ldae.training.job import TrainingJob
 from ldae.training.module import AveragedTraining
 from ldae.workflow.doctor.trial_arguments import study_trials
-from ldae.workflow.doctor.trials import TASKS, trial_data
+from ldae.workflow.doctor.trials import TASKS, short_training, trial_data
 
 STEPS = 12
 WARM_UP = 2
@@ -61,7 +61,6 @@ class Clock:
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(PARTS, 0.0)
         self.wall = self.cpu = 0.0
-        self._step = 0
         self._start = self._start_cpu = self._optimizing = 0.0
 
     @contextmanager
@@ -104,9 +103,9 @@ class Clock:
     def _waited_for(self, iterate: Callable[[Ahead], Iterator[Any]]) -> Callable[[Ahead], Any]:
         def timed(ahead: Ahead) -> Iterator[Any]:
             batches = iterate(ahead)
-            for self._step in range(STEPS):
+            for step in range(STEPS):
                 start = time.perf_counter()
-                if self._step == WARM_UP:
+                if step == WARM_UP:
                     self.seconds = dict.fromkeys(PARTS, 0.0)
                     self._start, self._start_cpu = start, time.process_time()
                 batch = next(batches)
@@ -141,16 +140,14 @@ def profile_trainings(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _profile(
     folder: Path, trials: dict[str, Any], name: str, task: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    own = task["sections"][name] | {"n_steps": STEPS, "n_epochs": None, "n_validations": 1}
-    if "adversarial_start" in own:
-        own["adversarial_start"] = 0
+    sections = short_training(task["sections"], name, STEPS)
     weights, curves = folder / f"{name}.safetensors", folder / f"{name}.csv"
     job = TrainingJob(0, weights, curves, folder / name, checkpoint_minutes=60.0, code="profile")
     data = trial_data(folder, trials, task["stands_on"])
     clock = Clock()
     with clock.reading():
-        resolve(task["train"])(data, task["sections"] | {name: own}, job)
-    row = {"name": name, "batch": own["batch_size"], "operation": STEP}
+        resolve(task["train"])(data, sections, job)
+    row = {"name": name, "batch": sections[name]["batch_size"], "operation": STEP}
     value = clock.wall / (STEPS - WARM_UP)
     yield row | {"metric": PER_STEP, "value": value}
     cores = min(torch.get_num_threads(), len(os.sched_getaffinity(0)))

@@ -210,10 +210,18 @@ def trial_sections(
     sections: Mapping[str, Mapping[str, Any]], name: str, cuda: bool
 ) -> dict[str, dict[str, Any]]:
     """Settings of a training for a few steps of as many scans as a job has on its GPU at a time."""
-    own = dict(sections[name])
+    short = short_training(sections, name, STEPS)
+    own = short[name]
     scans = min(own["batch_size"], own["micro_batch"] or own["batch_size"])
-    own |= {"n_steps": STEPS, "n_epochs": None, "n_validations": 1}
     own["batch_size"] = scans if cuda else min(scans, ON_PROCESSOR)
+    return short
+
+
+def short_training(
+    sections: Mapping[str, Mapping[str, Any]], name: str, n_steps: int
+) -> dict[str, dict[str, Any]]:
+    """Settings of a training that does all that it does in each of `n_steps` steps."""
+    own = {**sections[name], "n_steps": n_steps, "n_epochs": None, "n_validations": 1}
     if "adversarial_start" in own:
         own["adversarial_start"] = 0
     return {**{key: dict(section) for key, section in sections.items()}, name: own}
