@@ -22,6 +22,7 @@ from ldae.networks.encoders import encoder_architecture
 from ldae.networks.histograms import window_means
 from ldae.networks.unet import NoiseUNet
 from ldae.paths import WORKFLOW
+from ldae.training.deformation import coarse_shape
 from ldae.training.diffusion import unet_settings
 from ldae.workflow.config import complete_config
 
@@ -61,7 +62,11 @@ def anatomical_network(config: dict[str, Any], shape: tuple[int, ...]) -> Anatom
         "dropout": settings["encoder_dropout"],
     }  # fmt: skip
     denoiser = {name: settings[name] for name in ("patch_size", "width", "depth", "n_heads")}
-    return AnatomicalNetwork(encoder, shape, denoiser | {"schedule": config["diffusion"]}, None)
+    denoiser |= {"schedule": config["diffusion"]}
+    coarse = coarse_shape(
+        tuple(grid["shape"]), grid["spacing_mm"], settings["deformation_spacing_mm"]
+    )
+    return AnatomicalNetwork(encoder, shape, denoiser, None, coarse)
 
 
 def trainings(config: dict[str, Any], batch: int = 1) -> dict[str, tuple[nn.Module, Forward]]:

@@ -19,6 +19,7 @@ TRAINING = "training of the code"
 UNTRAINED = "the code's start ({}), no clear gain from training"
 INVERSION = "inversion of the sampler: needs no code"
 HEAD = "fill-in head: no code, no diffusion"
+DEFORMATION = "code and its deformation: no diffusion"
 DIFFUSION = "code and diffusion"
 LATENT_SPACE = "latent space"
 SPACE_AND_SAMPLER = "latent space and sampler"
@@ -27,6 +28,7 @@ SENTENCES = {
     TRAINING: "Training the code added a clear gain in prediction over its start.",
     INVERSION: "This is due to the inversion of the sampler alone: it needs no semantic code.",
     HEAD: "This is due to the fill-in head alone: it uses neither code nor diffusion.",
+    DEFORMATION: "This is due to the code and its deformation: it uses no diffusion.",
     DIFFUSION: "This is due to code and diffusion together.",
     LATENT_SPACE: "This is due to the latent space.",
     SPACE_AND_SAMPLER: "This is due to latent space and sampler together.",
@@ -67,6 +69,11 @@ def of_code(row: pd.Series, tables: Mapping[str, pd.DataFrame], methods: Methods
     if found.empty:
         return ""
     return TRAINING if found.iloc[0] > 0 else UNTRAINED.format(methods.label(method.start))
+
+
+def of_edit(row: pd.Series, tables: Mapping[str, pd.DataFrame], methods: Methods) -> str:
+    """Code and deformation, where the model edits by one; else the code's training or start."""
+    return DEFORMATION if methods[row["method"]].deforms else of_code(row, tables, methods)
 
 
 def of_inversion(row: pd.Series, tables: Mapping[str, pd.DataFrame], methods: Methods) -> str:

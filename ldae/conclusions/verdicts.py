@@ -17,6 +17,7 @@ import pandas as pd
 from ldae.conclusions.attribution import (
     Part,
     of_code,
+    of_edit,
     of_filling,
     of_inversion,
     of_latent_space,
@@ -145,13 +146,13 @@ STATEMENTS = (
         MANIPULATION, "ventricles grow with the edit: Spearman at least {bound}",
         "manipulation", "ventricle_change_spearman", bound("ventricle_spearman"),
         where=OVER_AMOUNTS, evaluation="manipulation",
-        part=of_code,
+        part=of_edit,
     ),
     Statement(
         MANIPULATION, "at least {bound} of the edits change what the truth changes",
         "manipulation", "truth_agreement", bound("truth_agreement"),
         where=OVER_AMOUNTS, evaluation="manipulation", needs=(TRUTH,),
-        part=of_code,
+        part=of_edit,
     ),
     Statement(
         MANIPULATION, "at least {bound} of the edited scans keep the participant's identity",
@@ -164,7 +165,7 @@ STATEMENTS = (
         "manipulation", "off_target_ratio", bound("off_target_ratio"), above=False,
         where=OVER_AMOUNTS | {"attribute": TASKS}, evaluation="manipulation",
         needs=(TASK_AD, TASK_AGE),
-        part=of_code,
+        part=of_edit,
     ),
     Statement(
         INTERPOLATION, "squared error is below the best trivial answer's: skill above 0",

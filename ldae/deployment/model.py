@@ -23,7 +23,7 @@ from ldae.deployment.artefact import Artefact, read_artefact
 from ldae.deployment.requests import AGE_RANGE, check_edit, find_device, position_of
 from ldae.deployment.scans import Grid, Image, Opened, check_intensities, open_scan, preprocess
 from ldae.errors import InputError
-from ldae.models.inference import encode_stochastic, lerp, sample, slerp
+from ldae.models.inference import edit, encode_stochastic, lerp, sample, slerp
 from ldae.references import resolve
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class Model:
             start = read if from_age is None else from_age
             amount = self._amount(attribute, to_age - start)
         moved = self._move(y, direction, amount)
-        before, after = self._decode(torch.cat([y, moved]), torch.cat([z_T, z_T]), steps)
+        before, after = self._edited(y, moved, z_T, steps)
         readings = probe.predict(torch.cat([y, moved]).double().cpu().numpy())
         details = self._details("edit", steps) | {
             "attribute": attribute,
@@ -397,6 +397,21 @@ class Model:
         x_hat = model.from_latent(sample(model, z_T, y, self._steps(steps)))
         brains: np.ndarray = x_hat[:, 0].float().cpu().numpy()
         return brains
+
+    def _edited(
+        self,
+        y: Tensor,
+        moved: Tensor,
+        z_T: Tensor,  # noqa: N803
+        steps: int | None,
+    ) -> np.ndarray:
+        """Brains (2, H, W, D) in [0, 1] with the codes y and `moved`, (1, dim) each."""
+        if self._diffusion.deformation is None:
+            return self._decode(torch.cat([y, moved]), torch.cat([z_T, z_T]), steps)
+        before = self._decode(y, z_T, steps)
+        x_hat = torch.from_numpy(before)[:, None].to(self.device)
+        after = edit(self._diffusion, x_hat, z_T, y, moved, self._steps(steps))
+        return np.concatenate([before, after[:, 0].float().cpu().numpy()])
 
     def _move(self, y: Tensor, direction: Direction, amount: float) -> Tensor:
         from ldae.evaluation.editing.directions import manipulated_code

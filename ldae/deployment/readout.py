@@ -22,12 +22,7 @@ from scipy.special import expit
 from ldae.data.diagnoses import Diagnoses
 from ldae.data.volumes import read_index
 from ldae.errors import InputError
-from ldae.evaluation.editing.directions import (
-    TARGETED,
-    Direction,
-    manipulated_code,
-    targeted_directions,
-)
+from ldae.evaluation.editing.directions import Direction, find_directions, manipulated_code
 from ldae.evaluation.probes.fitting import (
     Probe,
     is_classification,
@@ -148,11 +143,9 @@ def fit_readouts(artefact: Artefact) -> dict[str, Readout]:
 def fit_directions(artefact: Artefact) -> dict[str, Direction]:
     """Directions of edits by task, from the results of a study."""
     probes = read_probes(artefact)
-    if artefact.method.edit != TARGETED:
-        found = {task: Direction.of_probe(probe) for task, probe in probes.items()}
-    else:
-        codes, index, targets = _training_codes(artefact, probes)
-        found = targeted_directions(codes, index["subject"].to_numpy(str), targets, probes)
+    codes, index, targets = _training_codes(artefact, probes)
+    subjects = index["subject"].to_numpy(str)
+    found = find_directions(str(artefact.method.edit), codes, subjects, targets, probes)
     return {task: found[task] for task in ATTRIBUTES.values() if task in found}
 
 

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
 import torch
-from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
-from torch.nn.functional import grid_sample
 
+from ldae.data.registration import register
 from ldae.data.volumes import batches
 from ldae.leakage import note_fitted
 from ldae.models.inference import lerp
+from ldae.networks.deformation import carry, follow
 
 if TYPE_CHECKING:
     from ldae.data.triples import Triple
@@ -30,13 +29,6 @@ SMOOTHED_AVERAGE, HALFWAY_REGISTRATION = "smoothed_average", "halfway_registrati
 
 WIDTHS = (0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 """SDs of the smoothing that are tried on training participants, voxels."""
-
-DEMONS_ITERATIONS = 12
-DEMONS_FIELD_SIGMA = 1.0
-"""Smoothing of the displacement after each step, voxels."""
-
-SQUARINGS = 3
-"""A displacement is made of 2³ equal steps; visits of one participant differ by a few voxels."""
 
 
 class TrivialAnswers:
@@ -174,44 +166,8 @@ def meet_halfway(a: Tensor, b: Tensor, share: float) -> Tensor:
     share
         0 gives A, 1 gives B.
     """
-    forth, back = (
-        _displacement(a[0].numpy(), b[0].numpy()),
-        _displacement(b[0].numpy(), a[0].numpy()),
-    )
-    velocity = (forth - back) / 2
-    from_a = _carry(a, _follow(velocity * -share))
-    from_b = _carry(b, _follow(velocity * (1 - share)))
+    forth, back = register(a[0].numpy(), b[0].numpy()), register(b[0].numpy(), a[0].numpy())
+    velocity = torch.from_numpy((forth - back) / 2)
+    from_a = carry(a[None], follow(velocity[None] * -share))[0]
+    from_b = carry(b[None], follow(velocity[None] * (1 - share)))[0]
     return (1 - share) * from_a + share * from_b
-
-
-def _displacement(fixed: NDArray[np.float32], moving: NDArray[np.float32]) -> Tensor:
-    """Displacement (3, H, W, D), voxels, that leads from points of `fixed` to those of `moving`."""
-    demons = sitk.DiffeomorphicDemonsRegistrationFilter()
-    demons.SetNumberOfThreads(1)  # with more, sums are taken in another order
-    demons.SetNumberOfIterations(DEMONS_ITERATIONS)
-    demons.SetSmoothDisplacementField(True)
-    demons.SetStandardDeviations(DEMONS_FIELD_SIGMA)
-    # SimpleITK's axes are those of the array in reverse; so are the field's components.
-    field = demons.Execute(sitk.GetImageFromArray(fixed), sitk.GetImageFromArray(moving))
-    displacement = np.moveaxis(sitk.GetArrayFromImage(field)[..., ::-1], -1, 0)
-    return torch.from_numpy(np.ascontiguousarray(displacement, np.float32))
-
-
-def _follow(velocity: Tensor) -> Tensor:
-    """Displacement (3, H, W, D) after one unit of time in a steady velocity: scaling, squaring."""
-    displacement: Tensor = velocity / 2**SQUARINGS
-    for _ in range(SQUARINGS):
-        displacement = displacement + _carry(displacement, displacement)
-    return displacement
-
-
-def _carry(values: Tensor, displacement: Tensor) -> Tensor:
-    """Values (C, H, W, D) at the displaced voxels; displacement (3, H, W, D), voxels."""
-    size = displacement.shape[1:]
-    axes = [torch.arange(n, dtype=torch.float32) for n in size]
-    places = torch.stack(torch.meshgrid(*axes, indexing="ij")) + displacement
-    span = torch.tensor(size, dtype=torch.float32).sub(1).reshape(3, 1, 1, 1)
-    # grid_sample counts from -1 to 1, the last axis first.
-    grid = (2 * places / span - 1).flip(0).movedim(0, -1)
-    moved = grid_sample(values[None], grid[None], padding_mode="border", align_corners=True)
-    return moved.squeeze(0)

@@ -155,8 +155,8 @@ class Method:
     space
         Where it diffuses.
     edit
-        How its code is edited: along the weights of the ``probe``, as in the paper, or
-        ``targeted``, holding the other attributes.
+        How its code is edited: along the weights of the ``probe``, as in the paper; ``targeted``,
+        holding what probes read of the other attributes; or along the ``effect`` of the attribute.
     codes
         Whether probes are fitted on its codes, and how many sets of them there are.
     part_of
@@ -165,6 +165,8 @@ class Method:
         The method whose code its own code is before training.
     fills_in
         Whether it interpolates by a head that uses neither code nor diffusion.
+    deforms
+        Whether its edits deform the scan as the code says, without the diffusion.
     seeded
         Whether its scores differ between training seeds.
     ablation_of
@@ -189,6 +191,7 @@ class Method:
     part_of: str | None = None
     start: str | None = None
     fills_in: bool = False
+    deforms: bool = False
     seeded: bool = True
     ablation_of: str | None = None
     harmonises: str | None = None

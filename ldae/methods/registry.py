@@ -82,8 +82,8 @@ METHODS = (
     Method(
         "ldae_anatomical", Role.MODEL, Look("anatomical LDAE", "green", "*", "--"),
         ("reconstruction", "manipulation", "interpolation", "throughput"),
-        network="ldae_anatomical", sampler=MULTISTEP, space=Space.LATENT, edit="targeted",
-        codes=Codes.SEEDED, start="histogram_pca", fills_in=True,
+        network="ldae_anatomical", sampler=MULTISTEP, space=Space.LATENT, edit="effect",
+        codes=Codes.SEEDED, start="histogram_pca", fills_in=True, deforms=True,
     ),
     Method(
         "ldae_joint", Role.MODEL, Look("LDAE, joint", "yellow", "p", "--"),

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from ldae.data.latents import read_scale
 from ldae.diffusion.schedule import NoiseSchedule
-from ldae.models.base import VisitFiller
+from ldae.models.base import Deformer, VisitFiller
 from ldae.models.joint import JointDiffusionAutoencoder
 from ldae.networks.anatomical import AnatomicalNetwork, load_anatomical_network
 from ldae.networks.autoencoder import load_autoencoder
@@ -19,7 +19,7 @@ from ldae.networks.residual import Visits
 
 
 class AnatomicalDiffusionAutoencoder(JointDiffusionAutoencoder[AnatomicalNetwork]):
-    """A jointly trained LDAE that fills in visits by a trained head of its network."""
+    """A jointly trained LDAE that fills in visits, and edits anatomy, by heads of its network."""
 
     @property
     @override
@@ -30,6 +30,16 @@ class AnatomicalDiffusionAutoencoder(JointDiffusionAutoencoder[AnatomicalNetwork
     def _fill_in(self, a: Visits, b: Visits, alpha: Tensor, gap: Tensor) -> Tensor:
         x: Tensor = self.network.fill_in(a, b, alpha, gap)  # type: ignore[misc]
         return x.clamp(0, 1)
+
+    @property
+    @override
+    def deformation(self) -> Deformer:
+        return self._deform
+
+    @torch.inference_mode()
+    def _deform(self, x: Tensor, y: Tensor, moved: Tensor) -> Tensor:
+        deformed: Tensor = self.network.deformation(x, y, moved)
+        return deformed
 
 
 def load_anatomical(

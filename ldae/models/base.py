@@ -17,6 +17,10 @@ VisitFiller = Callable[[Visits, Visits, Tensor, Tensor], Tensor]
 """x̂ (B, 1, H, W, D), clipped to [0, 1], of earlier and later visits (latents in the diffusion's
 space), the position between them (B,) in [0, 1], and the time between them in months (B,)."""
 
+Deformer = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Scans (B, 1, H, W, D) in [0, 1], their codes y (B, dim_y), and other codes, to the scans with the
+anatomy that goes with these."""
+
 
 class DiffusionAutoencoder(ABC):
     """A model that encodes a scan to (y, z_T) and decodes it again.
@@ -68,4 +72,9 @@ class DiffusionAutoencoder(ABC):
     @property
     def fill_in(self) -> VisitFiller | None:
         """Scans between two visits, by a part trained for it; None: codes are interpolated."""
+        return None
+
+    @property
+    def deformation(self) -> Deformer | None:
+        """Edits by moving anatomy; None: a scan is sampled with the edited code."""
         return None

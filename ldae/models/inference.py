@@ -44,6 +44,34 @@ def reconstruct(model: DiffusionAutoencoder, x: Tensor, n_steps: int) -> Tensor:
     return model.from_latent(sample(model, z_T, y, n_steps))
 
 
+@torch.inference_mode()
+def edit(
+    model: DiffusionAutoencoder,
+    x_hat: Tensor,
+    z_T: Tensor,  # noqa: N803
+    y: Tensor,
+    moved: Tensor,
+    n_steps: int,
+) -> Tensor:
+    """Scans with another semantic code, (B, 1, H, W, D) in [0, 1].
+
+    Parameters
+    ----------
+    model
+        Trained model: it samples from z_T given the other code, as in the paper, or deforms x̂ where
+        it has a part for that.
+    x_hat, z_T, y
+        Reconstructed scans (B, 1, H, W, D), their stochastic and semantic codes.
+    moved
+        The other semantic codes, (B, dim).
+    n_steps
+        S, number of network evaluations.
+    """
+    if (deformation := model.deformation) is not None:
+        return deformation(x_hat, y, moved)
+    return model.from_latent(sample(model, z_T, moved, n_steps))
+
+
 def lerp(a: Tensor, b: Tensor, alpha: Tensor | float) -> Tensor:
     """(1-α)·a + α·b; α scalar or broadcastable."""
     return a + alpha * (b - a)

@@ -13,6 +13,8 @@ It joins what had been separate variants (docs/tried/recommended-model.md has th
 * A **fill-in head** corrects the average of two visits at a time between them. It starts as the
   linear filter of the average that restores training visits best, is trained in the same steps and
   belongs to the same file.
+* The code predicts where **anatomy** lies (:mod:`ldae.networks.deformation`), so that a scan whose
+  code is edited can be deformed.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ldae.networks.deformation import CodeDeformation
 from ldae.networks.guess import GuessedLatent
 from ldae.networks.histograms import LocalHistograms
 from ldae.networks.residual import VisitResidual
@@ -108,6 +111,8 @@ class AnatomicalNetwork(GuessedLatent):
     fill_in
         Settings of :class:`VisitResidual` without `shape` and `latent_channels`; None where no
         training participant has three visits to learn from.
+    deformation
+        (h, w, d) of the grid on which the displacements of anatomy are held.
     """
 
     def __init__(
@@ -116,6 +121,7 @@ class AnatomicalNetwork(GuessedLatent):
         shape: Sequence[int],
         denoiser: Mapping[str, Any],
         fill_in: Mapping[str, Any] | None,
+        deformation: Sequence[int],
     ) -> None:
         anatomy = AnatomicalEncoder(**encoder)
         super().__init__(shape, anatomy.dim_y)
@@ -124,6 +130,7 @@ class AnatomicalNetwork(GuessedLatent):
             "shape": list(shape),
             "denoiser": dict(denoiser),
             "fill_in": None if fill_in is None else dict(fill_in),
+            "deformation": list(deformation),
         }
         self.encoder = anatomy
         self.anatomy = nn.Linear(anatomy.dim_y, anatomy.linear.in_features)
@@ -131,6 +138,7 @@ class AnatomicalNetwork(GuessedLatent):
         self.fill_in: VisitResidual | None = None
         if fill_in is not None:
             self.fill_in = VisitResidual(encoder["shape"], shape[0], **fill_in)
+        self.deformation = CodeDeformation(anatomy.dim_y, encoder["shape"], deformation)
 
 
 def save_anatomical_network(path: Path, network: AnatomicalNetwork) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -23,6 +25,12 @@ from ldae.networks.residual import VisitResidual, Visits, average_visits
 from ldae.networks.standard import CohortStandard
 from ldae.networks.weights import read_network
 from ldae.training.batches import Batch
+from ldae.training.deformation import (
+    Registrations,
+    coarse_shape,
+    fit_deformation,
+    register_participants,
+)
 from ldae.training.fill_in_start import start_fill_in
 from ldae.training.fit import fit
 from ldae.training.job import Sections, TrainingData, TrainingJob
@@ -206,7 +214,9 @@ def started_network(
             "n_blocks": settings["fill_in_n_blocks"],
         }
     denoiser["schedule"] = dict(sections["diffusion"])
-    network = AnatomicalNetwork(encoder, latents.shape, denoiser, fill_in)
+    spacing = sections["grid"]["spacing_mm"]
+    coarse = coarse_shape(store.shape, spacing, settings["deformation_spacing_mm"])
+    network = AnatomicalNetwork(encoder, latents.shape, denoiser, fill_in, coarse)
     set_measured(network, latents, layer)
     if network.fill_in is not None:
         network.fill_in.standard.load_state_dict(measure_standard(store).state_dict())
@@ -245,7 +255,8 @@ def train_ldae_anatomical(data: TrainingData, sections: Sections, job: TrainingJ
 
     With trained weights it has order scores and a fill-in head even where no participant has the
     visits to learn them from; what it knows of latents is measured again
-    (:func:`adapt_to_latents`), unless it is frozen.
+    (:func:`adapt_to_latents`), unless it is frozen. The deformation is fitted to the codes of the
+    weights that are saved.
 
     Parameters
     ----------
@@ -274,4 +285,34 @@ def train_ldae_anatomical(data: TrainingData, sections: Sections, job: TrainingJ
         job.seed,
         made.schedule,
     )
-    fit(module, "train_ldae_anatomical", job, made.identity, save_anatomical_network)
+    save = save_anatomical_network
+    if made.settings.get("start") != FROZEN:
+        save = _fitting_deformation(data.store, module.histograms, made.settings, sections["grid"])
+    fit(module, "train_ldae_anatomical", job, made.identity, save)
+
+
+def _fitting_deformation(
+    store: VolumeStore, standardised: Tensor, settings: Mapping[str, Any], grid: Mapping[str, Any]
+) -> Callable[[Path, AnatomicalNetwork], None]:
+    """A function that fits the deformation of a network to its codes, and saves the network."""
+
+    @cache
+    def registrations(coarse: tuple[int, int, int]) -> Registrations:
+        return register_participants(
+            store, grid["spacing_mm"], coarse, settings["deformation_n_participants"]
+        )
+
+    def save(path: Path, network: AnatomicalNetwork) -> None:
+        deformation = network.deformation
+        h, w, d = deformation.offset.shape[1:]
+        found = registrations((h, w, d))
+        was_training = network.training
+        network.eval()
+        with torch.no_grad():
+            seen = standardised[found.rows].to(deformation.offset.device)
+            codes = network.encoder.code(seen).cpu()
+        network.train(was_training)
+        fit_deformation(deformation, codes, found.displacement, settings["deformation_penalty"])
+        save_anatomical_network(path, network)
+
+    return save

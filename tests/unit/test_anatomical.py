@@ -172,7 +172,7 @@ def test_order_scores_learn_the_years_between_visits(
         "n_components": 4, "n_scores": 2, "width": 16, "dropout": 0.0,
     }  # fmt: skip
     denoiser = {"patch_size": 1, "width": 8, "depth": 1, "n_heads": 2, "schedule": SCHEDULE}
-    network = AnatomicalNetwork(encoder, SHAPE, denoiser, None)
+    network = AnatomicalNetwork(encoder, SHAPE, denoiser, None, [2, 2, 2])
     settings = {
         "batch_size": 32, "micro_batch": None, "n_steps": 1, "learning_rate": 1e-2,
         "component_learning_rate": 1e-3, "ema_decay": 0.9, "anatomy_weight": 0.0,

@@ -4,7 +4,7 @@ The paper moves a code along the weights of a probe. Weights say what reads an a
 code, and not how the code changes with it (Haufe et al. 2014, NeuroImage 87:96-110): they point as
 well along what merely has to be subtracted for a clean reading. The targeted direction goes as
 codes change with the attribute between participants, and leaves the readings of the others where
-they are.
+they are. The direction of the effect is that change alone.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from ldae.leakage import note_fitted
 
 logger = logging.getLogger(__name__)
 
-PROBE, TARGETED = "probe", "targeted"
+PROBE, TARGETED, EFFECT = "probe", "targeted", "effect"
 """Kinds of edits (:attr:`ldae.methods.Method.edit`): along the weights of the attribute's probe, as
-in the paper, or along its effect while the probes of the other attributes stay where they are."""
+in the paper; along its effect while the probes of the other attributes stay where they are; along
+its effect on codes of participants who are alike in the other attributes."""
 
 CHANCE = 0.01
 """Probability with which a score without any information is above that of chance. A probe passes
@@ -87,6 +88,74 @@ def manipulated_code(y: Tensor, direction: Direction, amount: float) -> Tensor:
     return std * shifted + mean
 
 
+def find_directions(
+    kind: str,
+    codes: np.ndarray,
+    subjects: np.ndarray,
+    targets: Mapping[str, np.ndarray],
+    probes: Mapping[str, Probe],
+) -> dict[str, Direction]:
+    """Direction of each attribute's edit, for one of the kinds above.
+
+    Parameters
+    ----------
+    kind
+        Of the edit.
+    codes, subjects, targets, probes
+        As for :func:`targeted_directions`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind, or as :func:`targeted_directions`.
+    """
+    if kind == PROBE:
+        return {task: Direction.of_probe(probe) for task, probe in probes.items()}
+    if kind == EFFECT:
+        return effect_directions(codes, subjects, {task: targets[task] for task in probes})
+    if kind == TARGETED:
+        return targeted_directions(codes, subjects, targets, probes)
+    raise ValueError(f"{kind} is no kind of edit: {PROBE}, {TARGETED} or {EFFECT}")
+
+
+def effect_directions(
+    codes: np.ndarray, subjects: np.ndarray, targets: Mapping[str, np.ndarray]
+) -> dict[str, Direction]:
+    """What each attribute does to codes of participants who are alike in the others.
+
+    The effect β_k of an attribute on the standardised code comes from the regression of codes on
+    all attributes. What disease and age have in common stays in both: a brain with more disease
+    looks older, too. :func:`targeted_directions` take that out, and with it most of what the
+    attribute does (docs/tried/edits.md).
+
+    Parameters
+    ----------
+    codes, subjects, targets
+        As for :func:`targeted_directions`.
+
+    Raises
+    ------
+    ValueError
+        If codes are not finite or fewer than two.
+    """
+    standard, mean, std = _standardised(codes, subjects)
+    effects = _effects(standard, targets, subjects)
+    return {task: Direction(task, effect, mean, std) for task, effect in effects.items()}
+
+
+def _standardised(
+    codes: np.ndarray, subjects: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Standardised codes (N, dim), and their mean and SD, (dim,) each."""
+    codes = np.asarray(codes, np.float64)
+    if len(codes) < 2 or not np.isfinite(codes).all():
+        raise ValueError(f"need at least two codes, all finite, got {len(codes)}")
+    note_fitted("effects and covariance of codes", np.asarray(subjects, str))
+    mean, std = codes.mean(0), codes.std(0)
+    std = np.where(std > 1e-12, std, 1.0)
+    return (codes - mean) / std, mean, std
+
+
 def targeted_directions(
     codes: np.ndarray,
     subjects: np.ndarray,
@@ -133,13 +202,7 @@ def targeted_directions(
     """
     from sklearn.covariance import LedoitWolf
 
-    codes = np.asarray(codes, np.float64)
-    if len(codes) < 2 or not np.isfinite(codes).all():
-        raise ValueError(f"need at least two codes, all finite, got {len(codes)}")
-    note_fitted("effects and covariance of codes", np.asarray(subjects, str))
-    mean, std = codes.mean(0), codes.std(0)
-    std = np.where(std > 1e-12, std, 1.0)
-    standard = (codes - mean) / std
+    standard, mean, std = _standardised(codes, subjects)
     covariance = LedoitWolf(store_precision=False).fit(standard).covariance_
     weights = {task: probe.weights * std / probe.std for task, probe in probes.items()}
     for task, w in weights.items():

@@ -23,13 +23,7 @@ from torch import Tensor
 from ldae.data.pieces import NOTHING_KEPT, Pieces
 from ldae.data.volumes import batches
 from ldae.errors import InputError
-from ldae.evaluation.editing.directions import (
-    PROBE,
-    TARGETED,
-    Direction,
-    manipulated_code,
-    targeted_directions,
-)
+from ldae.evaluation.editing.directions import Direction, find_directions, manipulated_code
 from ldae.evaluation.editing.fidelity import (
     GROUP_DIFFERENCE,
     Effects,
@@ -43,7 +37,7 @@ from ldae.evaluation.reconstruction import with_scans
 from ldae.evaluation.regions import RegionAtlas
 from ldae.evaluation.selection import rows_of
 from ldae.methods import Method, Methods
-from ldae.models.inference import encode_stochastic, sample
+from ldae.models.inference import edit, encode_stochastic, sample
 from ldae.statistics.scores import NOTHING, SLOPES
 
 if TYPE_CHECKING:
@@ -98,10 +92,11 @@ def manipulate_attribute(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Dose and response of editing disease and age in scans of the split.
 
-    Each scan is decoded from its own stochastic code; changes are against the same scan decoded at
-    a = 0. A method's edits go along the weights of its probes, as the paper's do, or along
-    :func:`ldae.evaluation.editing.directions.targeted_directions`, which hold the other
-    attributes. Metrics of each scan, by edited attribute (`task`) and amount:
+    Each scan is decoded from its own stochastic code, or deformed where the model does that
+    (:func:`ldae.models.inference.edit`); changes are against the same scan decoded at a = 0. A
+    method's edits go along the weights of its probes, as the paper's do, or along the attribute's
+    effect on the code (:func:`ldae.evaluation.editing.directions.find_directions`). Metrics of each
+    scan, by edited attribute (`task`) and amount:
 
     * ``ventricle_change_ml``, ``hippocampus_change_ml``, in template space;
     * ``response`` of each judge to each `attribute`, in SD of its score between participants, and
@@ -213,15 +208,12 @@ def _find_directions(
     """Directions of the tasks by method, in the code space of one model."""
     probes = halves.directing_probes(tasks, codes)
     directions = {}
+    first = halves.first
+    targets = {attribute: target[first] for attribute, target in halves.target.items()}
     for method in methods:
-        if method.edit == PROBE:
-            found = {task: Direction.of_probe(probes[task]) for task in tasks}
-        elif method.edit == TARGETED:
-            first = halves.first
-            targets = {attribute: target[first] for attribute, target in halves.target.items()}
-            found = targeted_directions(codes[first], halves.subjects[first], targets, probes)
-        else:
-            raise ValueError(f"{method.name} edits by {method.edit}, not by {PROBE} or {TARGETED}")
+        found = find_directions(
+            str(method.edit), codes[first], halves.subjects[first], targets, probes
+        )
         directions[method.name] = {task: found[task] for task in tasks}
     return directions
 
@@ -242,13 +234,14 @@ def _edit_scans(
     Also examples of the first scan and method.
     """
 
-    def edit(piece: np.ndarray) -> tuple[list[pd.DataFrame], dict[str, np.ndarray]]:
+    def edit_batch(piece: np.ndarray) -> tuple[list[pd.DataFrame], dict[str, np.ndarray]]:
         """Scores of one batch, and examples of its first scan."""
         parts: list[pd.DataFrame] = []
         examples: dict[str, np.ndarray] = {}
         scans = Scans.load(store, piece)
         y, z_0, z_T = _encode(model, scans, next(iter(directions)), settings.n_steps)  # noqa: N806
-        unedited = model.from_latent(sample(model, z_T, y, settings.n_steps)).cpu()
+        decoded = model.from_latent(sample(model, z_T, y, settings.n_steps))
+        unedited = decoded.cpu()
         base = measure_scans(unedited, scans.mask, model, atlas, panel)
         ceilings = fidelity.ceilings(scans, model, z_0)
         for method, task in ((m, t) for m, of_tasks in directions.items() for t in of_tasks):
@@ -260,7 +253,7 @@ def _edit_scans(
                 measures = base
                 if a != 0:
                     moved = manipulated_code(y, directions[method][task], a)
-                    edited[a] = model.from_latent(sample(model, z_T, moved, settings.n_steps)).cpu()
+                    edited[a] = edit(model, decoded, z_T, y, moved, settings.n_steps).cpu()
                     measures = measure_scans(edited[a], scans.mask, model, atlas, panel)
                 frames = fidelity.compare(task, a, scans, edited[a], unedited, measures, base)
                 parts.append(_rows_of(frames, store.index, piece).assign(**named, amount=a))
@@ -272,7 +265,7 @@ def _edit_scans(
     parts: list[pd.DataFrame] = []
     examples: dict[str, np.ndarray] = {}
     for piece in batches(rows, settings.batch_size):
-        scored, shown = pieces.once((list(directions), piece.tolist()), partial(edit, piece))
+        scored, shown = pieces.once((list(directions), piece.tolist()), partial(edit_batch, piece))
         parts += scored
         examples = examples or shown
         logger.info("edited %d of %d scans", np.searchsorted(rows, piece[-1]) + 1, len(rows))

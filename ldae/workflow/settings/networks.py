@@ -320,6 +320,16 @@ class LdaeAnatomical(Continued, AveragedTraining):
         0.25, "Share of the whole volume in the loss of the fill-in head. The rest is inside the "
         "brain mask. Without it the head draws brain wherever another visit has some.", ge=0, le=1,
     )  # fmt: skip
+    deformation_spacing_mm: Positive = setting(
+        8.0, "Grid on which the code's effect on anatomy is held.", unit="mm"
+    )
+    deformation_n_participants: Count = setting(
+        300, "Participants on whom this effect is fitted. Their scans are registered to the "
+        "average of training.",
+    )  # fmt: skip
+    deformation_penalty: float = setting(
+        1.0, "Ridge penalty of this fit. It is per participant, for a code of unit variance.", ge=0
+    )
     component_learning_rate: Positive = setting(
         1e-4, "Learning rate of Adam for the entries that start as principal components."
     )
