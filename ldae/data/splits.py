@@ -73,7 +73,7 @@ def make_split(
         return read_given_split(Path(settings["file"]), scans)
     shares = {name: settings[name] for name in SHARES}
     if settings["folds"] is not None:
-        folds = settings["folds"], settings["fold"]
+        folds = settings["folds"], settings["fold"], settings["repeat"]
         return split_into_folds(scans, shares, seed, *folds, strata=settings["strata"])
     return split_subjects(
         scans,
@@ -157,6 +157,7 @@ def split_into_folds(
     seed: int,
     n_folds: int,
     fold: int,
+    repeat: int = 0,
     *,
     strata: Sequence[str] = (),
 ) -> pd.DataFrame:
@@ -174,6 +175,8 @@ def split_into_folds(
         Number of folds.
     fold
         The tested one, from 0.
+    repeat
+        Which division into folds, from 0. Each has another order of similar subjects.
 
     Returns
     -------
@@ -190,7 +193,8 @@ def split_into_folds(
     if len(subjects) < 2 * n_folds:
         problem = f"{len(subjects)} subjects are too few for {n_folds} folds"
         raise InputError("split.folds", problem, "Choose fewer folds")
-    order = _order(subjects, scans, seed, strata)
+    # the first division has the order of a split without folds
+    order = _order(subjects, scans, [seed, repeat] if repeat else seed, strata)
     others = [subject for i, subject in enumerate(order) if i % n_folds != fold]
     places = dict.fromkeys(order[fold::n_folds], "test") | _deal(others, shares / shares.sum(), {})
     table = pd.DataFrame({"subject": list(places), "split": list(places.values())})
@@ -223,7 +227,10 @@ def _held_out(subjects: pd.DataFrame, test_sites: Sequence[str]) -> list[str]:
 
 
 def _order(
-    subjects: pd.DataFrame, scans: pd.DataFrame, seed: int, strata: Sequence[str]
+    subjects: pd.DataFrame,
+    scans: pd.DataFrame,
+    seed: int | Sequence[int],
+    strata: Sequence[str],
 ) -> list[str]:
     """Subjects in the order in which they are dealt out."""
     subjects = subjects.copy()

@@ -259,6 +259,7 @@ def test_everyone_is_tested_in_one_fold(n: int, n_folds: int) -> None:
         ({"folds": 5, "fold": 5}, "no fold 5 among 5"),
         ({"folds": 5, "test_sites": ["A"]}, "folds and split.test_sites both say"),
         ({"folds": 1}, "folds"),
+        ({"repeat": 1}, "chooses a division into folds"),
     ],
 )
 def test_folds_that_cannot_be_are_refused(split: dict[str, Any], message: str) -> None:
@@ -266,9 +267,24 @@ def test_folds_that_cannot_be_are_refused(split: dict[str, Any], message: str) -
         complete_config({"split": split})
 
 
-def test_a_plan_tests_the_wanted_fold() -> None:
-    config = complete_config({"seed": 0, "split": {"folds": 4, "fold": 1}})
+def test_a_repeat_is_another_division_into_folds() -> None:
+    scans = make_scans(40)
+    first, second = (
+        [set(_tested(split_into_folds(scans, FRACTIONS, 0, 4, k, repeat))) for k in range(4)]
+        for repeat in (0, 1)
+    )
+    assert set.union(*first) == set.union(*second) and first != second
+    assert sum(map(len, second)) == 40
+
+
+def _tested(split: pd.DataFrame) -> list[str]:
+    return list(split.loc[split["split"] == "test", "subject"])
+
+
+@pytest.mark.parametrize("repeat", [0, 2])
+def test_a_plan_tests_the_wanted_fold(repeat: int) -> None:
+    config = complete_config({"seed": 0, "split": {"folds": 4, "fold": 1, "repeat": repeat}})
     cohort = simulated_summary(config["cohort"]["simulated"] | {"n_subjects": 20}, 0)
     shares = {name: config["split"][name] for name in ("train", "val", "test")}
-    expected = split_into_folds(cohort.scans, shares, 0, 4, 1)
+    expected = split_into_folds(cohort.scans, shares, 0, 4, 1, repeat)
     pd.testing.assert_frame_equal(plan_split(config, cohort), expected)

@@ -75,6 +75,9 @@ def _split(study: StudySettings) -> Iterator[Fault]:
         if split.fold >= split.folds:
             problem = f"there is no fold {split.fold} among {split.folds}"
             yield Fault(("split", "fold"), problem, f"Choose 0 to {split.folds - 1}")
+    elif split.repeat:
+        problem = "it chooses a division into folds, and split.folds is null"
+        yield Fault(("split", "repeat"), problem, "Set split.folds, or take it out")
     if split.strata is not None and len(set(split.strata)) < len(split.strata):
         yield Fault(("split", "strata"), "a word stands there twice", "Give every word once")
 

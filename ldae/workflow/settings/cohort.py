@@ -213,6 +213,11 @@ class Split(Section):
         "(docs/how-to/several-seeds.md). Null is none.",
     )  # fmt: skip
     fold: int = setting(0, "The fold that is tested, from 0.", ge=0)
+    repeat: int = setting(
+        0, "The division into folds, from 0. Each number draws other folds; all folds of several "
+        "divisions are a repeated cross-validation.",
+        ge=0,
+    )  # fmt: skip
 
 
 class Grid(Section):
