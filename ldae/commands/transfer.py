@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ldae.commands.outputs import refuse_to_replace
 from ldae.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -67,9 +68,7 @@ def run(options: argparse.Namespace) -> int:
 
     output: Path = options.output
     readable = output.with_suffix(".md")
-    for path in (output, readable):
-        if path.exists() and not options.overwrite:
-            raise InputError(path, "it is there already", "Name another, or add --overwrite")
+    refuse_to_replace([output, readable], overwrite=options.overwrite)
     for source in options.sources:
         if source.resolve() == options.target.resolve():
             problem = "it is source and target: its models were trained on this cohort"

@@ -113,7 +113,7 @@ def compare_probes(
             rows.append(
                 {"task": task, "split": split, "method": model}
                 | {"against": against, "metric": f"{measure}_gain"}
-                | _cell(result, both)
+                | result_cell(result, both)
             )
     return rows
 
@@ -152,7 +152,7 @@ def _compare_scans(
                     dict(zip(cells, names, strict=True))
                     | {"claim": claim, "method": model, "against": against, "metric": name}
                     | {"split": cell["split"].iloc[0]}
-                    | _cell(result, cell)
+                    | result_cell(result, cell)
                 )
     return rows
 
@@ -162,7 +162,8 @@ def _unit(scores: pd.DataFrame) -> Sequence[str]:
     return ("subject", "scan", "triple") if "triple" in scores else ("subject", "scan")
 
 
-def _cell(result: tuple[float, float, float], rows: pd.DataFrame) -> dict[str, object]:
+def result_cell(result: tuple[float, float, float], rows: pd.DataFrame) -> dict[str, object]:
+    """A result with its interval, and the numbers of participants and scans behind it."""
     return {
         **dict(zip(("value", "ci_low", "ci_high"), result, strict=True)),
         "n_subjects": rows["subject"].nunique(),

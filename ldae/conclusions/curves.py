@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ldae.evaluation.probes.tables import tabulate_probes
 from ldae.methods import Methods, snapshot_name
 from ldae.statistics.bootstrap import subject_bootstrap, weighted_mean
 from ldae.statistics.measures import AD_VS_CN, AGE, MAIN_MEASURE
-from ldae.statistics.scores import BEST_IN_TRAINING, skill_of, tabulate_scores
+from ldae.statistics.scores import skill_gain, tabulate_scores, trivial_errors
 from ldae.statistics.tables import CONDITION_COLUMNS, IDENTITY_COLUMNS, RESULT_COLUMNS, tidy
 from ldae.subsets import VALIDATION
 
@@ -232,8 +233,10 @@ def _score_gains(
             continue
         values, statistic, name = both[["value", "value_before"]].to_numpy(), _difference, metric
         if evaluation == INTERPOLATION:
-            values = np.column_stack([values, _best_trivial(pair[0], both)])
-            statistic, name = _skill_difference, SKILL
+            trivial = trivial_errors(pair[0][pair[0]["steps"].isna()], both)
+            before = both["value_before"]
+            values = np.column_stack([both["value"], trivial, before, trivial])
+            statistic, name = partial(skill_gain, n=1 + trivial.shape[1]), SKILL
         subjects, runs = both["subject"].to_numpy(str), both["seed"].to_numpy()
         result = subject_bootstrap(values, subjects, statistic, draws.n, draws.seed, runs)
         yield {
@@ -248,18 +251,3 @@ def _score_gains(
 def _difference(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean of the first column less that of the second under each row of weights, (R,)."""
     return weighted_mean(values[:, 0] - values[:, 1], weights)
-
-
-def _best_trivial(frame: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
-    """Errors (N, candidates) of the trivial answers that skill is held to, for each triple."""
-    chosen = frame[frame["note"] == BEST_IN_TRAINING]
-    candidates = chosen if len(chosen) else frame[frame["steps"].isna()]
-    wide = candidates.pivot(index=["seed", "triple"], columns="method", values="value")
-    return wide.loc[pd.MultiIndex.from_frame(rows[["seed", "triple"]])].to_numpy(float)
-
-
-def _skill_difference(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Skill of the first column less that of the second, (R,); the others are trivial answers."""
-    trivial = list(range(2, values.shape[1]))
-    ours, theirs = (skill_of(values[:, [k, *trivial]], weights) for k in (0, 1))
-    return np.asarray(ours - theirs)

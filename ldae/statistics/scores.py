@@ -250,6 +250,29 @@ def skill_of(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.asarray(1 - means[0] / np.where(least > 0, least, np.nan))
 
 
+def trivial_errors(errors: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
+    """Errors (N, candidates) of the trivial answers that skill is held to, for each triple.
+
+    Parameters
+    ----------
+    errors
+        Squared errors of trivial answers under one condition. They are the same in the evaluation
+        of every training seed.
+    rows
+        N rows with a column ``triple``.
+    """
+    chosen = errors[errors["note"] == BEST_IN_TRAINING]
+    candidates = chosen if len(chosen) else errors
+    once = candidates.drop_duplicates(["triple", "method"])
+    wide = once.pivot(index="triple", columns="method", values="value")
+    return wide.loc[rows["triple"]].to_numpy(float)
+
+
+def skill_gain(values: np.ndarray, weights: np.ndarray, n: int) -> np.ndarray:
+    """Skill of the first n columns less that of the others, (R,), each as for :func:`skill_of`."""
+    return np.asarray(skill_of(values[:, :n], weights) - skill_of(values[:, n:], weights))
+
+
 def _off_target(scores: pd.DataFrame, n_bootstrap: int, seed: int) -> pd.DataFrame:
     """Ratio of the mean slope of an off-target attribute to that of the on-target one, by judge."""
     rows: list[dict[str, object]] = []

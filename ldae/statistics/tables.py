@@ -32,6 +32,7 @@ CONDITION_COLUMNS: dict[str, tuple[str, ...]] = {
     "volumes": ("structure",),
     "comparisons": ("claim", "task", "against", "steps", "target", "region", "window"),
     "ablations": ("network", "change"),
+    "studies": ("claim", "task", "against", "change", "steps", "region", "window"),
     "labels": ("task", "against", "n_labelled"),
     "curves": (
         "claim",
@@ -90,7 +91,7 @@ SPLIT_WORDS = {split: f"{word} split" for split, word in WORDS.items()} | {
     "all": "all splits", "cv": "cross-validated",
 }  # fmt: skip
 
-ALWAYS_SHOWN = ("method", "statement", "verdict")
+ALWAYS_SHOWN = ("method", "statement", "verdict", "change")
 PLAIN_FROM = 0.0001
 """Smaller numbers are shown with an exponent."""
 
