@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 COMMANDS = (
     "init", "doctor", "change", "run", "encode", "reconstruct", "edit", "interpolate", "predict",
-    "view", "export", "transfer", "compare", "audit", "trace", "replay", "crate", "verify",
+    "view", "export", "transfer", "compare", "pool", "audit", "trace", "replay", "crate", "verify",
     "seal", "completion",
 )  # fmt: skip
 """Names of the commands and their modules, in the order of the help text."""
