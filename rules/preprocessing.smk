@@ -23,6 +23,7 @@ rule preprocess_scan:
         preprocessed=study.preprocessed,
         settings=lookup(within=config, dpath="preprocessing"),
         fingerprint=study.batch_files,
+        limits=study.limits_of_repeats,
         grid=lookup(within=config, dpath="grid"),
         code=code_digest("preprocess_scan"),
     message:

@@ -80,6 +80,23 @@ def raw_labels(raw: str) -> tuple[str, str]:
     return subject, session
 
 
+def hide_labels(text: str, raw: str, row: pd.Series) -> str:
+    """Text about a raw scan with its participant and session as the table of scans calls them.
+
+    Parameters
+    ----------
+    text
+        With the labels that the folders of the scan have.
+    raw
+        Path of the scan below the cohort's folder.
+    row
+        Of the table of scans: subject and session.
+    """
+    for own, shown in zip(raw_labels(raw), (row["subject"], row["session"]), strict=True):
+        text = text.replace(own, shown) if own else text
+    return text
+
+
 def raw_address(scan: str, extension: str = "nii.gz") -> Path:
     """File of a raw scan, relative to its data set, as the simulation writes it.
 

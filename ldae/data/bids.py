@@ -39,7 +39,15 @@ from ldae.data.intake.participants import (
 )
 from ldae.data.intake.settings import BASELINE, LAST, STABLE, VISIT, Intake
 from ldae.data.intake.visits import Session, SessionReader, Source, Visits
-from ldae.data.manifest import REPEATS, SCAN_COLUMNS, CohortSummary, summarise_scans
+from ldae.data.manifest import (
+    REPEATS,
+    RIVALS,
+    RIVALS_SHA256,
+    SCAN_COLUMNS,
+    CohortSummary,
+    scan_files,
+    summarise_scans,
+)
 from ldae.data.pseudonyms import KEY_FILE, Pseudonyms, cohort_key, cohort_pseudonyms, key_file
 from ldae.errors import InputError
 
@@ -64,8 +72,9 @@ class Cohort:
     Attributes
     ----------
     scans
-        `ldae.data.manifest.SCAN_COLUMNS` without, of `read_cohort`, the checksums; and ``repeats``,
-        the names of repeated scans that were not taken. Sorted by subject and months.
+        `ldae.data.manifest.SCAN_COLUMNS` without, of `read_cohort`, the checksums; ``repeats``,
+        the names of repeated scans; and ``rivals``, lists of the paths of those that are taken if
+        they are better. Sorted by subject and months.
     notices
         What was left out or decided, with the cohort's own labels.
     """
@@ -120,14 +129,14 @@ def read_cohort(
         )
     findings = Findings() if findings is None else findings
     scans = _collect(bids_dir, public, intake, findings)
-    find_copies(bids_dir, scans, findings.faults)
+    find_copies(bids_dir, scan_files(scans), findings.faults)
     findings.faults.stop(bids_dir)
     _name_scans(scans, bids_dir, public)
     return Cohort(scans, findings.notices)
 
 
 def read_bids(bids_dir: Path, n_workers: int, public: bool, intake: Intake = AS_IT_COMES) -> Cohort:
-    """The cohort with the SHA-256 of every scan.
+    """The cohort with the SHA-256 of every scan, and of its rivals.
 
     An empty image file is listed like any other: preprocessing excludes it and gives the reason.
 
@@ -145,12 +154,16 @@ def read_bids(bids_dir: Path, n_workers: int, public: bool, intake: Intake = AS_
     """
     cohort = read_cohort(bids_dir, public, intake)
     scans, root, findings = cohort.scans, Path(bids_dir), Findings()
+    files = scan_files(scans)
     with ThreadPoolExecutor(max_workers=max(1, n_workers)) as pool:
-        scans["sha256"] = list(pool.map(checksum, (root / path for path in scans["path"])))
-    compare_contents(root, scans, findings)
+        files["sha256"] = list(pool.map(checksum, (root / path for path in files["path"])))
+    sums = dict(zip(files["path"], files["sha256"], strict=True))
+    scans["sha256"] = scans["path"].map(sums)
+    scans[RIVALS_SHA256] = [[sums[path] for path in paths] for paths in scans[RIVALS]]
+    compare_contents(root, files, findings)
     findings.faults.stop(root)
     logger.info("Found %d scans of %d participants", len(scans), scans["subject"].nunique())
-    columns = [*SCAN_COLUMNS, REPEATS]
+    columns = [*SCAN_COLUMNS, REPEATS, RIVALS, RIVALS_SHA256]
     return Cohort(scans[columns], [*cohort.notices, *findings.notices])
 
 
@@ -167,14 +180,15 @@ def list_scans(bids_dir: Path, public: bool, intake: Intake = AS_IT_COMES) -> pd
     Returns
     -------
     DataFrame
-        scan, subject, session and path.
+        scan, subject, session, path and rivals.
 
     Raises
     ------
     InputError
         As `read_cohort`.
     """
-    return read_cohort(bids_dir, public, intake).scans[["scan", "subject", "session", "path"]]
+    columns = ["scan", "subject", "session", "path", RIVALS]
+    return read_cohort(bids_dir, public, intake).scans[columns]
 
 
 def cohort_tables(bids_dir: Path, intake: Intake = AS_IT_COMES) -> list[Path]:

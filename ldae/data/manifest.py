@@ -21,6 +21,9 @@ VISIT_COLUMNS: tuple[str, ...] = ("scan", "subject", "session", "months")
 NUMBER_COLUMNS = ("months", "age")
 # Names of repeated scans that were not taken; a column only of cohorts that have some.
 REPEATS = "repeats"
+# Paths of those among them of which one is taken if it is better, and their checksums.
+RIVALS, RIVALS_SHA256 = "rivals", "rivals_sha256"
+BETWEEN = "; "
 # Visits that a participant needs for an interpolation: one before, one between, one after.
 VISITS_FOR_INTERPOLATION = 3
 
@@ -118,6 +121,30 @@ def read_scans(path: Path) -> pd.DataFrame:
     return table[list(SCAN_COLUMNS)]
 
 
+def read_rivals(path: Path) -> pd.DataFrame:
+    """As `read_scans`, and with ``rivals``, lists of paths, where repeats compete.
+
+    Raises
+    ------
+    InputError
+        As `read_scans`.
+    """
+    scans, text = read_scans(path), read_strings(path)
+    if RIVALS not in text.columns:
+        return scans
+    lists = [cell.split(BETWEEN) if cell else [] for cell in text[RIVALS]]
+    return scans.assign(**{RIVALS: lists})
+
+
+def scan_files(scans: pd.DataFrame) -> pd.DataFrame:
+    """Table with a row for every file of the scans: rivals have the other cells of their scan."""
+    if RIVALS not in scans.columns:
+        return scans
+    paths = [[path, *more] for path, more in zip(scans["path"], scans[RIVALS], strict=True)]
+    lists = pd.Series(paths, index=scans.index, dtype=object)
+    return scans.assign(path=lists).explode("path", ignore_index=True)
+
+
 def write_visits(scans: pd.DataFrame, path: Path) -> None:
     """Write a table of scans without labels and without files, sorted by subject and months.
 
@@ -146,7 +173,8 @@ def read_visits(path: Path) -> pd.DataFrame:
 def write_scans(scans: pd.DataFrame, path: Path) -> None:
     """Write a table of scans, sorted by subject and months.
 
-    A column ``repeats`` is written where a scan has some.
+    A column ``repeats`` is written where a scan has some, and so are ``rivals`` and
+    ``rivals_sha256``.
 
     Raises
     ------
@@ -162,6 +190,10 @@ def write_scans(scans: pd.DataFrame, path: Path) -> None:
     columns = list(SCAN_COLUMNS)
     if REPEATS in scans.columns and scans[REPEATS].any():
         columns.append(REPEATS)
+    if RIVALS in scans.columns and scans[RIVALS].map(len).any():
+        lists = (RIVALS, RIVALS_SHA256)
+        ordered = ordered.assign(**{name: ordered[name].map(BETWEEN.join) for name in lists})
+        columns += lists
     ordered[columns].to_csv(path, sep="\t", index=False, lineterminator="\n")
 
 

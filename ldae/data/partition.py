@@ -21,6 +21,9 @@ from ldae.errors import InputError
 
 # Table of a batch, one row per scan: its result, why it failed, and a digest of its files.
 BATCH_COLUMNS = ("scan", "status", "reason", "sha256")
+# Of scans that were chosen from repeats: the file that was taken, and what the others had. These
+# columns are only in tables of cohorts in which repeats compete.
+TAKEN, REPEATS = "taken", "repeats"
 OK, FAILED = "ok", "failed"  # what can become of a scan
 
 # Bits of a label's digest: so many are never needed, as labels differ long before.
@@ -113,9 +116,11 @@ def read_batches(paths: Iterable[Path]) -> pd.DataFrame:
     InputError
         If a scan is in two batches.
     """
-    text = dict.fromkeys(BATCH_COLUMNS, str)
+    choice = (TAKEN, REPEATS)
+    text = dict.fromkeys((*BATCH_COLUMNS, *choice), str)
     tables = [pd.read_csv(p, sep="\t", dtype=text, keep_default_na=False) for p in paths]
     table = pd.concat(tables, ignore_index=True)
+    table = table.fillna({name: "" for name in choice if name in table.columns})
     twice = table["scan"][table["scan"].duplicated()]
     if len(twice):
         raise InputError(

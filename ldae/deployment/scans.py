@@ -166,7 +166,7 @@ def preprocess(image: str | Path | nib.Nifti1Image, grid: Grid) -> Preprocessed:
     MachineError
         If the machine failed.
     """
-    from ldae.preprocessing.quality import exceeded_limits  # draws with matplotlib: slow to import
+    from ldae.preprocessing.limits import exceeded_limits
 
     settings, name = grid.config["preprocessing"], name_of(image)
     if settings["brain_extraction"] == "precomputed":

@@ -1,14 +1,16 @@
-"""What describes the preprocessed scans as a BIDS derivative data set."""
+"""The data set of the preprocessed scans: files of a scan, and what describes them all."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ldae import __version__
+from ldae.data.addresses import Derivative, derivative_address
 
 BIDS_VERSION = "1.10.0"
 
@@ -47,3 +49,31 @@ def write_description(description: dict[str, Any], path: Path, ignore_path: Path
     """Write ``dataset_description.json`` and ``.bidsignore`` of a data set."""
     path.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     ignore_path.write_text("".join(f"{line}\n" for line in IGNORED), encoding="utf-8")
+
+
+def scan_folders(scan: str, out_dir: Path) -> set[Path]:
+    """Folders of a scan's files."""
+    return {(out_dir / derivative_address(scan, kind)).parent for kind in Derivative}
+
+
+def remove_files(scan: str, out_dir: Path) -> None:
+    """Remove the files of a scan, which an earlier attempt may have left."""
+    paths = {out_dir / derivative_address(scan, kind) for kind in Derivative}
+    for folder in scan_folders(scan, out_dir):
+        with suppress(FileNotFoundError):  # a list of each folder: a call for each name costs more
+            for path in paths.intersection(list(folder.iterdir())):
+                path.unlink()
+
+
+def digest_files(scan: str, out_dir: Path) -> str:
+    """SHA-256 of a scan's files in the order of `Derivative`, one after another."""
+    digest = hashlib.sha256()
+    for kind in Derivative:
+        with suppress(FileNotFoundError):
+            digest.update((out_dir / derivative_address(scan, kind)).read_bytes())
+    return digest.hexdigest()
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write a file of JSON about a scan."""
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -22,8 +21,17 @@ import pandas as pd
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 
-from ldae.data.addresses import TEMPLATE, Derivative, derivative_address, mask_path, raw_labels
-from ldae.data.partition import BATCH_COLUMNS, FAILED, OK
+from ldae.data.addresses import (
+    TEMPLATE,
+    Derivative,
+    derivative_address,
+    hide_labels,
+    mask_path,
+    raw_labels,
+)
+from ldae.data.intake.copies import checksum
+from ldae.data.manifest import RIVALS
+from ldae.data.partition import BATCH_COLUMNS, FAILED, OK, REPEATS, TAKEN
 from ldae.data.pieces import NOTHING_KEPT, Pieces
 from ldae.errors import InputError, MachineError
 from ldae.leakage import note_content
@@ -39,6 +47,7 @@ from ldae.preprocessing.blame import (
     name_end,
 )
 from ldae.preprocessing.brain import check_method, extract_brain
+from ldae.preprocessing.dataset import digest_files, remove_files, scan_folders, write_json
 from ldae.preprocessing.grid import (
     Image,
 )
@@ -50,6 +59,7 @@ from ldae.preprocessing.registration import (
     register_brain,
     register_deformable,
 )
+from ldae.preprocessing.repeats import Outcome, keep_best, own_folder, shown_name
 from ldae.preprocessing.resampling import grid_affine, scale_intensity, study_image, to_grid
 from ldae.preprocessing.scan import Scan, content_digest, read_scan, to_native
 from ldae.preprocessing.workers import Killed, work_in_processes
@@ -63,14 +73,12 @@ IN_TEMPLATE_SPACE = "in template space before"  # registration of a scan that ne
 # As Clinica's t1-linear names its scans; the three samplings of this template share one space.
 TEMPLATE_SPACE = re.compile(r"_space-MNI152NLin2009[abc]Sym_")
 STEPS = ("read", "bias", "brain", "register", "resample", "measure", "write")
+PLACE = "place"  # of a row: which repeat of its scan it is, from 1
 LOG_EVERY_SECONDS = 30.0
 # numpy's, ITK's and torch's own errors: the scan is readable but cannot be processed.
 CANNOT_BE_PROCESSED = (
     ValueError, ArithmeticError, RuntimeError, IndexError, AssertionError,
 )  # fmt: skip
-
-Outcome = dict[str, Any]
-"""Row of a batch's table: the result for one scan."""
 
 
 @dataclass(frozen=True)
@@ -196,13 +204,16 @@ def preprocess_batch(
     grid: dict[str, Any],
     n_workers: int,
     pieces: Pieces = NOTHING_KEPT,
+    limits: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Preprocess scans into a BIDS derivative data set; a broken scan fails alone.
 
     Parameters
     ----------
     scans
-        One row per scan: scan, subject, session and path (relative to ``bids_dir``) are read.
+        One row per scan: scan, subject, session and path (relative to ``bids_dir``) are read. Of a
+        scan with ``rivals`` (a list of paths) the best of all is kept
+        (:mod:`ldae.preprocessing.repeats`).
     bids_dir
         Folder of the raw heads.
     out_dir
@@ -215,13 +226,17 @@ def preprocess_batch(
         Processes; each uses one thread. 0 works in this process, which a scan may then kill.
     pieces
         Outcomes of scans whose files an earlier attempt has left.
+    limits
+        Those of the section ``quality``, for scans with rivals.
 
     Returns
     -------
     DataFrame
         A row per scan, in their order: scan; status, ``ok`` or ``failed``; the reason of a failure,
         else empty; SHA-256 of the scan's files in the order of `Derivative`, empty after a
-        failure, which leaves no files; and ``seconds_<step>`` of each step that was done.
+        failure, which leaves no files; ``taken`` and ``repeats``, the file that was kept of a scan
+        with rivals and what the others had, if there is such a scan; and ``seconds_<step>`` of
+        each step that was done.
 
     Raises
     ------
@@ -239,7 +254,8 @@ def preprocess_batch(
         template_on_grid(task.shape, task.affine)
     outcomes: dict[str, Outcome] = {}
     n_failed, begun, logged = 0, time.monotonic(), time.monotonic()
-    for outcome in chain((one[0] for one in done.values() if one), _run(waiting, task, n_workers)):
+    made = _run(waiting, task, n_workers, limits or {})
+    for outcome in chain((one[0] for one in done.values() if one), made):
         pieces.put(outcome["scan"], outcome)
         outcomes[outcome["scan"]] = outcome
         if "voxels" in outcome:
@@ -259,8 +275,15 @@ def preprocess_batch(
     if n_failed and not has_files(bids_dir):
         problem = "the folder of the raw scans is missing or empty"
         raise MachineError(bids_dir, problem, "Mount it, and start again.")
-    columns = [*BATCH_COLUMNS, *(f"seconds_{step}" for step in STEPS)]
-    return pd.DataFrame([outcomes[str(row["scan"])] for row in rows], columns=columns)
+    choice = (TAKEN, REPEATS) if any(map(_rivals, rows)) else ()
+    columns = [*BATCH_COLUMNS, *choice, *(f"seconds_{step}" for step in STEPS)]
+    table = pd.DataFrame([outcomes[str(row["scan"])] for row in rows], columns=columns)
+    return table.fillna(dict.fromkeys(choice, ""))
+
+
+def _rivals(row: pd.Series) -> list[str]:
+    """Paths of repeats of which one is kept if it is better; empty for most scans."""
+    return list(row.get(RIVALS, ()))
 
 
 def _make_task(
@@ -273,8 +296,28 @@ def _make_task(
     return Task(bids_dir, out_dir, settings, shape, affine)
 
 
+def _own_task(row: pd.Series, task: Task) -> Task:
+    """The task with the data set that a row's files are written into."""
+    if PLACE not in row:
+        return task
+    return replace(task, out_dir=own_folder(str(row["scan"]), row[PLACE], task.out_dir))
+
+
+def _of_repeat(row: pd.Series, task: Task) -> Outcome:
+    """What the outcome of a repeat has beside that of a scan."""
+    if PLACE not in row:
+        return {}
+    try:
+        sha256 = checksum(task.bids_dir / row["path"])
+    except InputError:  # it could not be preprocessed either
+        sha256 = ""
+    return {PLACE: row[PLACE], "name": row["name"], "file_sha256": sha256}
+
+
 def preprocess_scan(row: pd.Series, task: Task) -> Outcome:
     """Preprocess one scan and write its files; none of a scan that fails.
+
+    A repeat of a scan (its row has a ``place``) has a data set of its own.
 
     Raises
     ------
@@ -282,27 +325,28 @@ def preprocess_scan(row: pd.Series, task: Task) -> Outcome:
         If the machine failed and not the scan.
     """
     scan, path = str(row["scan"]), task.bids_dir / str(row["path"])
+    more, task = _of_repeat(row, task), _own_task(row, task)
     seconds: dict[str, float] = {}
     try:
         with _errors_named(scan, path):
-            _remove_files(scan, task.out_dir)
+            remove_files(scan, task.out_dir)
             done = _process(row, path, task, seconds)
             with _timed(seconds, "write"):
-                for folder in _folders(scan, task.out_dir):
+                for folder in scan_folders(scan, task.out_dir):
                     folder.mkdir(parents=True, exist_ok=True)
                 _write_images(scan, done, task)
                 _write_transform(scan, done.brain, task)
                 _write_sidecar(scan, done.brain, done.measures, task)
             digest = digest_files(scan, task.out_dir)
     except InputError as error:
-        return _failure(row, error, task, seconds)
+        return _failure(row, error, task, seconds) | more
     except MachineError:
         with suppress(OSError):
-            _remove_files(scan, task.out_dir)
+            remove_files(scan, task.out_dir)
         raise
     voxels = content_digest(done.brain.scan.image.data)
     found = {"scan": scan, "status": OK, "reason": "", "sha256": digest, "voxels": voxels}
-    return found | _columns(seconds)
+    return found | more | _columns(seconds)
 
 
 @contextmanager
@@ -333,44 +377,20 @@ def _failure(
 ) -> Outcome:
     """Outcome of a scan that failed; files that it has already are removed."""
     scan = str(row["scan"])
-    _remove_files(scan, task.out_dir)
+    remove_files(scan, task.out_dir)
     # The reason must read the same on every machine, and is shown to others: files below the
     # cohort's folder, participant and session by the names that the table of scans gives.
     reason = str(error).replace(f"{task.bids_dir}/", "").replace("\n", " ")
-    subject, session = raw_labels(row["path"])
-    if not subject:  # below a table of scans, any part of the path may name the participant
+    if not raw_labels(row["path"])[0]:
+        # below a table of scans, any part of the path may name the participant
         reason = reason.replace(str(row["path"]), scan)
-    for own, shown in ((subject, row["subject"]), (session, row["session"])):
-        reason = reason.replace(own, shown) if own else reason
+    reason = hide_labels(reason, row["path"], row)
     outcome = {"scan": scan, "status": FAILED, "reason": reason, "sha256": ""}
     return outcome | _columns(seconds or {})
 
 
 def _columns(seconds: dict[str, float]) -> dict[str, float]:
     return {f"seconds_{step}": round(value, 3) for step, value in seconds.items()}
-
-
-def _folders(scan: str, out_dir: Path) -> set[Path]:
-    """Folders of a scan's files."""
-    return {(out_dir / derivative_address(scan, kind)).parent for kind in Derivative}
-
-
-def _remove_files(scan: str, out_dir: Path) -> None:
-    """Remove the files of a scan, which an earlier attempt may have left."""
-    paths = {out_dir / derivative_address(scan, kind) for kind in Derivative}
-    for folder in _folders(scan, out_dir):
-        with suppress(FileNotFoundError):  # a list of each folder: a call for each name costs more
-            for path in paths.intersection(list(folder.iterdir())):
-                path.unlink()
-
-
-def digest_files(scan: str, out_dir: Path) -> str:
-    """SHA-256 of a scan's files in the order of `Derivative`, one after another."""
-    digest = hashlib.sha256()
-    for kind in Derivative:
-        with suppress(FileNotFoundError):
-            digest.update((out_dir / derivative_address(scan, kind)).read_bytes())
-    return digest.hexdigest()
 
 
 def _process(row: pd.Series, path: Path, task: Task, seconds: dict[str, float]) -> Preprocessed:
@@ -451,7 +471,7 @@ def _write_transform(scan: str, brain: Brain, task: Task) -> None:
         transform["warp"] = warp.name
         transform["warp_use"] = "native = inverse(affine) @ (template + warp(template))"
         nib.save(nib.Nifti1Image(brain.warp.data, brain.warp.affine), warp)
-    _write_json(transform, _new_file(scan, Derivative.TRANSFORM, task))
+    write_json(transform, _new_file(scan, Derivative.TRANSFORM, task))
 
 
 def _write_sidecar(scan: str, brain: Brain, measures: dict[str, float], task: Task) -> None:
@@ -470,11 +490,7 @@ def _write_sidecar(scan: str, brain: Brain, measures: dict[str, float], task: Ta
         "notes": list(brain.scan.notes),
         "measures": {k: round(v, 4) if np.isfinite(v) else None for k, v in measures.items()},
     }
-    _write_json(sidecar, _new_file(scan, Derivative.SIDECAR, task))
-
-
-def _write_json(content: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_json(sidecar, _new_file(scan, Derivative.SIDECAR, task))
 
 
 def _check_settings(settings: dict[str, Any]) -> None:
@@ -495,8 +511,39 @@ def _check_settings(settings: dict[str, Any]) -> None:
     check_ants(settings)
 
 
-def _run(rows: list[pd.Series], task: Task, n_workers: int) -> Iterator[Outcome]:
-    """Outcomes of all rows, as they finish."""
+def _run(
+    rows: list[pd.Series], task: Task, n_workers: int, limits: Mapping[str, Any]
+) -> Iterator[Outcome]:
+    """Outcomes of all rows, as they finish; of rivals, that of the one that is kept."""
+    n_rivals = {str(row["scan"]): len(_rivals(row)) for row in rows}
+    waiting: defaultdict[str, list[Outcome]] = defaultdict(list)
+    files = [one for row in rows for one in _files(row)]
+    for outcome in _run_files(files, task, n_workers):
+        scan = str(outcome["scan"])
+        if not n_rivals[scan]:
+            yield outcome
+            continue
+        waiting[scan].append(outcome)
+        if len(waiting[scan]) > n_rivals[scan]:
+            try:
+                yield keep_best(waiting.pop(scan), task.out_dir, limits)
+            except OSError as error:
+                raise machine_error(scan, error) from error
+
+
+def _files(row: pd.Series) -> Iterator[pd.Series]:
+    """The row of a scan, or a row for each of its rivals, with its place in their order."""
+    paths = [row["path"], *_rivals(row)]
+    if len(paths) == 1:
+        yield row
+        return
+    for place, path in enumerate(paths, start=1):
+        given = row.to_dict() | {"path": path, PLACE: place}
+        yield pd.Series(given | {"name": shown_name(row, path, place)})
+
+
+def _run_files(rows: list[pd.Series], task: Task, n_workers: int) -> Iterator[Outcome]:
+    """Outcomes of all files, as they finish."""
     if n_workers == 0:
         _one_thread()
         for row in rows:
@@ -521,7 +568,8 @@ def _killed(killed: Killed[pd.Series], task: Task) -> Outcome:
         remedy = "Give the job more memory or time, and start again."
         raise MachineError(str(row["scan"]), problem, remedy)
     problem = f"the process that worked on it was killed twice ({end})"
-    return _failure(row, InputError(task.bids_dir / str(row["path"]), problem, LOOK), task)
+    error = InputError(task.bids_dir / str(row["path"]), problem, LOOK)
+    return _failure(row, error, _own_task(row, task)) | _of_repeat(row, task)
 
 
 def _one_thread() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +16,15 @@ from matplotlib.figure import Figure
 from PIL import Image as Picture
 
 from ldae.data.addresses import Derivative, derivative_address, find_derivative, mask_path
-from ldae.data.partition import OK
+from ldae.data.partition import OK, REPEATS, TAKEN
 from ldae.errors import InputError
 from ldae.preprocessing.grid import dice
 from ldae.preprocessing.likeness import note_likeness
+from ldae.preprocessing.limits import exceeded_limits
 from ldae.preprocessing.measures import MEASURES
+from ldae.preprocessing.repeats import SIDECAR_KEY, note_choice
 
 QC_COLUMNS = ("scan", "status", "reason", *MEASURES, "notes")
-
-# Which limit applies to which measure, and how an excess is put in words.
-_LOWER = {
-    "min_mask_dice": "mask_dice_to_template",
-    "min_correlation": "correlation_to_template",
-    "min_tissue_contrast": "tissue_contrast",
-    "min_signal_to_noise": "signal_to_noise",
-}
-_UPPER = {
-    "max_cropped_fraction": "cropped_fraction",
-    "max_cut_area_cm2": "cut_area_cm2",
-    "max_bright_outside": "bright_outside",
-    "max_rotation_degrees": "rotation_degrees",
-}
-_RANGE = {"brain_volume_ml": "brain_volume_ml", "scale": "scale"}
 
 SHOWN_WORST, SHOWN_RANDOM, FIGURE_COLUMNS = 8, 8, 4
 
@@ -68,7 +54,8 @@ def quality_control(
     Returns
     -------
     DataFrame
-        Columns ``QC_COLUMNS``, and ``dice_reference`` if reference masks are given.
+        Columns ``QC_COLUMNS``; ``taken`` and ``repeats`` where repeats compete; and
+        ``dice_reference`` if reference masks are given.
 
     Raises
     ------
@@ -92,15 +79,21 @@ def quality_control(
         else:
             sidecar = find_derivative(preprocessed, scan, Derivative.SIDECAR)
             made = json.loads(sidecar.read_text(encoding="utf-8"))
-            measures, notes = made["measures"], made["notes"]
+            measures = made["measures"]
+            notes = [*made["notes"], note_choice(made.get(SIDECAR_KEY, ()), limits)]
             reasons = exceeded_limits(measures, limits)
         decision = {"status": "excluded" if reasons else "pass", "reason": "; ".join(reasons)}
         numbers = {key: measures.get(key) for key in MEASURES}
-        rows.append({"scan": scan} | decision | numbers | {"notes": "; ".join(notes)})
+        rows.append({"scan": scan} | decision | numbers | {"notes": "; ".join(filter(None, notes))})
     passed = {row["scan"]: row for row in rows if row["status"] == "pass"}
     for scan, note in note_likeness(list(passed), preprocessed).items():
         passed[scan]["notes"] = "; ".join(filter(None, [passed[scan]["notes"], note]))
     qc = pd.DataFrame(rows, columns=list(QC_COLUMNS))
+    if TAKEN in batches.columns:
+        chosen = batches.set_index("scan").loc[qc["scan"], [TAKEN, REPEATS]]
+        qc[[TAKEN, REPEATS]] = chosen.to_numpy()
+        alike = (qc["status"] != "pass") & (qc[TAKEN] == "") & (qc[REPEATS] != "")
+        qc.loc[alike, "notes"] = "no other repeat could be preprocessed: " + qc[REPEATS][alike]
     if limits["reference_masks"] is not None:
         if bids_dir is None:
             raise ValueError("reference masks need the BIDS folder")
@@ -108,30 +101,6 @@ def quality_control(
             scans, preprocessed, limits["reference_masks"], bids_dir
         )
     return qc
-
-
-def exceeded_limits(measures: Mapping[str, float | None], limits: dict[str, Any]) -> list[str]:
-    """Each limit that a scan's measures exceed, in words; a missing measure exceeds its limit."""
-    found = []
-
-    def value(measure: str) -> float:
-        number = measures.get(measure)
-        return math.nan if number is None else number
-
-    # A value that could not be computed must not pass, so each test is written to fail on NaN.
-    for key, measure in _LOWER.items():
-        # Without any noise the ratio has no value; that is no fault.
-        missing_is_good = measure == "signal_to_noise" and measures.get(measure) is None
-        if not value(measure) >= limits[key] and not missing_is_good:
-            found.append(f"{measure} {value(measure):.3g} below {limits[key]:g}")
-    for key, measure in _UPPER.items():
-        if not value(measure) <= limits[key]:
-            found.append(f"{measure} {value(measure):.3g} above {limits[key]:g}")
-    for key, measure in _RANGE.items():
-        low, high = limits[key]
-        if not low <= value(measure) <= high:
-            found.append(f"{measure} {value(measure):.4g} outside {low:g} to {high:g}")
-    return found
 
 
 def dice_against_reference(

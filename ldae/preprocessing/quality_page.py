@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from ldae.data.partition import REPEATS, TAKEN
 from ldae.preprocessing.decisions import Agreement
 from ldae.preprocessing.measures import MEASURES
 from ldae.preprocessing.quality import preview_of, rank_suspects
@@ -128,7 +129,7 @@ def write_quality_page(
         Of raters whose decisions are in the table.
     """
     ranked = rank_suspects(qc)
-    words = ("scan", "status", "reason", "notes", "decisions")
+    words = ("scan", "status", "reason", "notes", "decisions", TAKEN, REPEATS)
     names = [c for c in qc.columns if c not in words]
     embedded = len(qc) <= MOST_EMBEDDED
     rows = []

@@ -13,10 +13,13 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from ldae.data.addresses import Derivative, derivative_paths, mask_path
+from ldae.data.addresses import Derivative, derivative_address, derivative_paths, mask_path
+from ldae.data.intake.copies import checksum
+from ldae.data.manifest import RIVALS
 from ldae.data.partition import OK
 from ldae.packages import PROGRAMS
-from ldae.preprocessing.pipeline import Outcome, digest_files
+from ldae.preprocessing.dataset import digest_files
+from ldae.preprocessing.repeats import Outcome, Repeat, choose, describe, read_repeats
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +53,13 @@ def unchanged_scans(
     out_dir: Path,
     settings: Mapping[str, Any],
     earlier: Sequence[Earlier],
+    limits: Mapping[str, Any] | None = None,
 ) -> list[Outcome]:
     """Outcomes of scans whose files an earlier job read and wrote as they are now.
 
     Parameters
     ----------
-    scans, bids_dir, out_dir, settings
+    scans, bids_dir, out_dir, settings, limits
         As for :func:`ldae.preprocessing.pipeline.preprocess_batch`.
     earlier
         Jobs with the same code, settings and surroundings.
@@ -70,18 +74,38 @@ def unchanged_scans(
         return []
     found: list[Outcome] = []
     for _, row in scans.iterrows():
-        scan, read = str(row["scan"]), [bids_dir / str(row["path"])]
+        scan, paths = str(row["scan"]), [row["path"], *row.get(RIVALS, ())]
+        raw = [bids_dir / str(path) for path in paths]
+        masks = []
         if settings["brain_extraction"] == "precomputed":
-            read.append(mask_path(settings["mask_pattern"], row["path"], bids_dir))
+            masks = [mask_path(settings["mask_pattern"], path, bids_dir) for path in paths]
         files = list(derivative_paths(out_dir, [scan], *Derivative))
         there = [path for path in files if path.is_file()]
         missing = [path for path in files if path not in there]
         able = (
-            job for job in earlier if scan in job.voxels and job.holds([*read, *there], missing)
+            job
+            for job in earlier
+            if scan in job.voxels and job.holds([*raw, *masks, *there], missing)
         )
-        if there and (job := next(able, None)) is not None:
+        if not there or (job := next(able, None)) is None:
+            continue
+        repeats = read_repeats(out_dir / derivative_address(scan, Derivative.SIDECAR))
+        if _still_best(repeats, raw, limits or {}):
             kept = {"sha256": digest_files(scan, out_dir), "voxels": job.voxels[scan]}
-            found.append({"scan": scan, "status": OK, "reason": ""} | kept)
+            found.append({"scan": scan, "status": OK, "reason": ""} | kept | describe(repeats))
     if found:
         log.info("%d of %d scans are unchanged: their results are kept", len(found), len(scans))
     return found
+
+
+def _still_best(repeats: Sequence[Repeat], raw: Sequence[Path], limits: Mapping[str, Any]) -> bool:
+    """Whether a scan was chosen from these files in this order, as it would be now.
+
+    A scan without rivals must not have been chosen at all.
+    """
+    if len(raw) == 1:
+        return not repeats
+    if [one["sha256"] for one in repeats] != [checksum(path) for path in raw]:
+        return False
+    best = choose(repeats, limits)
+    return best is not None and bool(repeats[best]["taken"])

@@ -17,7 +17,7 @@ from ldae.data.intake.cells import count_words, propose, read_number
 from ldae.data.intake.layouts import Recognised
 from ldae.data.intake.notices import Findings, summarise_notices
 from ldae.data.intake.settings import Intake
-from ldae.data.manifest import VISITS_FOR_INTERPOLATION, CohortSummary, summarise_scans
+from ldae.data.manifest import REPEATS, VISITS_FOR_INTERPOLATION, CohortSummary, summarise_scans
 from ldae.errors import CohortError, InputError
 from ldae.subsets import SPLITS
 from ldae.workflow.config import Config, complete_config, defaults, merged
@@ -191,6 +191,8 @@ def _facts(look: FirstLook) -> Iterator[tuple[str, str]]:
     n_many = int((visits >= VISITS_FOR_INTERPOLATION).sum())
     yield "participants", f"{len(visits)} with scans"
     yield "scans", f"{len(scans)}; {n_many} participants have three or more"
+    if n_repeated := int((scans[REPEATS] != "").sum()):
+        yield "repeats", f"{n_repeated} scans are chosen from several (cohort.repeats)"
     months = scans["months"].round().astype(int).value_counts().sort_index()
     times = ", ".join(f"{month} ({n})" for month, n in months.head(MAX_TIMES_SHOWN).items())
     more = f" to {months.index[-1]}" if len(months) > MAX_TIMES_SHOWN else ""

@@ -28,7 +28,7 @@ from ldae.data.intake.images import image_files
 from ldae.data.intake.notices import paste, summarise_notices
 from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
 from ldae.data.intake.settings import Intake
-from ldae.data.manifest import CohortSummary, summarise_scans
+from ldae.data.manifest import CohortSummary, scan_files, summarise_scans
 from ldae.data.partition import batch_bits, divide_subjects
 from ldae.data.splits import VISITS, make_split, places_key, read_places
 from ldae.errors import InputError
@@ -68,7 +68,7 @@ class StudyPlan:
     batches
         Names of the batches of preprocessing (:mod:`ldae.data.partition`).
     scans_per_batch
-        Scans of one of them, at most.
+        Scans of one of them, at most, each repeat of those of which the best is taken included.
     scan_bytes, latent_bytes
         Size of one preprocessed scan, and of its latent, as float32.
     n_tested, n_triples
@@ -192,7 +192,7 @@ def cohort_fingerprint(config: dict[str, Any]) -> str:
             # one that lies elsewhere is the same table wherever that is
             name = next(inside, path.name)
             digest.update(f"{name}\n".encode() + path.read_bytes())
-        paths = _read(*_reading(config)).scans["path"] if intake.table else ()
+        paths = scan_files(_read(*_reading(config)).scans)["path"] if intake.table else ()
         for path in map(folder.joinpath, paths) if intake.table else image_files(folder):
             digest.update(_describe_file(path, folder))
     return digest.hexdigest()[:16]
@@ -228,8 +228,8 @@ def batch_fingerprint(config: dict[str, Any], batch: str) -> str:
             pattern = config["preprocessing"]["mask_pattern"]
         scans = _listed(*_reading(config))
         first, last = scans["bits"].searchsorted([batch, f"{batch}2"])  # 2 comes after any bit
-        columns = (scans[name].iloc[first:last] for name in ("scan", "path"))
-        for scan, path in zip(*columns, strict=True):
+        files = scan_files(scans.iloc[first:last])
+        for scan, path in zip(files["scan"], files["path"], strict=True):
             digest.update(f"{scan} ".encode() + _describe_file(folder / path, folder))
             mask = mask_path(pattern, path, folder) if pattern else None
             if mask is not None and mask.is_file():
@@ -302,9 +302,10 @@ def plan_study(config: dict[str, Any], cohort: CohortSummary) -> StudyPlan:
     chosen = choose_products(config, parts, tasks, left_out)
     variants = study_variants(config).values()
     batches = divide_subjects(cohort.visits, config["preprocessing"]["batch_size"])
+    n_files = scan_files(cohort.scans)["subject"].value_counts()
     return StudyPlan(
         batches=tuple(batches),
-        scans_per_batch=max(sum(cohort.visits[s] for s in group) for group in batches.values()),
+        scans_per_batch=max(sum(n_files[s] for s in group) for group in batches.values()),
         scan_bytes=4 * math.prod(config["grid"]["shape"]),
         latent_bytes=latent_bytes(config),
         n_tested=split_cohort.n_scans(scored),
@@ -532,7 +533,7 @@ def check_references(config: dict[str, Any], cohort: CohortSummary) -> None:
     if preprocessing["brain_extraction"] == "precomputed":
         patterns["preprocessing.mask_pattern"] = preprocessing["mask_pattern"]
     for key, pattern in patterns.items():
-        paths = mask_paths(pattern, cohort.scans, folder)
+        paths = mask_paths(pattern, scan_files(cohort.scans), folder)
         if paths and not any(path.is_file() for path in paths):
             problem = f"no scan has such a mask; the first would be {paths[0]}"
             raise InputError(key, problem, "Correct the pattern, or add the masks")

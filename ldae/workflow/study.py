@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from ldae.data.intake.settings import BEST
 from ldae.data.intake.settings import SETTINGS as INTAKE_SETTINGS
 from ldae.data.kept_cohort import KeptCohort
 from ldae.data.manifest import summarise_scans
@@ -48,6 +49,9 @@ VIEWED = ("reconstruction", "manipulation", "interpolation")
 
 HISTOGRAMS = ("window_mm", "stride_mm", "n_bins")
 """Settings of :func:`ldae.training.histograms.histogram_layer`."""
+
+NO_LIMITS = ("decisions", "reference_masks")
+"""Settings of the quality control that are no limits of measures."""
 
 SNAPSHOTS = "curves/"
 """Folder, below those of the scores and examples, of networks on learning curves."""
@@ -207,6 +211,16 @@ class Study:
         if self._kept:
             return self._kept.batches[wildcards.batch]
         return batch_fingerprint(self.config, wildcards.batch)
+
+    def limits_of_repeats(self, wildcards: Any) -> dict[str, Any] | None:
+        """Limits of quality, by which the best of repeated scans is taken; None without a choice.
+
+        Without what does not enter the measures, so that a rater's decision preprocesses nothing.
+        """
+        if self.simulated or self.config["cohort"]["repeats"] != BEST:
+            return None
+        quality = self.config["quality"]
+        return {name: quality[name] for name in quality if name not in NO_LIMITS}
 
     @property
     def planned_split(self) -> str:

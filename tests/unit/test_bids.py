@@ -81,7 +81,7 @@ def test_scans_are_found(cohort: Path) -> None:
 
 
 def test_preprocessing_sees_the_same_scans_whatever_age_and_diagnosis_are(cohort: Path) -> None:
-    columns = ["scan", "subject", "session", "path"]
+    columns = ["scan", "subject", "session", "path", "rivals"]
     (cohort / KEY_FILE).parent.mkdir()
     (cohort / KEY_FILE).write_bytes(b"key")
     for public in (True, False):

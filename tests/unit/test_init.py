@@ -101,7 +101,11 @@ SCREENS = {
     ),
     "shadows": Screen(
         0,
-        ("scans         6; 0 participants have three", "sub-02_rec-defaced_T1w.nii.gz"),
+        (
+            "scans         6; 0 participants have three",
+            "repeats       2 scans are chosen from several (cohort.repeats)",
+            "sub-02_rec-defaced_T1w.nii.gz",
+        ),
         {},
     ),
     "times": Screen(

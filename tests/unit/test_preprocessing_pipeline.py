@@ -34,10 +34,10 @@ from ldae.preprocessing.grid import (
     resample_affine,
     smooth,
 )
+from ldae.preprocessing.limits import exceeded_limits
 from ldae.preprocessing.masks import one_body
 from ldae.preprocessing.measures import signal_to_noise
 from ldae.preprocessing.quality import (
-    exceeded_limits,
     plot_quality_control,
     quality_control,
     rank_suspects,

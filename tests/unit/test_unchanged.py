@@ -9,8 +9,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from test_preprocessing_pipeline import LIMITS
+from test_repeats import GOOD
 
 from ldae.data.addresses import Derivative, derivative_address
+from ldae.data.intake.copies import checksum
 from ldae.data.partition import clear_batch, share_participants
 from ldae.preprocessing.unchanged import READING, decisive, unchanged_scans
 from ldae.provenance.earlier import EarlierJob, earlier_jobs
@@ -19,6 +22,7 @@ from ldae.provenance.record import COMPLETED, FAILED, FORMAT, Record, describe_f
 
 SETTINGS = {"brain_extraction": "deepbet", "mask_pattern": None, "batch_size": 120}
 SCANS = ("sub-01_ses-M000", "sub-01_ses-M012", "sub-02")
+DECIDING = ("correlation_to_template", "cut_area_cm2")
 KINDS = (Derivative.VOLUME, Derivative.SIDECAR, Derivative.PREVIEW)
 Change = Callable[[Record], object]
 
@@ -39,7 +43,7 @@ class Study:
             for kind in KINDS:
                 path = self.out / derivative_address(scan, kind)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(f"{kind} of {scan}")
+                path.write_text(json.dumps({"file": f"{kind} of {scan}"}))
         self.scans = pd.DataFrame(rows)
         self.record: Record = {
             "format": FORMAT, "rule": "preprocess_scan", "wildcards": {"batch": "01"},
@@ -73,7 +77,8 @@ class Study:
         return earlier_jobs(folders, record, decisive, self.places, READING)
 
     def unchanged(self, jobs: list[EarlierJob], **settings: Any) -> list[str]:
-        found = unchanged_scans(self.scans, self.bids, self.out, SETTINGS | settings, jobs)
+        args = (self.scans, self.bids, self.out, SETTINGS | settings, jobs)
+        found = unchanged_scans(*args, limits=LIMITS)
         assert all(one["status"] == "ok" and one["voxels"] == "b" * 64 for one in found)
         return [one["scan"] for one in found]
 
@@ -165,6 +170,54 @@ def test_masks_count_where_they_are_read(study: Study) -> None:
     jobs = study.now()
     assert study.unchanged(jobs, brain_extraction="precomputed", mask_pattern=pattern) == []
     assert study.unchanged(jobs, brain_extraction="hdbet") == [], "nothing tells its version"
+
+
+def choose_of_two(study: Study, best: int = 1) -> list[str]:
+    """Give every scan a rival, of which the better one was kept; the rivals' paths."""
+    study.scans["rivals"] = [[f"{path}.2"] for path in study.scans["path"]]
+    for _, row in study.scans.iterrows():
+        paths = [study.bids / row["path"], study.bids / row["rivals"][0]]
+        paths[1].write_text(f"again {row['scan']}")
+        repeats = [
+            {"name": path.name, "sha256": checksum(path), "reason": "", "taken": place == best}
+            | {"measures": GOOD | dict.fromkeys(DECIDING, 0.6 + (place == best))}
+            for place, path in enumerate(paths)
+        ]
+        sidecar = study.out / derivative_address(row["scan"], Derivative.SIDECAR)
+        sidecar.write_text(json.dumps({"repeats": repeats}))
+    study.end()
+    return [f"bids/{paths[0]}" for paths in study.scans["rivals"]]
+
+
+def test_a_choice_is_kept_as_long_as_it_would_be_made_again(study: Study, tmp_path: Path) -> None:
+    rivals = choose_of_two(study)
+    assert study.unchanged(study.now()) == list(SCANS)
+    (tmp_path / rivals[1]).write_text("another head")
+    assert study.unchanged(study.now()) == [SCANS[0], SCANS[2]], "another repeat was replaced"
+    study.scans.at[0, "rivals"] = []
+    assert study.unchanged(study.now()) == [SCANS[2]], "there is nothing to choose from now"
+
+
+def test_a_choice_among_others_is_made_again(study: Study) -> None:
+    choose_of_two(study)
+    pairs = zip(study.scans["path"], study.scans["rivals"], strict=True)
+    swapped = [(rivals[0], [path]) for path, rivals in pairs]
+    study.scans["path"], study.scans["rivals"] = map(list, zip(*swapped, strict=True))
+    assert study.unchanged(study.now()) == [], "in another order"
+
+
+def test_other_limits_may_choose_otherwise(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose_of_two(study)
+    monkeypatch.setitem(LIMITS, "min_correlation", 0.5)
+    assert study.unchanged(study.now()) == list(SCANS), "the same one is the best"
+    monkeypatch.setitem(LIMITS, "max_cut_area_cm2", 1.0)
+    assert study.unchanged(study.now()) == [], "the kept one is beyond a limit now"
+
+
+def test_a_scan_without_rivals_is_no_choice_of_before(study: Study) -> None:
+    choose_of_two(study, best=0)
+    del study.scans["rivals"]
+    assert study.unchanged(study.now()) == []
 
 
 def test_what_is_kept_stays_when_a_batch_is_cleared(study: Study) -> None:

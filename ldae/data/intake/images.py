@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 from ldae.data.intake.notices import Findings, Kind
-from ldae.data.intake.settings import LAST, Intake
+from ldae.data.intake.settings import BEST, LAST, Intake
 
 T1_ENDINGS = ("_T1w.nii.gz", "_T1w.nii")
 DERIVED = ("space", "desc", "res", "den", "label", "from", "to")
@@ -35,7 +35,9 @@ class Image(NamedTuple):
     session: str
     path: str
     repeats: tuple[str, ...]
-    """Names of the files that were not taken."""
+    """Names of the other files; none of them is taken, but for rivals."""
+    rivals: tuple[str, ...] = ()
+    """Paths of those of which one is taken if it is the best after preprocessing, in order."""
 
 
 class Folder(NamedTuple):
@@ -166,12 +168,55 @@ def _images_of(
                 findings.note(Kind.UNREADABLE, text, subject, session)
     if not raw:
         return []
-    taken = min(raw, key=lambda name: (CROPPED not in name, *_rank(name, intake)))
+    taken, *order = sorted(raw, key=lambda name: (CROPPED not in name, *_rank(name, intake)))
+    rivals = _rivals(taken, order, intake) if intake.repeats == BEST else []
     others = tuple(name for name in raw if name != taken)
     if others:
-        text = f"{folder}: {taken} is taken, not {', '.join(others)}"
+        beaten = (name for name in others if name not in rivals)
+        text = f"{folder}: {describe_choice(taken, rivals, beaten)}"
         findings.note(Kind.REPEAT, text, subject, session)
-    return [Image(session, f"{folder}/{taken}", others)]
+    paths = tuple(f"{folder}/{name}" for name in rivals)
+    return [Image(session, f"{folder}/{taken}", others, paths)]
+
+
+def describe_choice(taken: str, rivals: Iterable[str], others: Iterable[str]) -> str:
+    """Which of several files is taken, in words; of rivals that is seen later."""
+    alike = [taken, *rivals]
+    if len(alike) > 1:
+        taken = f"the best of {', '.join(alike)} after preprocessing"
+    beaten = ", ".join(others)
+    return f"{taken} is taken" + (f", not {beaten}" if beaten else "")
+
+
+def _rivals(taken: str, order: Iterable[str], intake: Intake) -> list[str]:
+    """Repeats of a scan: files that differ from it, and from each other, in the run alone.
+
+    Scans of another kind, such as another sequence or reconstruction, differ in more than their
+    quality; the settings' order chooses among these.
+    """
+    runs, found = {_run(taken)}, []
+    for name in order:
+        if _kind(name, intake) == _kind(taken, intake) and _run(name) not in runs:
+            runs.add(_run(name))
+            found.append(name)
+    return found
+
+
+def _run(name: str) -> str:
+    return _entities(name).get("run", "")
+
+
+def _kind(name: str, intake: Intake) -> tuple[int, dict[str, str]]:
+    """What repeats have in common: the settings' preference, and all entities but the run."""
+    entities = {key: value for key, value in _entities(name).items() if key != "run"}
+    return _preference(name, intake), entities
+
+
+def _preference(name: str, intake: Intake) -> int:
+    """Place of a file's first preferred part among those of the settings."""
+    stems = name.partition(".")[0].split("_")
+    wanted = [place for place, part in enumerate(intake.prefer) if part in stems]
+    return min(wanted, default=len(intake.prefer))
 
 
 def why_unreadable(path: Path) -> str:
@@ -214,8 +259,6 @@ def _rank(name: str, intake: Intake) -> tuple[object, ...]:
     and lower numbers before higher ones, or the reverse among the latter.
     """
     entities = _entities(name)
-    stems = name.partition(".")[0].split("_")
-    wanted = [place for place, part in enumerate(intake.prefer) if part in stems]
     sign = -1 if intake.repeats == LAST else 1
     further = sorted(set(entities) - {"sub", "ses", *ENTITY_ORDER})
     order: list[object] = []
@@ -224,4 +267,4 @@ def _rank(name: str, intake: Intake) -> tuple[object, ...]:
         number = sign * int(value) if value.isdecimal() else 0
         # a scan without a run is the first of them, and one without acq- comes before all others
         order.append((key != "run" and bool(value), number, natural(value)))
-    return (min(wanted, default=len(intake.prefer)), len(further), *order, name.endswith(".nii"))
+    return (_preference(name, intake), len(further), *order, name.endswith(".nii"))

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ldae.data.intake.cells import Place, Reading, SexReader
-from ldae.data.intake.images import Folder, Image, why_unreadable
+from ldae.data.intake.images import Folder, Image, describe_choice, why_unreadable
 from ldae.data.intake.names import BASELINE_AGES, LISTING_COLUMNS, Field, normal_name
 from ldae.data.intake.notices import Kind
 from ldae.data.intake.participants import Participant, Participants, note_encoding
-from ldae.data.intake.settings import LAST
+from ldae.data.intake.settings import BEST, LAST
 from ldae.data.intake.tables import Table, missing_column, read_table
 from ldae.data.intake.visits import Session, SessionReader, Source
 from ldae.errors import InputError
@@ -192,8 +192,12 @@ class ListingReader:
             sessions[label] = session
         else:
             images[label] = before._replace(repeats=(*before.repeats, path))
-        text = f"{subject} {label}: {self._shown(images[label].path)} is taken, not "
-        text += ", ".join(map(self._shown, images[label].repeats))
+        if self.intake.repeats == BEST:
+            images[label] = images[label]._replace(rivals=images[label].repeats)
+        image = images[label]
+        rivals = list(map(self._shown, image.rivals))
+        others = [self._shown(name) for name in image.repeats if name not in image.rivals]
+        text = f"{subject} {label}: {describe_choice(self._shown(image.path), rivals, others)}"
         self.findings.note(Kind.REPEAT, text, subject, label)
 
 

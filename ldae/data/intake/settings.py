@@ -10,7 +10,7 @@ from typing import Any
 from ldae.data.intake.names import UNKNOWN
 
 VISIT, BASELINE, LAST, STABLE = "visit", "baseline", "last", "stable"
-FIRST = "first"
+FIRST, BEST = "first", "best"
 
 
 class Words:
@@ -59,7 +59,8 @@ class Intake:
         Which diagnosis a scan has: its ``visit``'s, the participant's at ``baseline`` or the
         ``last`` one, or that of a participant with a ``stable`` one and none of the others.
     repeats
-        Whether the ``first`` or the ``last`` of repeated scans is taken.
+        Whether the ``first``, the ``last`` or, after preprocessing, the ``best`` of repeated scans
+        is taken.
     prefer
         Parts of file names, such as ``acq-MPRAGE``, that come before this rule, best first.
     ignore_leading_zeros

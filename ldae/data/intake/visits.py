@@ -230,6 +230,7 @@ class Visits:
                 "site": self.participant.site,
                 "path": image.path,
                 "repeats": "; ".join(image.repeats),
+                "rivals": list(image.rivals),
             }
             for (months, image), age, diagnosis in zip(self.images, ages, diagnoses, strict=True)
         ]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from io import TextIOWrapper
 from pathlib import Path
 
+from ldae.data.manifest import BETWEEN, RIVALS, RIVALS_SHA256
 from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.study import Study
 from ldae.provenance.history import Job
@@ -85,16 +86,24 @@ def _check_scans(study: Study, split: Split) -> Iterator[Finding]:
         path.partition("bids>/")[2] or path.partition("cohort/bids/")[2]: sha256
         for path, sha256 in states.items()
     }
-    for row in rows:
-        path = study.places.hide(row["path"])
-        if raw.get(path, row["sha256"]) != row["sha256"]:
+    for listed, sha256 in (file for row in rows for file in _files(row)):
+        path = study.places.hide(listed)
+        if raw.get(path, sha256) != sha256:
             yield Finding(
                 Level.ERROR,
                 path,
-                f"sha256 {row['sha256']}, as listed in {SCANS}",
+                f"sha256 {sha256}, as listed in {SCANS}",
                 f"sha256 {raw[path]} when it was read",
                 affected,
             )
+
+
+def _files(row: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Files of a scan and their checksums: the one of its path, and those that compete with it."""
+    yield row["path"], row["sha256"]
+    if row.get(RIVALS):
+        lists = (row[name].split(BETWEEN) for name in (RIVALS, RIVALS_SHA256))
+        yield from zip(*lists, strict=False)
 
 
 def _check_copies(study: Study, rows: list[Mapping[str, str]], split: Split) -> Iterator[Finding]:

@@ -172,9 +172,11 @@ class Cohort(Section):
         "the last one, where the tables give one for each visit. With `stable`, participants whose "
         "diagnosis changes have none.",
     )  # fmt: skip
-    repeats: Literal["first", "last"] = setting(
+    repeats: Literal["first", "last", "best"] = setting(
         "first", "Which of a session's repeated scans is taken. By the number of the run; a scan "
-        "without acq-, rec- and other entities comes before one with them.",
+        "without acq-, rec- and other entities comes before one with them. With `best`, all runs "
+        "of the scan that would come first are preprocessed, and the best is kept: one within the "
+        "limits of quality, then the one most like the template.",
     )  # fmt: skip
     prefer: list[Words] = setting(
         [], "Parts of file names that count before this rule, best first. For example [acq-MPRAGE]."
