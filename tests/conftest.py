@@ -8,11 +8,12 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import yaml
@@ -118,16 +119,29 @@ def _prepared_python() -> Iterator[Path]:
 
 
 def run_snakemake(
-    folder: Path, *arguments: str, python: Path | None = None
+    folder: Path, *arguments: str, umask: int = 0o022, prepared: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Run `snakemake` in a copy of the workflow, on two cores, its scripts with `python`."""
+    """Run `snakemake` in a copy of the workflow, on two cores.
+
+    `prepared` has its many scripts find their libraries imported.
+    """
+    if prepared:
+        with _prepared_python() as python:
+            return _run_snakemake(folder, arguments, umask, str(python))
+    return _run_snakemake(folder, arguments, umask, sys.executable)
+
+
+def _run_snakemake(
+    folder: Path, arguments: Sequence[str], umask: int, python: str
+) -> subprocess.CompletedProcess[str]:
     command = ["--cores", "2", *arguments]
     server = _snakemake_server()
     with TemporaryDirectory() as place:
         shown = {name: str(Path(place) / name) for name in ("stdout", "stderr")}
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-        request = {"folder": str(folder), "arguments": command, "environment": environment}
-        request["python"] = str(python or sys.executable)
+        request: dict[str, Any] = {"folder": str(folder), "arguments": command}
+        request["environment"] = environment
+        request |= {"python": python, "umask": umask}
         assert server.stdin is not None and server.stdout is not None
         print(json.dumps(request | shown), file=server.stdin, flush=True)
         status = int(server.stdout.readline())
@@ -165,8 +179,8 @@ def untouched_study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) ->
             assert not folder.exists(), "the micro study failed in another process"
             folder.mkdir()
             commit_workflow(copy_workflow(folder))
-            with _prepared_python() as python:
-                done = run_snakemake(folder, *MICRO, python=python)
+            # as in a clone that a group shares
+            done = run_snakemake(folder, *MICRO, umask=0o002, prepared=True)
             assert done.returncode == 0, done.stderr[-4000:]
             notes.write_text(done.stderr)
     return folder

@@ -41,6 +41,7 @@ with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
     socket.send_fds(server, [b"\\n"], [0, 1, 2])
     request = {{"folder": os.getcwd(), "arguments": sys.argv[1:], "environment": dict(os.environ)}}
+    request["umask"] = os.umask(0)
     server.sendall(json.dumps(request).encode())
     server.shutdown(socket.SHUT_WR)
     status = server.recv(16)
@@ -53,6 +54,7 @@ def become(request: dict[str, Any], descriptors: list[int]) -> None:
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    os.umask(request["umask"])
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])

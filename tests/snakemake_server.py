@@ -4,9 +4,9 @@ Most plans take less time than importing Snakemake. This program imports it once
 every request: nothing that one run does is seen by the next. Of ``ldae`` it imports nothing, as
 each copy of the workflow has its own.
 
-A request is a line of JSON on standard input, with ``folder``, ``arguments``, ``environment``, the
-``python`` that runs scripts, and the files ``stdout`` and ``stderr``. The answer is the exit
-status, a line on standard output.
+A request is a line of JSON on standard input, with ``folder``, ``arguments``, ``environment``,
+``umask``, the ``python`` that runs scripts, and the files ``stdout`` and ``stderr``. The answer is
+the exit status, a line on standard output.
 """
 
 import gc
@@ -24,6 +24,7 @@ def become(request: dict[str, Any]) -> None:
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         with open(request[name], "wb") as file:
             os.dup2(file.fileno(), descriptor)
+    os.umask(request["umask"])
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])

@@ -72,7 +72,7 @@ class KeptCohort:
         folder.mkdir(parents=True, exist_ok=True)
         beginning = f"cohort-{hashlib.sha256(study.encode()).hexdigest()[:8]}-"
         path = folder / f"{beginning}{_digits(content)}.json"
-        if not path.is_file():
+        if not os.access(path, os.R_OK):  # there is none, or that of another user
             partial = path.with_name(f".{path.name}.{os.getpid()}")
             with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
                 file.write(content)

@@ -140,8 +140,6 @@ def _write(artefact: Artefact, folder: Path, licence: str) -> None:
     (folder / "LICENSE").write_text(licence, encoding="utf-8")
     write_configs(folder, artefact, manifest)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    for path in paths:
-        path.chmod(0o644)  # safetensors writes for the owner alone
     lines = [f"{file_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths]
     (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from scipy.special import expit
 
 from ldae.data.diagnoses import Diagnoses
@@ -246,7 +246,7 @@ def write_readouts(
     }
     (folder / PROBES).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     arrays = {task: readout.resampled.astype(np.float32) for task, readout in readouts.items()}
-    save_file(arrays, folder / RESAMPLED)
+    (folder / RESAMPLED).write_bytes(save(arrays))
 
 
 def _read_content(folder: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ldae import slurm
+from ldae.data.permissions import follow_umask
 from ldae.data.pieces import Pieces
 from ldae.errors import InputError, Interrupted, OneLineError
 from ldae.leakage import contents, fitted_on, require_unseen, scored_participants
@@ -177,6 +178,7 @@ def rule_entry(snakemake: Any, *, needs_gpu: bool = True) -> Iterator[RuleRun]:
     except BaseException as error:  # noqa: BLE001  recorded, and the job fails below
         problem = error
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the record is written whatever comes
+    follow_umask(map(Path, [*snakemake.output, *_work_folder(snakemake.params)]))
     record["end"] = provenance.now().isoformat()
     record["wall_seconds"] = round(time.monotonic() - clock, 3)
     record["input"] = record.get("input", []) + provenance.describe_files(run._inputs, places)
@@ -277,6 +279,12 @@ def _describe_code_now(record: provenance.Record) -> provenance.Record:
     if known is not None and found["code_end"] != known:
         logger.warning("The code was changed during the run. Start the run again to use it.")
     return found
+
+
+def _work_folder(params: Any) -> list[str]:
+    """Where a training keeps what it resumes from; empty for other jobs."""
+    folder = dict(params.items()).get("work_dir")
+    return [folder] if folder else []
 
 
 def _numbers(resources: Any) -> dict[str, int | float]:

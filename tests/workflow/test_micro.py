@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -197,6 +198,14 @@ def test_an_audit_on_request_answers_with_its_status(study):
     assert done.returncode != 0 and "FAILED: 2 errors" in done.stderr
     verdict = json.loads((results(study) / "provenance/audit.json").read_text())
     assert not verdict["passed"]
+
+
+def test_what_is_written_is_for_the_group_too(untouched_study):
+    """The micro study runs with an umask of 002: no file has a mode of its own."""
+    modes = {
+        path: stat.S_IMODE(path.stat().st_mode) for path in results(untouched_study).rglob("*")
+    }
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o664 != 0o664} == {}
 
 
 def test_settings_as_used_are_an_output(study):
