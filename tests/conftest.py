@@ -36,8 +36,9 @@ BUILT = ("__pycache__", "*.sif", "*.log", "digests.tsv")
 
 # Two processes of tests take one file after the other, these first, so that both end together. The
 # first one makes the micro study, which the last ones need: they would only wait for it.
-FIRST_FILES = ("test_micro.py", "test_interruption.py", "test_plan.py", "test_batches.py",
-               "test_code_digest.py", "test_file_cases.py", "test_preprocessing_pipeline.py",
+FIRST_FILES = ("test_micro.py", "test_fruits.py", "test_interruption.py", "test_plan.py",
+               "test_batches.py", "test_code_digest.py", "test_file_cases.py",
+               "test_preprocessing_pipeline.py",
                "test_commands.py", "test_manipulation.py", "test_effects.py", "test_training.py",
                "test_transfer.py", "test_interpolation.py", "test_stand_ins.py", "test_audit.py",
                "test_replay.py")  # fmt: skip

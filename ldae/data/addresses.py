@@ -7,6 +7,7 @@ which that name decides the folder and the beginning of the file's name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,9 @@ from ldae.errors import InputError
 
 TEMPLATE = "MNI152NLin2009aSym"
 """Space of the preprocessed scans, as BIDS calls it."""
+
+IMAGE_END = re.compile(r"(_T1w)?\.nii(\.gz)?$")
+"""What follows the entities in the name of a raw scan's file."""
 
 SESSION = "_ses-"
 """Begins the session in the name of a scan."""
@@ -171,7 +175,7 @@ def mask_path(pattern: str, raw: str, bids_dir: Path) -> Path:
         Folder of the raw scans.
     """
     subject, session = raw_labels(raw)
-    scan = Path(raw).name.partition("_T1w.")[0]
+    scan = IMAGE_END.sub("", Path(raw).name)
     filled = pattern.format(scan=scan, subject=subject, session=session)
     return bids_dir / Path(filled)  # Path drops the empty part that a missing session leaves
 

@@ -219,13 +219,13 @@ def group_files(files: Iterable[FileState]) -> tuple[list[FileState], list[FileL
 
 def raw_scans(history: History) -> Sequence[FileState]:
     """Raw images in the versions that the current jobs read, sorted by name."""
-    found = {
-        file
-        for job in history.current
-        for file in job.inputs
-        if file.path.startswith(RAW_FOLDERS) and file.path.endswith(IMAGE_SUFFIXES)
-    }
+    found = {file for job in history.current for file in job.inputs if is_raw_image(file.path)}
     return sorted(found, key=lambda file: file.path)
+
+
+def is_raw_image(name: str) -> bool:
+    """Whether a file of a record is an image of the cohort."""
+    return name.startswith(RAW_FOLDERS) and name.endswith(IMAGE_SUFFIXES)
 
 
 def scan_name(name: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from fruits import make_fruit
 from head_toy import SHAPE, affine_of, make_head
 from scipy import ndimage
 
@@ -288,16 +289,12 @@ def test_volumes_that_are_no_brains_are_preprocessed_by_settings_alone(tmp_path:
         "brain_volume_ml": [1.0, 5000.0], "min_mask_dice": 0.0, "min_correlation": -1.0,
         "min_tissue_contrast": -100.0, "max_bright_outside": 1.0,
     }  # fmt: skip
-    affine = grid_affine(GRID["spacing_mm"], tuple(GRID["shape"]))
-    points = apply_affine(affine, np.argwhere(np.ones(GRID["shape"])))
     rows, masks = [], []
     for radius in (45.0, 50.0, 55.0):
         scan = f"sub-{radius:.0f}"
-        distance = np.linalg.norm(points - [0, -18, 8], axis=1).reshape(GRID["shape"])
-        masks.append(distance < radius)
-        fruit = np.where(distance < 10, 30.0, 100.0 - distance) * masks[-1]
-        fruit += np.random.default_rng(0).uniform(0, 1, fruit.shape)
-        for name, values in (("T1w", fruit), ("mask", masks[-1])):
+        fruit, mask, affine = make_fruit(GRID, radius, stone=10.0)
+        masks.append(mask)
+        for name, values in (("T1w", fruit), ("mask", mask)):
             image = nib.Nifti1Image(values.astype(np.float32), affine)
             nib.save(image, tmp_path / f"{scan}_{name}.nii.gz")
         row = {"scan": scan, "subject": scan, "session": "", "path": f"{scan}_T1w.nii.gz"}

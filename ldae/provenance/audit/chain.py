@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from ldae.provenance.audit.findings import Check, Finding, Level
 from ldae.provenance.audit.study import Study
 from ldae.provenance.history import FileState, Job, Status
+from ldae.provenance.payload import is_raw_image
 from ldae.provenance.places import RESULTS
-
-# Suffixes of raw scans in BIDS.
-RAW_SCANS = ("_T1w.nii.gz", "_T1w.nii")
 
 
 def check_chain(study: Study) -> Check:
@@ -73,7 +71,7 @@ def _without_scans(study: Study) -> Iterator[Finding]:
     for target in study.history.targets:
         jobs = study.history.ancestors(target)
         files = (file for job in jobs for file in (*job.inputs, *job.outputs))
-        if not any(file.path.endswith(RAW_SCANS) for file in files):
+        if not any(is_raw_image(file.path) for file in files):
             yield Finding(Level.ERROR, target, "a chain from raw scans", "none", (target,))
 
 

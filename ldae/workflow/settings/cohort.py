@@ -259,7 +259,7 @@ class Preprocessing(Section):
     )  # fmt: skip
     mask_pattern: MaskPattern | None = setting(
         None, "Path of precomputed masks below the BIDS folder. {subject} stands for sub-01, "
-        "{session} for ses-M012, {scan} for the image's name up to _T1w.",
+        "{session} for ses-M012, {scan} for the image's name without _T1w.nii.gz.",
     )  # fmt: skip
     registration: Literal["none", "affine", "demons", "syn"] = setting(
         "affine", "Transform to the template. `demons` and `syn` add a deformation to the affine; "
