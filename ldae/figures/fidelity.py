@@ -24,8 +24,11 @@ from ldae.figures.theme import (
 from ldae.methods import Method, Methods, Role
 
 JUDGE_LABELS = {"code": "code probe", "voxels": "voxel probe", "volumes": "volume probe"}
-TARGETED = "targeted"
-"""Edits that hold the other attributes (:attr:`ldae.methods.Method.edit`)."""
+ALONG = {
+    "targeted": "an attribute's effect on the code, with the other attributes held",
+    "effect": "an attribute's effect on the code",
+}
+"""Edits other than the paper's (:attr:`ldae.methods.Method.edit`), and what they go along."""
 
 OF_PARTICIPANTS = "off_target_ratio_participants"
 """How much attributes go together in real participants."""
@@ -43,21 +46,21 @@ MAP_METRICS = {
 
 
 class _Edits(NamedTuple):
-    """What is drawn of the edits: the main model's, targeted ones, and the trivial answer."""
+    """What is drawn of the edits: the main model's, other models' own, and the trivial answer."""
 
     main: Method
-    targeted: list[Method]
+    others: list[Method]
     trivial: list[str]
 
     @classmethod
     def of(cls, methods: Methods) -> _Edits:
         edited = methods.select(evaluation="manipulation")
-        targeted = [method for method in edited.values() if method.edit == TARGETED]
-        return cls(methods.main, targeted, list(edited.select(Role.TRIVIAL)))
+        others = [method for method in edited.values() if method.edit in ALONG]
+        return cls(methods.main, others, list(edited.select(Role.TRIVIAL)))
 
     def curves(self, rows: pd.DataFrame) -> Iterator[tuple[Method, pd.DataFrame]]:
         """Rows of each model's edit that the table has, by rising amount."""
-        for method in (self.main, *self.targeted):
+        for method in (self.main, *self.others):
             curve = rows[(rows["method"] == method.name) & rows["amount"].notna()]
             if len(curve):
                 yield method, curve.sort_values("amount")
@@ -73,7 +76,7 @@ def plot_edit_fidelity(
     table
         Table ``manipulation``.
     methods
-        The study's methods; drawn are the main model's edits and all targeted ones.
+        The study's methods; drawn are the main model's edits and those along effects.
     bounds
         Section ``verdicts.bounds`` of the settings; ``off_target_ratio`` and ``identity_kept`` are
         drawn.
@@ -85,7 +88,7 @@ def plot_edit_fidelity(
         judges of the main model), map correlations and identity by amount.
     """
     edits = _Edits.of(methods)
-    shown = [edits.main.name, *(m.name for m in edits.targeted), *edits.trivial]
+    shown = [edits.main.name, *(m.name for m in edits.others), *edits.trivial]
     table = table[table["method"].isin(shown)]
     tasks = [t for t in TASK_COLORS if t in set(table["task"])]
     real = (table["metric"] == OF_PARTICIPANTS) & (table["method"] == edits.main.name)
@@ -131,8 +134,8 @@ def _off_target_panel(axis: Axes, ratios: pd.DataFrame, tasks: list[str], edits:
 
 
 def _draw_ratios(axis: Axes, rows: pd.DataFrame, y: float, color: str, edits: _Edits) -> None:
-    """Ratios about one attribute by one judge: main edit, targeted ones, participants."""
-    looks = {method.name: method.look for method in (edits.main, *edits.targeted)}
+    """Ratios about one attribute by one judge: main edit, others, participants."""
+    looks = {method.name: method.look for method in (edits.main, *edits.others)}
     for _, row in rows.iterrows():
         real = row["metric"] == OF_PARTICIPANTS
         shade = GREY if real else color
@@ -147,9 +150,9 @@ def _draw_ratios(axis: Axes, rows: pd.DataFrame, y: float, color: str, edits: _E
 def _off_target_legend(axis: Axes, shown: set[str], edits: _Edits) -> None:
     """What the markers are, above the panel."""
     axis.plot([], [], edits.main.look.marker, color=BLACK, label="edit")
-    for method in edits.targeted:
+    for method in edits.others:
         if method.name in shown:
-            axis.plot([], [], method.look.marker, color=BLACK, label=TARGETED)
+            axis.plot([], [], method.look.marker, color=BLACK, label=method.edit)
     axis.plot([], [], edits.main.look.marker, color=GREY, mfc="white", label="participants")
     axis.legend(
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, handletextpad=0.1, borderaxespad=0,
@@ -227,13 +230,12 @@ def describe_edit_fidelity(
         if known
         else "the training participants' mean difference"
     )
-    targeted = " and ".join(
-        f"{method.look.label}, which holds the other attributes"
-        for method in edits.targeted
+    others = "; ".join(
+        f"those of {method.look.label} go along {ALONG[str(method.edit)]}"
+        for method in edits.others
         if (data["method"] == method.name).any()
     )
-    which = f"Edits are those of {edits.main.look.label}"
-    which += f"; targeted ones are those of {targeted}." if targeted else "."
+    which = f"Edits are those of {edits.main.look.label}" + (f"; {others}." if others else ".")
     return (
         "(a) Response to attributes that an edit should leave alone, over the response to its own; "
         "open circles show how much the attributes go together in participants, the dashed "

@@ -115,8 +115,8 @@ SECTIONS = (
         "Manipulation",
         "Moving the code along the direction of disease or age should change the anatomy that "
         "disease or age changes, in proportion to the amount, and leave other attributes and the "
-        "participant's identity unchanged. Targeted edits follow an attribute's effect on the "
-        "codes of participants and hold the other attributes fixed.",
+        "participant's identity unchanged. The paper's edits go along the weights of a probe, "
+        "those of the recommended model along an attribute's effect on the code, and move anatomy.",
     ),
     Section(
         "interpolation",
