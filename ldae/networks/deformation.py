@@ -67,7 +67,10 @@ class CodeDeformation(nn.Module):
 
     def _on_grid(self, displacement: Tensor) -> Tensor:
         """Displacement on the grid of the scan, (B, 3, H, W, D)."""
-        return interpolate(displacement, size=self.shape, mode="trilinear", align_corners=False)
+        fine: Tensor = interpolate(
+            displacement, size=self.shape, mode="trilinear", align_corners=False
+        )
+        return fine
 
 
 def follow(velocity: Tensor) -> Tensor:

@@ -285,7 +285,7 @@ def train_ldae_anatomical(data: TrainingData, sections: Sections, job: TrainingJ
         job.seed,
         made.schedule,
     )
-    save = save_anatomical_network
+    save: Callable[[Path, AnatomicalNetwork], None] = save_anatomical_network
     if made.settings.get("start") != FROZEN:
         save = _fitting_deformation(data.store, module.histograms, made.settings, sections["grid"])
     fit(module, "train_ldae_anatomical", job, made.identity, save)

@@ -74,9 +74,10 @@ def register_participants(
     ]
     note_fitted("deformation", store.index["subject"].iloc[rows])
     step = max(1, round(WORKING_MM / spacing_mm))
-    working = tuple(max(LEAST_SIZE, math.ceil(n / step)) for n in store.shape)
+    h, w, d = (max(LEAST_SIZE, math.ceil(n / step)) for n in store.shape)
+    working = h, w, d
     scans = [adaptive_avg_pool3d(store.batch([row])[0], working)[0].numpy() for row in rows]
-    average = np.mean(scans, axis=0, dtype=np.float64).astype(np.float32)
+    average = np.stack(scans).mean(0, dtype=np.float64).astype(np.float32)
 
     def displacement(scan: NDArray[np.float32]) -> Tensor:
         found = torch.from_numpy(register(average, _alike(scan, average)))

@@ -18,6 +18,7 @@ from ldae.data.triples import find_triples
 from ldae.diffusion.schedule import NoiseSchedule
 from ldae.methods import study_methods, study_variants
 from ldae.models.anatomical import AnatomicalDiffusionAutoencoder
+from ldae.models.inference import edit, sample
 from ldae.networks.anatomical import AnatomicalNetwork, load_anatomical_network
 from ldae.networks.autoencoder import Autoencoder
 from ldae.networks.residual import Visits, average_visits
@@ -225,6 +226,33 @@ def test_what_depends_on_the_code_alone_is_computed_once(toy: Path) -> None:
     assert all(map(torch.equal, at_once, one_by_one))
     with pytest.raises(ValueError, match="needs a semantic code"):
         model.noise_given(None)
+
+
+def test_edits_deform_the_scan_or_sample_with_the_moved_code(toy: Path) -> None:
+    model = trained_model(toy)
+    x = read_store(toy).batch([0, 2])
+    y, z_T = model.semantic_code(x), torch.randn(2, 3, 4, 4, 4)  # noqa: N806
+    moved = y + 1
+    assert model.deformation is not None
+    torch.testing.assert_close(edit(model, x, z_T, y, y, 3), x, atol=1e-4, rtol=0)
+    model.network.deformation.slope.normal_()
+    deformed = edit(model, x, z_T, y, moved, 3)
+    assert 0 <= deformed.min() and deformed.max() <= 1 and not torch.allclose(deformed, x)
+    sampler_alone = ModelWithoutDeformation(model)
+    sampled = model.from_latent(sample(model, z_T, moved, 3))
+    assert torch.equal(edit(sampler_alone, x, z_T, y, moved, 3), sampled)  # type: ignore[arg-type]
+
+
+class ModelWithoutDeformation:
+    """A model that is edited by its diffusion, as the paper's."""
+
+    deformation = None
+
+    def __init__(self, model: AnatomicalDiffusionAutoencoder) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._model, name)
 
 
 def test_visits_are_filled_in_by_the_head_or_by_the_codes(toy: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_changed_code_moves_what_is_there(
     change, truth = moved - ball(before), ball(after) - ball(before)
     assert np.corrcoef(change.ravel(), truth.ravel())[0, 1] > 0.7
     # the registration's smoothness keeps it from coming all the way
-    assert 0.25 < change.sum() / truth.sum() < 1.1
+    assert 0.1 < change.sum() / truth.sum() < 1.1
     assert moved.min() >= 0.19 and moved.max() <= 0.91
 
 

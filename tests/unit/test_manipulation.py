@@ -15,7 +15,12 @@ from evaluation_toy import SHAPE, ToyModel, affine, make_store
 from ldae.data.diagnoses import Diagnoses
 from ldae.data.volumes import VolumeStore
 from ldae.evaluation.codes import encode_semantics, measure_region_volumes, template_volumes
-from ldae.evaluation.editing.directions import Direction, manipulated_code, targeted_directions
+from ldae.evaluation.editing.directions import (
+    Direction,
+    find_directions,
+    manipulated_code,
+    targeted_directions,
+)
 from ldae.evaluation.editing.fidelity import agreement_of_change, autoencoder_ceiling, group_effect
 from ldae.evaluation.editing.judges import ProbeSettings, halve_subjects
 from ldae.evaluation.editing.manipulation import EditSettings, manipulate_attribute
@@ -116,6 +121,23 @@ def test_a_targeted_edit_is_as_near_to_the_true_effect_as_the_others_allow() -> 
     for other in found.vector + np.random.default_rng(2).normal(size=(20, 5)) @ free:
         assert w @ other == pytest.approx(0, abs=1e-9)
         assert distance(other) > distance(found.vector)
+
+
+def test_the_effect_is_what_an_attribute_does_to_those_alike_in_the_others() -> None:
+    codes, subjects, targets, effects = draw(60_000, 4)
+    probes = {task: probe([1.0, 2.0, 3.0, 4.0], task) for task in ALL}
+    found = find_directions("effect", codes, subjects, targets, probes)
+    assert set(found) == set(ALL)
+    for task, effect in zip(ALL, effects, strict=True):
+        direction = found[task]
+        moved = manipulated_code(torch.zeros(1, 4, dtype=torch.float64), direction, 1.0)[0]
+        origin = manipulated_code(torch.zeros(1, 4, dtype=torch.float64), direction, 0.0)[0]
+        cosine = torch.cosine_similarity(moved - origin, torch.tensor(effect), dim=0)
+        assert cosine > 0.99, task
+    with pytest.raises(ValueError, match="no kind of edit"):
+        find_directions("sideways", codes, subjects, targets, probes)
+    with pytest.raises(ValueError, match="at least two codes"):
+        find_directions("effect", codes[:1], subjects[:1], targets, probes)
 
 
 def test_a_single_attribute_is_edited_along_its_effect_between_participants() -> None:
