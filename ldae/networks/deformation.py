@@ -63,7 +63,8 @@ class CodeDeformation(nn.Module):
 
     def _change(self, y: Tensor) -> Tensor:
         """A·y on the coarse grid, (B, 3, h, w, d), voxels of the scan."""
-        return torch.tensordot(y, self.slope.to(y.dtype), dims=1)
+        change: Tensor = torch.tensordot(y, self.slope.to(y.dtype), dims=1)
+        return change
 
     def _on_grid(self, displacement: Tensor) -> Tensor:
         """Displacement on the grid of the scan, (B, 3, H, W, D)."""
