@@ -38,8 +38,16 @@ class AnatomicalDiffusionAutoencoder(JointDiffusionAutoencoder[AnatomicalNetwork
 
     @torch.inference_mode()
     def _deform(self, x: Tensor, y: Tensor, moved: Tensor) -> Tensor:
-        deformed: Tensor = self.network.deformation(x, y, moved)
-        return deformed
+        """x̂' = G(y') + φ(x̂ - G(y)): the guess for the new code, and the scan's own detail, moved.
+
+        G decodes the latent that is guessed from a code, here with y' shrunk towards y as the
+        deformation φ is. It carries what is no matter of place, such as the brightness of a cortex
+        that is thinner than a voxel.
+        """
+        deformation = self.network.deformation
+        codes = y, deformation.shrunk(y, moved)
+        before, after = (self.from_latent(self.network.guessed(code)) for code in codes)
+        return (after + deformation(x - before, y, moved)).clamp(0, 1)
 
 
 def load_anatomical(

@@ -26,7 +26,8 @@ class CodeDeformation(nn.Module):
     order, and the scan is carried by the flow of v over one unit of time (Arsigny et al. 2006,
     MICCAI), which does not fold.
 
-    A and b are in closed form (:mod:`ldae.training.deformation`): they are no parameters.
+    A and b are in closed form (:mod:`ldae.training.deformation`): they are no parameters. So is how
+    their ridge regression shrinks codes, which other predictions from a code can be shrunk by.
 
     Parameters
     ----------
@@ -40,12 +41,14 @@ class CodeDeformation(nn.Module):
 
     slope: Tensor
     offset: Tensor
+    shrinkage: Tensor
 
     def __init__(self, dim_y: int, shape: Sequence[int], coarse: Sequence[int]) -> None:
         super().__init__()
         self.shape = tuple(shape)
         self.register_buffer("slope", torch.zeros(dim_y, 3, *coarse))
         self.register_buffer("offset", torch.zeros(3, *coarse))
+        self.register_buffer("shrinkage", torch.zeros(dim_y, dim_y))
 
     def forward(self, x: Tensor, y: Tensor, moved: Tensor) -> Tensor:
         """Scans with the code `moved` in place of y.
@@ -60,6 +63,14 @@ class CodeDeformation(nn.Module):
         place = self._on_grid(self.offset + self._change(y))
         velocity = carry(self._on_grid(self._change(moved - y)), -place)
         return carry(x, follow(-velocity))
+
+    def shrunk(self, y: Tensor, moved: Tensor) -> Tensor:
+        """Codes (B, dim_y) from which an unpenalised regression predicts what a ridge would.
+
+        That is y + (y' - y)·M with M = (C + λI)⁻¹·C of standardised codes, C their correlations.
+        """
+        codes: Tensor = y + (moved - y) @ self.shrinkage
+        return codes
 
     def _change(self, y: Tensor) -> Tensor:
         """A·y on the coarse grid, (B, 3, h, w, d), voxels of the scan."""

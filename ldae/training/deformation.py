@@ -120,6 +120,10 @@ def fit_deformation(
     std = np.where(std > 1e-6, std, 1.0)
     ridge = Ridge(penalty * len(y)).fit((y - mean) / std, displacement.flatten(1).double().numpy())
     slope = ridge.coef_.T / std[:, None]
+    correlations = np.cov(((y - mean) / std).T, bias=True)
+    penalised = correlations + penalty * np.eye(len(std))
+    shrinkage = np.linalg.lstsq(penalised, correlations, rcond=None)[0] * std / std[:, None]
+    deformation.shrinkage.copy_(torch.from_numpy(shrinkage))
     deformation.slope.copy_(torch.from_numpy(slope).reshape(deformation.slope.shape))
     offset = torch.from_numpy(ridge.intercept_ - mean @ slope)
     deformation.offset.copy_(offset.reshape(deformation.offset.shape))

@@ -144,7 +144,7 @@ def test_every_part_learns_and_the_code_stays_alive(toy: Path) -> None:
     moved = {
         n.split(".")[0] for n, v in network.state_dict().items() if not torch.equal(v, before[n])
     }
-    assert moved == {"encoder", "guess", "anatomy", "denoiser", "fill_in"}
+    assert moved == {"encoder", "guess", "anatomy", "denoiser", "fill_in", "deformation"}
     log = pd.read_csv(toy / "trained.csv")
     assert {"train_velocity", "train_anatomy", "train_order", "train_fill_in"} <= set(log)
     assert log["code_rank"].notna().tolist() == [False, False, True]

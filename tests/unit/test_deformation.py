@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.linear_model import Ridge
 
 from ldae.data.volumes import VolumeStore
 from ldae.networks.deformation import CodeDeformation, carry, follow
@@ -95,6 +96,22 @@ def test_the_same_code_changes_nothing(deformation: CodeDeformation) -> None:
     torch.testing.assert_close(deformation(x, code(7.0), code(7.0)), x, atol=1e-5, rtol=0)
     entry = torch.tensor([[7.0, 3.0]])  # an entry that is the same for every scan
     torch.testing.assert_close(deformation(x, code(7.0), entry), x, atol=1e-5, rtol=0)
+
+
+def test_codes_are_shrunk_as_a_ridge_shrinks() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 3)) * [1.0, 5.0, 0.2] + 7
+    seen = codes @ rng.normal(size=(3, 2)) + rng.normal(size=(300, 2))
+    standard = (codes - codes.mean(0)) / codes.std(0)
+    network = CodeDeformation(3, SHAPE, (1, 1, 2))
+    penalty = 0.7
+    fit_deformation(network, torch.from_numpy(codes), torch.zeros(300, 3, 1, 1, 2), penalty)
+    free, ridge = (Ridge(p * 300 + 1e-9).fit(standard, seen) for p in (0.0, penalty))
+    y, moved = torch.from_numpy(codes[:1]).float(), torch.from_numpy(codes[1:2]).float()
+    shrunk = (network.shrunk(y, moved) - y).numpy()[0] / codes.std(0)
+    np.testing.assert_allclose(
+        free.coef_ @ shrunk, ridge.coef_ @ (standard[1] - standard[0]), rtol=1e-3
+    )
 
 
 def test_a_batch_is_deformed_as_its_scans_are(deformation: CodeDeformation) -> None:

@@ -328,7 +328,7 @@ class LdaeAnatomical(Continued, AveragedTraining):
         "average of training.",
     )  # fmt: skip
     deformation_penalty: float = setting(
-        1.0, "Ridge penalty of this fit. It is per participant, for a code of unit variance.", ge=0
+        3.0, "Ridge penalty of this fit. It is per participant, for a code of unit variance.", ge=0
     )
     component_learning_rate: Positive = setting(
         1e-4, "Learning rate of Adam for the entries that start as principal components."
