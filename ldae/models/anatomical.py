@@ -47,7 +47,8 @@ class AnatomicalDiffusionAutoencoder(JointDiffusionAutoencoder[AnatomicalNetwork
         deformation = self.network.deformation
         codes = y, deformation.shrunk(y, moved)
         before, after = (self.from_latent(self.network.guessed(code)) for code in codes)
-        return (after + deformation(x - before, y, moved)).clamp(0, 1)
+        detail: Tensor = deformation(x - before, y, moved)
+        return (after + detail).clamp(0, 1)
 
 
 def load_anatomical(
