@@ -69,9 +69,8 @@ def register_participants(
     train = store.index.iloc[store.rows("train")]
     first = train.sort_values("months", kind="stable").groupby("subject", sort=False).head(1)
     rows = np.sort(first.index.to_numpy())
-    rows = rows[
-        np.unique(np.linspace(0, len(rows) - 1, min(n_most, len(rows))).round().astype(int))
-    ]
+    n = min(n_most, len(rows))
+    rows = rows[np.arange(n) * len(rows) // n]
     note_fitted("deformation", store.index["subject"].iloc[rows])
     step = max(1, round(WORKING_MM / spacing_mm))
     h, w, d = (max(LEAST_SIZE, math.ceil(n / step)) for n in store.shape)
@@ -92,7 +91,7 @@ def register_participants(
 def _alike(scan: NDArray[np.float32], average: NDArray[np.float32]) -> NDArray[np.float32]:
     """The scan with the intensities of the average, by least squares where it has any."""
     inside = scan > 0
-    if scan[inside].std() == 0 if inside.any() else True:
+    if not inside.any() or np.ptp(scan[inside]) == 0:
         return scan
     slope, level = np.polyfit(scan[inside], average[inside], 1)
     return np.where(inside, slope * scan + level, 0).astype(np.float32)
