@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ldae.commands.outputs import refuse_to_replace
+from ldae.commands.outputs import add_table_output, refuse_to_replace
 
 EXAMPLES = """\
 examples:
@@ -26,11 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "against", nargs="+", type=Path, metavar="AGAINST", help="what it is compared with"
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE.tsv",
-        help="table to write; a readable one, FILE.md, is written beside it",
-    )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    add_table_output(parser)
 
 
 def run(options: argparse.Namespace) -> int:

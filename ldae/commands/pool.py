@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ldae.commands.outputs import refuse_to_replace
+from ldae.commands.outputs import add_overwrite, refuse_to_replace
 
 EXAMPLES = """\
 examples:
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="FOLDER",
         help="folder of the tables; a readable one lies beside each",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    add_overwrite(parser)
 
 
 def run(options: argparse.Namespace) -> int:

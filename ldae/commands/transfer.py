@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ldae.commands.outputs import refuse_to_replace
+from ldae.commands.outputs import add_table_output, refuse_to_replace
 from ldae.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -38,10 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target", type=Path, required=True, metavar="TARGET", help="the other cohort"
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE.tsv",
-        help="table to write; a readable one, FILE.md, is written beside it",
-    )  # fmt: skip
+    add_table_output(parser)
     parser.add_argument("--method", metavar="NAME", help="method (the recommended one)")
     parser.add_argument(
         "--labelled", nargs="+", type=int, default=list(N_LABELLED), metavar="N",
@@ -55,7 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also train the recommended network on for so many steps, without labels",
     )  # fmt: skip
     parser.add_argument("--device", default="cpu", help="where to compute, such as cuda (cpu)")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
 
 
 def run(options: argparse.Namespace) -> int:
