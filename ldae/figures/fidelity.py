@@ -193,8 +193,11 @@ def _map_panel(
     axis.set_ylim(top=1.02)
     axis.set_xlabel("amount a")
     axis.set_ylabel(f"correlation of the edit\n{MAP_METRICS[metric]}")
-    # Where no curve is, which differs from study to study; the text stays readable over one.
-    axis.legend(loc="best", fontsize=6, frameon=True, framealpha=0.7, edgecolor="none")
+    # Below the panel: where curves leave room differs from study to study.
+    axis.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, borderaxespad=0,
+        columnspacing=0.8, fontsize=6,
+    )  # fmt: skip
     return shown
 
 
